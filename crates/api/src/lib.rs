@@ -1,0 +1,1 @@
+//! Wire types, the HTTP client, and the OpenAPI document.

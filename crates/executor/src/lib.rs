@@ -1,0 +1,1 @@
+//! Drives a run: journal, act, journal, observe.

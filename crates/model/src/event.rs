@@ -1,0 +1,262 @@
+//! What the journal holds.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
+use crate::name::{EnvKey, SecretName, ServiceName};
+use crate::plan::{Effect, Plan};
+use crate::spec::Spec;
+
+/// One line of the journal. `hash` covers every other field, `previous` among them, so that entries
+/// form a chain in which nothing can be altered, dropped or put in unseen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Place in the journal, from 1, without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The environment it is about.
+    pub key: Option<EnvKey>,
+    /// The run it belongs to.
+    pub run: Option<RunId>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// What happened.
+    pub event: Event,
+    /// Hash of the entry before; of nothing for the first.
+    pub previous: Digest,
+    /// Hash of this entry.
+    pub hash: Digest,
+}
+
+/// Who caused something, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// A person's login, or `daybook` for what it does by itself.
+    pub name: String,
+    /// The way in: `cli`, `api`, `timer`, `heal`.
+    pub origin: String,
+}
+
+impl Actor {
+    /// Daybook itself, acting through `origin`.
+    pub fn daybook(origin: &str) -> Self {
+        Self { name: "daybook".to_owned(), origin: origin.to_owned() }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Event {
+    /// A run began. No other run of the environment may begin until it has finished.
+    RunStarted {
+        /// What for.
+        purpose: RunKind,
+        /// In words, as the person gave it: "up", "rollback to 41".
+        reason: String,
+        /// The release it leads to.
+        to: ReleaseNumber,
+        /// The release it left.
+        from: Option<ReleaseNumber>,
+        /// The desired state.
+        spec: Box<Spec>,
+        /// The manifest it came from.
+        manifest: Option<Digest>,
+    },
+    /// A plan was made for the run; the later one replaces the earlier.
+    Planned {
+        /// The plan, whole.
+        plan: Box<Plan>,
+        /// What the plan leads to: the run's own spec, or back to the release before.
+        toward: Toward,
+    },
+    /// A step is about to be carried out.
+    StepStarted {
+        /// Of which plan.
+        plan: PlanId,
+        /// Which.
+        step: StepId,
+        /// Whether it may be repeated blindly.
+        effect: Effect,
+    },
+    /// A step was carried out, or failed.
+    StepFinished {
+        /// Of which plan.
+        plan: PlanId,
+        /// Which.
+        step: StepId,
+        /// How it ended.
+        outcome: StepOutcome,
+        /// How long it took, milliseconds.
+        took_ms: u64,
+    },
+    /// The world was asked whether an interrupted step had happened.
+    StepAsked {
+        /// Of which plan.
+        plan: PlanId,
+        /// Which.
+        step: StepId,
+        /// What the world said.
+        answer: Answer,
+    },
+    /// The run will go back to the release before.
+    SwapBack {
+        /// Why.
+        why: String,
+    },
+    /// A person asked the run to stop where it is.
+    RunInterrupted,
+    /// A run that had been interrupted goes on.
+    RunResumed,
+    /// A run ended.
+    RunFinished {
+        /// How.
+        verdict: Verdict,
+    },
+    /// A spec became the environment's release.
+    ReleaseAccepted {
+        /// Its number.
+        number: ReleaseNumber,
+    },
+    /// An environment ceased to be managed (`down`).
+    EnvironmentRetired,
+    /// A scheduled job's time came and its run was recorded as begun.
+    JobStarted {
+        /// Which job.
+        service: ServiceName,
+        /// The time it was due.
+        due: Timestamp,
+        /// The replica that runs it.
+        replica: ReplicaId,
+    },
+    /// A scheduled job's run ended.
+    JobFinished {
+        /// Which job.
+        service: ServiceName,
+        /// The time it was due.
+        due: Timestamp,
+        /// Exit code.
+        code: i32,
+    },
+    /// A scheduled time was passed over, and why.
+    JobSkipped {
+        /// Which job.
+        service: ServiceName,
+        /// The time it was due.
+        due: Timestamp,
+        /// In words.
+        why: String,
+    },
+    /// Something was seen that no step caused: a crash, an ejection, a lost replica.
+    Noticed {
+        /// The replica.
+        replica: ReplicaId,
+        /// What, in words.
+        what: String,
+    },
+    /// A secret got a new version. Never its value.
+    SecretSet {
+        /// Which.
+        name: SecretName,
+        /// The version.
+        version: u64,
+    },
+    /// A secret was removed.
+    SecretRemoved {
+        /// Which.
+        name: SecretName,
+    },
+    /// The state was rebuilt from what runs.
+    Adopted {
+        /// How many replicas were found.
+        replicas: u64,
+    },
+    /// A person ran a command inside a replica.
+    Executed {
+        /// The replica.
+        replica: ReplicaId,
+        /// The program's name; arguments may hold secrets and are left out.
+        program: String,
+    },
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// A manifest is carried out.
+    Up,
+    /// An earlier release is carried out again.
+    Rollback,
+    /// The number of replicas changes.
+    Scale,
+    /// Replicas are replaced by equal ones.
+    Restart,
+    /// Services end and stay configured.
+    Stop,
+    /// Stopped services start.
+    Start,
+    /// Everything goes.
+    Down,
+    /// What is there is brought back to the release.
+    Heal,
+}
+
+/// What a plan of a run leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Toward {
+    /// The run's own spec.
+    Target,
+    /// The release that was in force before, because the run failed.
+    Previous,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// As it should; a fact worth showing, such as "healthy after 0.4 s".
+    Done(String),
+    /// It failed, and trying again will not help.
+    Failed(Failure),
+}
+
+/// Why a step failed, with what a person needs to understand it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Failure {
+    /// One sentence.
+    pub why: String,
+    /// What was seen: the exit code, the last answer of a check.
+    pub evidence: Vec<String>,
+    /// The last lines of the replica's log.
+    pub log: Vec<String>,
+}
+
+/// What the world said about an interrupted `Once` step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It happened, and succeeded.
+    Happened,
+    /// It happened, and failed.
+    HappenedAndFailed(Failure),
+    /// It did not happen.
+    DidNotHappen,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The environment is at the release it was meant to be at.
+    Reached,
+    /// It failed and the release before serves.
+    SwappedBack(Failure),
+    /// It failed, and there was no release to go back to, or going back failed too.
+    Failed(Failure),
+    /// A person stopped it and it was given up for another change.
+    Abandoned,
+}

@@ -1,0 +1,79 @@
+//! Everything a runtime needs to start one replica.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::Fingerprint;
+use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
+use crate::name::EnvKey;
+use crate::spec::{Check, Container, Port, Restart, Stop};
+
+/// One replica to be started: a service's configuration with secrets and addresses filled in.
+///
+/// The values of secrets are here, so a `Launch` is never journaled, logged or sent over the API;
+/// it does not implement `Debug` for that reason.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The environment it belongs to.
+    pub key: EnvKey,
+    /// Its name.
+    pub id: ReplicaId,
+    /// What it is part of a service for.
+    pub role: Role,
+    /// The release that asked for it.
+    pub release: ReleaseNumber,
+    /// The run that starts it.
+    pub run: RunId,
+    /// Identity of its configuration.
+    pub fingerprint: Fingerprint,
+    /// The resolved artifact: an image, or the snapshot of a directory.
+    pub artifact: Digest,
+    /// Reference of the image, for people and for runtimes that find images by name.
+    pub image: Option<String>,
+    /// Configuration. Its `environment` is superseded by [`Launch::environment`].
+    pub container: Container,
+    /// Environment variables, values filled in.
+    pub environment: Vec<(String, String)>,
+    /// Files to be there, content filled in.
+    pub files: Vec<LaunchFile>,
+    /// Names of other services and the addresses where the edge answers for them.
+    pub hosts: Vec<(String, IpAddr)>,
+    /// Ports it listens on.
+    pub ports: Vec<Port>,
+    /// Its check; runtimes run [`crate::spec::CheckTest::Command`] inside the replica.
+    pub check: Check,
+    /// What happens when it ends by itself.
+    pub restart: Restart,
+    /// How it is asked to end.
+    pub stop: Stop,
+}
+
+/// What a replica is part of a service for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Serves, works, or completes a task: counted by the plan.
+    Main,
+    /// Runs a release hook once.
+    Hook,
+    /// One run of a scheduled job.
+    Job,
+    /// One `daybook run`, asked for by a person.
+    OneOff,
+}
+
+/// A file with its content.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchFile {
+    /// Absolute path inside the replica.
+    pub target: String,
+    /// What it holds.
+    pub content: Vec<u8>,
+    /// Owner, numeric.
+    pub uid: Option<u32>,
+    /// Group, numeric.
+    pub gid: Option<u32>,
+    /// Permission bits.
+    pub mode: u32,
+}

@@ -1,0 +1,27 @@
+//! The nouns of Daybook: plain data, no I/O.
+//!
+//! Every other crate speaks in these types. Nothing here reads a clock, a file or a socket, and
+//! nothing here decides anything: constructors check shapes, and that is all.
+
+pub mod event;
+pub mod fingerprint;
+pub mod id;
+pub mod launch;
+pub mod name;
+pub mod observed;
+pub mod plan;
+pub mod release;
+pub mod route;
+pub mod spec;
+pub mod traffic;
+
+pub use event::{Actor, Entry, Event, RunKind, Verdict};
+pub use id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
+pub use jiff::Timestamp;
+pub use launch::Launch;
+pub use name::{AppName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, VolumeName};
+pub use observed::{Observed, ReplicaState, SeenReplica};
+pub use plan::{Action, Cause, Effect, Plan, Step};
+pub use release::Release;
+pub use route::{Backend, EnvRoutes, RouteTable};
+pub use spec::{Service, Spec};

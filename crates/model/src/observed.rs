@@ -1,0 +1,139 @@
+//! What a runtime reports to be there now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::Fingerprint;
+use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
+use crate::launch::Role;
+use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
+use crate::route::EnvRoutes;
+
+/// What is there, of one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The environment that was looked at.
+    pub key: EnvKey,
+    /// Every replica with our labels, running or not, in order of its id.
+    pub replicas: Vec<SeenReplica>,
+    /// Volumes of ours that exist, and external ones that the runtime found.
+    pub volumes: BTreeSet<VolumeName>,
+    /// Networks of ours that exist.
+    pub networks: BTreeSet<NetworkName>,
+    /// Artifacts that this machine has, of those that were asked about.
+    pub artifacts: BTreeSet<Digest>,
+    /// What the edge serves for this environment now.
+    pub routes: EnvRoutes,
+}
+
+impl Observed {
+    /// Nothing is there.
+    pub fn nothing(key: EnvKey) -> Self {
+        Self {
+            key,
+            replicas: Vec::new(),
+            volumes: BTreeSet::new(),
+            networks: BTreeSet::new(),
+            artifacts: BTreeSet::new(),
+            routes: EnvRoutes::default(),
+        }
+    }
+
+    /// The replica of this id and role [`Role::Main`].
+    pub fn replica(&self, id: &ReplicaId) -> Option<&SeenReplica> {
+        self.replicas.iter().find(|replica| &replica.id == id)
+    }
+
+    /// Replicas of `service` that the plan counts.
+    pub fn main_replicas<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a SeenReplica> {
+        self.replicas.iter().filter(move |r| &r.id.service == service && r.role == Role::Main)
+    }
+}
+
+/// One replica as a runtime sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenReplica {
+    /// Its name.
+    pub id: ReplicaId,
+    /// What it is for.
+    pub role: Role,
+    /// Identity of its configuration.
+    pub fingerprint: Fingerprint,
+    /// The release that started it.
+    pub release: ReleaseNumber,
+    /// The run that started it.
+    pub run: RunId,
+    /// The artifact it runs.
+    pub artifact: Digest,
+    /// Whether and how it runs.
+    pub state: ReplicaState,
+    /// The answer of the runtime's own check, where it has one.
+    pub health: Health,
+    /// When its present process started.
+    pub started_at: Option<Timestamp>,
+    /// How often the runtime started it again.
+    pub restarts: u32,
+    /// How its last process ended, if one has.
+    pub last_exit: Option<Exit>,
+    /// Address at which this machine reaches it.
+    pub address: Option<IpAddr>,
+    /// Where each container port is reached at that address. A port that is missing is reached
+    /// under its own number.
+    pub ports: BTreeMap<u16, u16>,
+}
+
+impl SeenReplica {
+    /// Whether a process of it is there now.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, ReplicaState::Running)
+    }
+
+    /// The port at which a container port is reached.
+    pub fn port(&self, container: u16) -> u16 {
+        self.ports.get(&container).copied().unwrap_or(container)
+    }
+}
+
+/// Whether and how a replica runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaState {
+    /// Made, never started.
+    Created,
+    /// Its process is there.
+    Running,
+    /// Its process ended and the runtime will start it again.
+    Restarting,
+    /// Its process ended and stays so.
+    Exited,
+}
+
+/// The answer of a runtime's own check (a command inside the replica).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// The runtime asks nothing.
+    Unasked,
+    /// No answer counts yet.
+    Starting,
+    /// The last answer was good.
+    Healthy,
+    /// Too many bad answers in a row; the last one's output.
+    Unhealthy(String),
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Exit code; 128 + n for a signal n.
+    pub code: i32,
+    /// It was killed for using more memory than its limit.
+    pub oom: bool,
+    /// What the runtime says, such as "exec: no such file".
+    pub error: Option<String>,
+    /// When.
+    pub at: Option<Timestamp>,
+}

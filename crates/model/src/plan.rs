@@ -1,0 +1,278 @@
+//! The steps from what is there to what should be.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::Fingerprint;
+use crate::id::{PlanId, ReleaseNumber, ReplicaId, StepId};
+use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
+use crate::spec::RolloutOrder;
+
+/// A plan: data that leaves no choice to whoever carries it out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Hash of everything below.
+    pub id: PlanId,
+    /// The plan that this one goes on from, after a crash or a failed step.
+    pub parent: Option<PlanId>,
+    /// The environment.
+    pub key: EnvKey,
+    /// The release in force when this was planned.
+    pub from: Option<ReleaseNumber>,
+    /// The release that it leads to.
+    pub to: ReleaseNumber,
+    /// In topological order: a step needs only earlier ones.
+    pub steps: Vec<Step>,
+    /// What changes, a line for each thing, for people.
+    pub changes: Vec<Change>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The step of this id.
+    pub fn step(&self, id: StepId) -> Option<&Step> {
+        self.steps.get(usize::try_from(id.0).ok()?)
+    }
+}
+
+/// One act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its place in the plan.
+    pub id: StepId,
+    /// What to do.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+    /// Steps that must be done before.
+    pub needs: Vec<StepId>,
+}
+
+/// One call of a driver, with exactly what it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Action {
+    /// Get a service's artifact onto this machine: pull, build or snapshot it.
+    Prepare {
+        /// Whose artifact.
+        service: ServiceName,
+    },
+    /// Make a network unless it is there.
+    CreateNetwork {
+        /// Which.
+        network: NetworkName,
+    },
+    /// Make a volume unless it is there.
+    CreateVolume {
+        /// Which.
+        volume: VolumeName,
+    },
+    /// Run a release hook, once for a release.
+    RunHook {
+        /// Whose hook.
+        service: ServiceName,
+        /// The replica that runs it.
+        replica: ReplicaId,
+    },
+    /// Make sure that a replica's process is there.
+    Start {
+        /// Which.
+        replica: ReplicaId,
+        /// Its configuration's identity.
+        fingerprint: Fingerprint,
+    },
+    /// Wait until a replica is ready by its service's check.
+    AwaitReady {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// Wait until a task's replica has ended with exit code 0.
+    AwaitCompleted {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// Give the edge a service's endpoints and entries.
+    Route {
+        /// Whose.
+        service: ServiceName,
+        /// Replicas and their shares. Weight 0: warm.
+        endpoints: Vec<(ReplicaId, u32)>,
+    },
+    /// Let the edge hold requests for a service.
+    Hold {
+        /// Whose.
+        service: ServiceName,
+    },
+    /// Let the edge forget a service.
+    Unroute {
+        /// Which.
+        service: ServiceName,
+    },
+    /// Wait until replicas that get nothing new have nothing in flight, within the drain bound.
+    Drain {
+        /// Which.
+        replicas: Vec<ReplicaId>,
+    },
+    /// Compare new replicas with old ones for a while; worse is a failure of this step.
+    Watch {
+        /// Of which service.
+        service: ServiceName,
+        /// The canary share, or all traffic.
+        phase: WatchPhase,
+        /// New ones.
+        new: Vec<ReplicaId>,
+        /// What they are compared with.
+        old: Vec<ReplicaId>,
+        /// For how long, milliseconds.
+        for_ms: u64,
+    },
+    /// Ask a replica's process to end, and see that it does. It can be started again.
+    Stop {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// Remove a replica that has ended.
+    Remove {
+        /// Which.
+        replica: ReplicaId,
+    },
+    /// Remove a network.
+    RemoveNetwork {
+        /// Which.
+        network: NetworkName,
+    },
+    /// Remove a volume and what it holds. Planned only when asked for by name.
+    RemoveVolume {
+        /// Which.
+        volume: VolumeName,
+    },
+}
+
+/// Which part of a rollout is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchPhase {
+    /// New replicas get a share.
+    Canary,
+    /// New replicas get everything; old ones are warm.
+    Probation,
+}
+
+/// Whether an action may be carried out again when nobody knows whether it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Doing it twice is doing it once.
+    Repeatable,
+    /// It must not be done twice: the world is asked first.
+    Once,
+}
+
+impl Action {
+    /// Whether it may be repeated blindly.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::RunHook { .. } => Effect::Once,
+            _ => Effect::Repeatable,
+        }
+    }
+
+    /// The service it is about, if it is about one.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Prepare { service }
+            | Self::RunHook { service, .. }
+            | Self::Route { service, .. }
+            | Self::Hold { service }
+            | Self::Unroute { service }
+            | Self::Watch { service, .. } => Some(service),
+            Self::Start { replica, .. }
+            | Self::AwaitReady { replica }
+            | Self::AwaitCompleted { replica }
+            | Self::Stop { replica }
+            | Self::Remove { replica } => Some(&replica.service),
+            Self::Drain { replicas } => replicas.first().map(|replica| &replica.service),
+            Self::CreateNetwork { .. }
+            | Self::CreateVolume { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::RemoveVolume { .. } => None,
+        }
+    }
+}
+
+/// Why a step is in the plan. The text form is what a person reads after "because".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// In words: "image changed", "2 replicas wanted, 1 there".
+    pub why: String,
+    /// Line of the manifest that asked for it.
+    pub line: Option<u32>,
+}
+
+/// One thing that changes, as the plan's summary lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What happens to it.
+    pub sign: Sign,
+    /// Kind and name: service `web`, volume `data`.
+    pub subject: Subject,
+    /// One line each: "image sha256:51c0…→a93e…", "LOG_LEVEL info → debug". Values of secrets and of
+    /// variables whose names look secret are not shown.
+    pub details: Vec<Detail>,
+    /// Requests are held, or work stops, for about so long, milliseconds. `None`: not at all.
+    pub downtime_ms: Option<u64>,
+    /// Something is lost that cannot be had back.
+    pub destructive: bool,
+    /// The order it takes, for services that are replaced.
+    pub order: Option<RolloutOrder>,
+}
+
+/// A line under a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// The line.
+    pub text: String,
+    /// Line of the manifest.
+    pub line: Option<u32>,
+}
+
+/// What a change is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A service.
+    Service(ServiceName),
+    /// A volume.
+    Volume(VolumeName),
+    /// A network.
+    Network(NetworkName),
+}
+
+/// What happens to a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// `+`: it is new.
+    Add,
+    /// `~`: it changes and serves on meanwhile.
+    Change,
+    /// `-/+`: the old one ends before the new one starts.
+    Replace,
+    /// `-`: it goes.
+    Remove,
+}
+
+impl Sign {
+    /// The plan's mark for it.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Change => "~",
+            Self::Replace => "-/+",
+            Self::Remove => "-",
+        }
+    }
+}

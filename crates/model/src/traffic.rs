@@ -1,0 +1,115 @@
+//! What the edge counts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ReplicaId;
+use crate::name::EnvKey;
+
+/// Upper bounds of the latency buckets in milliseconds; a last bucket without a bound follows.
+pub const LATENCY_BOUNDS_MS: [u64; 14] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000];
+
+/// Counts of one environment since the edge started, by replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Traffic {
+    /// By replica. A replica that left the table stays until it has drained and been read.
+    pub replicas: BTreeMap<ReplicaId, ReplicaTraffic>,
+    /// Requests that no replica could be found for, by service.
+    pub unserved: BTreeMap<String, u64>,
+    /// Requests held now, by service.
+    pub held: BTreeMap<String, u64>,
+}
+
+/// Counts of one replica. All but `in_flight` and `healthy` only grow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ReplicaTraffic {
+    /// Requests and connections that have begun and not ended, by class.
+    pub in_flight: InFlight,
+    /// Answered requests by status class: 1xx, 2xx, 3xx, 4xx, 5xx.
+    pub by_status: [u64; 5],
+    /// Attempts that never became an answer: refused, reset, timed out.
+    pub failed: u64,
+    /// Latencies: one count for each of [`LATENCY_BOUNDS_MS`], then the rest.
+    pub latency: [u64; 15],
+    /// The edge's own check, `None` before its first answer.
+    pub healthy: Option<bool>,
+    /// What the last failed check or attempt said.
+    pub last_failure: Option<String>,
+}
+
+impl ReplicaTraffic {
+    /// Requests that were answered or failed.
+    pub fn requests(&self) -> u64 {
+        self.by_status.iter().sum::<u64>() + self.failed
+    }
+
+    /// Requests that a user saw fail through the replica's fault: 5xx, or no answer.
+    pub fn errors(&self) -> u64 {
+        self.by_status[4] + self.failed
+    }
+
+    /// What was counted since `earlier`, a reading of the same replica. A counter that went down
+    /// (a new edge) counts from zero.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let diff = |now: u64, then: u64| if now >= then { now - then } else { now };
+        let mut out = self.clone();
+        for (now, then) in out.by_status.iter_mut().zip(earlier.by_status) {
+            *now = diff(*now, then);
+        }
+        for (now, then) in out.latency.iter_mut().zip(earlier.latency) {
+            *now = diff(*now, then);
+        }
+        out.failed = diff(self.failed, earlier.failed);
+        out
+    }
+
+    /// The latency in milliseconds that a share `q` (0 to 1) of the requests stayed within: the upper
+    /// bound of the bucket it falls in. `None` without requests.
+    pub fn quantile_ms(&self, q: f64) -> Option<u64> {
+        let total: u64 = self.latency.iter().sum();
+        if total == 0 {
+            return None;
+        }
+        let rank = (q * total as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (i, count) in self.latency.iter().enumerate() {
+            seen += count;
+            if seen >= rank {
+                return Some(LATENCY_BOUNDS_MS.get(i).copied().unwrap_or(60_000));
+            }
+        }
+        None
+    }
+}
+
+/// What is in flight, by the class whose draining has a bound of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct InFlight {
+    /// Ordinary requests.
+    pub requests: u64,
+    /// Requests whose body is still arriving.
+    pub uploads: u64,
+    /// Answers that stream events (`text/event-stream`).
+    pub streams: u64,
+    /// WebSockets and other upgraded connections.
+    pub upgraded: u64,
+    /// Connections that are forwarded as bytes.
+    pub connections: u64,
+}
+
+impl InFlight {
+    /// All classes together.
+    pub fn total(&self) -> u64 {
+        self.requests + self.uploads + self.streams + self.upgraded + self.connections
+    }
+}
+
+/// All environments of one edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct EdgeTraffic {
+    /// The version of the table in force.
+    pub table_version: u64,
+    /// Counts by environment.
+    pub environments: BTreeMap<EnvKey, Traffic>,
+}

@@ -1,0 +1,281 @@
+//! What runs replicas: the [`Runtime`] trait, and its simulated, process and docker implementations.
+//!
+//! A driver acts and reports; it decides nothing. Every act is idempotent: carried out twice, by the
+//! same or by another server, it leaves what once would have left. Everything that a runtime makes
+//! carries [`labels`], and a runtime touches only what carries them.
+
+pub mod labels;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use daybook_model::launch::Role;
+use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
+use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::traffic::Traffic;
+use daybook_model::{Digest, EnvRoutes, Launch, ReplicaId, SeenReplica, Timestamp};
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+/// What runs replicas. One contract suite holds for every implementation (`tests/contract.rs`).
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// What it is, and what of a manifest it can honour.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether it can be used now, and its version: for `doctor`, and before the first plan.
+    async fn check(&self) -> Result<String>;
+
+    /// The identity of an artifact: asks the image store, the registry, or hashes a directory.
+    /// Changes nothing. `Error::kind` is [`ErrorKind::NotFound`] for an image that nobody has.
+    async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest>;
+
+    /// Which of `digests` are here, so that [`Runtime::prepare`] has nothing to do.
+    async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>>;
+
+    /// Gets a resolved artifact onto this machine: pulls, builds or snapshots. Each line of its
+    /// progress goes to `progress`.
+    async fn prepare(&self, key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()>;
+
+    /// What is there of one environment.
+    async fn observe(&self, key: &EnvKey) -> Result<Seen>;
+
+    /// Environments that something with our labels belongs to: how state is rebuilt.
+    async fn environments(&self) -> Result<BTreeSet<EnvKey>>;
+
+    /// Makes a network unless it is there.
+    async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()>;
+
+    /// Makes a volume unless it is there.
+    async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()>;
+
+    /// Makes sure that a process of the replica is there: makes the replica if it is missing, starts
+    /// it if it has ended. Does not wait for readiness. A replica of this id and another fingerprint
+    /// is an error of kind [`ErrorKind::Conflict`].
+    async fn start(&self, launch: &Launch) -> Result<()>;
+
+    /// Asks the replica's process to end, kills it after the grace, and returns when it has ended.
+    /// One that has ended, or is not there, is fine. It will not be started again by the runtime.
+    async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()>;
+
+    /// Removes a replica that has ended, its log and its anonymous volumes. Not there is fine.
+    async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()>;
+
+    /// An address of this machine that belongs to one service for as long as the environment lives, at
+    /// which the edge listens for calls of other services. The same each time it is asked for. `None`:
+    /// this runtime cannot give one, and services reach each other's replicas directly.
+    async fn service_address(&self, key: &EnvKey, service: &ServiceName) -> Result<Option<IpAddr>>;
+
+    /// Gives back the addresses of an environment's services.
+    async fn release_addresses(&self, key: &EnvKey) -> Result<()>;
+
+    /// Removes a network of ours. Not there is fine.
+    async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()>;
+
+    /// Removes a volume of ours and what it holds. Not there is fine.
+    async fn remove_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()>;
+
+    /// Asks a check once. A bad answer is `Ok(Answer::Bad)`; an error means that the question could
+    /// not be put.
+    async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer>;
+
+    /// The lines of a replica's log, oldest first. With `follow` the stream ends when the replica
+    /// does.
+    async fn logs(
+        &self,
+        key: &EnvKey,
+        id: &ReplicaId,
+        role: Role,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>>;
+
+    /// What running replicas of an environment use now.
+    async fn usage(&self, key: &EnvKey) -> Result<Vec<Usage>>;
+
+    /// Runs a command inside a running replica.
+    async fn exec(&self, key: &EnvKey, id: &ReplicaId, command: &ExecRequest) -> Result<Exec>;
+}
+
+/// Sends requests to replicas: the edge, as the executor sees it. The real one is a client of the
+/// `daybook edge` process; the simulated one lives in the same world as the simulated runtime.
+#[async_trait]
+pub trait Router: Send + Sync + 'static {
+    /// Replaces the routes of one environment, and returns when the edge has persisted the whole new
+    /// table and serves by it.
+    async fn set(&self, key: &EnvKey, routes: EnvRoutes) -> Result<()>;
+
+    /// The routes of one environment that the edge serves by now.
+    async fn get(&self, key: &EnvKey) -> Result<EnvRoutes>;
+
+    /// What the edge has counted for one environment.
+    async fn traffic(&self, key: &EnvKey) -> Result<Traffic>;
+}
+
+/// A result of a runtime.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Takes progress lines ("Step 3/7", "pulling 12 of 40 MB").
+pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// What a runtime is and can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// `process`, `docker`, `podman`, `simulated`.
+    pub name: String,
+    /// Runs images; without it only builds (as snapshots of directories) and static sites.
+    pub images: bool,
+    /// Has networks of its own, with names in them.
+    pub networks: bool,
+    /// Keeps a replica's memory within its limit.
+    pub memory_limits: bool,
+    /// Gives services addresses of their own: see [`Runtime::service_address`].
+    pub service_addresses: bool,
+}
+
+/// What [`Runtime::observe`] finds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Replicas of every role, in order of their ids.
+    pub replicas: Vec<SeenReplica>,
+    /// Volumes of the environment.
+    pub volumes: BTreeSet<VolumeName>,
+    /// Networks of the environment.
+    pub networks: BTreeSet<NetworkName>,
+}
+
+/// What a check's question was answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Good; a word about it ("200 in 3 ms").
+    Good(String),
+    /// Bad; what was answered, or why there was no answer.
+    Bad(String),
+    /// The replica has no process now.
+    NotRunning,
+}
+
+/// Which lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogQuery {
+    /// Only lines from this time on.
+    pub since: Option<Timestamp>,
+    /// Only so many of the last lines.
+    pub tail: Option<usize>,
+    /// Go on with new lines.
+    pub follow: bool,
+}
+
+/// One line of a replica's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Timestamp,
+    /// It came from standard error.
+    pub stderr: bool,
+    /// Without the line break. Bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+/// What one replica uses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The replica.
+    pub id: ReplicaId,
+    /// Cores, over the last moment: 0.5 is half a core.
+    pub cpu_cores: f64,
+    /// Bytes of memory that cannot be dropped.
+    pub memory_bytes: u64,
+    /// Its limit, if there is one.
+    pub memory_limit_bytes: Option<u64>,
+    /// Processes and threads.
+    pub pids: u64,
+}
+
+/// A command to run inside a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Program and arguments; no shell reads them.
+    pub argv: Vec<String>,
+    /// A terminal of so many columns and rows.
+    pub tty: Option<(u16, u16)>,
+    /// As which user.
+    pub user: Option<String>,
+    /// In which directory.
+    pub working_dir: Option<String>,
+}
+
+/// A command that runs inside a replica.
+pub struct Exec {
+    /// What it prints. Standard output and error come marked.
+    pub output: BoxStream<'static, Result<ExecOutput>>,
+    /// What it reads. Dropping it is the end of its input.
+    pub input: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+    /// Its exit code, once `output` has ended.
+    pub code: futures::future::BoxFuture<'static, Result<i32>>,
+}
+
+/// A piece of what a command printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// From standard error.
+    pub stderr: bool,
+    /// The bytes.
+    pub bytes: bytes::Bytes,
+}
+
+/// Why an act of a runtime failed: what was tried, on what, and what was said.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct Error {
+    /// What was tried, with its object: "pull nginx:1.27".
+    pub operation: String,
+    /// What was said, whole.
+    pub message: String,
+    /// Who must act, and whether trying again helps.
+    pub kind: ErrorKind,
+    /// What a person may try, if we know.
+    pub hint: Option<String>,
+}
+
+/// Who must act on an error, and whether trying again helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// An image, a file or a replica is not there: the user must act.
+    NotFound,
+    /// The request cannot be honoured: the manifest must change.
+    Refused,
+    /// Something of the same name is there and is different, or a port is taken.
+    Conflict,
+    /// A build failed; the message holds its last lines.
+    BuildFailed,
+    /// No space is left.
+    Full,
+    /// The runtime cannot be reached, or is too busy: trying again helps.
+    Unavailable,
+    /// Anything else.
+    Internal,
+}
+
+impl Error {
+    /// An error of `operation`.
+    pub fn new(kind: ErrorKind, operation: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        Self { operation: operation.into(), message: message.to_string(), kind, hint: None }
+    }
+
+    /// Adds what a person may try.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether the same act may succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        self.kind == ErrorKind::Unavailable
+    }
+}
+
+/// How long a runtime waits before it reports that its daemon does not answer.
+pub const UNAVAILABLE_AFTER: Duration = Duration::from_secs(30);

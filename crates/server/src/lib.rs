@@ -1,0 +1,1 @@
+//! The control plane: API, timers, ownership of the state.
