@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
 use crate::id::{PlanId, ReleaseNumber, ReplicaId, StepId};
+use crate::launch::Role;
 use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use crate::spec::RolloutOrder;
 
@@ -27,9 +28,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to do: what is there is what should be, and is recorded as such.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
+        self.steps.is_empty() && self.changes.is_empty()
     }
 
     /// The step of this id.
@@ -138,6 +139,8 @@ pub enum Action {
     Remove {
         /// Which.
         replica: ReplicaId,
+        /// What it was for.
+        role: Role,
     },
     /// Remove a network.
     RemoveNetwork {
@@ -193,7 +196,7 @@ impl Action {
             | Self::AwaitReady { replica }
             | Self::AwaitCompleted { replica }
             | Self::Stop { replica }
-            | Self::Remove { replica } => Some(&replica.service),
+            | Self::Remove { replica, .. } => Some(&replica.service),
             Self::Drain { replicas } => replicas.first().map(|replica| &replica.service),
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }

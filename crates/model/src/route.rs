@@ -4,13 +4,25 @@
 //! then acknowledges it. There are no deltas.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::ReplicaId;
 use crate::name::{EnvKey, ServiceName};
 use crate::spec::{Check, Tls};
+
+/// Whether an address belongs to a service rather than to the machine: the ranges from which runtimes
+/// give services addresses of their own (a part of loopback; the range that RFC 2544 sets apart).
+pub fn is_service_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            (a == 127 && (64..128).contains(&b)) || (a == 198 && (18..20).contains(&b))
+        }
+        IpAddr::V6(_) => false,
+    }
+}
 
 /// Everything one edge serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
