@@ -4,7 +4,9 @@
 //! same or by another server, it leaves what once would have left. Everything that a runtime makes
 //! carries [`labels`], and a runtime touches only what carries them.
 
+mod files;
 pub mod labels;
+pub mod snapshot;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

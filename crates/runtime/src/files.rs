@@ -1,0 +1,40 @@
+//! Small files that are written whole or not at all, and the errors of file operations.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Error, ErrorKind, Result};
+
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a small file so that it is there whole or not at all, also after a loss of power.
+pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let number = WRITES.fetch_add(1, Ordering::Relaxed);
+    let parent = path.parent().expect("a file of ours is in a directory");
+    let name = path.file_name().expect("a file of ours has a name").to_string_lossy();
+    let unfinished = parent.join(format!(".{name}.{}-{number}", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&unfinished)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        File::open(parent)?.sync_all()
+    };
+    write().map_err(|e| {
+        let _ = fs::remove_file(&unfinished);
+        failed("write", path, &e)
+    })
+}
+
+/// The error of a file operation, of the kind that says who must act.
+pub(crate) fn failed(operation: &str, path: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        _ => ErrorKind::Internal,
+    };
+    Error::new(kind, format!("{operation} {}", path.display()), error)
+}
