@@ -1,13 +1,14 @@
 //! Everything a runtime needs to start one replica.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
 use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
-use crate::name::EnvKey;
-use crate::spec::{Check, Container, Port, Restart, Stop};
+use crate::name::{EnvKey, NetworkName, VolumeName};
+use crate::spec::{Check, Container, Port, Restart, Spec, Stop};
 
 /// One replica to be started: a service's configuration with secrets and addresses filled in.
 ///
@@ -47,6 +48,34 @@ pub struct Launch {
     pub restart: Restart,
     /// How it is asked to end.
     pub stop: Stop,
+    /// What its volumes and networks are called outside, where the runtime must not make the name.
+    #[serde(default)]
+    pub outside: OutsideNames,
+}
+
+/// Names that volumes and networks have outside of the environment: of every external one, and of
+/// those that the manifest gives a name of their own (`name:`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct OutsideNames {
+    /// By the volume's name in the manifest.
+    pub volumes: BTreeMap<VolumeName, String>,
+    /// By the network's name in the manifest.
+    pub networks: BTreeMap<NetworkName, String>,
+}
+
+impl OutsideNames {
+    /// Those of a spec.
+    pub fn of(spec: &Spec) -> Self {
+        let volumes = spec.volumes.iter().filter_map(|(name, volume)| {
+            let outside = volume.outside_name.clone().or_else(|| volume.external.then(|| name.to_string()))?;
+            Some((name.clone(), outside))
+        });
+        let networks = spec.networks.iter().filter_map(|(name, network)| {
+            let outside = network.outside_name.clone().or_else(|| network.external.then(|| name.to_string()))?;
+            Some((name.clone(), outside))
+        });
+        Self { volumes: volumes.collect(), networks: networks.collect() }
+    }
 }
 
 /// What a replica is part of a service for.

@@ -216,7 +216,12 @@ pub struct Exec {
     pub input: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
     /// Its exit code, once `output` has ended.
     pub code: futures::future::BoxFuture<'static, Result<i32>>,
+    /// Gives its terminal another size, in columns and rows. Without a terminal it does nothing.
+    pub resize: Resize,
 }
+
+/// Gives the terminal of a command another size, in columns and rows.
+pub type Resize = Box<dyn Fn(u16, u16) -> futures::future::BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// A piece of what a command printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
