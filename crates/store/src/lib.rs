@@ -1,10 +1,16 @@
 //! The journal, releases and sealed secrets: the only SQL of our own state.
 //!
-//! [`Journal`] is a seam: [`memory::MemoryJournal`] keeps entries in memory and can be made to crash
+//! [`Journal`] is a seam: [`MemoryJournal`] keeps entries in memory and can be made to crash
 //! at any write; the SQLite store keeps them for good. Both run the same contract tests.
+
+mod derived;
+mod fence;
+pub mod memory;
 
 use async_trait::async_trait;
 use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
+
+pub use memory::{MemoryJournal, When};
 
 /// The append-only record of everything that happens.
 #[async_trait]
@@ -13,7 +19,8 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// This is also the fence. While a run of an environment is open (started and not finished),
     /// `RunStarted` of another run, and any event that carries another run's id, is refused with
-    /// [`Error::Locked`]; so is an event of a run that has finished. An `expected` sequence number, where
+    /// [`Error::Locked`]; an event of a run that has finished or never started is refused with
+    /// [`Error::Ended`]. An `expected` sequence number, where
     /// given, must be that of the environment's latest entry, or the write is refused with
     /// [`Error::Stale`].
     async fn append(&self, write: Write) -> Result<Entry>;
@@ -66,6 +73,14 @@ pub enum Error {
         /// The run that holds it.
         run: RunId,
     },
+    /// The run has finished, or was given up by someone else: nothing may be done in its name.
+    #[error("run {run} of {key} is not open")]
+    Ended {
+        /// The environment.
+        key: EnvKey,
+        /// The run that is not open.
+        run: RunId,
+    },
     /// The environment changed since the writer looked.
     #[error("{key} changed meanwhile: its journal is at entry {now}, not {expected}")]
     Stale {
@@ -100,4 +115,8 @@ pub enum Error {
         /// What was said.
         message: String,
     },
+}
+
+pub(crate) fn internal(operation: &'static str, message: impl std::fmt::Display) -> Error {
+    Error::Internal { operation, message: message.to_string() }
 }
