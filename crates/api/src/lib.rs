@@ -1,1 +1,34 @@
-//! Wire types, the HTTP client, and the OpenAPI document.
+//! Wire types, the HTTP client, and the OpenAPI document's schemas.
+//!
+//! One module for each resource; every type has a `utoipa` schema. Wire types convert from model
+//! types here, so that the model stays free to change: ids and names travel as strings, times as
+//! RFC 3339, durations as whole milliseconds. Unknown fields are ignored on both sides, so that a
+//! client and a server of neighbouring versions understand each other.
+
+pub mod change;
+pub mod client;
+pub mod doctor;
+pub mod environment;
+pub mod error;
+pub mod event;
+pub mod exec;
+pub mod history;
+pub mod journal;
+pub mod logs;
+pub mod oneoff;
+pub mod plan;
+pub mod run;
+pub mod secret;
+pub mod status;
+pub mod top;
+pub mod version;
+pub mod why;
+
+pub use client::Client;
+pub use error::{ErrorBody, ErrorCode};
+
+/// Name of the header in which a client says which way in it is: `cli` or `api`.
+pub const ORIGIN_HEADER: &str = "x-daybook-origin";
+
+/// Name of the socket inside the state directory.
+pub const SOCKET_NAME: &str = "daybook.sock";

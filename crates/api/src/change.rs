@@ -1,0 +1,189 @@
+//! What a person asks for: the one thing that is planned and run.
+
+use std::collections::BTreeMap;
+
+use daybook_model::{AppName, EnvKey, EnvName, ReleaseNumber, RunKind, ServiceName, VolumeName};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A wanted change of one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Carry out a manifest.
+    Up(Up),
+    /// Carry out an earlier release again.
+    Rollback(Rollback),
+    /// Change how many replicas run.
+    Scale(Scale),
+    /// Replace replicas by equal ones.
+    Restart(Services),
+    /// End services; they stay configured.
+    Stop(Services),
+    /// Start stopped services.
+    Start(Services),
+    /// Remove everything that runs.
+    Down(Down),
+}
+
+impl Change {
+    /// What a run of this change is for.
+    pub fn purpose(&self) -> RunKind {
+        match self {
+            Self::Up(_) => RunKind::Up,
+            Self::Rollback(_) => RunKind::Rollback,
+            Self::Scale(_) => RunKind::Scale,
+            Self::Restart(_) => RunKind::Restart,
+            Self::Stop(_) => RunKind::Stop,
+            Self::Start(_) => RunKind::Start,
+            Self::Down(_) => RunKind::Down,
+        }
+    }
+
+    /// The change in a few words, as journal and history show it: "scale web=3".
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Up(_) => "up".to_owned(),
+            Self::Rollback(Rollback { to: Some(to), .. }) => format!("rollback to {to}"),
+            Self::Rollback(_) => "rollback".to_owned(),
+            Self::Scale(scale) => {
+                let parts: Vec<_> = scale.services.iter().map(|(name, count)| format!("{name}={count}")).collect();
+                format!("scale {}", parts.join(" "))
+            }
+            Self::Restart(services) => services.reason("restart"),
+            Self::Stop(services) => services.reason("stop"),
+            Self::Start(services) => services.reason("start"),
+            Self::Down(down) if down.volumes.is_empty() => "down".to_owned(),
+            Self::Down(down) => {
+                let names: Vec<_> = down.volumes.iter().map(ToString::to_string).collect();
+                format!("down, removing volumes {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Carry out a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Up {
+    /// The manifest and every file that it reads.
+    pub bundle: Bundle,
+    /// The environment to bring to it.
+    #[schema(value_type = String)]
+    pub environment: EnvName,
+    /// Active profiles.
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    /// App name, where it is not the manifest's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub app: Option<AppName>,
+    /// Runtime, where it is not the server's own choice: `process`, `docker`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+}
+
+/// A manifest as the client found it: its text, every file it reads, and the variables it mentions.
+///
+/// It is `daybook_manifest::Bundle` in JSON, unread until the server loads it: this crate knows
+/// nothing of manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = Object)]
+pub struct Bundle(pub serde_json::Value);
+
+impl Bundle {
+    /// Wraps `bundle`. Fails when it has no JSON form.
+    pub fn encode(bundle: &impl Serialize) -> Result<Self, serde_json::Error> {
+        serde_json::to_value(bundle).map(Self)
+    }
+
+    /// Reads it as the type that it was made from.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        T::deserialize(&self.0)
+    }
+}
+
+/// Carry out an earlier release again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rollback {
+    /// The environment.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// The release; the one before the current by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub to: Option<ReleaseNumber>,
+}
+
+/// Change how many replicas run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Scale {
+    /// The environment.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// How many of each service.
+    #[schema(value_type = BTreeMap<String, u32>)]
+    pub services: BTreeMap<ServiceName, u32>,
+}
+
+/// Some services of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Services {
+    /// The environment.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// Which; none means all.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub services: Vec<ServiceName>,
+}
+
+impl Services {
+    fn reason(&self, verb: &str) -> String {
+        let mut text = verb.to_owned();
+        for service in &self.services {
+            text.push(' ');
+            text.push_str(service.as_str());
+        }
+        text
+    }
+}
+
+/// Remove everything that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Down {
+    /// The environment.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// Volumes to remove with what they hold. Others stay.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub volumes: Vec<VolumeName>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Change {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn changes_are_tagged_by_their_verb() {
+        let change = read(r#"{"scale": {"key": "shop/production", "services": {"web": 3, "api": 1}}}"#);
+        assert_eq!(change.reason(), "scale api=1 web=3");
+        assert_eq!(change.purpose(), RunKind::Scale);
+        assert_eq!(read(r#"{"stop": {"key": "shop/production"}}"#).reason(), "stop");
+        assert_eq!(read(r#"{"rollback": {"key": "a/b", "to": 41}}"#).reason(), "rollback to 41");
+        let down = read(r#"{"down": {"key": "a/b", "volumes": ["data"]}}"#);
+        assert_eq!(down.reason(), "down, removing volumes data");
+    }
+
+    #[test]
+    fn r32_names_in_a_change_are_checked_when_it_is_read() {
+        assert!(serde_json::from_str::<Change>(r#"{"down": {"key": "a/../b"}}"#).is_err());
+        assert!(serde_json::from_str::<Change>(r#"{"stop": {"key": "a/b", "services": ["$(x)"]}}"#).is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! A client of the API: one typed method for each path.
+//!
+//! It keeps no connection between requests and has no time-outs of its own: whoever waits decides
+//! for how long, and dropping a future or a stream closes its connection.
+
+mod error;
+mod exec;
+mod query;
+mod sse;
+mod transport;
+
+use std::path::{Path, PathBuf};
+
+use daybook_model::{EnvKey, ReplicaId, RunId, SecretName, ServiceName};
+use futures::Stream;
+use http::Method;
+
+pub use error::{Error, Exit};
+pub use exec::ExecSession;
+
+use crate::doctor::CheckView;
+use crate::environment::{CreateEnvironment, EnvironmentView};
+use crate::event::{EventView, EventsQuery};
+use crate::exec::ExecRequest;
+use crate::history::{HistoryEntry, HistoryQuery};
+use crate::journal::JournalVerified;
+use crate::logs::{LogLineView, LogsQuery};
+use crate::oneoff::{OneOffRequest, OneOffStarted, OneOffView};
+use crate::plan::{PlanReply, PlanRequest};
+use crate::run::{RunReply, RunRequest, RunView, RunsQuery};
+use crate::secret::{SecretVersion, SecretView, SetSecret};
+use crate::status::StatusView;
+use crate::top::TopView;
+use crate::version::VersionView;
+use crate::why::WhyView;
+use query::{segment, with_query};
+
+/// A result of the client.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A client of one server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+    origin: &'static str,
+}
+
+impl Client {
+    /// A client of the server that listens on the Unix socket at `path`. Connects when first asked.
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self { socket: path.into(), origin: "cli" }
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Who answers.
+    pub async fn version(&self) -> Result<VersionView> {
+        self.get("/v1/version").await
+    }
+
+    /// Every environment.
+    pub async fn environments(&self) -> Result<Vec<EnvironmentView>> {
+        self.get("/v1/environments").await
+    }
+
+    /// Makes the record of an environment in which nothing runs yet.
+    pub async fn create_environment(&self, key: &EnvKey) -> Result<EnvironmentView> {
+        self.send(Method::POST, "/v1/environments", &CreateEnvironment { key: key.clone() }).await
+    }
+
+    /// Removes the record of an environment in which nothing runs any more.
+    pub async fn remove_environment(&self, key: &EnvKey) -> Result<()> {
+        self.request_empty(Method::DELETE, &environment(key)).await
+    }
+
+    /// What a change would do.
+    pub async fn plan(&self, request: &PlanRequest) -> Result<PlanReply> {
+        self.send(Method::POST, "/v1/plan", request).await
+    }
+
+    /// Begins to carry out a change.
+    pub async fn run(&self, request: &RunRequest) -> Result<RunReply> {
+        let (status, body) = self.request(Method::POST, "/v1/runs", transport::json(request)?).await?;
+        if status == http::StatusCode::OK {
+            transport::read_json(&body).map(RunReply::Nothing)
+        } else {
+            transport::read_json(&body).map(RunReply::Started)
+        }
+    }
+
+    /// A run and how far it is.
+    pub async fn run_view(&self, run: RunId) -> Result<RunView> {
+        self.get(&format!("/v1/runs/{run}")).await
+    }
+
+    /// Runs, newest first, without their steps.
+    pub async fn runs(&self, query: &RunsQuery) -> Result<Vec<RunView>> {
+        self.get(&with_query("/v1/runs", query)).await
+    }
+
+    /// Asks a run to stop where it is. It can be resumed or abandoned.
+    pub async fn interrupt(&self, run: RunId) -> Result<RunView> {
+        self.post(&format!("/v1/runs/{run}/interrupt")).await
+    }
+
+    /// Lets an interrupted run go on.
+    pub async fn resume(&self, run: RunId) -> Result<RunView> {
+        self.post(&format!("/v1/runs/{run}/resume")).await
+    }
+
+    /// Gives an interrupted run up, so that another change can begin.
+    pub async fn abandon(&self, run: RunId) -> Result<RunView> {
+        self.post(&format!("/v1/runs/{run}/abandon")).await
+    }
+
+    /// Events that are there already, oldest first.
+    pub async fn events(&self, query: &EventsQuery) -> Result<Vec<EventView>> {
+        self.get(&with_query("/v1/events", &EventsQuery { follow: false, ..query.clone() })).await
+    }
+
+    /// Events that are there already, then new ones as they come.
+    pub async fn follow_events(&self, query: &EventsQuery) -> Result<impl Stream<Item = Result<EventView>> + use<>> {
+        self.stream(&with_query("/v1/events", &EventsQuery { follow: true, ..query.clone() })).await
+    }
+
+    /// One environment as it is now.
+    pub async fn status(&self, key: &EnvKey) -> Result<StatusView> {
+        self.get(&below(key, "status")).await
+    }
+
+    /// Releases and failed runs, newest first.
+    pub async fn history(&self, key: &EnvKey, query: &HistoryQuery) -> Result<Vec<HistoryEntry>> {
+        self.get(&with_query(&below(key, "history"), query)).await
+    }
+
+    /// Lines that are there already, oldest first.
+    pub async fn logs(&self, key: &EnvKey, query: &LogsQuery) -> Result<Vec<LogLineView>> {
+        self.get(&with_query(&below(key, "logs"), &LogsQuery { follow: false, ..query.clone() })).await
+    }
+
+    /// Lines that are there already, then new ones as they come.
+    pub async fn follow_logs(
+        &self,
+        key: &EnvKey,
+        query: &LogsQuery,
+    ) -> Result<impl Stream<Item = Result<LogLineView>> + use<>> {
+        self.stream(&with_query(&below(key, "logs"), &LogsQuery { follow: true, ..query.clone() })).await
+    }
+
+    /// What replicas use now.
+    pub async fn top(&self, key: &EnvKey) -> Result<TopView> {
+        self.get(&below(key, "top")).await
+    }
+
+    /// What is wrong with a service, and why.
+    pub async fn why(&self, key: &EnvKey, service: &ServiceName) -> Result<WhyView> {
+        self.get(&below(key, &format!("why/{}", segment(service.as_str())))).await
+    }
+
+    /// Runs a command inside a replica.
+    pub async fn exec(&self, key: &EnvKey, replica: &ReplicaId, request: &ExecRequest) -> Result<ExecSession> {
+        let path = below(key, &format!("replicas/{}/exec", segment(&replica.to_string())));
+        exec::open(self, &path, request).await
+    }
+
+    /// Starts a command in a new replica of a service.
+    pub async fn start_one_off(&self, key: &EnvKey, request: &OneOffRequest) -> Result<OneOffStarted> {
+        self.send(Method::POST, &below(key, "oneoff"), request).await
+    }
+
+    /// How far a one-off replica is.
+    pub async fn one_off(&self, key: &EnvKey, replica: &ReplicaId) -> Result<OneOffView> {
+        self.get(&one_off(key, replica)).await
+    }
+
+    /// Ends a one-off replica if it runs, and removes it.
+    pub async fn remove_one_off(&self, key: &EnvKey, replica: &ReplicaId) -> Result<()> {
+        self.request_empty(Method::DELETE, &one_off(key, replica)).await
+    }
+
+    /// Names and versions of an environment's secrets.
+    pub async fn secrets(&self, key: &EnvKey) -> Result<Vec<SecretView>> {
+        self.get(&below(key, "secrets")).await
+    }
+
+    /// Sets a secret for the releases to come.
+    pub async fn set_secret(&self, key: &EnvKey, name: &SecretName, value: &SetSecret) -> Result<SecretVersion> {
+        self.send(Method::PUT, &secret(key, name), value).await
+    }
+
+    /// Removes a secret and all its versions.
+    pub async fn remove_secret(&self, key: &EnvKey, name: &SecretName) -> Result<()> {
+        self.request_empty(Method::DELETE, &secret(key, name)).await
+    }
+
+    /// Checks the journal's chain of hashes from its first entry.
+    pub async fn verify_journal(&self) -> Result<JournalVerified> {
+        self.get("/v1/journal/verify").await
+    }
+
+    /// Whether everything is here that is needed.
+    pub async fn doctor(&self) -> Result<Vec<CheckView>> {
+        self.get("/v1/doctor").await
+    }
+
+    /// Ends the server; edge and replicas go on.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.request_empty(Method::POST, "/v1/shutdown").await
+    }
+
+    /// Starts the edge's next generation, which takes over its listeners.
+    pub async fn upgrade_edge(&self) -> Result<()> {
+        self.request_empty(Method::POST, "/v1/edge/upgrade").await
+    }
+}
+
+fn environment(key: &EnvKey) -> String {
+    format!("/v1/environments/{}/{}", segment(key.app.as_str()), segment(key.env.as_str()))
+}
+
+fn below(key: &EnvKey, rest: &str) -> String {
+    format!("{}/{rest}", environment(key))
+}
+
+fn one_off(key: &EnvKey, replica: &ReplicaId) -> String {
+    below(key, &format!("oneoff/{}", segment(&replica.to_string())))
+}
+
+fn secret(key: &EnvKey, name: &SecretName) -> String {
+    below(key, &format!("secrets/{}", segment(name.as_str())))
+}

@@ -1,0 +1,169 @@
+//! `POST /v1/plan`: what a change would do.
+
+use daybook_model::plan::{Change as ModelChange, Subject};
+use daybook_model::{EnvKey, Plan, ReleaseNumber};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::change::Change;
+
+/// Asks what a change would do. Nothing is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanRequest {
+    /// The change.
+    pub change: Change,
+}
+
+/// A plan, as data and as the text that people read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanReply {
+    /// Hash of what the plan contains.
+    pub plan_id: String,
+    /// The environment.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// The release in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub from: Option<ReleaseNumber>,
+    /// The release that it leads to.
+    #[schema(value_type = u64)]
+    pub to: ReleaseNumber,
+    /// There is nothing to do.
+    pub empty: bool,
+    /// Something is lost that cannot be had back.
+    pub destructive: bool,
+    /// Requests are held, or work stops, for about so long, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime_ms: Option<u64>,
+    /// The plan as people read it, without colour.
+    pub text: String,
+    /// Steps in the order of their needs.
+    pub steps: Vec<PlanStep>,
+    /// What changes.
+    pub changes: Vec<PlanChange>,
+    /// Warnings of the manifest, and what of it is not honoured.
+    #[serde(default)]
+    pub diagnostics: Vec<DiagnosticView>,
+    /// Hash of what the plan was made from (spec, observed state, release); a saved plan carries it.
+    pub basis: String,
+}
+
+impl PlanReply {
+    /// The reply for `plan`, whose text form is `text`.
+    pub fn of(plan: &Plan, text: String, basis: String, diagnostics: Vec<DiagnosticView>) -> Self {
+        Self {
+            plan_id: plan.id.0.to_string(),
+            key: plan.key.clone(),
+            from: plan.from,
+            to: plan.to,
+            empty: plan.is_empty(),
+            destructive: plan.changes.iter().any(|change| change.destructive),
+            downtime_ms: plan.changes.iter().filter_map(|change| change.downtime_ms).max(),
+            text,
+            steps: plan.steps.iter().map(PlanStep::of).collect(),
+            changes: plan.changes.iter().map(PlanChange::of).collect(),
+            diagnostics,
+            basis,
+        }
+    }
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanStep {
+    /// Its place in the plan, from 0.
+    pub id: u32,
+    /// What is done, as data: `{"do": "start", "replica": "web.3", …}`.
+    #[schema(value_type = Object)]
+    pub action: serde_json::Value,
+    /// The service it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Why.
+    pub cause: String,
+    /// Line of the manifest that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Steps that must be done before.
+    pub needs: Vec<u32>,
+}
+
+impl PlanStep {
+    fn of(step: &daybook_model::Step) -> Self {
+        Self {
+            id: step.id.0,
+            action: serde_json::to_value(&step.action).expect("an action is plain data"),
+            service: step.action.service().map(ToString::to_string),
+            cause: step.cause.why.clone(),
+            line: step.cause.line,
+            needs: step.needs.iter().map(|id| id.0).collect(),
+        }
+    }
+}
+
+/// One thing that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanChange {
+    /// `+`, `~`, `-/+` or `-`.
+    pub sign: String,
+    /// `service`, `volume` or `network`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What changes about it, a line each.
+    pub details: Vec<PlanDetail>,
+    /// Requests are held, or work stops, for about so long, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime_ms: Option<u64>,
+    /// Something is lost that cannot be had back.
+    pub destructive: bool,
+}
+
+impl PlanChange {
+    fn of(change: &ModelChange) -> Self {
+        let (kind, name) = match &change.subject {
+            Subject::Service(name) => ("service", name.as_str()),
+            Subject::Volume(name) => ("volume", name.as_str()),
+            Subject::Network(name) => ("network", name.as_str()),
+        };
+        let detail = |d: &daybook_model::plan::Detail| PlanDetail { text: d.text.clone(), line: d.line };
+        Self {
+            sign: change.sign.mark().to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            details: change.details.iter().map(detail).collect(),
+            downtime_ms: change.downtime_ms,
+            destructive: change.destructive,
+        }
+    }
+}
+
+/// A line under a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanDetail {
+    /// The line.
+    pub text: String,
+    /// Line of the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+/// A located remark on a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiagnosticView {
+    /// Stable code, `M0107`; `daybook explain` documents it.
+    pub code: String,
+    /// `error`, `warning` or `note`.
+    pub severity: String,
+    /// One sentence.
+    pub message: String,
+    /// The file, as the person named it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// The remark with the lines it is about, as a terminal shows it, without colour.
+    pub rendered: String,
+}
