@@ -1,7 +1,7 @@
 //! `/v1/runs`: carrying out a change, and how far it is.
 
 use daybook_model::event::{Failure, Toward};
-use daybook_model::{Actor, EnvKey, ReleaseNumber, RunId, RunKind, Timestamp, Verdict};
+use daybook_model::{Actor, EnvKey, Plan, ReleaseNumber, RunId, RunKind, Step, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -201,6 +201,9 @@ pub struct RunStep {
     pub id: u32,
     /// What that plan leads to.
     pub toward: TowardView,
+    /// What is done, as the plan's data names it: `start`, `await_ready`, `route`.
+    #[serde(default)]
+    pub action: String,
     /// What is done, in words: "start web.3".
     pub text: String,
     /// The service it is about, if it is about one.
@@ -220,6 +223,26 @@ pub struct RunStep {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureView>,
+}
+
+impl RunStep {
+    /// A step that has not begun, in words as `text` has them.
+    pub fn waiting(plan: &Plan, step: &Step, toward: Toward, text: String) -> Self {
+        let action = serde_json::to_value(&step.action).expect("an action is plain data");
+        Self {
+            plan: plan.id.to_string(),
+            id: step.id.0,
+            toward: toward.into(),
+            action: action.get("do").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned(),
+            text,
+            service: step.action.service().map(ToString::to_string),
+            state: StepState::Waiting,
+            note: None,
+            started_at: None,
+            took_ms: None,
+            failure: None,
+        }
+    }
 }
 
 /// What a plan of a run leads to.
