@@ -1,0 +1,107 @@
+//! What is broken on purpose, so that people can see what Daybook makes of it.
+
+use std::time::{Duration, Instant};
+
+/// A way to be broken, from a time after the start on.
+pub(crate) struct Fault {
+    kind: Kind,
+    started: Instant,
+    after: Duration,
+}
+
+/// The ways to be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    None,
+    Errors,
+    Crash,
+    Slow,
+    Oom,
+    NotReady,
+    Migrate,
+}
+
+const NAMES: [(&str, Kind); 7] = [
+    ("none", Kind::None),
+    ("errors", Kind::Errors),
+    ("crash", Kind::Crash),
+    ("slow", Kind::Slow),
+    ("oom", Kind::Oom),
+    ("not-ready", Kind::NotReady),
+    ("migrate", Kind::Migrate),
+];
+
+impl Fault {
+    /// The fault of this name, which begins `after` the start. Errors list the names.
+    pub(crate) fn new(name: &str, after: Duration) -> Result<Self, String> {
+        let known = NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+        let names = || NAMES.map(|(name, _)| name).join(", ");
+        let kind = known.ok_or_else(|| format!("SHOP_FAULT is `{name}`; it can be {}", names()))?;
+        Ok(Self { kind, started: Instant::now(), after })
+    }
+
+    /// Pages and the API answer 500.
+    pub(crate) fn errors(&self) -> bool {
+        self.kind == Kind::Errors && self.begun()
+    }
+
+    /// How much longer every answer takes.
+    pub(crate) fn delay(&self) -> Duration {
+        if self.kind == Kind::Slow && self.begun() { Duration::from_millis(1_500) } else { Duration::ZERO }
+    }
+
+    /// Why this replica is not ready, if it is not.
+    pub(crate) fn not_ready(&self) -> Option<&'static str> {
+        (self.kind == Kind::NotReady).then_some("relation \"coupons\" does not exist")
+    }
+
+    /// Why the migration fails, if it does.
+    pub(crate) fn migration(&self) -> Option<&'static str> {
+        (self.kind == Kind::Migrate).then_some("column \"gift\" of table \"orders\" exists already")
+    }
+
+    /// Starts what happens by itself: a crash, or memory that grows without bound.
+    pub(crate) fn begin(&self) {
+        let after = self.after;
+        match self.kind {
+            Kind::Crash => drop(std::thread::spawn(move || crash(after))),
+            Kind::Oom => drop(std::thread::spawn(move || grow(after))),
+            _ => {}
+        }
+    }
+
+    fn begun(&self) -> bool {
+        self.started.elapsed() >= self.after
+    }
+}
+
+fn crash(after: Duration) {
+    std::thread::sleep(after);
+    eprintln!("shop: environment variable COUPON_KEY is missing");
+    std::process::exit(3);
+}
+
+fn grow(after: Duration) {
+    std::thread::sleep(after);
+    crate::say("loading every picture into memory");
+    let mut kept = Vec::new();
+    loop {
+        kept.push(vec![1_u8; 4 << 20]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_breaks_one_thing() {
+        let fault = |name| Fault::new(name, Duration::ZERO).unwrap();
+        assert!(fault("errors").errors() && !fault("none").errors());
+        assert!(fault("slow").delay() > Duration::from_secs(1) && fault("errors").delay().is_zero());
+        assert!(fault("not-ready").not_ready().is_some() && fault("crash").not_ready().is_none());
+        assert!(fault("migrate").migration().is_some() && fault("oom").migration().is_none());
+        assert!(!Fault::new("errors", Duration::from_secs(60)).unwrap().errors());
+    }
+}
