@@ -1,1 +1,23 @@
 //! Pure decisions: what to do next, and why.
+//!
+//! Nothing here reads a clock, a file or a socket, and nothing is random: time and ids are arguments,
+//! so the same inputs give the same decision (`clippy.toml` beside this crate bans the rest).
+//!
+//! - [`plan()`]: the steps from what is there to what should be.
+//! - [`run::Run`]: folds a run's journal entries and says what is next.
+//! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
+//! - [`jobs`], [`heal`]: what is due, and when to try again.
+//! - [`why()`]: the cause of a service's trouble, from evidence.
+
+pub mod heal;
+pub mod jobs;
+pub mod plan;
+pub mod probation;
+pub mod readiness;
+pub mod routes;
+pub mod run;
+pub mod text;
+pub mod why;
+
+pub use plan::{PlanContext, Problem, Progress, plan};
+

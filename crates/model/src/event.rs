@@ -1,10 +1,12 @@
 //! What the journal holds.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
-use crate::name::{EnvKey, SecretName, ServiceName};
+use crate::name::{EnvKey, SecretName, ServiceName, VolumeName};
 use crate::plan::{Effect, Plan};
 use crate::spec::Spec;
 
@@ -64,6 +66,9 @@ pub enum Event {
         spec: Box<Spec>,
         /// The manifest it came from.
         manifest: Option<Digest>,
+        /// Volumes that the person asked to remove, by name.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        remove_volumes: BTreeSet<VolumeName>,
     },
     /// A plan was made for the run; the later one replaces the earlier.
     Planned {
@@ -120,6 +125,8 @@ pub enum Event {
         /// Its number.
         number: ReleaseNumber,
     },
+    /// An environment was made in which nothing runs yet (`env create`).
+    EnvironmentCreated,
     /// An environment ceased to be managed (`down`).
     EnvironmentRetired,
     /// A scheduled job's time came and its run was recorded as begun.

@@ -24,8 +24,7 @@ fn replicas(event: &Event) -> Vec<&ReplicaId> {
 
 fn named_by(action: &Action) -> Option<&ReplicaId> {
     match action {
-        Action::RunHook { replica, .. }
-        | Action::Start { replica, .. }
+        Action::Start { replica, .. }
         | Action::AwaitReady { replica }
         | Action::AwaitCompleted { replica }
         | Action::Stop { replica }

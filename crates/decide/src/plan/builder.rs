@@ -1,0 +1,83 @@
+//! Steps as they are put together.
+
+use std::collections::BTreeMap;
+
+use daybook_model::plan::Step;
+use daybook_model::{Action, Cause, ServiceName, StepId};
+
+/// Collects steps in topological order: a step can only need those that are already there.
+#[derive(Default)]
+pub(crate) struct Builder {
+    steps: Vec<Step>,
+    grounds: Vec<StepId>,
+    started: BTreeMap<ServiceName, Vec<StepId>>,
+    ready: BTreeMap<ServiceName, Vec<StepId>>,
+    ends: Vec<StepId>,
+}
+
+impl Builder {
+    /// Adds a step.
+    pub(crate) fn step(
+        &mut self,
+        action: Action,
+        why: impl Into<String>,
+        line: Option<u32>,
+        needs: &[StepId],
+    ) -> StepId {
+        let id = StepId(u32::try_from(self.steps.len()).expect("a plan has fewer than 2^32 steps"));
+        let mut needs = needs.to_vec();
+        needs.sort_unstable();
+        needs.dedup();
+        self.steps.push(Step { id, action, cause: Cause { why: why.into(), line }, needs });
+        id
+    }
+
+    /// `id` must be done before any replica starts.
+    pub(crate) fn ground(&mut self, id: StepId) {
+        self.grounds.push(id);
+    }
+
+    /// `id` must be done before any replica starts, and needs all that had to be so far.
+    pub(crate) fn ground_alone(&mut self, id: StepId) {
+        self.grounds = vec![id];
+    }
+
+    /// What must be done before any replica starts.
+    pub(crate) fn grounds(&self) -> &[StepId] {
+        &self.grounds
+    }
+
+    /// Remembers the steps after which a service's replicas are started, and ready.
+    pub(crate) fn reached(&mut self, service: &ServiceName, started: Vec<StepId>, ready: Vec<StepId>) {
+        self.started.insert(service.clone(), started);
+        self.ready.insert(service.clone(), ready);
+    }
+
+    /// The steps after which `service` is started; none if it is so already.
+    pub(crate) fn started(&self, service: &ServiceName) -> &[StepId] {
+        self.started.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// The steps after which `service` is ready (a task: completed); none if it is so already.
+    pub(crate) fn ready(&self, service: &ServiceName) -> &[StepId] {
+        self.ready.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// A service's last steps, which removals of other services wait for.
+    pub(crate) fn end(&mut self, id: StepId) {
+        self.ends.push(id);
+    }
+
+    /// The last steps of all services so far.
+    pub(crate) fn ends(&self) -> &[StepId] {
+        &self.ends
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(crate) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+}

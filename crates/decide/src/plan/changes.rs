@@ -1,0 +1,316 @@
+//! What changes, for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use daybook_model::fingerprint::Fingerprint;
+use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
+use daybook_model::spec::{Artifact, EnvValue, Kind, RolloutOrder, TemplatePart};
+use daybook_model::{Action, Service, ServiceName};
+use serde::Serialize;
+
+use super::World;
+
+/// Requests are held, or work stops, for about so long when a service is stopped first and nothing
+/// better is known: its process ends, the next starts and answers. Milliseconds.
+const USUAL_PAUSE_MS: u64 = 3_000;
+
+/// Sums the steps up: a change for each service, volume and network that something happens to, and
+/// for each service whose settings differ from the release in force.
+pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
+    let mut by_service: BTreeMap<&ServiceName, Vec<&Action>> = BTreeMap::new();
+    for step in steps {
+        if let Some(name) = step.action.service() {
+            by_service.entry(name).or_default().push(&step.action);
+        }
+    }
+    let before = world.cx.current.map(|release| &release.spec.services);
+    let known = before.into_iter().flat_map(BTreeMap::keys);
+    let names: BTreeSet<_> = by_service.keys().copied().chain(world.spec.services.keys()).chain(known).collect();
+    let services = names.into_iter().filter_map(|name| service(world, name, by_service.get(name)));
+    services.chain(things(world, steps)).collect()
+}
+
+fn service(world: &World<'_>, name: &ServiceName, actions: Option<&Vec<&Action>>) -> Option<Change> {
+    let before = world.cx.current.and_then(|release| release.spec.services.get(name));
+    let Some(after) = world.spec.services.get(name) else {
+        return Some(removed(world, name));
+    };
+    let actions: &[&Action] = actions.map_or(&[], Vec::as_slice);
+    let Some(before) = before else {
+        return (!actions.is_empty() || world.cx.current.is_some()).then(|| added(world, after, actions));
+    };
+    let mut details = differences(before, after);
+    let visible = actions.iter().any(|action| !matches!(action, Action::Remove { role, .. } if *role != daybook_model::launch::Role::Main));
+    if details.is_empty() && visible {
+        details.push(drift(world, after));
+    }
+    if details.is_empty() {
+        return None;
+    }
+    let replaced = Fingerprint::of(before) != Fingerprint::of(after) && !matches!(after.kind, Kind::Job(_));
+    Some(changed(world, after, details, replaced, actions))
+}
+
+fn removed(world: &World<'_>, name: &ServiceName) -> Change {
+    let mut details = vec![line(None, "service removed")];
+    let before = world.cx.current.and_then(|release| release.spec.services.get(name));
+    for volume in before.into_iter().flat_map(volumes_of) {
+        if world.seen.volumes.contains(volume) && !world.cx.remove_volumes.contains(volume) {
+            details.push(line(None, format!("volume {volume} is kept")));
+        }
+    }
+    Change {
+        sign: Sign::Remove,
+        subject: Subject::Service(name.clone()),
+        details,
+        downtime_ms: None,
+        destructive: false,
+        order: None,
+    }
+}
+
+fn volumes_of(service: &Service) -> impl Iterator<Item = &daybook_model::VolumeName> {
+    service.container.mounts.iter().filter_map(|mount| match &mount.source {
+        daybook_model::spec::MountSource::Volume { name, .. } => Some(name),
+        _ => None,
+    })
+}
+
+fn added(world: &World<'_>, after: &Service, actions: &[&Action]) -> Change {
+    let there = world.seen.main_replicas(&after.name).count();
+    let mut details = vec![line(after.line, describe(after))];
+    if there > 0 {
+        details.push(line(None, format!("{there} replicas of it run already and are taken over where they fit")));
+    }
+    let sign = if there > 0 && !actions.is_empty() { Sign::Change } else { Sign::Add };
+    Change {
+        sign,
+        subject: Subject::Service(after.name.clone()),
+        details,
+        downtime_ms: None,
+        destructive: false,
+        order: None,
+    }
+}
+
+fn describe(service: &Service) -> String {
+    let what = match &service.artifact {
+        Artifact::Image { reference, digest, .. } => match digest {
+            Some(digest) => format!("{reference} ({})", digest.short()),
+            None => reference.clone(),
+        },
+        Artifact::Build(build) => match &build.digest {
+            Some(digest) => format!("built from its directory ({})", digest.short()),
+            None => "built from its directory".to_owned(),
+        },
+        Artifact::Static { .. } => "static files".to_owned(),
+    };
+    match (&service.kind, service.stopped) {
+        (_, true) => format!("new service, stopped; {what}"),
+        (Kind::Job(schedule), _) => format!("new job at `{}` {}; {what}", schedule.cron, schedule.zone),
+        (Kind::Task, _) => format!("new task; {what}"),
+        (Kind::Service, _) if matches!(service.artifact, Artifact::Static { .. }) => format!("new site; {what}"),
+        (Kind::Service, _) => format!("new service, {}; {what}", count(service.scale.min, "replica")),
+    }
+}
+
+fn changed(
+    world: &World<'_>,
+    after: &Service,
+    details: Vec<Detail>,
+    replaced: bool,
+    actions: &[&Action],
+) -> Change {
+    let stops = actions.iter().any(|action| matches!(action, Action::Stop { .. }));
+    let starts = actions.iter().any(|action| matches!(action, Action::Start { .. }));
+    let stop_first = stops && starts && after.stop_first(&world.spec.volumes) && !after.stopped;
+    let order = (replaced && starts)
+        .then_some(if stop_first { RolloutOrder::StopFirst } else { RolloutOrder::StartFirst });
+    Change {
+        sign: if stop_first { Sign::Replace } else { Sign::Change },
+        subject: Subject::Service(after.name.clone()),
+        details,
+        downtime_ms: stop_first.then_some(USUAL_PAUSE_MS),
+        destructive: false,
+        order,
+    }
+}
+
+/// The settings are those of the release, and yet there is something to do.
+fn drift(world: &World<'_>, service: &Service) -> Detail {
+    let wanted = service.replicas();
+    let running = world.seen.main_replicas(&service.name).filter(|replica| replica.is_running()).count();
+    let text = if wanted as usize == running {
+        format!("{} as wanted; the edge or an old replica is not as it should be", count(wanted, "replica"))
+    } else {
+        format!("{} wanted, {running} running", count(wanted, "replica"))
+    };
+    line(service.line, text)
+}
+
+fn things(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for step in steps {
+        let (sign, subject, text) = match &step.action {
+            Action::CreateVolume { volume } => (Sign::Add, Subject::Volume(volume.clone()), "new volume"),
+            Action::RemoveVolume { volume } => {
+                (Sign::Remove, Subject::Volume(volume.clone()), "removed with everything in it")
+            }
+            Action::CreateNetwork { network } => (Sign::Add, Subject::Network(network.clone()), "new network"),
+            Action::RemoveNetwork { network } => (Sign::Remove, Subject::Network(network.clone()), "nothing uses it"),
+            _ => continue,
+        };
+        changes.push(Change {
+            sign,
+            subject,
+            details: vec![line(None, text)],
+            downtime_ms: None,
+            destructive: matches!(step.action, Action::RemoveVolume { .. }),
+            order: None,
+        });
+    }
+    let _ = world;
+    changes
+}
+
+fn line(line: Option<u32>, text: impl Into<String>) -> Detail {
+    Detail { text: text.into(), line }
+}
+
+fn count(n: u32, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// A line for each setting that differs. Whatever differs is named; a setting without a line of its
+/// own is named by the part of the service that it belongs to.
+fn differences(before: &Service, after: &Service) -> Vec<Detail> {
+    let mut out = Vec::new();
+    let mut say = |text: String| out.push(line(after.line, text));
+    artifact(before, after, &mut say);
+    environment(before, after, &mut say);
+    simple(before, after, &mut say);
+    out
+}
+
+fn artifact(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
+    if before.artifact == after.artifact {
+        return;
+    }
+    let kind = |artifact: &Artifact| match artifact {
+        Artifact::Image { .. } => "image",
+        Artifact::Build(_) => "build",
+        Artifact::Static { .. } => "files",
+    };
+    let name = |artifact: &Artifact| match artifact {
+        Artifact::Image { reference, .. } => reference.clone(),
+        Artifact::Build(build) => build.context.clone(),
+        Artifact::Static { root, .. } => root.clone(),
+    };
+    if kind(&before.artifact) != kind(&after.artifact) {
+        say(format!("{} → {}", kind(&before.artifact), kind(&after.artifact)));
+    } else if matches!(after.artifact, Artifact::Image { .. }) && name(&before.artifact) != name(&after.artifact) {
+        say(format!("image {} → {}", name(&before.artifact), name(&after.artifact)));
+    }
+    if let (Some(old), Some(new)) = (before.artifact.digest(), after.artifact.digest())
+        && old != new
+    {
+        say(format!("{} {} → {}", kind(&after.artifact), old.short(), new.short()));
+    }
+}
+
+fn environment(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
+    let (old, new) = (&before.container.environment, &after.container.environment);
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        match (old.get(name), new.get(name)) {
+            (Some(a), Some(b)) if a != b => say(format!("{name}  {} → {}", shown(name, a), shown(name, b))),
+            (None, Some(b)) => say(format!("{name}  (none) → {}", shown(name, b))),
+            (Some(a), None) => say(format!("{name}  {} → (none)", shown(name, a))),
+            _ => {}
+        }
+    }
+}
+
+/// A value as a plan may show it: never one of a secret, or of a variable whose name says it is one.
+fn shown(name: &str, value: &EnvValue) -> String {
+    const TELLING: [&str; 9] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "PRIVATE", "AUTH", "DSN", "SALT"];
+    let upper = name.to_ascii_uppercase();
+    match value {
+        EnvValue::Secret(secret) => match secret.version {
+            Some(version) => format!("secret {} version {version}", secret.name),
+            None => format!("secret {}", secret.name),
+        },
+        EnvValue::Text(_) if TELLING.iter().any(|part| upper.contains(part)) => "(hidden)".to_owned(),
+        EnvValue::Text(text) if text.contains("://") && text.contains('@') => "(hidden: an address with a login)".to_owned(),
+        EnvValue::Text(text) => clip(text),
+        EnvValue::Template(parts) => parts.iter().map(part).collect(),
+    }
+}
+
+fn part(part: &TemplatePart) -> String {
+    match part {
+        TemplatePart::Text(text) => clip(text),
+        TemplatePart::Service(name, fact) => format!("${{{name}.{}}}", format!("{fact:?}").to_lowercase()),
+        TemplatePart::Secret(secret) => format!("(secret {})", secret.name),
+    }
+}
+
+fn clip(text: &str) -> String {
+    let line: String = text.chars().take_while(|c| *c != '\n').take(60).collect();
+    if line.len() < text.len() { format!("{line}…") } else { line }
+}
+
+fn simple(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
+    if before.scale != after.scale {
+        say(format!("replicas {} → {}", before.scale.min, after.scale.min));
+    }
+    if before.stopped != after.stopped {
+        say(if after.stopped { "stopped".to_owned() } else { "started again".to_owned() });
+    }
+    if before.generation != after.generation {
+        say("replaced by equal replicas (restart)".to_owned());
+    }
+    let (old, new) = (&before.container, &after.container);
+    differ("command", &(&old.entrypoint, &old.command), &(&new.entrypoint, &new.command), say);
+    differ("working directory or user", &(&old.working_dir, &old.user), &(&new.working_dir, &new.user), say);
+    resources(before, after, say);
+    differ("mounts", &old.mounts, &new.mounts, say);
+    differ("files", &old.files, &new.files, say);
+    differ("networks", &old.networks, &new.networks, say);
+    differ("labels", &old.labels, &new.labels, say);
+    differ("log bound", &old.log, &new.log, say);
+    differ("container settings", &old.options, &new.options, say);
+    differ("schedule", &before.kind, &after.kind, say);
+    differ("ports", &before.ports, &after.ports, say);
+    differ("domains", &before.routes, &after.routes, say);
+    differ("health check", &before.check, &after.check, say);
+    differ("dependencies", &before.depends_on, &after.depends_on, say);
+    differ("restart or stop settings", &(&before.restart, &before.stop), &(&after.restart, &after.stop), say);
+    differ("rollout settings", &before.rollout, &after.rollout, say);
+    differ("release hook", &before.release_hook, &after.release_hook, say);
+}
+
+fn resources(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
+    let (old, new) = (&before.container.resources, &after.container.resources);
+    let mebibytes = |bytes: Option<u64>| bytes.map_or("unlimited".to_owned(), |b| format!("{} MiB", b >> 20));
+    let cores = |millis: Option<u64>| millis.map_or("unlimited".to_owned(), |m| format!("{m}m"));
+    if old.memory_bytes != new.memory_bytes {
+        say(format!("memory {} → {}", mebibytes(old.memory_bytes), mebibytes(new.memory_bytes)));
+    }
+    if old.cpu_millis != new.cpu_millis {
+        say(format!("cpu {} → {}", cores(old.cpu_millis), cores(new.cpu_millis)));
+    }
+    let rest = |r: &daybook_model::spec::Resources| (r.pids, r.reserve_cpu_millis, r.reserve_memory_bytes, r.gpus);
+    if rest(old) != rest(new) {
+        say("other limits".to_owned());
+    }
+}
+
+fn differ<T: Serialize>(what: &str, before: &T, after: &T, say: &mut impl FnMut(String)) {
+    let text = |value: &T| serde_json::to_string(value).expect("a spec is plain data");
+    let (old, new) = (text(before), text(after));
+    if old != new {
+        let short = old.len() + new.len() <= 80 && !old.contains('{') && !new.contains('{');
+        say(if short { format!("{what} {old} → {new}") } else { what.to_owned() });
+    }
+}

@@ -1,0 +1,163 @@
+//! A plan as people read it.
+
+use std::fmt::Write as _;
+
+use daybook_model::plan::{Change, Sign, Subject, WatchPhase};
+use daybook_model::{Action, Plan, ServiceName, Step};
+
+/// The plan in the tone of `terraform plan`: what changes and why, the order of things, the downtime,
+/// and a last line that counts. Ends with a line break; no colour.
+pub fn render(plan: &Plan) -> String {
+    let mut out = String::new();
+    if plan.is_empty() {
+        let at = plan.from.map_or(String::new(), |number| format!(" at release {number}"));
+        let _ = writeln!(out, "{}{at}: nothing to change; what runs is what should run.", plan.key);
+        return out;
+    }
+    let from = plan.from.map_or("none".to_owned(), |number| number.to_string());
+    let _ = writeln!(out, "{}  release {from} → {}\n", plan.key, plan.to);
+    let width = plan.changes.iter().map(|change| subject(change).chars().count()).max().unwrap_or(0);
+    for change in &plan.changes {
+        block(&mut out, change, width);
+    }
+    out.push('\n');
+    let _ = writeln!(out, "  Order     {}", order(plan));
+    let _ = writeln!(out, "  Downtime  {}", downtime(plan));
+    if let Some(lost) = destroyed(plan) {
+        let _ = writeln!(out, "  Lost      {lost}");
+    }
+    let _ = writeln!(out, "\n{}", counts(plan));
+    out
+}
+
+fn block(out: &mut String, change: &Change, width: usize) {
+    let mark = change.sign.mark();
+    for (i, detail) in change.details.iter().enumerate() {
+        let head = if i == 0 { format!("{mark:>3} {:width$}", subject(change)) } else { " ".repeat(width + 4) };
+        let mut text = format!("{head}  {}", detail.text);
+        if let Some(line) = detail.line.filter(|_| i == 0) {
+            let pad = 66usize.saturating_sub(text.chars().count());
+            let _ = write!(text, "{}  manifest line {line}", " ".repeat(pad));
+        }
+        let _ = writeln!(out, "{}", text.trim_end());
+    }
+    if let Some(ms) = change.downtime_ms {
+        let note = format!("stops before its replacement starts: requests wait about {}", seconds(ms));
+        let _ = writeln!(out, "{}  {note}", " ".repeat(width + 4));
+    }
+}
+
+fn subject(change: &Change) -> String {
+    match &change.subject {
+        Subject::Service(name) => name.to_string(),
+        Subject::Volume(name) => format!("volume {name}"),
+        Subject::Network(name) => format!("network {name}"),
+    }
+}
+
+/// The services in the order in which their steps come, at most twelve of them.
+fn order(plan: &Plan) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for step in &plan.steps {
+        let Some(part) = phase(&step.action) else { continue };
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    if parts.is_empty() {
+        return "only the record changes; no replica is touched".to_owned();
+    }
+    let more = parts.len().saturating_sub(12);
+    parts.truncate(12);
+    let tail = if more > 0 { format!(" → … {more} more") } else { String::new() };
+    format!("{}{tail}", parts.join(" → "))
+}
+
+fn phase(action: &Action) -> Option<String> {
+    match action {
+        Action::Prepare { service } => Some(format!("prepare {service}")),
+        Action::RunHook { service, .. } => Some(format!("{service} release hook")),
+        Action::Hold { service } => Some(format!("hold {service}")),
+        Action::Watch { service, phase: WatchPhase::Canary, for_ms, .. } => {
+            Some(format!("{service} canary {}", seconds(*for_ms)))
+        }
+        Action::Watch { service, phase: WatchPhase::Probation, for_ms, .. } => {
+            Some(format!("{service} probation {}", seconds(*for_ms)))
+        }
+        Action::Start { replica, .. } => Some(replica.service.to_string()),
+        Action::Unroute { service } => Some(format!("{service} leaves")),
+        Action::Route { service, endpoints } if endpoints.is_empty() => Some(service.to_string()),
+        _ => None,
+    }
+}
+
+fn downtime(plan: &Plan) -> String {
+    let paused: Vec<_> = plan.changes.iter().filter_map(|c| Some((subject(c), c.downtime_ms?))).collect();
+    if paused.is_empty() {
+        return "none expected".to_owned();
+    }
+    let parts: Vec<_> = paused.iter().map(|(name, ms)| format!("{name} about {}", seconds(*ms))).collect();
+    format!("{} (requests wait, none fails)", parts.join(", "))
+}
+
+fn destroyed(plan: &Plan) -> Option<String> {
+    let lost: Vec<_> = plan.changes.iter().filter(|change| change.destructive).map(subject).collect();
+    (!lost.is_empty()).then(|| format!("{}: cannot be had back", lost.join(", ")))
+}
+
+fn counts(plan: &Plan) -> String {
+    let count = |signs: &[Sign]| plan.changes.iter().filter(|change| signs.contains(&change.sign)).count();
+    let changed = count(&[Sign::Change, Sign::Replace]);
+    format!("{changed} to change, {} to add, {} to remove.", count(&[Sign::Add]), count(&[Sign::Remove]))
+}
+
+/// A duration in seconds or minutes: `0.5 s`, `10 s`, `2 min`.
+pub fn seconds(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("0.{} s", ms / 100),
+        1_000..120_000 => format!("{} s", ms / 1_000),
+        _ => format!("{} min", ms / 60_000),
+    }
+}
+
+/// One step in words, as progress shows it.
+pub fn step(step: &Step) -> String {
+    match &step.action {
+        Action::Prepare { service } => format!("get the artifact of {service}"),
+        Action::CreateNetwork { network } => format!("make network {network}"),
+        Action::CreateVolume { volume } => format!("make volume {volume}"),
+        Action::RunHook { service, .. } => format!("run the release hook of {service}"),
+        Action::Start { replica, .. } => format!("start {replica}"),
+        Action::AwaitReady { replica } => format!("wait until {replica} is ready"),
+        Action::AwaitCompleted { replica } => format!("wait until {replica} has completed"),
+        Action::Route { service, endpoints } => route(service, endpoints),
+        Action::Hold { service } => format!("hold requests for {service}"),
+        Action::Unroute { service } => format!("take {service} out of the edge"),
+        Action::Drain { replicas } => format!("drain {}", list(replicas)),
+        Action::Watch { service, phase, for_ms, .. } => {
+            let what = match phase {
+                WatchPhase::Canary => "canary",
+                WatchPhase::Probation => "probation",
+            };
+            format!("watch {service} ({what}, {})", seconds(*for_ms))
+        }
+        Action::Stop { replica } => format!("stop {replica}"),
+        Action::Remove { replica, .. } => format!("remove {replica}"),
+        Action::RemoveNetwork { network } => format!("remove network {network}"),
+        Action::RemoveVolume { volume } => format!("remove volume {volume} and its data"),
+    }
+}
+
+fn route(service: &ServiceName, endpoints: &[(daybook_model::ReplicaId, u32)]) -> String {
+    let serving = endpoints.iter().filter(|(_, weight)| *weight > 0).count();
+    match (endpoints.len(), serving) {
+        (0, _) => format!("serve the files of {service}"),
+        (all, n) if all == n => format!("send requests for {service} to {n} replicas"),
+        (all, n) => format!("send requests for {service} to {n} replicas, keep {} warm", all - n),
+    }
+}
+
+fn list(replicas: &[daybook_model::ReplicaId]) -> String {
+    let names: Vec<_> = replicas.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}

@@ -1,0 +1,1 @@
+//! The cause of a service's trouble, from evidence.
