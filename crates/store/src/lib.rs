@@ -3,14 +3,29 @@
 //! [`Journal`] is a seam: [`MemoryJournal`] keeps entries in memory and can be made to crash
 //! at any write; the SQLite store keeps them for good. Both run the same contract tests.
 
+mod append;
+mod chain;
+#[cfg(test)]
+mod damage;
+mod database;
 mod derived;
+mod environments;
 mod fence;
 pub mod memory;
+mod releases;
+mod seal;
+mod secrets;
+mod store;
+mod verify;
 
 use async_trait::async_trait;
 use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 
+pub use environments::Environment;
 pub use memory::{MemoryJournal, When};
+pub use secrets::Secret;
+pub use store::Store;
+pub use verify::Verified;
 
 /// The append-only record of everything that happens.
 #[async_trait]
@@ -94,7 +109,7 @@ pub enum Error {
     /// An entry was altered, dropped or torn.
     #[error("journal entry {seq} is damaged: {why}")]
     Damaged {
-        /// The first bad entry.
+        /// The first bad entry; 0 when it is the database as a whole.
         seq: u64,
         /// What is wrong with it.
         why: String,

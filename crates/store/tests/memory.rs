@@ -1,4 +1,5 @@
 //! The journal in memory crashes where it is told to.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

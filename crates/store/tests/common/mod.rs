@@ -1,8 +1,11 @@
 //! Writes for tests of journals.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use daybook_model::event::Verdict;
-use daybook_model::{Actor, EnvKey, Event, ReleaseNumber, ReplicaId, RunId, RunKind, Spec};
+use daybook_model::event::{Toward, Verdict};
+use daybook_model::{
+    Action, Actor, Cause, Digest, EnvKey, Event, Plan, PlanId, Release, ReleaseNumber, ReplicaId, RunId, RunKind, Spec,
+    Step, StepId,
+};
 use daybook_store::Write;
 
 pub fn key() -> EnvKey {
@@ -25,6 +28,7 @@ pub fn began(n: u128) -> Write {
         from: None,
         spec: Box::new(Spec::empty(key())),
         manifest: None,
+        remove_volumes: std::collections::BTreeSet::new(),
     };
     write(Some(run(n)), event)
 }
@@ -36,4 +40,35 @@ pub fn finished(began: &Write) -> Write {
 pub fn noticed(what: &str) -> Write {
     let replica: ReplicaId = "web.1".parse().unwrap();
     write(None, Event::Noticed { replica, what: what.to_owned() })
+}
+
+pub fn planned(n: u128, replicas: &[&str]) -> Write {
+    let action = |replica: &&str| Action::AwaitReady { replica: replica.parse().unwrap() };
+    let step = |(i, replica): (usize, &&str)| Step {
+        id: StepId(i as u32),
+        action: action(replica),
+        cause: Cause { why: "wanted".to_owned(), line: None },
+        needs: Vec::new(),
+    };
+    let plan = Plan {
+        id: PlanId(Digest::of(b"plan")),
+        parent: None,
+        key: key(),
+        from: None,
+        to: ReleaseNumber(1),
+        steps: replicas.iter().enumerate().map(step).collect(),
+        changes: Vec::new(),
+    };
+    write(Some(run(n)), Event::Planned { plan: Box::new(plan), toward: Toward::Target })
+}
+
+pub fn release(n: u64) -> Release {
+    Release {
+        number: ReleaseNumber(n),
+        run: run(n.into()),
+        accepted_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        spec: Spec::empty(key()),
+        manifest: None,
+        reason: format!("up {n}"),
+    }
 }

@@ -1,0 +1,83 @@
+-- The journal: append-only; each hash covers its row and the hash before.
+CREATE TABLE journal (
+    seq      INTEGER PRIMARY KEY,
+    at       TEXT NOT NULL,
+    key      TEXT,
+    run      TEXT,
+    actor    TEXT NOT NULL,
+    origin   TEXT NOT NULL,
+    event    TEXT NOT NULL,
+    previous BLOB NOT NULL,
+    hash     BLOB NOT NULL
+) STRICT;
+CREATE INDEX journal_by_key ON journal (key, seq);
+CREATE INDEX journal_by_run ON journal (run, seq) WHERE run IS NOT NULL;
+
+CREATE TRIGGER journal_is_not_updated BEFORE UPDATE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_is_not_deleted BEFORE DELETE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+-- Its end, so that a lost tail is seen.
+CREATE TABLE journal_head (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    seq  INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+
+-- What follows is kept from events, in the transaction that writes each.
+CREATE TABLE environments (
+    key             TEXT PRIMARY KEY,
+    created_at      TEXT NOT NULL,
+    latest_seq      INTEGER NOT NULL,
+    highest_release INTEGER NOT NULL DEFAULT 0,
+    adopted         INTEGER NOT NULL DEFAULT 0,
+    retired         INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE open_runs (
+    key TEXT PRIMARY KEY,
+    run TEXT NOT NULL UNIQUE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ended_runs (
+    run TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ordinals (
+    key     TEXT NOT NULL,
+    service TEXT NOT NULL,
+    highest INTEGER NOT NULL,
+    PRIMARY KEY (key, service)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE jobs (
+    key     TEXT NOT NULL,
+    service TEXT NOT NULL,
+    due     TEXT NOT NULL,
+    PRIMARY KEY (key, service)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE releases (
+    key    TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    body   TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (key, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE current_releases (
+    key    TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    FOREIGN KEY (key, number) REFERENCES releases (key, number)
+) STRICT, WITHOUT ROWID;
+
+-- A removed secret keeps its row, so that its version numbers are not used again.
+CREATE TABLE secrets (
+    key     TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    set_at  TEXT NOT NULL,
+    sealed  BLOB,
+    PRIMARY KEY (key, name, version)
+) STRICT, WITHOUT ROWID;

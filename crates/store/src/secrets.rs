@@ -1,0 +1,197 @@
+//! Sealed secrets: set, listed and removed by name; opened only for replicas.
+
+use daybook_model::{Actor, Entry, EnvKey, Event, SecretName, Timestamp};
+use sqlx::{Row as _, SqliteConnection};
+use zeroize::Zeroizing;
+
+use crate::append::append;
+use crate::database::failed;
+use crate::environments::parsed;
+use crate::seal::{Place, random_value};
+use crate::{Result, Store, Write};
+
+const SET: &str = "set a secret";
+const READ: &str = "read the secrets";
+
+/// A secret without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name.
+    pub name: SecretName,
+    /// Its latest version.
+    pub version: u64,
+    /// When that was set.
+    pub set_at: Timestamp,
+}
+
+impl Store {
+    /// Seals `value` as the next version of a secret, and returns that version.
+    pub async fn set_secret(
+        &self,
+        actor: Actor,
+        key: &EnvKey,
+        name: &SecretName,
+        value: Zeroizing<Vec<u8>>,
+    ) -> Result<u64> {
+        self.write_secret(actor, key, name, value, Existing::Supersede).await
+    }
+
+    /// Seals `value` unless it is the latest version's own, and returns the version that holds it.
+    pub async fn ensure_secret(
+        &self,
+        actor: Actor,
+        key: &EnvKey,
+        name: &SecretName,
+        value: Zeroizing<Vec<u8>>,
+    ) -> Result<u64> {
+        self.write_secret(actor, key, name, value, Existing::KeepIfEqual).await
+    }
+
+    /// Sets a secret to a random value that nobody sees: 43 characters of URL-safe base64.
+    pub async fn generate_secret(&self, actor: Actor, key: &EnvKey, name: &SecretName) -> Result<u64> {
+        self.write_secret(actor, key, name, random_value(), Existing::Supersede).await
+    }
+
+    /// Every secret of an environment at its latest version, by name.
+    pub async fn secrets(&self, key: &EnvKey) -> Result<Vec<Secret>> {
+        let sql = "SELECT name, max(version), set_at FROM secrets
+                   WHERE key = $1 AND sealed IS NOT NULL GROUP BY name ORDER BY name";
+        let mut connection = self.reader(READ).await?;
+        let rows = sqlx::query(sql).bind(key.to_string()).fetch_all(&mut *connection).await.map_err(failed(READ))?;
+        let read = |row: &sqlx::sqlite::SqliteRow| {
+            let version = row.try_get::<i64, _>(1)?.cast_unsigned();
+            Ok(Secret { name: parsed(row, 0)?, version, set_at: parsed(row, 2)? })
+        };
+        rows.iter().map(|row| read(row).map_err(failed(READ))).collect()
+    }
+
+    /// The latest version of a secret, if it is set.
+    pub async fn secret_version(&self, key: &EnvKey, name: &SecretName) -> Result<Option<u64>> {
+        let mut connection = self.reader(READ).await?;
+        Ok(latest(&mut connection, key, name).await.map_err(failed(READ))?.map(|(version, _)| version))
+    }
+
+    /// The value of one version, for a replica that is about to start. `None`: there is no such version.
+    pub async fn open_secret(
+        &self,
+        key: &EnvKey,
+        name: &SecretName,
+        version: u64,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let sql = "SELECT sealed FROM secrets WHERE key = $1 AND name = $2 AND version = $3 AND sealed IS NOT NULL";
+        let mut connection = self.reader(READ).await?;
+        let query = sqlx::query_scalar(sql).bind(key.to_string()).bind(name.as_str()).bind(version.cast_signed());
+        let sealed: Option<Vec<u8>> = query.fetch_optional(&mut *connection).await.map_err(failed(READ))?;
+        sealed.map(|sealed| self.inner.master.open(Place { key, name, version }, &sealed)).transpose()
+    }
+
+    /// Forgets every version of a secret. Returns whether there was one.
+    pub async fn remove_secret(&self, actor: Actor, key: &EnvKey, name: &SecretName) -> Result<bool> {
+        let (key, name) = (key.clone(), name.clone());
+        self.transact("remove a secret", move |connection, at| {
+            Box::pin(async move {
+                let sql = "UPDATE secrets SET sealed = NULL WHERE key = $1 AND name = $2 AND sealed IS NOT NULL";
+                let update = sqlx::query(sql).bind(key.to_string()).bind(name.as_str());
+                let removed = update.execute(&mut *connection).await.map_err(failed("remove a secret"))?;
+                if removed.rows_affected() == 0 {
+                    return Ok((false, Vec::new()));
+                }
+                let entry = journal(connection, actor, &key, Event::SecretRemoved { name }, at).await?;
+                Ok((true, vec![entry]))
+            })
+        })
+        .await
+    }
+
+    async fn write_secret(
+        &self,
+        actor: Actor,
+        key: &EnvKey,
+        name: &SecretName,
+        value: Zeroizing<Vec<u8>>,
+        existing: Existing,
+    ) -> Result<u64> {
+        let (store, key, name) = (self.clone(), key.clone(), name.clone());
+        self.transact(SET, move |connection, at| {
+            Box::pin(async move {
+                if existing == Existing::KeepIfEqual
+                    && let Some(version) = store.holder(connection, &key, &name, &value).await?
+                {
+                    return Ok((version, Vec::new()));
+                }
+                let version = highest(connection, &key, &name).await.map_err(failed(SET))? + 1;
+                let sealed = store.inner.master.seal(Place { key: &key, name: &name, version }, &value);
+                insert(connection, Place { key: &key, name: &name, version }, at, &sealed)
+                    .await
+                    .map_err(failed(SET))?;
+                let entry = journal(connection, actor, &key, Event::SecretSet { name, version }, at).await?;
+                Ok((version, vec![entry]))
+            })
+        })
+        .await
+    }
+
+    /// The latest version, if it holds `value`.
+    async fn holder(
+        &self,
+        connection: &mut SqliteConnection,
+        key: &EnvKey,
+        name: &SecretName,
+        value: &[u8],
+    ) -> Result<Option<u64>> {
+        let Some((version, sealed)) = latest(connection, key, name).await.map_err(failed(SET))? else {
+            return Ok(None);
+        };
+        let held = self.inner.master.open(Place { key, name, version }, &sealed)?;
+        Ok((held.as_slice() == value).then_some(version))
+    }
+}
+
+/// What becomes of a latest version that holds the same value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Supersede,
+    KeepIfEqual,
+}
+
+async fn journal(
+    connection: &mut SqliteConnection,
+    actor: Actor,
+    key: &EnvKey,
+    event: Event,
+    at: Timestamp,
+) -> Result<Entry> {
+    let write = Write { key: Some(key.clone()), run: None, actor, event, expected: None };
+    append(connection, write, at).await
+}
+
+async fn latest(
+    connection: &mut SqliteConnection,
+    key: &EnvKey,
+    name: &SecretName,
+) -> sqlx::Result<Option<(u64, Vec<u8>)>> {
+    let sql = "SELECT version, sealed FROM secrets WHERE key = $1 AND name = $2 AND sealed IS NOT NULL
+               ORDER BY version DESC LIMIT 1";
+    let row = sqlx::query(sql).bind(key.to_string()).bind(name.as_str()).fetch_optional(connection).await?;
+    row.map(|row| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get(1)?))).transpose()
+}
+
+/// The highest version that was ever given out, of removed secrets too.
+async fn highest(connection: &mut SqliteConnection, key: &EnvKey, name: &SecretName) -> sqlx::Result<u64> {
+    let sql = "SELECT coalesce(max(version), 0) FROM secrets WHERE key = $1 AND name = $2";
+    let highest: i64 = sqlx::query_scalar(sql).bind(key.to_string()).bind(name.as_str()).fetch_one(connection).await?;
+    Ok(highest.cast_unsigned())
+}
+
+async fn insert(connection: &mut SqliteConnection, place: Place<'_>, at: Timestamp, sealed: &[u8]) -> sqlx::Result<()> {
+    let sql = "INSERT INTO secrets (key, name, version, set_at, sealed) VALUES ($1, $2, $3, $4, $5)";
+    sqlx::query(sql)
+        .bind(place.key.to_string())
+        .bind(place.name.as_str())
+        .bind(place.version.cast_signed())
+        .bind(at.to_string())
+        .bind(sealed)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
