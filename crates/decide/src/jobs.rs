@@ -53,7 +53,10 @@ pub fn due(
         let verdict = if running(&service.name) {
             DueVerdict::Skip("the run before it has not ended".to_owned())
         } else if late > LATE_MS {
-            DueVerdict::Skip(format!("it was due {} ago, when Daybook did not run", crate::text::seconds(late.unsigned_abs())))
+            DueVerdict::Skip(format!(
+                "it was due {} ago, when Daybook did not run",
+                crate::text::seconds(late.unsigned_abs())
+            ))
         } else {
             DueVerdict::Run
         };

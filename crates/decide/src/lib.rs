@@ -20,4 +20,3 @@ pub mod text;
 pub mod why;
 
 pub use plan::{PlanContext, Problem, Progress, plan};
-

@@ -67,7 +67,8 @@ fn slower(new: &ReplicaTraffic, old: Option<&ReplicaTraffic>) -> Option<String> 
         return None;
     }
     let (new, old) = (new.quantile_ms(0.95)?, old.quantile_ms(0.95)?);
-    (new > old * 3 && new > old + 250).then(|| format!("95 % of requests take up to {new} ms, with the old version {old} ms"))
+    (new > old * 3 && new > old + 250)
+        .then(|| format!("95 % of requests take up to {new} ms, with the old version {old} ms"))
 }
 
 /// Sums the counts of a group.

@@ -68,13 +68,7 @@ pub fn backend(service: &Service, endpoints: Vec<Endpoint>, address: Option<IpAd
         Some(root) => Target::Files { root: root.to_owned() },
         None => Target::Endpoints(endpoints),
     };
-    Backend {
-        entries,
-        target,
-        check: service.effective_check(),
-        hold_ms: None,
-        drain_ms: service.rollout.drain_ms,
-    }
+    Backend { entries, target, check: service.effective_check(), hold_ms: None, drain_ms: service.rollout.drain_ms }
 }
 
 /// How long the edge holds requests while a service is replaced: as long as its replacement may take,

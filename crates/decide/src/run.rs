@@ -224,22 +224,17 @@ impl Run {
         self.expect(id, &[StepState::UnderWay])?;
         match outcome {
             StepOutcome::Done(_) => self.done(&step),
-            StepOutcome::Failed(failure) => self.fail(id, failure),
+            StepOutcome::Failed(failure) => self.fail(&step, failure),
         }
         Ok(())
     }
 
-    fn step_asked(
-        &mut self,
-        plan: &daybook_model::PlanId,
-        id: StepId,
-        answer: &Answer,
-    ) -> Result<(), IllegalEvent> {
+    fn step_asked(&mut self, plan: &daybook_model::PlanId, id: StepId, answer: &Answer) -> Result<(), IllegalEvent> {
         let step = self.known(plan, id)?.clone();
         self.expect(id, &[StepState::Lost])?;
         match answer {
             Answer::Happened => self.done(&step),
-            Answer::HappenedAndFailed(failure) => self.fail(id, failure),
+            Answer::HappenedAndFailed(failure) => self.fail(&step, failure),
             Answer::DidNotHappen => self.set(id, StepState::Waiting),
         }
         Ok(())
@@ -250,6 +245,7 @@ impl Run {
         match &step.action {
             Action::RunHook { service, .. } => {
                 self.progress.hooks.insert(service.clone());
+                self.progress.hooks_ended.insert(service.clone());
             }
             Action::AwaitReady { replica } | Action::AwaitCompleted { replica } => {
                 self.progress.ready.insert(replica.clone());
@@ -264,8 +260,11 @@ impl Run {
         }
     }
 
-    fn fail(&mut self, id: StepId, failure: &Failure) {
-        self.set(id, StepState::Failed);
+    fn fail(&mut self, step: &Step, failure: &Failure) {
+        self.set(step.id, StepState::Failed);
+        if let Action::RunHook { service, .. } = &step.action {
+            self.progress.hooks_ended.insert(service.clone());
+        }
         if self.failure.is_none() || self.swapping_back {
             self.failure = Some(match self.failure.take() {
                 Some(first) => Failure {
@@ -315,7 +314,10 @@ impl Run {
 
     fn after_failure(&self) -> Next {
         let failure = self.failure.clone().unwrap_or_default();
-        if self.toward == Toward::Target && !self.swapping_back && !matches!(self.purpose, RunKind::Down | RunKind::Heal) {
+        if self.toward == Toward::Target
+            && !self.swapping_back
+            && !matches!(self.purpose, RunKind::Down | RunKind::Heal)
+        {
             return Next::SwapBack(failure.why);
         }
         if self.needs_plan && self.swapping_back {

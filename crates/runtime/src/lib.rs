@@ -6,6 +6,7 @@
 
 mod files;
 pub mod labels;
+pub mod simulated;
 pub mod snapshot;
 
 use std::collections::BTreeSet;

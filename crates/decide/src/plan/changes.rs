@@ -40,7 +40,9 @@ fn service(world: &World<'_>, name: &ServiceName, actions: Option<&Vec<&Action>>
         return (!actions.is_empty() || world.cx.current.is_some()).then(|| added(world, after, actions));
     };
     let mut details = differences(before, after);
-    let visible = actions.iter().any(|action| !matches!(action, Action::Remove { role, .. } if *role != daybook_model::launch::Role::Main));
+    let visible = actions
+        .iter()
+        .any(|action| !matches!(action, Action::Remove { role, .. } if *role != daybook_model::launch::Role::Main));
     if details.is_empty() && visible {
         details.push(drift(world, after));
     }
@@ -114,18 +116,12 @@ fn describe(service: &Service) -> String {
     }
 }
 
-fn changed(
-    world: &World<'_>,
-    after: &Service,
-    details: Vec<Detail>,
-    replaced: bool,
-    actions: &[&Action],
-) -> Change {
+fn changed(world: &World<'_>, after: &Service, details: Vec<Detail>, replaced: bool, actions: &[&Action]) -> Change {
     let stops = actions.iter().any(|action| matches!(action, Action::Stop { .. }));
     let starts = actions.iter().any(|action| matches!(action, Action::Start { .. }));
     let stop_first = stops && starts && after.stop_first(&world.spec.volumes) && !after.stopped;
-    let order = (replaced && starts)
-        .then_some(if stop_first { RolloutOrder::StopFirst } else { RolloutOrder::StartFirst });
+    let order =
+        (replaced && starts).then_some(if stop_first { RolloutOrder::StopFirst } else { RolloutOrder::StartFirst });
     Change {
         sign: if stop_first { Sign::Replace } else { Sign::Change },
         subject: Subject::Service(after.name.clone()),
@@ -241,7 +237,9 @@ fn shown(name: &str, value: &EnvValue) -> String {
             None => format!("secret {}", secret.name),
         },
         EnvValue::Text(_) if TELLING.iter().any(|part| upper.contains(part)) => "(hidden)".to_owned(),
-        EnvValue::Text(text) if text.contains("://") && text.contains('@') => "(hidden: an address with a login)".to_owned(),
+        EnvValue::Text(text) if text.contains("://") && text.contains('@') => {
+            "(hidden: an address with a login)".to_owned()
+        }
         EnvValue::Text(text) => clip(text),
         EnvValue::Template(parts) => parts.iter().map(part).collect(),
     }

@@ -62,6 +62,8 @@ pub struct Able {
 pub struct Progress {
     /// Release hooks that ran and succeeded.
     pub hooks: BTreeSet<ServiceName>,
+    /// Release hooks that ran, whatever came of it.
+    pub hooks_ended: BTreeSet<ServiceName>,
     /// Canary shares that were watched to the end.
     pub canaries: BTreeSet<ServiceName>,
     /// Probations that were watched to the end.
@@ -86,6 +88,7 @@ pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Pr
         world.service(&mut builder, &spec.services[*name]);
     }
     world.removals(&mut builder);
+    world.sweep_hooks(&mut builder);
     let mut problems = problems::find(spec, cx);
     problems.extend(cyclic.map(problems::cycle));
     let changes = changes::summarize(&world, builder.steps());
@@ -204,9 +207,7 @@ impl<'a> World<'a> {
 
     pub(crate) fn running(&self, id: &ReplicaId) -> bool {
         self.seen.replicas.iter().any(|r| {
-            r.role == Role::Main
-                && &r.id == id
-                && matches!(r.state, ReplicaState::Running | ReplicaState::Restarting)
+            r.role == Role::Main && &r.id == id && matches!(r.state, ReplicaState::Running | ReplicaState::Restarting)
         })
     }
 

@@ -81,9 +81,9 @@ fn double_ports(spec: &Spec) -> Vec<Problem> {
             let ip = publish.ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
             let udp = port.protocol == daybook_model::spec::Protocol::Udp;
             let others = taken.entry((number, udp)).or_default();
-            let clash = others
-                .iter()
-                .find(|(other, name)| *name != &service.name && (other == &ip || other.is_unspecified() || ip.is_unspecified()));
+            let clash = others.iter().find(|(other, name)| {
+                *name != &service.name && (other == &ip || other.is_unspecified() || ip.is_unspecified())
+            });
             if let Some((_, other)) = clash {
                 problems.push(Problem {
                     code: "P0104".to_owned(),

@@ -11,18 +11,16 @@ use daybook_model::{ReplicaState, SeenReplica, Service};
 pub(crate) struct Replicas<'a> {
     wanted: Option<Fingerprint>,
     main: Vec<&'a SeenReplica>,
-    side: Vec<&'a SeenReplica>,
 }
 
 impl<'a> Replicas<'a> {
     pub(super) fn wanting(fingerprint: Fingerprint) -> Self {
-        Self { wanted: Some(fingerprint), main: Vec::new(), side: Vec::new() }
+        Self { wanted: Some(fingerprint), main: Vec::new() }
     }
 
     pub(super) fn add(&mut self, replica: &'a SeenReplica) {
-        match replica.role {
-            Role::Main => self.main.push(replica),
-            Role::Hook | Role::Job | Role::OneOff => self.side.push(replica),
+        if replica.role == Role::Main {
+            self.main.push(replica);
         }
     }
 
@@ -43,11 +41,6 @@ impl<'a> Replicas<'a> {
     /// Every replica that the plan counts.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'a SeenReplica> {
         self.main.iter().copied()
-    }
-
-    /// Replicas that ran a hook.
-    pub(crate) fn hooks(&self) -> impl Iterator<Item = &'a SeenReplica> {
-        self.side.iter().copied().filter(|replica| replica.role == Role::Hook)
     }
 
     pub(crate) fn highest_ordinal(&self) -> u64 {

@@ -52,7 +52,6 @@ impl<'a> World<'a> {
             _ if service.replicas() == 0 => self.nothing_runs(builder, service, "no replica is wanted"),
             _ => self.replicated(builder, service),
         }
-        self.sweep_hooks(builder, service);
     }
 
     fn site(&self, builder: &mut Builder, service: &'a Service) {
@@ -107,7 +106,8 @@ impl<'a> World<'a> {
 
     fn replicated(&self, builder: &mut Builder, service: &'a Service) {
         let turnover = self.turnover(service);
-        let quiet = turnover.to_start().is_empty() && turnover.going.is_empty() && self.awaited(service, &turnover).is_empty();
+        let quiet =
+            turnover.to_start().is_empty() && turnover.going.is_empty() && self.awaited(service, &turnover).is_empty();
         if quiet && (!service.has_edge() || self.routed_right(service, &turnover.serving(), &[])) {
             return;
         }
@@ -162,7 +162,8 @@ impl<'a> World<'a> {
     fn awaited(&self, service: &Service, turnover: &Turnover<'a>) -> Vec<ReplicaId> {
         let shares = routes::shares(&self.seen.routes, &service.name);
         let unknown = |replica: &&&SeenReplica| {
-            let unseen = self.cx.progress.started.contains(&replica.id) && !self.cx.progress.ready.contains(&replica.id);
+            let unseen =
+                self.cx.progress.started.contains(&replica.id) && !self.cx.progress.ready.contains(&replica.id);
             let unrouted = service.has_edge() && !shares.contains_key(&replica.id);
             !matches!(replica.state, ReplicaState::Exited | ReplicaState::Created) && (unseen || unrouted)
         };
@@ -219,7 +220,11 @@ impl<'a> World<'a> {
         let watched = turnover.changes_version && !live_old.is_empty() && self.probation_due(service);
         let warm = if watched { live_old.clone() } else { Vec::new() };
         let routed = self.route(builder, service, &serving, &warm, "new replicas are ready", &gate);
-        builder.reached(&service.name, launched.started, if service.has_edge() { routed.clone() } else { launched.ready });
+        builder.reached(
+            &service.name,
+            launched.started,
+            if service.has_edge() { routed.clone() } else { launched.ready },
+        );
         let mut last = routed;
         if watched {
             last = vec![self.probation(builder, service, &serving, &live_old, &last)];
@@ -294,8 +299,7 @@ impl<'a> World<'a> {
         if !routed.is_empty() {
             last = vec![self.drain(builder, routed, &last)];
         }
-        let removed: Vec<_> =
-            going.iter().map(|replica| self.stop_and_remove(builder, replica, why, &last)).collect();
+        let removed: Vec<_> = going.iter().map(|replica| self.stop_and_remove(builder, replica, why, &last)).collect();
         match (known, removed.is_empty()) {
             (false, true) => Vec::new(),
             (_, true) => last,
@@ -312,14 +316,18 @@ impl<'a> World<'a> {
         builder.step(action, why, None, &last)
     }
 
-    fn sweep_hooks(&self, builder: &mut Builder, service: &'a Service) {
-        let over = |replica: &&SeenReplica| {
-            !replica.is_running()
-                && (replica.id.ordinal < self.cx.to.0 || self.cx.progress.hooks.contains(&service.name))
-        };
-        for replica in self.replicas[&service.name].hooks().filter(over) {
-            let action = Action::Remove { replica: replica.id.clone(), role: Role::Hook };
-            builder.step(action, "the outcome of this hook is recorded", service.line, &[]);
+    /// Removes replicas of hooks whose outcome is recorded.
+    pub(super) fn sweep_hooks(&self, builder: &mut Builder) {
+        let accepted = self.cx.current.map_or(0, |release| release.number.0);
+        for replica in self.seen.replicas.iter().filter(|replica| replica.role == Role::Hook && !replica.is_running()) {
+            let (release, service) = (replica.id.ordinal, &replica.id.service);
+            let over = release <= accepted
+                || (!self.cx.recovery && release < self.cx.to.0)
+                || self.cx.progress.hooks_ended.contains(service);
+            if over {
+                let action = Action::Remove { replica: replica.id.clone(), role: Role::Hook };
+                builder.step(action, "the outcome of this hook is recorded", None, &[]);
+            }
         }
     }
 

@@ -1,0 +1,185 @@
+//! One driver call for each action.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use daybook_decide::routes;
+use daybook_model::event::{Failure, StepOutcome};
+use daybook_model::launch::Role;
+use daybook_model::route::{Endpoint, Target};
+use daybook_model::spec::{Artifact, Protocol, Stop};
+use daybook_model::{Action, ReplicaId, Service, ServiceName, Step};
+use daybook_runtime::ErrorKind;
+use tokio::time::Instant;
+
+use crate::drive::RunContext;
+use crate::note::Note;
+use crate::{Error, Executor, Result};
+
+/// How long a runtime or an edge that is away is waited for, before a step fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Executor {
+    /// Carries a step out. Whatever goes wrong is its outcome.
+    pub(crate) async fn act(&self, cx: &RunContext, step: &Step) -> StepOutcome {
+        let began = Instant::now();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.attempt(cx, step).await {
+                Ok(outcome) => return outcome,
+                Err(Error::Runtime(error)) if error.is_transient() && began.elapsed() < PATIENCE => {
+                    self.note(cx, step, &format!("{error}; trying again"));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(3));
+                }
+                Err(error) => return StepOutcome::Failed(failure(&error)),
+            }
+        }
+    }
+
+    async fn attempt(&self, cx: &RunContext, step: &Step) -> Result<StepOutcome> {
+        let runtime = &self.inner.runtime;
+        let key = &cx.key;
+        match &step.action {
+            Action::Prepare { service } => self.prepare(cx, step, service).await?,
+            Action::CreateNetwork { network } => {
+                runtime
+                    .create_network(key, network, cx.spec.networks.get(network).unwrap_or(&Default::default()))
+                    .await?;
+            }
+            Action::CreateVolume { volume } => {
+                runtime.create_volume(key, volume, cx.spec.volumes.get(volume).unwrap_or(&Default::default())).await?;
+            }
+            Action::RunHook { replica, .. } => return self.run_hook(cx, replica).await,
+            Action::Start { replica, .. } => {
+                let launch = self.launch(cx, replica, Role::Main).await?;
+                runtime.start(&launch).await?;
+            }
+            Action::AwaitReady { replica } => return self.await_ready(cx, step, replica).await,
+            Action::AwaitCompleted { replica } => return self.await_completed(cx, replica).await,
+            Action::Route { service, endpoints } => self.route(cx, service, endpoints).await?,
+            Action::Hold { service } => self.hold(cx, service).await?,
+            Action::Unroute { service } => self.unroute(cx, service).await?,
+            Action::Drain { replicas } => return self.drain(cx, replicas).await,
+            Action::Watch { service, phase, new, old, for_ms } => {
+                return self.watch(cx, service, *phase, new, old, Duration::from_millis(*for_ms)).await;
+            }
+            Action::Stop { replica } => runtime.stop(key, replica, Role::Main, &stop_of(cx, replica)).await?,
+            Action::Remove { replica, role } => runtime.remove(key, replica, *role).await?,
+            Action::RemoveNetwork { network } => runtime.remove_network(key, network).await?,
+            Action::RemoveVolume { volume } => runtime.remove_volume(key, volume).await?,
+        }
+        self.inner.looks.outdate(key);
+        Ok(StepOutcome::Done(String::new()))
+    }
+
+    pub(crate) fn note(&self, cx: &RunContext, step: &Step, text: &str) {
+        // Nobody listening is fine: notes are for those who look.
+        let _ = self.inner.notes.send(Note { key: cx.key.clone(), run: cx.run, step: step.id, text: text.to_owned() });
+    }
+
+    async fn prepare(&self, cx: &RunContext, step: &Step, name: &ServiceName) -> Result<()> {
+        let progress = |text: &str| self.note(cx, step, text);
+        let service = service(cx, name)?;
+        Ok(self.inner.runtime.prepare(&cx.key, &service.artifact, &progress).await?)
+    }
+
+    async fn route(&self, cx: &RunContext, name: &ServiceName, endpoints: &[(ReplicaId, u32)]) -> Result<()> {
+        let service = service(cx, name)?;
+        let endpoints = self.endpoints(cx, service, endpoints).await?;
+        let address = self.inner.runtime.service_address(&cx.key, name).await?;
+        let site = match &service.artifact {
+            Artifact::Static { digest: Some(digest), .. } => {
+                Some(self.inner.artifacts.join(digest.hex()).to_string_lossy().into_owned())
+            }
+            _ => None,
+        };
+        let backend = routes::backend(service, endpoints, address, site.as_deref());
+        let _routing = self.inner.routing.lock().await;
+        let mut routes = self.inner.router.get(&cx.key).await?;
+        routes.backends.insert(name.clone(), backend);
+        Ok(self.inner.router.set(&cx.key, routes).await?)
+    }
+
+    async fn endpoints(
+        &self,
+        cx: &RunContext,
+        service: &Service,
+        shares: &[(ReplicaId, u32)],
+    ) -> Result<Vec<Endpoint>> {
+        let seen = self.inner.runtime.observe(&cx.key).await?;
+        let mut endpoints = Vec::with_capacity(shares.len());
+        for (id, weight) in shares {
+            let replica = seen.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main);
+            let address = replica.and_then(|replica| Some((replica, replica.address?)));
+            let Some((replica, address)) = address else {
+                if *weight == 0 {
+                    continue;
+                }
+                return Err(gone(id));
+            };
+            let ports: BTreeMap<u16, SocketAddr> = service
+                .ports
+                .iter()
+                .filter(|port| port.protocol != Protocol::Udp)
+                .map(|port| (port.container, SocketAddr::new(address, replica.port(port.container))))
+                .collect();
+            endpoints.push(Endpoint { replica: id.clone(), ports, weight: *weight });
+        }
+        Ok(endpoints)
+    }
+
+    async fn hold(&self, cx: &RunContext, name: &ServiceName) -> Result<()> {
+        let service = service(cx, name)?;
+        let _routing = self.inner.routing.lock().await;
+        let mut routes = self.inner.router.get(&cx.key).await?;
+        let Some(backend) = routes.backends.get_mut(name) else { return Ok(()) };
+        backend.hold_ms = Some(routes::hold_ms(service));
+        if let Target::Endpoints(endpoints) = &mut backend.target {
+            endpoints.iter_mut().for_each(|endpoint| endpoint.weight = 0);
+        }
+        Ok(self.inner.router.set(&cx.key, routes).await?)
+    }
+
+    async fn unroute(&self, cx: &RunContext, name: &ServiceName) -> Result<()> {
+        let _routing = self.inner.routing.lock().await;
+        let mut routes = self.inner.router.get(&cx.key).await?;
+        if routes.backends.remove(name).is_none() {
+            return Ok(());
+        }
+        Ok(self.inner.router.set(&cx.key, routes).await?)
+    }
+}
+
+/// The service of the plan's spec. The planner names only those.
+pub(crate) fn service<'a>(cx: &'a RunContext, name: &ServiceName) -> Result<&'a Service> {
+    cx.spec.services.get(name).ok_or_else(|| Error::Illegal {
+        run: cx.run,
+        why: format!("the plan names service {name}, and its spec does not have it"),
+    })
+}
+
+/// How a replica is asked to end: as the version that it belongs to says.
+fn stop_of(cx: &RunContext, replica: &ReplicaId) -> Stop {
+    let before = cx.previous.as_ref().and_then(|spec| spec.services.get(&replica.service));
+    let service = before.or_else(|| cx.spec.services.get(&replica.service));
+    service.map(|service| service.stop.clone()).unwrap_or_default()
+}
+
+fn gone(id: &ReplicaId) -> Error {
+    let message = "it has no address: its process ended after it was ready";
+    daybook_runtime::Error::new(ErrorKind::NotFound, format!("route requests to {id}"), message).into()
+}
+
+/// An error as a person reads it under a failed step.
+pub(crate) fn failure(error: &Error) -> Failure {
+    let mut failure = Failure { why: error.to_string(), ..Failure::default() };
+    if let Error::Runtime(error) = error {
+        let (first, rest) = error.message.split_once('\n').unwrap_or((&error.message, ""));
+        failure.why = format!("{}: {first}", error.operation);
+        failure.evidence.extend(error.hint.clone());
+        failure.log = rest.lines().map(str::to_owned).collect();
+    }
+    failure
+}

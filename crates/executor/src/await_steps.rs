@@ -1,0 +1,132 @@
+//! Steps that wait for replicas and for requests in flight.
+
+use std::time::Duration;
+
+use daybook_decide::readiness::{Heard, Readiness, Stage};
+use daybook_decide::text::seconds;
+use daybook_model::event::{Failure, StepOutcome};
+use daybook_model::launch::Role;
+use daybook_model::observed::Health;
+use daybook_model::spec::{Check, CheckTest};
+use daybook_model::{EnvKey, ReplicaId, ReplicaState, SeenReplica, Service, Step};
+use daybook_runtime::Answer;
+use tokio::time::Instant;
+
+use crate::act::service;
+use crate::drive::RunContext;
+use crate::evidence::{ending, exit_words};
+use crate::{Executor, Result};
+
+/// Between two looks.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+
+/// Requests in flight may take so long where no release says otherwise, milliseconds.
+const USUAL_DRAIN_MS: u64 = 30_000;
+
+/// The edge enforces the bound itself; this much later nothing can be left.
+const DRAIN_SLACK: Duration = Duration::from_secs(2);
+
+impl Executor {
+    pub(crate) async fn await_ready(&self, cx: &RunContext, step: &Step, id: &ReplicaId) -> Result<StepOutcome> {
+        let service = service(cx, &id.service)?;
+        let check = service.effective_check();
+        let began = Instant::now();
+        let mut readiness = Readiness::new(&check, self.now(), service.rollout.ready_ms);
+        let pause = Duration::from_millis(check.start_interval_ms.min(check.interval_ms).clamp(20, 1_000));
+        let mut said = String::new();
+        loop {
+            let seen = self.glance_at(&cx.key, id, Role::Main).await?;
+            let restarts = seen.as_ref().map_or(0, |replica| replica.restarts);
+            let heard = self.hear(&cx.key, service, &check, seen.as_ref()).await?;
+            match readiness.hear(heard, restarts, self.now()) {
+                Stage::Ready => {
+                    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    return Ok(StepOutcome::Done(format!("ready after {}", seconds(took))));
+                }
+                Stage::Never(why) => return Ok(StepOutcome::Failed(self.not_ready(cx, id, seen.as_ref(), &why).await)),
+                Stage::NotYet => {}
+            }
+            if let Some(last) = readiness.last_bad().filter(|last| *last != said) {
+                last.clone_into(&mut said);
+                self.note(cx, step, last);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn hear(&self, key: &EnvKey, service: &Service, check: &Check, seen: Option<&SeenReplica>) -> Result<Heard> {
+        let Some(replica) = seen else { return Ok(Heard::Ended("its replica is gone".to_owned())) };
+        let last = || replica.last_exit.as_ref().map_or("its process ended".to_owned(), exit_words);
+        match replica.state {
+            ReplicaState::Exited => return Ok(Heard::Ended(last())),
+            ReplicaState::Restarting => return Ok(Heard::Bad(last())),
+            ReplicaState::Created => return Ok(Heard::Bad("it has not been started yet".to_owned())),
+            ReplicaState::Running => {}
+        }
+        match (&check.test, &replica.health) {
+            (CheckTest::Command(_), Health::Healthy) => return Ok(Heard::Good),
+            (CheckTest::Command(_), Health::Unhealthy(said)) => return Ok(Heard::Bad(said.clone())),
+            (CheckTest::Command(_), Health::Starting) => {}
+            (_, Health::Unhealthy(said)) if service.check.is_none() => return Ok(Heard::Bad(said.clone())),
+            (_, Health::Starting) if service.check.is_none() => {
+                return Ok(Heard::Bad("the image's own health check has not answered yet".to_owned()));
+            }
+            _ => {}
+        }
+        Ok(match self.inner.runtime.probe(key, replica, check).await? {
+            Answer::Good(_) => Heard::Good,
+            Answer::Bad(said) => Heard::Bad(said),
+            Answer::NotRunning => Heard::Bad(last()),
+        })
+    }
+
+    async fn not_ready(&self, cx: &RunContext, id: &ReplicaId, seen: Option<&SeenReplica>, why: &str) -> Failure {
+        let mut evidence = Vec::new();
+        if let Some(replica) = seen {
+            evidence.extend(replica.last_exit.as_ref().map(exit_words));
+            if replica.restarts > 0 {
+                evidence.push(format!("its process was started again {} times", replica.restarts));
+            }
+        }
+        let log = self.last_lines(&cx.key, id, Role::Main).await;
+        Failure { why: format!("{id} never became ready: {why}"), evidence, log }
+    }
+
+    pub(crate) async fn await_completed(&self, cx: &RunContext, id: &ReplicaId) -> Result<StepOutcome> {
+        loop {
+            let Some(seen) = self.glance_at(&cx.key, id, Role::Main).await? else {
+                return Ok(StepOutcome::Failed(ending(&format!("{id} is gone before it completed"), None)));
+            };
+            let exit = seen.last_exit.as_ref();
+            if seen.state == ReplicaState::Exited {
+                if exit.is_some_and(|exit| exit.code == 0) {
+                    return Ok(StepOutcome::Done("exit code 0".to_owned()));
+                }
+                let mut failure = ending(&format!("{id} did not complete"), exit);
+                failure.log = self.last_lines(&cx.key, id, Role::Main).await;
+                return Ok(StepOutcome::Failed(failure));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    pub(crate) async fn drain(&self, cx: &RunContext, replicas: &[ReplicaId]) -> Result<StepOutcome> {
+        let name = replicas.first().map(|id| &id.service);
+        let specs = [cx.previous.as_ref(), Some(&cx.spec)].into_iter().flatten();
+        let bound = specs.filter_map(|spec| spec.services.get(name?)).map(|s| s.rollout.drain_ms).max();
+        let bound = Duration::from_millis(bound.unwrap_or(USUAL_DRAIN_MS)) + DRAIN_SLACK;
+        let began = Instant::now();
+        loop {
+            let traffic = self.inner.router.traffic(&cx.key).await?;
+            let left: u64 =
+                replicas.iter().filter_map(|id| traffic.replicas.get(id)).map(|t| t.in_flight.total()).sum();
+            if left == 0 {
+                return Ok(StepOutcome::Done("nothing in flight".to_owned()));
+            }
+            if began.elapsed() >= bound {
+                return Ok(StepOutcome::Done(format!("{left} still in flight at the bound")));
+            }
+            tokio::time::sleep(PAUSE / 2).await;
+        }
+    }
+}

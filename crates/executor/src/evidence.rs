@@ -1,0 +1,47 @@
+//! What a person needs to understand a failure.
+
+use daybook_model::event::Failure;
+use daybook_model::launch::Role;
+use daybook_model::observed::Exit;
+use daybook_model::{EnvKey, ReplicaId};
+use daybook_runtime::LogQuery;
+use futures::StreamExt;
+
+use crate::Executor;
+
+/// Lines of log that a failure shows.
+const LINES: usize = 20;
+
+impl Executor {
+    /// The last lines of a replica's log; none if it cannot be read.
+    pub(crate) async fn last_lines(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Vec<String> {
+        let query = LogQuery { tail: Some(LINES), ..LogQuery::default() };
+        let Ok(lines) = self.inner.runtime.logs(key, id, role, &query).await else { return Vec::new() };
+        let lines: Vec<_> = lines.filter_map(|line| async { line.ok() }).collect().await;
+        lines.into_iter().map(|line| line.text).collect()
+    }
+}
+
+/// A failure of a process that ended.
+pub(crate) fn ending(what: &str, exit: Option<&Exit>) -> Failure {
+    let why = match exit {
+        Some(exit) => format!("{what}: {}", exit_words(exit)),
+        None => what.to_owned(),
+    };
+    Failure { why, ..Failure::default() }
+}
+
+/// How a process ended, in words.
+pub(crate) fn exit_words(exit: &Exit) -> String {
+    let signal = exit.code - 128;
+    match exit {
+        Exit { oom: true, .. } => "it was killed for using more memory than its limit (out of memory)".to_owned(),
+        Exit { error: Some(error), .. } => format!("it could not be started: {error}"),
+        Exit { code: 127, .. } => "it ended with exit code 127: the command was not found".to_owned(),
+        Exit { code: 126, .. } => "it ended with exit code 126: the command cannot be executed".to_owned(),
+        Exit { code, .. } if (1..=64).contains(&signal) => {
+            format!("it was ended by signal {signal} (exit code {code})")
+        }
+        Exit { code, .. } => format!("it ended with exit code {code}"),
+    }
+}

@@ -1,0 +1,70 @@
+//! What the executor asks of the store beside the journal.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use daybook_model::spec::SecretRef;
+use daybook_model::{Entry, EnvKey, Release, ReleaseNumber, ServiceName};
+use daybook_store::memory::MemoryJournal;
+use daybook_store::{Journal, Result, Store, Write};
+
+/// The journal, and what is derived from it.
+#[async_trait]
+pub trait Ledger: Journal {
+    /// The release in force.
+    async fn current_release(&self, key: &EnvKey) -> Result<Option<Release>>;
+
+    /// The release of this number.
+    async fn release(&self, key: &EnvKey, number: ReleaseNumber) -> Result<Option<Release>>;
+
+    /// Writes `ReleaseAccepted` and keeps the release, as one.
+    async fn accept(&self, write: Write, release: &Release) -> Result<Entry>;
+
+    /// The lowest ordinal that was never used, by service.
+    async fn next_ordinals(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, u64>>;
+}
+
+/// Who knows the values of secrets.
+#[async_trait]
+pub trait Vault: Send + Sync + 'static {
+    /// The value of a secret at its resolved version.
+    async fn secret(&self, key: &EnvKey, secret: &SecretRef) -> std::result::Result<Vec<u8>, String>;
+}
+
+#[async_trait]
+impl Ledger for MemoryJournal {
+    async fn current_release(&self, key: &EnvKey) -> Result<Option<Release>> {
+        Ok(MemoryJournal::current_release(self, key))
+    }
+
+    async fn release(&self, key: &EnvKey, number: ReleaseNumber) -> Result<Option<Release>> {
+        Ok(MemoryJournal::release(self, key, number))
+    }
+
+    async fn accept(&self, write: Write, release: &Release) -> Result<Entry> {
+        MemoryJournal::accept(self, write, release).await
+    }
+
+    async fn next_ordinals(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, u64>> {
+        Ok(MemoryJournal::next_ordinals(self, key))
+    }
+}
+
+#[async_trait]
+impl Ledger for Store {
+    async fn current_release(&self, key: &EnvKey) -> Result<Option<Release>> {
+        Store::current_release(self, key).await
+    }
+
+    async fn release(&self, key: &EnvKey, number: ReleaseNumber) -> Result<Option<Release>> {
+        Store::release(self, key, number).await
+    }
+
+    async fn accept(&self, write: Write, release: &Release) -> Result<Entry> {
+        Store::accept(self, write, release).await
+    }
+
+    async fn next_ordinals(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, u64>> {
+        Store::next_ordinals(self, key).await
+    }
+}

@@ -1,0 +1,84 @@
+//! Looking at what is there.
+//!
+//! Many steps wait for replicas at the same time. They share looks: one observation of an environment
+//! serves all who ask within a moment, unless something was done to it meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex as Lock};
+use std::time::Duration;
+
+use daybook_model::launch::Role;
+use daybook_model::{EnvKey, Observed, ReplicaId, SeenReplica, Spec};
+use daybook_runtime::Seen;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::{Executor, Result};
+
+/// How old a shared look may be.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// The last look at each environment.
+#[derive(Default)]
+pub(crate) struct Looks {
+    by_key: Lock<BTreeMap<EnvKey, Arc<Look>>>,
+}
+
+#[derive(Default)]
+struct Look {
+    last: Mutex<Option<(Instant, Arc<Seen>)>>,
+    changed: Lock<Option<Instant>>,
+}
+
+impl Looks {
+    fn of(&self, key: &EnvKey) -> Arc<Look> {
+        let mut looks = self.by_key.lock().expect("no holder of this lock panics");
+        looks.entry(key.clone()).or_default().clone()
+    }
+
+    /// Something was done to an environment: looks that began before are not served any more.
+    pub(crate) fn outdate(&self, key: &EnvKey) {
+        *self.of(key).changed.lock().expect("no holder of this lock panics") = Some(Instant::now());
+    }
+}
+
+impl Look {
+    fn serves(&self, began: Instant) -> bool {
+        let changed = *self.changed.lock().expect("no holder of this lock panics");
+        began.elapsed() < FRESH && changed.is_none_or(|changed| began > changed)
+    }
+}
+
+impl Executor {
+    /// What is there now: replicas, volumes, networks, routes, and which of the spec's artifacts.
+    pub async fn observe(&self, key: &EnvKey, spec: Option<&Spec>) -> Result<Observed> {
+        let seen = self.inner.runtime.observe(key).await?;
+        let routes = self.inner.router.get(key).await?;
+        let services = spec.into_iter().flat_map(|spec| spec.services.values());
+        let digests: BTreeSet<_> = services.filter_map(|service| service.artifact.digest().cloned()).collect();
+        let artifacts = self.inner.runtime.present(&digests).await?;
+        let Seen { replicas, volumes, networks } = seen;
+        Ok(Observed { key: key.clone(), replicas, volumes, networks, artifacts, routes })
+    }
+
+    /// A look that is at most a moment old.
+    pub(crate) async fn glance(&self, key: &EnvKey) -> Result<Arc<Seen>> {
+        let look = self.inner.looks.of(key);
+        let mut last = look.last.lock().await;
+        if let Some((began, seen)) = last.as_ref()
+            && look.serves(*began)
+        {
+            return Ok(seen.clone());
+        }
+        let began = Instant::now();
+        let seen = Arc::new(self.inner.runtime.observe(key).await?);
+        *last = Some((began, seen.clone()));
+        Ok(seen)
+    }
+
+    /// One replica, as of a moment ago.
+    pub(crate) async fn glance_at(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<Option<SeenReplica>> {
+        let seen = self.glance(key).await?;
+        Ok(seen.replicas.iter().find(|replica| &replica.id == id && replica.role == role).cloned())
+    }
+}

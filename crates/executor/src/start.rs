@@ -1,0 +1,90 @@
+//! The beginning of a run.
+
+use daybook_decide::plan::Able;
+use daybook_decide::{PlanContext, Problem, Progress};
+use daybook_model::spec::Artifact;
+use daybook_model::{Actor, Digest, Event, Plan, Release, ReleaseNumber, RunId, RunKind, Spec, VolumeName};
+use daybook_store::Write;
+use std::collections::BTreeSet;
+
+use crate::{Executor, Result};
+
+/// A run to be started.
+#[derive(Debug, Clone)]
+pub struct RunStart {
+    /// Its id.
+    pub run: RunId,
+    /// What it is for.
+    pub purpose: RunKind,
+    /// Why, in words.
+    pub reason: String,
+    /// Who asked.
+    pub actor: Actor,
+    /// The desired state, resolved.
+    pub spec: Spec,
+    /// Hash of the manifest it came from.
+    pub manifest: Option<Digest>,
+    /// The release in force.
+    pub from: Option<ReleaseNumber>,
+    /// The release it leads to.
+    pub to: ReleaseNumber,
+    /// Sequence number of the environment's latest journal entry as the caller knows it.
+    pub expected: Option<u64>,
+    /// Volumes to remove, by name.
+    pub remove_volumes: BTreeSet<VolumeName>,
+}
+
+impl Executor {
+    /// Finds the digest of every artifact of `spec`.
+    pub async fn resolve(&self, mut spec: Spec) -> Result<Spec> {
+        let key = spec.key.clone();
+        for service in spec.services.values_mut() {
+            let found = self.inner.runtime.resolve(&key, &service.artifact).await?;
+            match &mut service.artifact {
+                Artifact::Image { digest, .. } | Artifact::Static { digest, .. } => *digest = Some(found),
+                Artifact::Build(build) => build.digest = Some(found),
+            }
+        }
+        Ok(spec)
+    }
+
+    /// Plans without doing anything.
+    pub async fn preview(
+        &self,
+        spec: &Spec,
+        purpose: RunKind,
+        current: Option<&Release>,
+        to: ReleaseNumber,
+        remove_volumes: &BTreeSet<VolumeName>,
+    ) -> Result<(Plan, Vec<Problem>)> {
+        let seen = self.observe(&spec.key, Some(spec)).await?;
+        let next_ordinals = self.inner.ledger.next_ordinals(&spec.key).await?;
+        let cx = PlanContext {
+            current,
+            to,
+            purpose,
+            recovery: false,
+            parent: None,
+            progress: &Progress::default(),
+            next_ordinals: &next_ordinals,
+            remove_volumes,
+            able: self.able(),
+        };
+        Ok(daybook_decide::plan(spec, &seen, &cx))
+    }
+
+    /// Journals that a run begins. Refused while another run of the environment is open.
+    pub async fn start(&self, start: RunStart) -> Result<()> {
+        let RunStart { run, purpose, reason, actor, spec, manifest, from, to, expected, remove_volumes } = start;
+        let key = Some(spec.key.clone());
+        let spec = Box::new(spec);
+        let event = Event::RunStarted { purpose, reason, to, from, spec, manifest, remove_volumes };
+        self.inner.ledger.append(Write { key, run: Some(run), actor, event, expected }).await?;
+        Ok(())
+    }
+
+    pub(crate) fn able(&self) -> Able {
+        let capabilities = self.inner.runtime.capabilities();
+        Able { images: capabilities.images, networks: capabilities.networks }
+    }
+}

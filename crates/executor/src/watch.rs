@@ -1,0 +1,125 @@
+//! Watching new replicas against old ones.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use daybook_decide::probation::{Conduct, sum, worse};
+use daybook_model::event::{Failure, StepOutcome};
+use daybook_model::launch::Role;
+use daybook_model::plan::WatchPhase;
+use daybook_model::traffic::{ReplicaTraffic, Traffic};
+use daybook_model::{ReplicaId, ReplicaState, ServiceName};
+use daybook_runtime::Seen;
+use tokio::time::Instant;
+
+use crate::drive::RunContext;
+use crate::{Executor, Result};
+
+/// Between two looks: a worse version is to be swapped back within two seconds.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Readings at the begin of a watch, to count from.
+struct Baseline {
+    traffic: BTreeMap<ReplicaId, ReplicaTraffic>,
+    restarts: BTreeMap<ReplicaId, u32>,
+}
+
+impl Executor {
+    pub(crate) async fn watch(
+        &self,
+        cx: &RunContext,
+        service: &ServiceName,
+        phase: WatchPhase,
+        new: &[ReplicaId],
+        old: &[ReplicaId],
+        span: Duration,
+    ) -> Result<StepOutcome> {
+        let base = self.baseline(cx).await?;
+        let began = Instant::now();
+        let mut failing_since: Option<Instant> = None;
+        loop {
+            let seen = self.glance(&cx.key).await?;
+            let traffic = self.inner.router.traffic(&cx.key).await?;
+            let mut now = conduct(new, &seen, &traffic, &base);
+            failing_since = now.failing.as_ref().map(|_| failing_since.unwrap_or_else(Instant::now));
+            now.failing_ms = failing_since.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(0));
+            let before = compared(phase, old, &traffic, &base);
+            if let Some(why) = worse(&now, before.as_ref()) {
+                return Ok(StepOutcome::Failed(self.worse(cx, service, new, &why).await));
+            }
+            if began.elapsed() >= span {
+                return Ok(StepOutcome::Done(summary(&now.traffic, before.as_ref())));
+            }
+            tokio::time::sleep(PAUSE.min(span)).await;
+        }
+    }
+
+    async fn baseline(&self, cx: &RunContext) -> Result<Baseline> {
+        let traffic = self.inner.router.traffic(&cx.key).await?;
+        let seen = self.glance(&cx.key).await?;
+        let restarts = seen.replicas.iter().map(|replica| (replica.id.clone(), replica.restarts)).collect();
+        Ok(Baseline { traffic: traffic.replicas, restarts })
+    }
+
+    async fn worse(&self, cx: &RunContext, service: &ServiceName, new: &[ReplicaId], why: &str) -> Failure {
+        let mut log = Vec::new();
+        if let Some(first) = new.first() {
+            log = self.last_lines(&cx.key, first, Role::Main).await;
+        }
+        Failure { why: format!("the new version of {service} is worse: {why}"), evidence: Vec::new(), log }
+    }
+}
+
+fn conduct(group: &[ReplicaId], seen: &Seen, traffic: &Traffic, base: &Baseline) -> Conduct {
+    let none = ReplicaTraffic::default();
+    let counts: Vec<_> = group
+        .iter()
+        .filter_map(|id| Some(traffic.replicas.get(id)?.since(base.traffic.get(id).unwrap_or(&none))))
+        .collect();
+    let mut conduct = Conduct { traffic: sum(counts.iter()), ..Conduct::default() };
+    for id in group {
+        let replica = seen.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main);
+        match replica {
+            Some(replica) => {
+                let before = base.restarts.get(id).copied().unwrap_or(0);
+                conduct.restarts += replica.restarts.saturating_sub(before);
+                conduct.lost += u32::from(replica.state == ReplicaState::Exited);
+            }
+            None => conduct.lost += 1,
+        }
+    }
+    let failing = counts.iter().find(|count| count.healthy == Some(false));
+    conduct.failing = failing.map(|count| count.last_failure.clone().unwrap_or_else(|| "no answer".to_owned()));
+    conduct
+}
+
+/// What the new version is compared with: the old one's share of the same time while both serve, and
+/// all that the old one did before once it serves no more.
+fn compared(phase: WatchPhase, old: &[ReplicaId], traffic: &Traffic, base: &Baseline) -> Option<Conduct> {
+    if old.is_empty() {
+        return None;
+    }
+    let none = ReplicaTraffic::default();
+    let counts: Vec<_> = old
+        .iter()
+        .filter_map(|id| {
+            let now = traffic.replicas.get(id)?;
+            Some(match phase {
+                WatchPhase::Canary => now.since(base.traffic.get(id).unwrap_or(&none)),
+                WatchPhase::Probation => now.clone(),
+            })
+        })
+        .collect();
+    Some(Conduct { traffic: sum(counts.iter()), ..Conduct::default() })
+}
+
+fn summary(new: &ReplicaTraffic, old: Option<&Conduct>) -> String {
+    let mut text = format!("{} requests, {} failed", new.requests(), new.errors());
+    if let Some(p95) = new.quantile_ms(0.95) {
+        text.push_str(&format!(", p95 {p95} ms"));
+        if let Some(before) = old.and_then(|old| old.traffic.quantile_ms(0.95)) {
+            text.push_str(&format!(" (old {before} ms)"));
+        }
+    }
+    text
+}
