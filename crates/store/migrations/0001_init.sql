@@ -35,14 +35,14 @@ CREATE TABLE environments (
     retired         INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE open_runs (
-    key TEXT PRIMARY KEY,
-    run TEXT NOT NULL UNIQUE
+CREATE TABLE runs (
+    run          TEXT PRIMARY KEY,
+    key          TEXT NOT NULL,
+    started_seq  INTEGER NOT NULL REFERENCES journal (seq),
+    finished_seq INTEGER REFERENCES journal (seq)
 ) STRICT, WITHOUT ROWID;
-
-CREATE TABLE ended_runs (
-    run TEXT PRIMARY KEY
-) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX one_open_run ON runs (key) WHERE finished_seq IS NULL;
+CREATE INDEX runs_by_key ON runs (key, started_seq);
 
 CREATE TABLE ordinals (
     key     TEXT NOT NULL,

@@ -27,7 +27,7 @@ pub(crate) async fn append(connection: &mut SqliteConnection, write: Write, at: 
 
 async fn situation(connection: &mut SqliteConnection, write: &Write) -> sqlx::Result<Situation> {
     let Some(key) = &write.key else { return Ok(Situation::default()) };
-    let open: Option<String> = sqlx::query_scalar("SELECT run FROM open_runs WHERE key = $1")
+    let open: Option<String> = sqlx::query_scalar("SELECT run FROM runs WHERE key = $1 AND finished_seq IS NULL")
         .bind(key.to_string())
         .fetch_optional(&mut *connection)
         .await?;
@@ -35,7 +35,7 @@ async fn situation(connection: &mut SqliteConnection, write: &Write) -> sqlx::Re
         .bind(key.to_string())
         .fetch_optional(&mut *connection)
         .await?;
-    let ended: Option<String> = sqlx::query_scalar("SELECT run FROM ended_runs WHERE run = $1")
+    let ended: Option<String> = sqlx::query_scalar("SELECT run FROM runs WHERE run = $1 AND finished_seq IS NOT NULL")
         .bind(write.run.map(|run| run.to_string()))
         .fetch_optional(&mut *connection)
         .await?;
@@ -115,7 +115,7 @@ async fn derive(
     insert.execute(&mut *connection).await?;
     derive_environment(connection, key, event).await?;
     if let Some(run) = run {
-        derive_run(connection, key, run, event).await?;
+        derive_run(connection, key, run, event, stored.seq).await?;
     }
     for (service, ordinal) in derived::ordinals(event) {
         let sql = "INSERT INTO ordinals (key, service, highest) VALUES ($1, $2, $3)
@@ -167,19 +167,19 @@ async fn retire(connection: &mut SqliteConnection, key: &EnvKey) -> sqlx::Result
     Ok(())
 }
 
-async fn derive_run(connection: &mut SqliteConnection, key: &EnvKey, run: RunId, event: &Event) -> sqlx::Result<()> {
-    match event {
-        Event::RunStarted { .. } => {
-            let insert = sqlx::query("INSERT INTO open_runs (key, run) VALUES ($1, $2)");
-            insert.bind(key.to_string()).bind(run.to_string()).execute(connection).await?;
-        }
-        Event::RunFinished { .. } => {
-            let delete = sqlx::query("DELETE FROM open_runs WHERE run = $1");
-            delete.bind(run.to_string()).execute(&mut *connection).await?;
-            let insert = sqlx::query("INSERT OR IGNORE INTO ended_runs (run) VALUES ($1)");
-            insert.bind(run.to_string()).execute(connection).await?;
-        }
-        _ => {}
-    }
+async fn derive_run(
+    connection: &mut SqliteConnection,
+    key: &EnvKey,
+    run: RunId,
+    event: &Event,
+    seq: u64,
+) -> sqlx::Result<()> {
+    let sql = match event {
+        Event::RunStarted { .. } => "INSERT INTO runs (run, key, started_seq) VALUES ($1, $2, $3)",
+        Event::RunFinished { .. } => "UPDATE runs SET finished_seq = $3 WHERE run = $1 AND key = $2",
+        _ => return Ok(()),
+    };
+    let change = sqlx::query(sql).bind(run.to_string()).bind(key.to_string()).bind(seq.cast_signed());
+    change.execute(connection).await?;
     Ok(())
 }

@@ -31,7 +31,8 @@ pub struct Environment {
 }
 
 const SELECT: &str = "SELECT e.key, e.created_at, e.latest_seq, c.number, o.run, e.adopted, e.retired
-    FROM environments e LEFT JOIN current_releases c ON c.key = e.key LEFT JOIN open_runs o ON o.key = e.key";
+    FROM environments e LEFT JOIN current_releases c ON c.key = e.key 
+    LEFT JOIN runs o ON o.key = e.key AND o.finished_seq IS NULL";
 
 impl Store {
     /// Every environment that was ever written about, by key.

@@ -13,6 +13,7 @@ mod environments;
 mod fence;
 pub mod memory;
 mod releases;
+mod runs;
 mod seal;
 mod secrets;
 mod store;
@@ -23,6 +24,7 @@ use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 
 pub use environments::Environment;
 pub use memory::{MemoryJournal, When};
+pub use runs::RunRecord;
 pub use secrets::Secret;
 pub use store::Store;
 pub use verify::Verified;

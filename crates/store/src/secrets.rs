@@ -71,6 +71,18 @@ impl Store {
         Ok(latest(&mut connection, key, name).await.map_err(failed(READ))?.map(|(version, _)| version))
     }
 
+    /// The version that [`Store::ensure_secret`] would return for `value`; `None` is a value that nobody
+    /// has yet. Nothing is written.
+    pub async fn foresee_secret(&self, key: &EnvKey, name: &SecretName, value: Option<&[u8]>) -> Result<u64> {
+        let mut connection = self.reader(READ).await?;
+        if let Some(value) = value
+            && let Some(version) = self.holder(&mut connection, key, name, value).await?
+        {
+            return Ok(version);
+        }
+        Ok(highest(&mut connection, key, name).await.map_err(failed(READ))? + 1)
+    }
+
     /// The value of one version, for a replica that is about to start. `None`: there is no such version.
     pub async fn open_secret(
         &self,

@@ -71,6 +71,31 @@ async fn a_refused_acceptance_keeps_no_release() {
 }
 
 #[tokio::test]
+async fn runs_are_listed_newest_first_with_their_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    accept(&store, &release(1)).await;
+    store.append(began(2)).await.unwrap();
+    let runs = store.runs(Some(&key()), 9).await.unwrap();
+    let seqs: Vec<_> = runs.iter().map(|run| (run.started.seq, run.finished.as_ref().map(|entry| entry.seq))).collect();
+    assert_eq!(seqs, [(4, None), (1, Some(3))]);
+    assert_eq!(store.runs(None, 1).await.unwrap().len(), 1);
+    assert_eq!(store.run(began(1).run.unwrap()).await.unwrap().as_ref(), Some(&runs[1]));
+    assert_eq!(store.run(began(9).run.unwrap()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_version_can_be_foreseen_without_writing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    let name = "db.password".parse::<SecretName>().unwrap();
+    let foresee = async |value: Option<&'static [u8]>| store.foresee_secret(&key(), &name, value).await.unwrap();
+    assert_eq!((foresee(None).await, foresee(Some(b"a")).await), (1, 1));
+    store.set_secret(Actor::daybook("test"), &key(), &name, secret("a")).await.unwrap();
+    assert_eq!((foresee(None).await, foresee(Some(b"a")).await, foresee(Some(b"b")).await), (2, 1, 2));
+}
+
+#[tokio::test]
 async fn subscribers_hear_of_entries_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await.unwrap();
