@@ -15,6 +15,8 @@ use crate::served::Served;
 use crate::settings::Settings;
 use crate::{routes, say};
 
+/// How long a first request may take to arrive after SIGTERM.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long requests may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(9);
 
@@ -33,8 +35,19 @@ pub(crate) struct Shop {
 #[derive(Default)]
 struct Connections {
     next: u64,
-    open: HashMap<u64, TcpStream>,
+    open: HashMap<u64, (TcpStream, Stage)>,
     ending: bool,
+}
+
+/// Where a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its first request is on its way.
+    Fresh,
+    /// A request is being answered.
+    Busy,
+    /// Between two requests.
+    Idle,
 }
 
 /// Serves until SIGTERM, then ends when the last request has.
@@ -116,13 +129,13 @@ impl Shop {
             let mut connections = self.lock();
             connections.next += 1;
             let id = connections.next;
-            connections.open.insert(id, kept);
+            connections.open.insert(id, (kept, Stage::Fresh));
             id
         };
         let shop = Arc::clone(self);
         let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(move || {
             // An error here is the client's connection, which is over.
-            let _ = Connection::new(stream).and_then(|mut connection| shop.converse(&mut connection));
+            let _ = Connection::new(stream).and_then(|mut connection| shop.converse(id, &mut connection));
             shop.forget(id);
         });
         if thread.is_err() {
@@ -130,13 +143,26 @@ impl Shop {
         }
     }
 
-    fn converse(&self, connection: &mut Connection) -> io::Result<()> {
+    fn converse(&self, id: u64, connection: &mut Connection) -> io::Result<()> {
         while let Some(request) = connection.next()? {
+            self.stage(id, Stage::Busy);
             if !routes::answer(self, connection, &request)? {
+                break;
+            }
+            if !self.stage(id, Stage::Idle) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Notes where a connection is. Returns whether the shop goes on.
+    fn stage(&self, id: u64, stage: Stage) -> bool {
+        let mut connections = self.lock();
+        if let Some((_, known)) = connections.open.get_mut(&id) {
+            *known = stage;
+        }
+        !connections.ending
     }
 
     fn forget(&self, id: u64) {
@@ -144,13 +170,19 @@ impl Shop {
         self.changed.notify_all();
     }
 
-    /// Lets every connection end: reading stops once what has arrived was read, so that a request
-    /// which is on its way in is still answered.
+    /// Lets every connection end: those between two requests at once, the others after their answer.
     fn finish(&self) {
-        let connections = self.lock();
-        for stream in connections.open.values() {
+        self.close(Stage::Idle);
+        let is_fresh = |connections: &mut Connections| connections.open.values().any(|(_, at)| *at == Stage::Fresh);
+        drop(self.changed.wait_timeout_while(self.lock(), FRESH, is_fresh));
+        self.close(Stage::Fresh);
+        drop(self.changed.wait_timeout_while(self.lock(), GRACE, |connections| !connections.open.is_empty()));
+    }
+
+    fn close(&self, stage: Stage) {
+        for (stream, _) in self.lock().open.values().filter(|(_, at)| *at == stage) {
+            // One that the client has closed already needs no closing.
             let _ = stream.shutdown(Shutdown::Read);
         }
-        drop(self.changed.wait_timeout_while(connections, GRACE, |connections| !connections.open.is_empty()));
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn echo(shop: &Shop, connection: &mut Connection, request: &Request) 
     let accept = base64(&sha1(format!("{key}{GUID}").as_bytes()));
     let head = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n";
     connection.send(format!("{head}sec-websocket-accept: {accept}\r\n\r\n").as_bytes())?;
-    connection.stream().set_read_timeout(Some(Duration::from_millis(250)))?;
+    connection.stream().set_read_timeout(Some(Duration::from_millis(100)))?;
 
     let mut unread = Vec::new();
     let mut buffer = [0; 4096];
@@ -44,10 +44,13 @@ pub(crate) fn echo(shop: &Shop, connection: &mut Connection, request: &Request) 
             }
         }
         match connection.receive(&mut buffer) {
-            Ok(0) if shop.is_ending() => return connection.send(&encode(0x88, &RESTART.to_be_bytes())),
             Ok(0) => return Ok(()),
             Ok(count) => unread.extend_from_slice(&buffer[..count]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if shop.is_ending() {
+                    return connection.send(&encode(0x88, &RESTART.to_be_bytes()));
+                }
+            }
             Err(error) => return Err(error),
         }
     }

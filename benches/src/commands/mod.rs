@@ -1,0 +1,16 @@
+//! One file for each benchmark.
+
+mod compose;
+pub(crate) mod edge;
+pub(crate) mod footprint;
+pub(crate) mod load;
+pub(crate) mod rollout;
+pub(crate) mod upstream;
+
+use std::io::Write as _;
+
+/// Prints a line for people.
+pub(crate) fn say(line: &str) {
+    // Measuring goes on when nobody reads.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,47 @@
+//! `daybook-bench NAME`: measures, prints what it likes, and ends with one line of JSON.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures Daybook. The last line of each benchmark is one JSON object.")]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// Rollouts under constant load; a user must not notice one.
+    Rollout(commands::rollout::Arguments),
+    /// The edge against nginx and HAProxy.
+    Edge(commands::edge::Arguments),
+    /// Memory, and time to the first answer.
+    Footprint(commands::footprint::Arguments),
+    /// Load on an address until a time is over: what `make demo` uses.
+    Load(commands::load::Arguments),
+    /// A server that answers at once: what proxies are measured in front of.
+    Upstream,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Err(error) = run(Arguments::parse().benchmark).await else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("daybook-bench: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
+    match benchmark {
+        Benchmark::Rollout(arguments) => commands::rollout::run(arguments).await,
+        Benchmark::Edge(arguments) => commands::edge::run(arguments).await,
+        Benchmark::Footprint(arguments) => commands::footprint::run(arguments).await,
+        Benchmark::Load(arguments) => commands::load::run(arguments).await,
+        Benchmark::Upstream => commands::upstream::run().await,
+    }
+}
