@@ -38,3 +38,11 @@ pub(crate) fn failed(operation: &str, path: &Path, error: &io::Error) -> Error {
     };
     Error::new(kind, format!("{operation} {}", path.display()), error)
 }
+
+/// Waits until nobody else holds the lock of `path`, and holds it until the returned file is dropped.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let open = || fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = open().map_err(|e| failed("open", path, &e))?;
+    file.lock().map_err(|e| failed("lock", path, &e))?;
+    Ok(file)
+}

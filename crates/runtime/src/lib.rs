@@ -4,8 +4,11 @@
 //! same or by another server, it leaves what once would have left. Everything that a runtime makes
 //! carries [`labels`], and a runtime touches only what carries them.
 
+pub mod addresses;
 mod files;
 pub mod labels;
+pub mod probe;
+pub mod process;
 pub mod simulated;
 pub mod snapshot;
 

@@ -128,6 +128,6 @@ fn class_fits(pattern: &[char], name: &[char]) -> bool {
         return false;
     };
     let (class, rest) = (&body[..=end], &body[end + 2..]);
-    let ranged = class.windows(3).any(|w| w[1] == '-' && (w[0]..=w[2]).contains(&letter));
+    let ranged = class.windows(3).any(|w| w[1] == '-' && (w[0]..=w[2]).contains(letter));
     (ranged || class.contains(letter)) != negated && part_fits(rest, &name[1..])
 }
