@@ -20,3 +20,4 @@ pub mod text;
 pub mod why;
 
 pub use plan::{PlanContext, Problem, Progress, plan};
+pub use why::{Why, why};

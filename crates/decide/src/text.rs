@@ -1,5 +1,6 @@
 //! A plan as people read it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use daybook_model::plan::{Change, Sign, Subject, WatchPhase};
@@ -42,7 +43,7 @@ fn block(out: &mut String, change: &Change, width: usize) {
         let _ = writeln!(out, "{}", text.trim_end());
     }
     if let Some(ms) = change.downtime_ms {
-        let note = format!("stops before its replacement starts: requests wait about {}", seconds(ms));
+        let note = format!("stops before its replacement starts, for about {}", seconds(ms));
         let _ = writeln!(out, "{}  {note}", " ".repeat(width + 4));
     }
 }
@@ -58,8 +59,15 @@ fn subject(change: &Change) -> String {
 /// The services in the order in which their steps come, at most twelve of them.
 fn order(plan: &Plan) -> String {
     let mut parts: Vec<String> = Vec::new();
+    let started: BTreeSet<_> = plan.steps.iter().filter_map(|step| starts(&step.action)).collect();
     for step in &plan.steps {
-        let Some(part) = phase(&step.action) else { continue };
+        let leaving = match &step.action {
+            Action::Stop { replica } if !started.contains(&replica.service) => {
+                Some(format!("fewer replicas of {}", replica.service))
+            }
+            _ => None,
+        };
+        let Some(part) = leaving.or_else(|| phase(&step.action)) else { continue };
         if !parts.contains(&part) {
             parts.push(part);
         }
@@ -71,6 +79,14 @@ fn order(plan: &Plan) -> String {
     parts.truncate(12);
     let tail = if more > 0 { format!(" → … {more} more") } else { String::new() };
     format!("{}{tail}", parts.join(" → "))
+}
+
+fn starts(action: &Action) -> Option<&ServiceName> {
+    match action {
+        Action::Start { replica, .. } => Some(&replica.service),
+        Action::Unroute { service } => Some(service),
+        _ => None,
+    }
 }
 
 fn phase(action: &Action) -> Option<String> {
@@ -97,7 +113,7 @@ fn downtime(plan: &Plan) -> String {
         return "none expected".to_owned();
     }
     let parts: Vec<_> = paused.iter().map(|(name, ms)| format!("{name} about {}", seconds(*ms))).collect();
-    format!("{} (requests wait, none fails)", parts.join(", "))
+    format!("{}; requests wait meanwhile, none fails", parts.join(", "))
 }
 
 fn destroyed(plan: &Plan) -> Option<String> {
@@ -152,9 +168,13 @@ fn route(service: &ServiceName, endpoints: &[(daybook_model::ReplicaId, u32)]) -
     let serving = endpoints.iter().filter(|(_, weight)| *weight > 0).count();
     match (endpoints.len(), serving) {
         (0, _) => format!("serve the files of {service}"),
-        (all, n) if all == n => format!("send requests for {service} to {n} replicas"),
-        (all, n) => format!("send requests for {service} to {n} replicas, keep {} warm", all - n),
+        (all, n) if all == n => format!("send requests for {service} to {}", replicas(n)),
+        (all, n) => format!("send requests for {service} to {}, keep {} warm", replicas(n), all - n),
     }
+}
+
+fn replicas(n: usize) -> String {
+    if n == 1 { "1 replica".to_owned() } else { format!("{n} replicas") }
 }
 
 fn list(replicas: &[daybook_model::ReplicaId]) -> String {

@@ -1,1 +1,299 @@
 //! The cause of a service's trouble, from evidence.
+//!
+//! Causes are tried from the most telling evidence to the least: what the kernel said (out of memory),
+//! what the runtime said (no such command, no such image), what the program said in its log (a missing
+//! variable, a port in use), what its check said (a wrong port, an error), and last the bare exit code.
+
+use daybook_model::event::Failure;
+use daybook_model::observed::{Exit, Health};
+use daybook_model::{ReplicaState, SeenReplica, Service, ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::text::seconds;
+
+/// What is known of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Its name.
+    pub service: &'a ServiceName,
+    /// Its configuration in the release in force, or in the release that failed last.
+    pub spec: Option<&'a Service>,
+    /// Its replicas.
+    pub replicas: &'a [SeenReplica],
+    /// Steps of it that failed, with their times, oldest first.
+    pub failures: &'a [(Timestamp, Failure)],
+    /// The answers of its check just now, by replica; `None` is a good answer.
+    pub answers: &'a [(String, Option<String>)],
+    /// The last lines of its log, oldest first.
+    pub log: &'a [String],
+    /// When it was last released, and as which release.
+    pub released: Option<(Timestamp, u64)>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Why a service is as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// One sentence: how it is.
+    pub headline: String,
+    /// What causes it; `None` if nothing is wrong.
+    pub cause: Option<String>,
+    /// What that is concluded from.
+    pub evidence: Vec<String>,
+    /// What a person may do.
+    pub options: Vec<Choice>,
+}
+
+/// Something that a person may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// In words.
+    pub text: String,
+    /// The command for it.
+    pub command: String,
+}
+
+/// Concludes why a service is as it is.
+pub fn why(evidence: &Evidence<'_>) -> Why {
+    let found = from_exits(evidence)
+        .or_else(|| from_log(evidence))
+        .or_else(|| from_answers(evidence))
+        .or_else(|| from_bare_exit(evidence))
+        .or_else(|| from_failures(evidence));
+    match found {
+        Some(found) => Why {
+            headline: headline(evidence),
+            cause: Some(found.cause),
+            evidence: found.evidence.into_iter().chain(context(evidence)).collect(),
+            options: found.options,
+        },
+        None => Why { headline: fine(evidence), cause: None, evidence: context(evidence), options: Vec::new() },
+    }
+}
+
+struct Found {
+    cause: String,
+    evidence: Vec<String>,
+    options: Vec<Choice>,
+}
+
+fn choice(text: impl Into<String>, command: impl Into<String>) -> Choice {
+    Choice { text: text.into(), command: command.into() }
+}
+
+fn last_exit<'a>(evidence: &Evidence<'a>) -> Option<(&'a SeenReplica, &'a Exit)> {
+    let troubled =
+        evidence.replicas.iter().filter(|replica| replica.restarts > 0 || replica.state != ReplicaState::Running);
+    troubled.filter_map(|replica| Some((replica, replica.last_exit.as_ref()?))).max_by_key(|(_, exit)| exit.at)
+}
+
+fn from_exits(evidence: &Evidence<'_>) -> Option<Found> {
+    let (replica, exit) = last_exit(evidence)?;
+    let name = evidence.service;
+    if exit.oom {
+        let limit = evidence.spec.and_then(|spec| spec.container.resources.memory_bytes);
+        let limit_text = limit.map_or("the machine's".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+        let double = limit.map_or(256, |bytes| (bytes >> 20) * 2);
+        return Some(Found {
+            cause: format!("killed for memory: limit {limit_text}"),
+            evidence: vec![format!("{} ended with exit code {} and an out-of-memory kill", replica.id, exit.code)],
+            options: vec![
+                choice(format!("give it {double} MiB in the manifest"), format!("resources: {{memory: {double}Mi}}")),
+                choice("go back to the release before", "daybook rollback"),
+            ],
+        });
+    }
+    let unstartable = exit.error.clone().or_else(|| match exit.code {
+        127 => Some("the command was not found".to_owned()),
+        126 => Some("the command cannot be executed".to_owned()),
+        _ => None,
+    })?;
+    Some(Found {
+        cause: format!("its process cannot be started: {unstartable}"),
+        evidence: vec![format!("{} ended with exit code {}", replica.id, exit.code)],
+        options: vec![
+            choice("correct `command` in the manifest", "daybook up"),
+            choice("look inside", format!("daybook logs {name}")),
+        ],
+    })
+}
+
+fn from_log(evidence: &Evidence<'_>) -> Option<Found> {
+    last_exit(evidence)?;
+    let name = evidence.service;
+    evidence.log.iter().rev().find_map(|line| {
+        if let Some(variable) = missing_variable(line) {
+            return Some(Found {
+                cause: format!("the environment variable {variable} is missing"),
+                evidence: vec![format!("its log says: {}", clip(line))],
+                options: vec![
+                    choice("set it in the manifest", format!("environment: {{{variable}: …}}")),
+                    choice("or as a secret", format!("daybook secret set {variable}")),
+                ],
+            });
+        }
+        let lower = line.to_lowercase();
+        let taken = lower.contains("address already in use") || lower.contains("eaddrinuse");
+        taken.then(|| Found {
+            cause: "the port that it wants to listen on is taken".to_owned(),
+            evidence: vec![format!("its log says: {}", clip(line))],
+            options: vec![choice("let it listen on $PORT, or give it another port", format!("daybook logs {name}"))],
+        })
+    })
+}
+
+/// The variable that a line complains about, in the words that common languages and people use.
+fn missing_variable(line: &str) -> Option<&str> {
+    const SIGNS: [&str; 9] = [
+        "environment variable",
+        "env var",
+        "is not set",
+        "not set in the environment",
+        "must be set",
+        "is required",
+        "keyerror:",
+        "missing required",
+        "unbound variable",
+    ];
+    let lower = line.to_lowercase();
+    if !SIGNS.iter().any(|sign| lower.contains(sign)) {
+        return None;
+    }
+    line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).find(|word| {
+        let shouts = word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        shouts && word.len() >= 4 && word.starts_with(|c: char| c.is_ascii_uppercase()) && !is_level(word)
+    })
+}
+
+fn is_level(word: &str) -> bool {
+    matches!(word, "ERROR" | "FATAL" | "WARN" | "WARNING" | "INFO" | "DEBUG" | "PANIC" | "TRACE" | "CRITICAL")
+}
+
+fn from_answers(evidence: &Evidence<'_>) -> Option<Found> {
+    let name = evidence.service;
+    let (replica, said) = evidence.answers.iter().find_map(|(id, bad)| Some((id, bad.as_ref()?)))?;
+    let unhealthy = evidence.replicas.iter().find_map(|r| match &r.health {
+        Health::Unhealthy(said) => Some(said.clone()),
+        _ => None,
+    });
+    let cause = match said.contains("instead") {
+        true => format!("it listens on another port than the manifest says: {said}"),
+        false => format!("its check fails: {}", unhealthy.as_ref().unwrap_or(said)),
+    };
+    let mut options = Vec::new();
+    if said.contains("instead") {
+        options.push(choice("correct `port` in the manifest, or let it listen on $PORT", "daybook up"));
+    }
+    options.push(choice("read its log", format!("daybook logs {name} --tail 50")));
+    options.push(choice("go back to the release before", "daybook rollback"));
+    Some(Found { cause, evidence: vec![format!("{replica} was asked just now: {}", clip(said))], options })
+}
+
+fn from_bare_exit(evidence: &Evidence<'_>) -> Option<Found> {
+    let (replica, exit) = last_exit(evidence)?;
+    if exit.code == 0 && replica.restarts == 0 {
+        return None;
+    }
+    let mut lines = vec![format!("{} ended with exit code {}", replica.id, exit.code)];
+    lines.extend(evidence.log.last().map(|line| format!("the last line of its log: {}", clip(line))));
+    let cause = match evidence.log.iter().rev().find(|line| is_complaint(line)) {
+        Some(line) => format!("its process ends by itself (exit code {}): {}", exit.code, clip(line)),
+        None => format!("its process ends by itself with exit code {}", exit.code),
+    };
+    let name = evidence.service;
+    let options = vec![
+        choice("read its log", format!("daybook logs {name} --tail 50")),
+        choice("go back to the release before", "daybook rollback"),
+    ];
+    Some(Found { cause, evidence: lines, options })
+}
+
+fn is_complaint(line: &str) -> bool {
+    let lower = line.to_lowercase();
+    ["error", "panic", "fatal", "exception", "cannot", "failed"].iter().any(|word| lower.contains(word))
+}
+
+/// Nothing of it runs badly now; perhaps the last attempt to change it failed.
+fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
+    let (at, failure) = evidence.failures.last()?;
+    let stale = evidence.released.is_some_and(|(released, _)| released > *at);
+    if stale {
+        return None;
+    }
+    let ago = ago(*at, evidence.now);
+    let mut lines = vec![format!("the last change of it failed {ago} ago")];
+    lines.extend(failure.evidence.iter().cloned());
+    lines.extend(failure.log.iter().rev().take(5).rev().map(|line| format!("log: {}", clip(line))));
+    let options = vec![choice("correct it and try again", "daybook up"), choice("see all of it", "daybook history")];
+    Some(Found { cause: failure.why.clone(), evidence: lines, options })
+}
+
+fn headline(evidence: &Evidence<'_>) -> String {
+    let name = evidence.service;
+    let restarts: u32 = evidence.replicas.iter().map(|replica| replica.restarts).sum();
+    let running = evidence.replicas.iter().filter(|replica| replica.is_running()).count();
+    let since = evidence
+        .released
+        .map_or(String::new(), |(at, number)| format!("; release {number} came {} ago", ago(at, evidence.now)));
+    if restarts > 0 {
+        return format!("{name} keeps ending: its processes were started again {restarts} times{since}.");
+    }
+    if evidence.answers.iter().any(|(_, bad)| bad.is_some()) {
+        return format!("{name} runs and does not answer its check{since}.");
+    }
+    match (running, evidence.replicas.len()) {
+        (0, 0) => format!("{name} does not run: nothing of it is there."),
+        (0, all) => format!("{name} does not run: {all} replicas have ended{since}."),
+        (n, _) => format!("{name} serves with {n} replicas; its last change failed."),
+    }
+}
+
+fn fine(evidence: &Evidence<'_>) -> String {
+    let name = evidence.service;
+    let running = evidence.replicas.iter().filter(|replica| replica.is_running()).count();
+    match evidence.spec {
+        Some(spec) if spec.stopped => format!("{name} was stopped. It starts again with: daybook start {name}"),
+        Some(spec) if spec.replicas() == 0 => format!("{name} has nothing that runs all the time; that is as wanted."),
+        _ if running > 0 => format!("{name} is fine: {running} replicas run and answer."),
+        _ => format!("nothing is known to be wrong with {name}."),
+    }
+}
+
+fn context(evidence: &Evidence<'_>) -> Vec<String> {
+    let states = evidence.replicas.iter().map(|replica| {
+        let state = format!("{:?}", replica.state).to_lowercase();
+        let restarts =
+            if replica.restarts > 0 { format!(", started again {} times", replica.restarts) } else { String::new() };
+        format!("{} of release {}: {state}{restarts}", replica.id, replica.release)
+    });
+    states.collect()
+}
+
+fn ago(then: Timestamp, now: Timestamp) -> String {
+    seconds(u64::try_from(now.as_millisecond() - then.as_millisecond()).unwrap_or(0))
+}
+
+fn clip(line: &str) -> String {
+    let short: String = line.trim().chars().take(160).collect();
+    if short.len() < line.trim().len() { format!("{short}…") } else { short }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r07_a_missing_variable_is_read_from_the_words_of_many_languages() {
+        for (line, variable) in [
+            ("KeyError: 'DATABASE_URL'", Some("DATABASE_URL")),
+            ("Error: DATABASE_URL is not set", Some("DATABASE_URL")),
+            ("ERROR: the environment variable SECRET_KEY_BASE must be set", Some("SECRET_KEY_BASE")),
+            ("thread 'main' panicked: env var API_TOKEN: NotPresent", Some("API_TOKEN")),
+            ("listening on 8080", None),
+            ("ERROR it is required", None),
+        ] {
+            assert_eq!(missing_variable(line), variable, "{line}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod launch;
 pub mod ledger;
 mod look;
 pub mod note;
+mod once;
 pub mod simulation;
 mod start;
 mod watch;
@@ -28,6 +29,7 @@ use tokio::sync::broadcast;
 pub use drive::Ending;
 pub use ledger::{Ledger, Vault};
 pub use note::Note;
+pub use once::Once;
 pub use start::RunStart;
 
 /// Tells the time.

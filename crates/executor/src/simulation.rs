@@ -3,14 +3,13 @@
 //! A [`Scenario`] deploys a system, changes it, and compares what is there in the end with what an
 //! uninterrupted run leaves. `tests/crash.rs` and `make bench-crash` enumerate its crash points.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use daybook_model::spec::{
-    Artifact, Check, CheckTest, Container, Domain, Kind, Mount, MountSource, Port, Protocol, PullPolicy, Restart,
-    Rollout, RolloutOrder, Scale, SecretRef, Stop, Tls,
+    Artifact, Check, CheckTest, Domain, Mount, MountSource, Port, Protocol, PullPolicy, Scale, SecretRef, Tls,
 };
 use daybook_model::{Actor, Digest, EnvKey, ReleaseNumber, RunId, RunKind, Service, Spec, Verdict};
 use daybook_runtime::simulated::{Behaviour, Simulated};
@@ -258,26 +257,13 @@ pub fn shop(version: &str) -> Spec {
     spec
 }
 
-/// A service with nothing special about it.
-pub fn service(name_: &str, image: &str) -> Service {
-    Service {
-        name: name(name_),
-        line: None,
-        kind: Kind::Service,
-        artifact: Artifact::Image { reference: image.to_owned(), pull: PullPolicy::Missing, digest: None },
-        container: Container { environment: BTreeMap::new(), ..Container::default() },
-        scale: Scale::default(),
-        ports: Vec::new(),
-        routes: Vec::new(),
-        check: None,
-        depends_on: Vec::new(),
-        restart: Restart::Always,
-        stop: Stop::default(),
-        rollout: Rollout { order: RolloutOrder::Auto, probation_ms: 1_000, ready_ms: 5_000, ..Rollout::default() },
-        release_hook: None,
-        stopped: false,
-        generation: 0,
-    }
+/// A service whose rollout is quick enough to simulate by the thousand.
+fn service(name_: &str, image: &str) -> Service {
+    let artifact = Artifact::Image { reference: image.to_owned(), pull: PullPolicy::Missing, digest: None };
+    let mut service = Service::new(name(name_), artifact);
+    service.rollout.probation_ms = 1_000;
+    service.rollout.ready_ms = 5_000;
+    service
 }
 
 fn name(text: &str) -> daybook_model::ServiceName {

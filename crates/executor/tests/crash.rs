@@ -1,5 +1,7 @@
 //! Every journal boundary, before and after the commit, with many seeds.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use daybook_executor::simulation::{Findings, Scenario, Second, play};
 use daybook_model::Verdict;
 use daybook_store::memory::When;

@@ -682,6 +682,28 @@ pub(crate) struct RuntimePart<'a> {
 }
 
 impl Service {
+    /// A service that runs one replica of `artifact` all the time, with every setting at its default.
+    pub fn new(name: ServiceName, artifact: Artifact) -> Self {
+        Self {
+            name,
+            line: None,
+            kind: Kind::Service,
+            artifact,
+            container: Container::default(),
+            scale: Scale::default(),
+            ports: Vec::new(),
+            routes: Vec::new(),
+            check: None,
+            depends_on: Vec::new(),
+            restart: Restart::Always,
+            stop: Stop::default(),
+            rollout: Rollout::default(),
+            release_hook: None,
+            stopped: false,
+            generation: 0,
+        }
+    }
+
     /// The check that decides about this service: its own, or one by its nature. A port is asked for
     /// a connection; anything else is asked to keep running.
     pub fn effective_check(&self) -> Check {

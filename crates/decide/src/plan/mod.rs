@@ -90,7 +90,7 @@ pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Pr
     world.removals(&mut builder);
     world.sweep_hooks(&mut builder);
     let mut problems = problems::find(spec, cx);
-    problems.extend(cyclic.map(problems::cycle));
+    problems.extend(cyclic.map(|circle| problems::cycle(&circle)));
     let changes = changes::summarize(&world, builder.steps());
     let plan = seal(spec.key.clone(), cx, builder, changes);
     (plan, problems)

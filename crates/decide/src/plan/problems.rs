@@ -24,7 +24,7 @@ pub struct Problem {
     pub hint: String,
 }
 
-pub(super) fn cycle(circle: Vec<&ServiceName>) -> Problem {
+pub(super) fn cycle(circle: &[&ServiceName]) -> Problem {
     let names: Vec<_> = circle.iter().map(|name| name.as_str()).collect();
     Problem {
         code: "P0101".to_owned(),

@@ -219,7 +219,12 @@ impl<'a> World<'a> {
         }
         let watched = turnover.changes_version && !live_old.is_empty() && self.probation_due(service);
         let warm = if watched { live_old.clone() } else { Vec::new() };
-        let routed = self.route(builder, service, &serving, &warm, "new replicas are ready", &gate);
+        let why = if launched.ready.is_empty() {
+            "these are the replicas that should serve"
+        } else {
+            "new replicas are ready"
+        };
+        let routed = self.route(builder, service, &serving, &warm, why, &gate);
         builder.reached(
             &service.name,
             launched.started,

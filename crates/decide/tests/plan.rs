@@ -1,0 +1,130 @@
+//! Plans as their text: what people read, and every step under it.
+
+mod common;
+
+use common::{Planner, converged, db, release, route, running, spec, web, worker};
+use daybook_decide::routes::with_warm;
+use daybook_model::spec::{Condition, Dependency, EnvValue};
+use daybook_model::{Observed, ReplicaState, RunKind};
+use insta::assert_snapshot;
+
+#[test]
+fn a_first_deployment_starts_dependencies_first() {
+    let mut site = web("1");
+    site.scale.min = 2;
+    site.depends_on = vec![Dependency { service: "db".parse().unwrap(), condition: Condition::Healthy }];
+    site.release_hook = Some(vec!["bin/migrate".to_owned()]);
+    let spec = spec([site, db("16"), worker("1")]);
+    assert_snapshot!(Planner::first().show(&spec, &Observed::nothing(spec.key.clone())));
+}
+
+#[test]
+fn what_is_as_it_should_be_needs_no_plan() {
+    let spec = spec([web("1"), db("16"), worker("1")]);
+    let (plan, problems) = Planner::after(&spec).plan(&spec, &converged(&spec));
+    assert!(plan.is_empty(), "{plan:?}");
+    assert!(problems.is_empty());
+}
+
+#[test]
+fn r01_a_new_version_serves_before_the_old_one_goes() {
+    let before = spec([web("1")]);
+    let mut after = web("2");
+    after.container.environment.insert("LOG_LEVEL".to_owned(), EnvValue::Text("debug".to_owned()));
+    after.container.environment.insert("API_TOKEN".to_owned(), EnvValue::Text("canary-secret".to_owned()));
+    let text = Planner::after(&before).show(&spec([after]), &converged(&before));
+    assert!(!text.contains("canary-secret"), "r31: a plan shows no secret");
+    assert_snapshot!(text);
+}
+
+#[test]
+fn a_canary_gets_its_share_first() {
+    let mut old = web("1");
+    old.scale.min = 3;
+    let before = spec([old]);
+    let mut new = web("2");
+    new.scale.min = 3;
+    new.rollout.canary_percent = Some(10);
+    assert_snapshot!(Planner::after(&before).show(&spec([new]), &converged(&before)));
+}
+
+#[test]
+fn r08_a_single_writer_and_a_worker_end_before_their_successors_start() {
+    let before = spec([db("15"), worker("1")]);
+    assert_snapshot!(Planner::after(&before).show(&spec([db("16"), worker("2")]), &converged(&before)));
+}
+
+#[test]
+fn r16_a_removed_service_keeps_its_volume() {
+    let before = spec([web("1"), db("16")]);
+    assert_snapshot!(Planner::after(&before).show(&spec([web("1")]), &converged(&before)));
+}
+
+#[test]
+fn a_lost_replica_is_replaced_and_nothing_else_is_touched() {
+    let mut wanted = web("1");
+    wanted.scale.min = 2;
+    let spec = spec([wanted, worker("1")]);
+    let mut seen = converged(&spec);
+    seen.replicas.retain(|replica| replica.id.to_string() != "web.2");
+    let planner = Planner { purpose: RunKind::Heal, ..Planner::after(&spec) };
+    assert_snapshot!(planner.show(&spec, &seen));
+}
+
+#[test]
+fn r05_going_back_uses_the_warm_replicas_at_once() {
+    let (before, after) = (spec([web("1")]), spec([web("2")]));
+    let mut seen = converged(&before);
+    let old = before.services.values().next().unwrap();
+    let new = after.services.values().next().unwrap();
+    let ids = ["web.1".parse().unwrap(), "web.2".parse().unwrap()];
+    seen.replicas.push(running(new, &ids[1]));
+    route(&mut seen, old, &with_warm(&ids[1..], &ids[..1]));
+    let planner = Planner { recovery: true, ..Planner::after(&before) };
+    let text = planner.show(&before, &seen);
+    assert!(!text.contains("wait until"), "nothing is waited for: {text}");
+    assert_snapshot!(text);
+}
+
+#[test]
+fn fewer_replicas_drain_the_surplus() {
+    let mut old = web("1");
+    old.scale.min = 3;
+    let before = spec([old]);
+    assert_snapshot!(Planner::after(&before).show(&spec([web("1")]), &converged(&before)));
+}
+
+#[test]
+fn an_image_needs_a_runtime_that_runs_images() {
+    let spec = spec([web("1")]);
+    let planner = Planner { images: false, ..Planner::first() };
+    let (_, problems) = planner.plan(&spec, &Observed::nothing(spec.key.clone()));
+    assert_eq!(problems.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>(), ["P0102"]);
+}
+
+#[test]
+fn a_change_of_settings_alone_touches_no_replica() {
+    let before = spec([worker("1")]);
+    let mut after = worker("1");
+    after.rollout.ready_ms = 7_000;
+    let (plan, _) = Planner::after(&before).plan(&spec([after]), &converged(&before));
+    assert!(plan.steps.is_empty());
+    assert!(!plan.is_empty(), "it is a new release all the same");
+}
+
+#[test]
+fn a_stopped_replica_of_the_wanted_configuration_is_started_again() {
+    let spec = spec([worker("1")]);
+    let mut seen = converged(&spec);
+    seen.replicas[0].state = ReplicaState::Exited;
+    assert_snapshot!(Planner::after(&spec).show(&spec, &seen));
+}
+
+#[test]
+fn same_inputs_same_plan() {
+    let before = spec([web("1"), db("15"), worker("1")]);
+    let after = spec([web("2"), db("16"), worker("2")]);
+    let planner = Planner { current: Some(release(41, &before)), ..Planner::first() };
+    let seen = converged(&before);
+    assert_eq!(planner.plan(&after, &seen).0.id, planner.plan(&after, &seen).0.id);
+}
