@@ -1,0 +1,107 @@
+//! The labels of a replica, written and read back.
+
+use std::collections::HashMap;
+
+use daybook_model::fingerprint::Fingerprint;
+use daybook_model::launch::Role;
+use daybook_model::name::EnvKey;
+use daybook_model::{Digest, Launch, ReleaseNumber, ReplicaId, RunId};
+
+use crate::labels;
+
+/// Labels as the daemon keeps them.
+pub(super) type Labels = HashMap<String, String>;
+
+/// What a container's labels say that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) key: EnvKey,
+    pub(super) id: ReplicaId,
+    pub(super) role: Role,
+    pub(super) release: ReleaseNumber,
+    pub(super) run: RunId,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) artifact: Digest,
+}
+
+/// The labels of a replica: the manifest's, and ours, which win.
+pub(super) fn of_launch(launch: &Launch) -> Labels {
+    let mut all: Labels = launch.container.labels.clone().into_iter().collect();
+    all.extend(of_environment(&launch.key));
+    let ours = [
+        (labels::SERVICE, launch.id.service.to_string()),
+        (labels::ORDINAL, launch.id.ordinal.to_string()),
+        (labels::ROLE, role_text(launch.role).to_owned()),
+        (labels::RELEASE, launch.release.to_string()),
+        (labels::RUN, launch.run.to_string()),
+        (labels::FINGERPRINT, launch.fingerprint.0.to_string()),
+        (labels::ARTIFACT, launch.artifact.to_string()),
+    ];
+    all.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    all
+}
+
+/// The labels that say which environment something belongs to.
+pub(super) fn of_environment(key: &EnvKey) -> Labels {
+    Labels::from([(labels::APP.to_owned(), key.app.to_string()), (labels::ENV.to_owned(), key.env.to_string())])
+}
+
+/// The labels of a volume or network.
+pub(super) fn of_resource(key: &EnvKey, name: &str, written: impl IntoIterator<Item = (String, String)>) -> Labels {
+    let mut all: Labels = written.into_iter().collect();
+    all.extend(of_environment(key));
+    all.insert(labels::NAME.to_owned(), name.to_owned());
+    all
+}
+
+/// A daemon's filter for things with all of `labels`.
+pub(super) fn filter(labels: &Labels) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), labels.iter().map(|(name, value)| format!("{name}={value}")).collect())])
+}
+
+/// The environment that labels name. `None` without our labels; an error says which is malformed.
+pub(super) fn environment(found: &Labels) -> Option<Result<EnvKey, String>> {
+    found.get(labels::APP)?;
+    Some(read(found, labels::APP).and_then(|app| Ok(EnvKey::new(app, read(found, labels::ENV)?))))
+}
+
+/// What a container is. An error says which label is missing or malformed.
+pub(super) fn identity(found: &Labels) -> Result<Identity, String> {
+    Ok(Identity {
+        key: EnvKey::new(read(found, labels::APP)?, read(found, labels::ENV)?),
+        id: ReplicaId::new(read(found, labels::SERVICE)?, read(found, labels::ORDINAL)?),
+        role: role(found)?,
+        release: ReleaseNumber(read(found, labels::RELEASE)?),
+        run: serde_json::from_value(text(found, labels::RUN)?.into()).map_err(|e| wrong(labels::RUN, &e))?,
+        fingerprint: Fingerprint(read(found, labels::FINGERPRINT)?),
+        artifact: read(found, labels::ARTIFACT)?,
+    })
+}
+
+fn text<'a>(found: &'a Labels, name: &str) -> Result<&'a str, String> {
+    found.get(name).map(String::as_str).ok_or_else(|| format!("label {name} is missing"))
+}
+
+fn read<T: std::str::FromStr>(found: &Labels, name: &str) -> Result<T, String>
+where
+    T::Err: std::fmt::Display,
+{
+    text(found, name)?.parse().map_err(|e| wrong(name, &e))
+}
+
+fn wrong(name: &str, why: &dyn std::fmt::Display) -> String {
+    format!("label {name} is malformed: {why}")
+}
+
+const ROLES: [(Role, &str); 4] =
+    [(Role::Main, "main"), (Role::Hook, "hook"), (Role::Job, "job"), (Role::OneOff, "one_off")];
+
+fn role_text(role: Role) -> &'static str {
+    ROLES.iter().find(|(known, _)| *known == role).map(|(_, text)| *text).expect("every role has a text")
+}
+
+fn role(found: &Labels) -> Result<Role, String> {
+    let written = text(found, labels::ROLE)?;
+    let known = ROLES.iter().find(|(_, text)| *text == written);
+    known.map(|(role, _)| *role).ok_or_else(|| wrong(labels::ROLE, &written))
+}

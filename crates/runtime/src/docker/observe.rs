@@ -1,0 +1,98 @@
+//! What is there of an environment, by labels.
+
+use std::collections::BTreeSet;
+
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use daybook_model::name::EnvKey;
+use futures::{StreamExt, TryStreamExt};
+
+use super::DockerRuntime;
+use super::error::{failed, is_missing};
+use super::identity::{Labels, environment, filter, identity, of_environment};
+use super::seen::{SeenContainer, seen, share_addresses};
+use crate::{Result, Seen, labels};
+
+/// Containers that are inspected at once.
+const AT_ONCE: usize = 16;
+
+impl DockerRuntime {
+    pub(super) async fn observe_environment(&self, key: &EnvKey) -> Result<Seen> {
+        let (containers, volumes, networks) =
+            futures::try_join!(self.containers_of(key), self.volume_names(key), self.network_names(key))?;
+        let mut replicas: Vec<_> = containers.into_iter().map(|seen| seen.replica).collect();
+        replicas.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
+        Ok(Seen { replicas, volumes: volumes.into_iter().collect(), networks: networks.into_iter().collect() })
+    }
+
+    /// Every container of an environment, running or not.
+    pub(super) async fn containers_of(&self, key: &EnvKey) -> Result<Vec<SeenContainer>> {
+        let listed = self.list_containers(&of_environment(key)).await?;
+        let inspected = futures::stream::iter(listed).map(|(id, found)| self.inspect_listed(id, found));
+        let mut all: Vec<_> =
+            inspected.buffer_unordered(AT_ONCE).try_filter_map(|seen| async { Ok(seen) }).try_collect().await?;
+        share_addresses(&mut all);
+        Ok(all)
+    }
+
+    async fn inspect_listed(&self, id: String, found: Labels) -> Result<Option<SeenContainer>> {
+        let known = match identity(&found) {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(container = id, error, "labels of ours are malformed; the container is left alone");
+                return Ok(None);
+            }
+        };
+        match self.engine.docker.inspect_container(&id, None).await {
+            Ok(found) => Ok(Some(seen(known, &found, self.engine.reach))),
+            Err(said) if is_missing(&said) => Ok(None),
+            Err(said) => Err(failed(format!("look at {}", known.id), &said)),
+        }
+    }
+
+    /// Environments of containers, volumes and networks with our labels.
+    pub(super) async fn labelled_environments(&self) -> Result<BTreeSet<EnvKey>> {
+        let any = ListContainersOptionsBuilder::default().all(true).filters(&any_of_ours()).build();
+        let containers = self.engine.docker.list_containers(Some(any)).await;
+        let containers = containers.map_err(|e| failed("list containers", &e))?;
+        let volumes = self.engine.docker.list_volumes(Some(
+            bollard::query_parameters::ListVolumesOptionsBuilder::default().filters(&any_of_ours()).build(),
+        ));
+        let volumes = volumes.await.map_err(|e| failed("list volumes", &e))?.volumes.unwrap_or_default();
+        let networks = self.engine.docker.list_networks(Some(
+            bollard::query_parameters::ListNetworksOptionsBuilder::default().filters(&any_of_ours()).build(),
+        ));
+        let networks = networks.await.map_err(|e| failed("list networks", &e))?;
+        let all = containers
+            .into_iter()
+            .filter_map(|container| container.labels)
+            .chain(volumes.into_iter().map(|volume| volume.labels))
+            .chain(networks.into_iter().filter_map(|network| network.labels));
+        Ok(all.filter_map(|found| well_formed(&found)).collect())
+    }
+
+    /// Ids and labels of containers with all of these labels.
+    pub(super) async fn list_containers(&self, wanted: &Labels) -> Result<Vec<(String, Labels)>> {
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filter(wanted)).build();
+        let found = match self.engine.docker.list_containers(Some(options.clone())).await {
+            // A container that goes away while Docker 20.10 lists it makes the whole answer a 404.
+            Err(said) if is_missing(&said) => self.engine.docker.list_containers(Some(options)).await,
+            answer => answer,
+        };
+        let found = found.map_err(|e| failed("list containers", &e))?;
+        Ok(found.into_iter().map(|one| (one.id.unwrap_or_default(), one.labels.unwrap_or_default())).collect())
+    }
+}
+
+fn any_of_ours() -> std::collections::HashMap<String, Vec<String>> {
+    [("label".to_owned(), vec![labels::APP.to_owned()])].into()
+}
+
+fn well_formed(found: &Labels) -> Option<EnvKey> {
+    match environment(found)? {
+        Ok(key) => Some(key),
+        Err(error) => {
+            tracing::warn!(error, "labels of ours are malformed; what has them is left alone");
+            None
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Named volumes of an environment.
+
+use bollard::models::{Volume as Found, VolumeCreateRequest};
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder};
+use daybook_model::name::{EnvKey, VolumeName};
+use daybook_model::spec::Volume;
+
+use super::error::{failed, is_missing};
+use super::identity::{Labels, filter, of_environment, of_resource};
+use super::network::{in_use, missing_external, name_label, ours};
+use super::{DockerRuntime, names};
+use crate::Result;
+
+impl DockerRuntime {
+    pub(super) async fn make_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
+        if volume.external {
+            let outside = volume.outside_name.as_deref().unwrap_or(name.as_str());
+            return match self.inspect_volume(outside).await? {
+                Some(_) => Ok(()),
+                None => Err(missing_external("volume", outside)),
+            };
+        }
+        let called = names::resource(key, name.as_str(), volume.outside_name.as_deref());
+        let operation = format!("make volume {called}");
+        if let Some(found) = self.inspect_volume(&called).await? {
+            return ours(&operation, &found.labels, key, name.as_str());
+        }
+        let request = VolumeCreateRequest {
+            name: Some(called.clone()),
+            driver: volume.driver.clone(),
+            driver_opts: Some(volume.driver_opts.clone().into_iter().collect()),
+            labels: Some(of_resource(key, name.as_str(), volume.labels.clone())),
+            ..Default::default()
+        };
+        // Creating a volume that is there succeeds and returns it: what it returned must be ours.
+        let made = self.engine.docker.create_volume(request).await.map_err(|e| failed(operation.as_str(), &e))?;
+        ours(&operation, &made.labels, key, name.as_str())
+    }
+
+    pub(super) async fn drop_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
+        for volume in self.volumes(&of_resource(key, name.as_str(), [])).await? {
+            let options = RemoveVolumeOptionsBuilder::default().force(false).build();
+            match self.engine.docker.remove_volume(&volume.name, Some(options)).await {
+                Ok(()) => {}
+                Err(said) if is_missing(&said) => {}
+                Err(said) => return Err(in_use(failed(format!("remove volume {}", volume.name), &said))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of the environment's volumes.
+    pub(super) async fn volume_names(&self, key: &EnvKey) -> Result<Vec<VolumeName>> {
+        let found = self.volumes(&of_environment(key)).await?;
+        Ok(found.iter().filter_map(|volume| name_label(&volume.labels)).collect())
+    }
+
+    /// Volumes with all of these labels.
+    pub(super) async fn volumes(&self, wanted: &Labels) -> Result<Vec<Found>> {
+        let options = ListVolumesOptionsBuilder::default().filters(&filter(wanted)).build();
+        let found = self.engine.docker.list_volumes(Some(options)).await.map_err(|e| failed("list volumes", &e))?;
+        Ok(found.volumes.unwrap_or_default())
+    }
+
+    pub(super) async fn inspect_volume(&self, called: &str) -> Result<Option<Found>> {
+        match self.engine.docker.inspect_volume(called).await {
+            Ok(found) => Ok(Some(found)),
+            Err(said) if is_missing(&said) => Ok(None),
+            Err(said) => Err(failed(format!("look for volume {called}"), &said)),
+        }
+    }
+}
