@@ -6,6 +6,7 @@
 //! outcome.
 
 mod act;
+mod aside;
 mod await_steps;
 mod drive;
 mod evidence;
@@ -26,6 +27,7 @@ use daybook_model::Timestamp;
 use daybook_runtime::{Router, Runtime};
 use tokio::sync::broadcast;
 
+pub use aside::{Aside, AsideState};
 pub use drive::Ending;
 pub use ledger::{Ledger, Vault};
 pub use note::Note;

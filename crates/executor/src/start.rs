@@ -3,7 +3,9 @@
 use daybook_decide::plan::Able;
 use daybook_decide::{PlanContext, Problem, Progress};
 use daybook_model::spec::Artifact;
-use daybook_model::{Actor, Digest, Event, Plan, Release, ReleaseNumber, RunId, RunKind, Spec, VolumeName};
+use daybook_model::{
+    Actor, Digest, EnvKey, Event, Plan, Release, ReleaseNumber, RunId, RunKind, Spec, Verdict, VolumeName,
+};
 use daybook_store::Write;
 use std::collections::BTreeSet;
 
@@ -80,6 +82,22 @@ impl Executor {
         let spec = Box::new(spec);
         let event = Event::RunStarted { purpose, reason, to, from, spec, manifest, remove_volumes };
         self.inner.ledger.append(Write { key, run: Some(run), actor, event, expected }).await?;
+        Ok(())
+    }
+
+    /// Journals that an interrupted run goes on. It still has to be driven.
+    pub async fn resume(&self, key: &EnvKey, run: RunId, actor: Actor) -> Result<()> {
+        self.write_for(key, run, actor, Event::RunResumed).await
+    }
+
+    /// Journals that an interrupted run is given up, so that another change can begin.
+    pub async fn abandon(&self, key: &EnvKey, run: RunId, actor: Actor) -> Result<()> {
+        self.write_for(key, run, actor, Event::RunFinished { verdict: Verdict::Abandoned }).await
+    }
+
+    async fn write_for(&self, key: &EnvKey, run: RunId, actor: Actor, event: Event) -> Result<()> {
+        let write = Write { key: Some(key.clone()), run: Some(run), actor, event, expected: None };
+        self.inner.ledger.append(write).await?;
         Ok(())
     }
 

@@ -1,0 +1,76 @@
+//! What a run does beside going well: it is interrupted, refused, healed, and takes everything down.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use daybook_executor::simulation::{Simulation, shop};
+use daybook_executor::{Ending, Error};
+use daybook_model::{RunKind, Spec, Verdict};
+use daybook_store::Error as StoreError;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_run_goes_on_where_it_was() {
+    let mut simulation = Simulation::new(1, 0);
+    simulation.run(RunKind::Up, shop("1")).await.unwrap();
+    let (key, run) = simulation.begin(RunKind::Up, shop("2")).await.unwrap();
+    let interrupt = CancellationToken::new();
+    let trigger = interrupt.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        trigger.cancel();
+    });
+    let server = simulation.server();
+    assert_eq!(server.drive(&key, run, interrupt).await.unwrap(), Ending::Parked);
+    assert_eq!(simulation.world.violations(), Vec::<String>::new());
+    assert_eq!(
+        server.drive(&key, run, CancellationToken::new()).await.unwrap(),
+        Ending::Parked,
+        "only a person resumes what a person interrupted"
+    );
+    server.resume(&key, run, daybook_model::Actor::daybook("test")).await.unwrap();
+    assert_eq!(simulation.until_over(&key, run).await.unwrap(), Verdict::Reached);
+    assert_eq!(simulation.left_to_do(&key).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_a_second_change_is_refused_while_the_first_is_open() {
+    let mut simulation = Simulation::new(1, 0);
+    let (key, run) = simulation.begin(RunKind::Up, shop("1")).await.unwrap();
+    let refused = simulation.begin(RunKind::Up, shop("2")).await.unwrap_err();
+    assert!(matches!(&refused, Error::Journal(StoreError::Locked { run: holder, .. }) if *holder == run), "{refused}");
+    assert_eq!(simulation.until_over(&key, run).await.unwrap(), Verdict::Reached);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_replica_is_healed() {
+    let mut simulation = Simulation::new(1, 0);
+    simulation.run(RunKind::Up, shop("1")).await.unwrap();
+    let before = simulation.world.picture();
+    simulation.world.lose("web.1");
+    assert_ne!(simulation.world.picture(), before);
+    assert_eq!(simulation.run(RunKind::Heal, shop("1")).await.unwrap(), Verdict::Reached);
+    assert_eq!(simulation.world.picture(), before);
+    assert_eq!(simulation.world.hook_runs().len(), 1, "healing runs no hook");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r16_down_removes_everything_but_the_volumes() {
+    let mut simulation = Simulation::new(1, 0);
+    simulation.run(RunKind::Up, shop("1")).await.unwrap();
+    let key = shop("1").key;
+    assert_eq!(simulation.run(RunKind::Down, Spec::empty(key)).await.unwrap(), Verdict::Reached);
+    assert_eq!(simulation.world.picture(), "shop/production volume data");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_brings_back_the_configuration() {
+    let mut simulation = Simulation::new(1, 0);
+    simulation.run(RunKind::Up, shop("1")).await.unwrap();
+    let before = simulation.world.picture();
+    simulation.run(RunKind::Up, shop("2")).await.unwrap();
+    assert_ne!(simulation.world.picture(), before);
+    assert_eq!(simulation.run(RunKind::Rollback, shop("1")).await.unwrap(), Verdict::Reached);
+    assert_eq!(simulation.world.picture(), before);
+}
