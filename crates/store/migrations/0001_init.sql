@@ -51,10 +51,16 @@ CREATE TABLE ordinals (
     PRIMARY KEY (key, service)
 ) STRICT, WITHOUT ROWID;
 
+-- Of each job: the latest time that was settled, the run that has not ended, and the last that did.
 CREATE TABLE jobs (
-    key     TEXT NOT NULL,
-    service TEXT NOT NULL,
-    due     TEXT NOT NULL,
+    key          TEXT NOT NULL,
+    service      TEXT NOT NULL,
+    due          TEXT NOT NULL,
+    running      TEXT,
+    running_due  TEXT,
+    last_due     TEXT,
+    last_code    INTEGER,
+    last_skipped TEXT,
     PRIMARY KEY (key, service)
 ) STRICT, WITHOUT ROWID;
 

@@ -123,12 +123,34 @@ async fn derive(
         let insert = sqlx::query(sql).bind(key.to_string()).bind(service.as_str()).bind(ordinal.cast_signed());
         insert.execute(&mut *connection).await?;
     }
-    if let Some((service, due)) = derived::fired(event) {
-        let sql = "INSERT INTO jobs (key, service, due) VALUES ($1, $2, $3)
-                   ON CONFLICT (key, service) DO UPDATE SET due = max(due, excluded.due)";
-        let insert = sqlx::query(sql).bind(key.to_string()).bind(service.as_str()).bind(fixed_width(due));
-        insert.execute(&mut *connection).await?;
-    }
+    derive_job(connection, key, event).await
+}
+
+async fn derive_job(connection: &mut SqliteConnection, key: &EnvKey, event: &Event) -> sqlx::Result<()> {
+    let Some((service, due)) = derived::fired(event) else { return Ok(()) };
+    let due = fixed_width(due);
+    let sql = "INSERT INTO jobs (key, service, due) VALUES ($1, $2, $3)
+               ON CONFLICT (key, service) DO UPDATE SET due = max(due, excluded.due)";
+    let insert = sqlx::query(sql).bind(key.to_string()).bind(service.as_str()).bind(&due);
+    insert.execute(&mut *connection).await?;
+    let (sql, fact) = match event {
+        Event::JobStarted { replica, .. } => (
+            "UPDATE jobs SET running = $4, running_due = $3 WHERE key = $1 AND service = $2",
+            Some(replica.to_string()),
+        ),
+        Event::JobFinished { code, .. } => (
+            "UPDATE jobs SET running = NULL, running_due = NULL, last_due = $3, last_code = CAST($4 AS INTEGER),
+             last_skipped = NULL WHERE key = $1 AND service = $2",
+            Some(code.to_string()),
+        ),
+        Event::JobSkipped { why, .. } => (
+            "UPDATE jobs SET last_due = $3, last_code = NULL, last_skipped = $4 WHERE key = $1 AND service = $2",
+            Some(why.clone()),
+        ),
+        _ => return Ok(()),
+    };
+    let update = sqlx::query(sql).bind(key.to_string()).bind(service.as_str()).bind(&due).bind(fact);
+    update.execute(connection).await?;
     Ok(())
 }
 

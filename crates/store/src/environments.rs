@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::{EnvKey, ReleaseNumber, RunId, ServiceName, Timestamp};
+use daybook_model::{EnvKey, ReleaseNumber, ReplicaId, RunId, ServiceName, Timestamp};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
@@ -28,6 +28,28 @@ pub struct Environment {
     pub adopted: bool,
     /// It is managed no more: it was taken down.
     pub retired: bool,
+}
+
+/// What is known of a scheduled job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The latest time that was settled: run, running or skipped.
+    pub settled: Timestamp,
+    /// The run that has not ended, and the time it was due.
+    pub running: Option<(ReplicaId, Timestamp)>,
+    /// The last time that came to an end.
+    pub last: Option<LastRun>,
+}
+
+/// How a job's last time ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRun {
+    /// The time.
+    pub due: Timestamp,
+    /// Its exit code; none when it was skipped.
+    pub code: Option<i32>,
+    /// Why it was skipped.
+    pub skipped: Option<String>,
 }
 
 const SELECT: &str = "SELECT e.key, e.created_at, e.latest_seq, c.number, o.run, e.adopted, e.retired
@@ -58,11 +80,12 @@ impl Store {
         rows.iter().map(|row| next(row).map_err(failed(OPERATION))).collect()
     }
 
-    /// For each job the latest time that was settled: run, running or skipped.
-    pub async fn jobs(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, Timestamp>> {
-        let rows = self.pairs("SELECT service, due FROM jobs WHERE key = $1", key).await?;
-        let due = |row: &SqliteRow| Ok((parsed(row, 0)?, parsed(row, 1)?));
-        rows.iter().map(|row| due(row).map_err(failed(OPERATION))).collect()
+    /// What is known of each job that was ever due.
+    pub async fn jobs(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, Job>> {
+        let sql =
+            "SELECT service, due, running, running_due, last_due, last_code, last_skipped FROM jobs WHERE key = $1";
+        let rows = self.pairs(sql, key).await?;
+        rows.iter().map(|row| Ok((parsed(row, 0)?, job(row)?))).collect::<sqlx::Result<_>>().map_err(failed(OPERATION))
     }
 
     async fn pairs(&self, sql: &'static str, key: &EnvKey) -> Result<Vec<SqliteRow>> {
@@ -82,6 +105,18 @@ fn read(row: &SqliteRow) -> sqlx::Result<Environment> {
         adopted: row.try_get::<i64, _>(5)? != 0,
         retired: row.try_get::<i64, _>(6)? != 0,
     })
+}
+
+fn job(row: &SqliteRow) -> sqlx::Result<Job> {
+    let running = match row.try_get::<Option<String>, _>(2)? {
+        Some(replica) => Some((replica.parse().map_err(decode)?, parsed(row, 3)?)),
+        None => None,
+    };
+    let last = match row.try_get::<Option<String>, _>(4)? {
+        Some(_) => Some(LastRun { due: parsed(row, 4)?, code: row.try_get(5)?, skipped: row.try_get(6)? }),
+        None => None,
+    };
+    Ok(Job { settled: parsed(row, 1)?, running, last })
 }
 
 /// A column of text, read as what it stands for.

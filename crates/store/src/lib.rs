@@ -22,7 +22,7 @@ mod verify;
 use async_trait::async_trait;
 use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 
-pub use environments::Environment;
+pub use environments::{Environment, Job, LastRun};
 pub use memory::{MemoryJournal, When};
 pub use runs::RunRecord;
 pub use secrets::Secret;

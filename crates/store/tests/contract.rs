@@ -129,5 +129,22 @@ async fn r13_the_last_settled_time_of_a_job_never_goes_back() {
         let event = Event::JobSkipped { service: service.clone(), due: due.parse().unwrap(), why: "missed".to_owned() };
         store.append(write(None, event)).await.unwrap();
     }
-    assert_eq!(store.jobs(&key()).await.unwrap()[&service].to_string(), "2026-01-02T03:00:00.5Z");
+    let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
+    assert_eq!(job.settled.to_string(), "2026-01-02T03:00:00.5Z");
+    assert_eq!(job.last.unwrap().skipped.as_deref(), Some("missed"));
+}
+
+#[tokio::test]
+async fn a_job_that_began_is_known_until_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    let service: daybook_model::ServiceName = "report".parse().unwrap();
+    let (due, replica) = ("2026-01-02T03:00:00Z".parse().unwrap(), "report.4".parse().unwrap());
+    store.append(write(None, Event::JobStarted { service: service.clone(), due, replica })).await.unwrap();
+    let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
+    assert_eq!(job.running, Some(("report.4".parse().unwrap(), due)));
+    assert_eq!(store.next_ordinals(&key()).await.unwrap()[&service], 5);
+    store.append(write(None, Event::JobFinished { service: service.clone(), due, code: 3 })).await.unwrap();
+    let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
+    assert_eq!((job.running, job.last.unwrap().code), (None, Some(3)));
 }
