@@ -32,7 +32,9 @@ impl ProcessRuntime {
 /// With each: whether its processor time could be compared with an earlier reading.
 fn measure(inner: &Inner, key: &EnvKey) -> Result<Vec<(Usage, bool)>> {
     let mut usages = Vec::new();
-    for seen in observe::environment(&inner.layout, key)?.replicas.into_iter().filter(|seen| seen.is_running()) {
+    for seen in
+        observe::environment(&inner.layout, key)?.replicas.into_iter().filter(daybook_model::SeenReplica::is_running)
+    {
         let (record, Some(life)) = observe::one(&inner.layout, key, &seen.id, seen.role)? else { continue };
         usages.push(measure_one(inner, &record, &life));
     }
