@@ -1,0 +1,124 @@
+//! How an edge is started.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// How an edge is started. Its text form, the arguments of `daybook edge`, is [`Config::arguments`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The state directory of Daybook; the edge keeps its own in `edge/` beneath it.
+    pub state: PathBuf,
+    /// Where plain HTTP is served for every domain.
+    pub http: Vec<SocketAddr>,
+    /// Where HTTPS is served for every domain.
+    pub https: Vec<SocketAddr>,
+    /// The socket at which the generation before hands over its listening sockets.
+    pub inherit: Option<PathBuf>,
+    /// It becomes the leader of a session of its own, so that it outlives the terminal it was started from.
+    pub detached: bool,
+}
+
+/// Arguments that are not those of an edge.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("daybook edge: {0}")]
+pub struct ConfigError(String);
+
+impl Config {
+    /// An edge for a state directory, at the usual ports.
+    pub fn new(state: impl Into<PathBuf>) -> Self {
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Self { state: state.into(), http: vec![any(80)], https: vec![any(443)], inherit: None, detached: false }
+    }
+
+    /// The edge's own directory.
+    pub fn directory(&self) -> PathBuf {
+        self.state.join("edge")
+    }
+
+    /// `--state DIR [--http ADDRESS]… [--https ADDRESS]… [--no-http] [--no-https] [--inherit SOCKET] [--detached]`
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["--state".into(), self.state.clone().into()];
+        for (name, none, addresses) in [("--http", "--no-http", &self.http), ("--https", "--no-https", &self.https)] {
+            if addresses.is_empty() {
+                arguments.push(none.into());
+            }
+            for address in addresses {
+                arguments.extend([name.into(), address.to_string().into()]);
+            }
+        }
+        if let Some(socket) = &self.inherit {
+            arguments.extend(["--inherit".into(), socket.clone().into()]);
+        }
+        if self.detached {
+            arguments.push("--detached".into());
+        }
+        arguments
+    }
+
+    /// Reads what [`Config::arguments`] writes. Without any address of a kind, the usual port is taken.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ConfigError> {
+        let mut config = Self { http: Vec::new(), https: Vec::new(), ..Self::new("") };
+        let usual = Self::new("");
+        let (mut no_http, mut no_https) = (false, false);
+        let mut arguments = arguments.into_iter();
+        while let Some(name) = arguments.next() {
+            let name = name.to_string_lossy().into_owned();
+            let mut value = || arguments.next().ok_or_else(|| ConfigError(format!("{name} needs a value")));
+            match name.as_str() {
+                "--state" => config.state = value()?.into(),
+                "--http" => config.http.push(address(&name, &value()?)?),
+                "--https" => config.https.push(address(&name, &value()?)?),
+                "--no-http" => no_http = true,
+                "--no-https" => no_https = true,
+                "--inherit" => config.inherit = Some(value()?.into()),
+                "--detached" => config.detached = true,
+                _ => return Err(ConfigError(format!("unknown argument {name}"))),
+            }
+        }
+        if config.state.as_os_str().is_empty() {
+            return Err(ConfigError("--state is missing".to_owned()));
+        }
+        if config.http.is_empty() && !no_http {
+            config.http = usual.http;
+        }
+        if config.https.is_empty() && !no_https {
+            config.https = usual.https;
+        }
+        Ok(config)
+    }
+}
+
+fn address(name: &str, text: &OsString) -> Result<SocketAddr, ConfigError> {
+    let text = text.to_string_lossy();
+    text.parse().map_err(|_| ConfigError(format!("{name}: `{text}` is not an address with a port")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_back() {
+        let mut config = Config::new("/var/lib/daybook");
+        assert_eq!(Config::parse(config.arguments()), Ok(config.clone()));
+        config.http.clear();
+        config.https = vec!["127.0.0.1:8443".parse().unwrap(), "[::1]:8443".parse().unwrap()];
+        config.inherit = Some("/x".into());
+        config.detached = true;
+        assert_eq!(Config::parse(config.arguments()), Ok(config));
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        for (arguments, why) in [
+            (&["--state"][..], "daybook edge: --state needs a value"),
+            (&[], "daybook edge: --state is missing"),
+            (&["--state", "/x", "--http", "80"], "daybook edge: --http: `80` is not an address with a port"),
+            (&["--stat", "/x"], "daybook edge: unknown argument --stat"),
+        ] {
+            let error = Config::parse(arguments.iter().map(OsString::from)).unwrap_err();
+            assert_eq!(error.to_string(), why);
+        }
+    }
+}

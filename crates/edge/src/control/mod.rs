@@ -1,0 +1,5 @@
+//! The control socket: HTTP/1.1 and JSON over a Unix socket that only its owner may open.
+
+pub(crate) mod client;
+pub(crate) mod server;
+pub(crate) mod wire;

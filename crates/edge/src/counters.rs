@@ -1,0 +1,138 @@
+//! What is counted for each replica.
+
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU8, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::time::Duration;
+
+use daybook_model::traffic::{InFlight, LATENCY_BOUNDS_MS, ReplicaTraffic};
+
+/// Counts of one replica. They outlive the table that named it, until it has drained.
+#[derive(Debug, Default)]
+pub(crate) struct ReplicaCounters {
+    in_flight: [AtomicU64; 5],
+    total_in_flight: AtomicU64,
+    by_status: [AtomicU64; 5],
+    failed: AtomicU64,
+    latency: [AtomicU64; 15],
+}
+
+/// The class in which a request or connection is counted while it is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Request = 0,
+    Upload = 1,
+    Stream = 2,
+    Upgraded = 3,
+    Connection = 4,
+}
+
+impl ReplicaCounters {
+    /// Everything that is in flight, of every class.
+    pub(crate) fn pending(&self) -> u64 {
+        self.total_in_flight.load(Relaxed)
+    }
+
+    /// Counts an answer's status, and the time until its head came.
+    pub(crate) fn answered(&self, status: u16, took: Duration) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.by_status[class].fetch_add(1, Relaxed);
+        let millis = took.as_micros().div_ceil(1000) as u64;
+        self.latency[LATENCY_BOUNDS_MS.partition_point(|bound| *bound < millis)].fetch_add(1, Relaxed);
+    }
+
+    /// Counts an attempt that never became an answer.
+    pub(crate) fn failed(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+
+    /// The counts as they are reported; what is known of health is the endpoint's to add.
+    pub(crate) fn read(&self) -> ReplicaTraffic {
+        let load = |counter: &AtomicU64| counter.load(Relaxed);
+        let [requests, uploads, streams, upgraded, connections] =
+            self.in_flight.each_ref().map(|count| count.load(SeqCst));
+        ReplicaTraffic {
+            in_flight: InFlight { requests, uploads, streams, upgraded, connections },
+            by_status: self.by_status.each_ref().map(load),
+            failed: load(&self.failed),
+            latency: self.latency.each_ref().map(load),
+            healthy: None,
+            last_failure: None,
+        }
+    }
+}
+
+/// One request or connection in flight; it is counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    counters: Arc<ReplicaCounters>,
+    class: AtomicU8,
+}
+
+impl Flight {
+    /// Begins counting.
+    pub(crate) fn begin(counters: Arc<ReplicaCounters>, class: Class) -> Self {
+        // Ordered against the endpoint's leaving: see `Endpoint::begin`.
+        counters.in_flight[class as usize].fetch_add(1, SeqCst);
+        counters.total_in_flight.fetch_add(1, Relaxed);
+        Self { counters, class: AtomicU8::new(class as u8) }
+    }
+
+    /// Counts it in another class from now on.
+    pub(crate) fn become_class(&self, class: Class) {
+        let before = self.class.swap(class as u8, Relaxed);
+        if before != class as u8 {
+            self.counters.in_flight[class as usize].fetch_add(1, Relaxed);
+            self.counters.in_flight[usize::from(before)].fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// The body of an upload has arrived whole.
+    pub(crate) fn upload_ended(&self) {
+        if self.class.load(Relaxed) == Class::Upload as u8 {
+            self.become_class(Class::Request);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let class = usize::from(self.class.load(Relaxed));
+        self.counters.in_flight[class].fetch_sub(1, Relaxed);
+        self.counters.total_in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flight_is_counted_once_in_the_class_it_is_in() {
+        let counters = Arc::new(ReplicaCounters::default());
+        let flight = Flight::begin(counters.clone(), Class::Upload);
+        assert_eq!(counters.read().in_flight, InFlight { uploads: 1, ..Default::default() });
+        flight.upload_ended();
+        assert_eq!(counters.read().in_flight, InFlight { requests: 1, ..Default::default() });
+        flight.become_class(Class::Stream);
+        flight.upload_ended();
+        assert_eq!(counters.read().in_flight, InFlight { streams: 1, ..Default::default() });
+        assert_eq!(counters.pending(), 1);
+        drop(flight);
+        assert_eq!(counters.read().in_flight.total(), 0);
+        assert_eq!(counters.pending(), 0);
+    }
+
+    #[test]
+    fn answers_fall_into_their_buckets() {
+        let counters = ReplicaCounters::default();
+        for (status, micros) in [(200, 900), (204, 1_001), (500, 40_000_000), (101, 2_000)] {
+            counters.answered(status, Duration::from_micros(micros));
+        }
+        let read = counters.read();
+        assert_eq!(read.by_status, [1, 2, 0, 0, 1]);
+        assert_eq!((read.latency[0], read.latency[1], read.latency[14]), (1, 2, 1));
+    }
+}

@@ -1,0 +1,11 @@
+//! The edge as a server of HTTP: connections, requests, answers.
+
+pub(crate) mod body;
+pub(crate) mod files;
+pub(crate) mod front;
+pub(crate) mod headers;
+pub(crate) mod service;
+pub(crate) mod strict;
+pub(crate) mod upgrade;
+pub(crate) mod watched;
+pub(crate) mod websocket;

@@ -1,0 +1,161 @@
+//! The process of an edge, from its start to its end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::access_log::AccessLog;
+use crate::config::Config;
+use crate::control::client::Client;
+use crate::control::server::ControlSocket;
+use crate::edge::Edge;
+use crate::generation::Inheritance;
+use crate::listeners::{self, Listeners};
+use crate::persist::TableFile;
+use crate::start::{StartError, make_directory};
+use crate::state::State;
+use crate::tls::Terminator;
+use crate::tls::authority::Authority;
+
+/// Why an edge could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another edge serves from the same directory.
+    #[error("an edge serves from {} already (process {pid})", directory.display())]
+    Running {
+        /// The directory.
+        directory: PathBuf,
+        /// Its process.
+        pid: u32,
+    },
+    /// Something of the system failed.
+    #[error("{operation}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory could not be made.
+    #[error(transparent)]
+    Directory(#[from] StartError),
+}
+
+/// Worker threads at most: the work of a proxy is mostly the kernel's.
+const MOST_WORKERS: usize = 8;
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Runs an edge until it is told to stop, by [`Client::stop`], SIGTERM or SIGINT, or until it has handed over to
+/// its next generation. Has a runtime of its own: call it outside of any.
+pub fn serve(config: Config) -> Result<(), ServeError> {
+    if config.detached {
+        // Fails only for a process that leads a group already, which is as good.
+        let _ = rustix::process::setsid();
+    }
+    raise_file_limit();
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, MOST_WORKERS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(32)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .map_err(|source| ServeError::Io { operation: "start the runtime", source })?;
+    let result = runtime.block_on(run(config));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn run(config: Config) -> Result<(), ServeError> {
+    let failed = |operation| move |source| ServeError::Io { operation, source };
+    let directory = make_directory(&config)?;
+    if config.inherit.is_none()
+        && let Ok(status) = Client::new(&config.state).status().await
+    {
+        return Err(ServeError::Running { directory, pid: status.pid });
+    }
+    let inheritance = config.inherit.as_deref().map(Inheritance::receive).transpose();
+    let inheritance = inheritance.map_err(failed("take over from the generation before"))?;
+    let log = AccessLog::open(directory.join("access.log")).map_err(failed("open the access log"))?;
+    let authority = Authority::open(&directory.join("certs")).map_err(failed("open the development authority"))?;
+    let state = State::new(log);
+    let terminator = Terminator::new(state.clone(), authority.clone());
+    let terminator = terminator.map_err(|error| failed("set TLS up")(io::Error::other(error)))?;
+    let listeners = Listeners::new(state.clone(), Arc::new(terminator));
+    let kept = TableFile::new(&directory).read();
+    kept.damage.iter().for_each(|damage| tracing::error!("{damage}; a table before it is used"));
+    let generation = inheritance.as_ref().map_or(1, |inheritance| inheritance.generation);
+    let edge = Edge::new(config, generation, state, listeners, authority, kept.damage.clone());
+    let healthy = inheritance.as_ref().map(|inheritance| inheritance.healthy.clone()).unwrap_or_default();
+    edge.start_with(kept, &healthy);
+
+    let control = ControlSocket::open(&directory, generation).map_err(failed("open the control socket"))?;
+    let own_socket = control.path.clone();
+    let link = match inheritance {
+        Some(inheritance) => {
+            *edge.predecessor.lock().expect("no panic while it is held") = Some(inheritance.predecessor.clone());
+            let (sockets, link) = inheritance.into_parts();
+            for (place, socket) in sockets {
+                let listener = listeners::adopt(socket).map_err(failed("take a listening socket over"))?;
+                edge.listeners.accept(place, listener);
+            }
+            Some(link)
+        }
+        None => None,
+    };
+    edge.open_missing();
+    control.take_over(&directory).map_err(failed("make the control socket ours"))?;
+    tokio::spawn(control.serve(edge.clone()));
+    tokio::spawn(sweep(edge.state.clone()));
+    if let Some(link) = link {
+        tokio::task::block_in_place(|| Inheritance::ready(link)).map_err(failed("report to the generation before"))?;
+    }
+    wait_for_the_end(&edge).await.map_err(failed("wait for signals"))?;
+    drain(&edge.state, edge.drain_window()).await;
+    edge.state.log.flush();
+    let _ = std::fs::remove_file(own_socket);
+    Ok(())
+}
+
+async fn wait_for_the_end(edge: &Arc<Edge>) -> io::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        () = edge.state.ending.cancelled() => return Ok(()),
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    edge.stop();
+    edge.state.ending.cancelled().await;
+    Ok(())
+}
+
+/// Waits until nothing is in flight and every connection has closed, within the window; then cuts.
+async fn drain(state: &State, window: Duration) {
+    let deadline = Instant::now() + window;
+    while Instant::now() < deadline && (state.in_flight() > 0 || state.connections() > 0) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    state.cut.cancel();
+    tokio::time::sleep(LOOK_EVERY).await;
+}
+
+/// Closes upstream connections that have been idle too long.
+async fn sweep(state: Arc<State>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let live = state.live.load_full();
+        let now = Instant::now();
+        live.endpoints.iter().flat_map(|endpoint| endpoint.lanes()).for_each(|lane| lane.pool.sweep(now));
+    }
+}
+
+/// As many open files as the system allows: two for each connection.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
