@@ -83,24 +83,32 @@ pub struct Up {
     pub runtime: Option<String>,
 }
 
-/// A manifest as the client found it: its text, every file it reads, and the variables it mentions.
-///
-/// It is `daybook_manifest::Bundle` in JSON, unread until the server loads it: this crate knows
-/// nothing of manifests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
-#[schema(value_type = Object)]
-pub struct Bundle(pub serde_json::Value);
+/// A manifest as the client found it: its texts, every text file that it reads, and the variables of
+/// the client's environment that it mentions. The JSON form of `daybook_manifest::Bundle`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Bundle {
+    /// Absolute paths of the manifest and of the files that override it, in the order of merging.
+    pub entries: Vec<String>,
+    /// Absolute path of the directory that relative paths are meant from.
+    pub root: String,
+    /// Texts by absolute path.
+    pub files: BTreeMap<String, String>,
+    /// Files that are there and could not be taken along, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<String, String>,
+    /// Variables that are set and mentioned; no others.
+    pub variables: BTreeMap<String, String>,
+}
 
 impl Bundle {
-    /// Wraps `bundle`. Fails when it has no JSON form.
+    /// Converts the manifest crate's bundle. Fails when it has another JSON form than this one.
     pub fn encode(bundle: &impl Serialize) -> Result<Self, serde_json::Error> {
-        serde_json::to_value(bundle).map(Self)
+        serde_json::from_value(serde_json::to_value(bundle)?)
     }
 
-    /// Reads it as the type that it was made from.
+    /// Converts into the manifest crate's bundle. Fails when that has another JSON form than this one.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        T::deserialize(&self.0)
+        serde_json::from_value(serde_json::to_value(self)?)
     }
 }
 
