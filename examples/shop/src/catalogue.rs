@@ -40,7 +40,7 @@ pub(crate) const PRODUCTS: [Product; 6] = [
         blurb: "Goes on blue, dries black, and outlives the paper it is on.",
         cents: 1_250,
         colours: ("#1f4e5f", "#9fd3c7"),
-        picture: "<rect x='46' y='16' width='28' height='12' rx='3' fill='var(--a)'/><path d='M40 34h40l6 40H34z' fill='var(--b)'/><path d='M37 54h46l3 20H34z' fill='var(--a)'/><rect x='48' y='46' width='24' height='16' rx='2' fill='white'/>",
+        picture: "<rect x='46' y='22' width='28' height='12' rx='3' fill='var(--a)'/><path d='M40 34h40l6 40H34z' fill='var(--b)'/><path d='M37 54h46l3 20H34z' fill='var(--a)'/><rect x='48' y='46' width='24' height='16' rx='2' fill='white'/>",
     },
     Product {
         id: "ruler",

@@ -1,0 +1,45 @@
+# Everything that is done here, by name. `make help` lists it.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo test lint format shop docs audit soak fuzz clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Build Daybook, deploy the shop, roll out its second version under load
+	@scripts/demo
+
+test: ## Install what the tests need and run everything; ends with 'N passed, N failed'
+	@scripts/test
+
+lint: ## Format check and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+format: ## Format everything
+	cargo fmt --all
+
+shop: ## Build the example's static binary
+	scripts/build-shop
+
+docs: ## Build the book into target/book
+	scripts/docs
+
+audit: ## Check dependencies against RustSec's advisories (fetches its database with git)
+	cargo deny check advisories
+
+bench-%: shop ## Measure: rollout, edge, plan, footprint, crash (COUNT, SECONDS, RUNTIME bound it)
+	cargo build --quiet --release -p daybook-cli -p daybook-bench
+	scripts/bench $*
+
+soak: ## The crash simulation with many more seeds (SEEDS, default 100000)
+	SEEDS=$(or $(SEEDS),100000) cargo test --release -p daybook-executor --test crash -- --nocapture
+
+fuzz: ## Malformed manifests and bodies for longer (PROPTEST_CASES, default 100000)
+	PROPTEST_CASES=$(or $(PROPTEST_CASES),100000) cargo test --release -p daybook-manifest r36_
+
+clean: ## Remove what was built, the demo with it
+	-scripts/demo stop
+	cargo clean
+	rm -rf examples/shop/bin
