@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -45,4 +45,19 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = open().map_err(|e| failed("open", path, &e))?;
     file.lock().map_err(|e| failed("lock", path, &e))?;
     Ok(file)
+}
+
+/// Makes a directory, and what is missing above it, that every user can enter but nobody else can
+/// list, whatever the umask says. There already is fine.
+pub(crate) fn make_directory(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_directory(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", path, &error)),
+        _ => fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(|e| failed("make", path, &e)),
+    }
 }

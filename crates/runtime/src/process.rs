@@ -10,6 +10,7 @@
 mod cgroup;
 mod control;
 mod exec;
+mod honour;
 mod layout;
 mod leftovers;
 mod logs;
@@ -41,13 +42,15 @@ use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
 use futures::stream::BoxStream;
 
 use crate::addresses::{Addresses, Range};
-use crate::files::failed;
+use crate::files::{failed, make_directory};
 use crate::snapshot::{self, Ignore};
 use crate::{
     Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Progress, Result, Runtime, Seen,
     Usage,
 };
 use layout::Layout;
+
+pub use honour::not_honoured;
 
 /// What the process runtime must know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,9 +80,9 @@ impl ProcessRuntime {
     /// Opens the state directory, and makes it if it is missing. Replicas that run already are found
     /// as soon as they are asked for.
     pub fn new(config: Config) -> Result<Self> {
-        let root = config.state.join("process");
-        fs::create_dir_all(&root).map_err(|e| failed("make", &root, &e))?;
+        fs::create_dir_all(&config.state).map_err(|e| failed("make", &config.state, &e))?;
         let layout = Layout::new(&config.state)?;
+        make_directory(&layout.root())?;
         let addresses = Addresses::new(layout.addresses(), Range::LOOPBACK);
         let inner = Inner { layout, shim: config.shim, addresses, samples: Mutex::default() };
         volumes::purge_tombstones(&inner.layout)?;
@@ -132,6 +135,9 @@ impl Runtime for ProcessRuntime {
 
     async fn prepare(&self, _: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
         let directory = Directory::of(artifact)?;
+        if artifact.digest().is_some_and(|digest| self.inner.layout.artifact(digest).is_dir()) {
+            return Ok(());
+        }
         let root = directory.root.display().to_string();
         progress(&format!("snapshot of {root}"));
         let found = self.blocking(move |inner| directory.store(&inner.layout)).await?;
@@ -177,7 +183,7 @@ impl Runtime for ProcessRuntime {
 
     async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
         let (key, id, stop) = (key.clone(), id.clone(), stop.clone());
-        self.blocking(move |inner| leftovers::stop(&inner.layout, &key, &id, role, stop)).await
+        self.blocking(move |inner| leftovers::stop(&inner.layout, &key, &id, role, &stop)).await
     }
 
     async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
@@ -216,7 +222,8 @@ impl Runtime for ProcessRuntime {
         role: Role,
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
-        logs::stream(&self.inner.layout, key, id, role, query)
+        let (key, id, query) = (key.clone(), id.clone(), query.clone());
+        self.blocking(move |inner| logs::stream(&inner.layout, &key, &id, role, &query)).await
     }
 
     async fn usage(&self, key: &EnvKey) -> Result<Vec<Usage>> {

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use daybook_model::spec::Resources;
 
@@ -13,12 +14,13 @@ const MOUNT: &str = "/sys/fs/cgroup";
 const PERIOD_US: u64 = 100_000;
 
 /// The controllers that replicas can be put under: empty when groups cannot be made.
-pub(crate) fn available() -> Vec<&'static str> {
-    match version() {
+pub(crate) fn available() -> &'static [&'static str] {
+    static FOUND: OnceLock<Vec<&'static str>> = OnceLock::new();
+    FOUND.get_or_init(|| match version() {
         Some(Version::Two) => vec!["memory", "pids", "cpu"],
         Some(Version::One) => ["memory", "pids", "cpu", "cpuacct"].into_iter().filter(|c| is_writable(c)).collect(),
         None => Vec::new(),
-    }
+    })
 }
 
 /// Makes the groups of one replica, sets their limits, and returns their directories, which a
@@ -26,7 +28,7 @@ pub(crate) fn available() -> Vec<&'static str> {
 pub(crate) fn create(place: &Path, resources: &Resources) -> io::Result<Vec<PathBuf>> {
     let groups = directories(place);
     for group in &groups {
-        fs::create_dir_all(group)?;
+        make(group)?;
     }
     match version() {
         Some(Version::Two) => groups.iter().try_for_each(|group| limit_two(group, place, resources))?,
@@ -34,6 +36,15 @@ pub(crate) fn create(place: &Path, resources: &Resources) -> io::Result<Vec<Path
         None => {}
     }
     Ok(groups)
+}
+
+/// A replica that ends meanwhile may remove a group above, because it has become empty.
+fn make(group: &Path) -> io::Result<()> {
+    let again = (0..10).find_map(|_| match fs::create_dir_all(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        result => Some(result),
+    });
+    again.unwrap_or_else(|| fs::create_dir_all(group))
 }
 
 /// Moves the calling process into a group.
@@ -54,8 +65,8 @@ pub(crate) fn remove(place: &Path) {
     for group in directories(place) {
         let _ = fs::remove_dir(&group);
         let mut parent = group.parent();
-        // The environment's, app's, state's and Daybook's own group, when they have become empty.
-        for _ in 0..4 {
+        // The environment's, the app's and the state directory's, when they have become empty.
+        for _ in 0..3 {
             let Some(group) = parent.filter(|group| fs::remove_dir(group).is_ok()) else { break };
             parent = group.parent();
         }
@@ -109,6 +120,12 @@ enum Version {
 }
 
 fn version() -> Option<Version> {
+    // Neither the mount nor our rights change while we run.
+    static FOUND: OnceLock<Option<Version>> = OnceLock::new();
+    *FOUND.get_or_init(find_version)
+}
+
+fn find_version() -> Option<Version> {
     if Path::new(MOUNT).join("cgroup.controllers").exists() {
         is_writable("").then_some(Version::Two)
     } else {
@@ -126,7 +143,7 @@ fn is_writable(controller: &str) -> bool {
 fn directories(place: &Path) -> Vec<PathBuf> {
     match version() {
         Some(Version::Two) => vec![place_in(None, place)],
-        Some(Version::One) => available().into_iter().map(|c| place_in(Some(c), place)).collect(),
+        Some(Version::One) => available().iter().map(|c| place_in(Some(c), place)).collect(),
         None => Vec::new(),
     }
 }

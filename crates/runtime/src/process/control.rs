@@ -34,6 +34,13 @@ pub(crate) fn is_there(socket: &str) -> bool {
     address.and_then(|address| UnixStream::connect_addr(&address)).is_ok_and(|stream| trust(&stream).is_ok())
 }
 
+/// The process that listens at `socket`.
+pub(crate) fn listener(socket: &str) -> Option<i32> {
+    let stream = UnixStream::connect_addr(&SocketAddr::from_abstract_name(socket).ok()?).ok()?;
+    trust(&stream).ok()?;
+    Some(rustix::net::sockopt::socket_peercred(&stream).ok()?.pid.as_raw_nonzero().get())
+}
+
 /// Becomes the one process that answers at `socket`. `ErrorKind::AddrInUse`: another one does.
 pub(crate) fn listen(socket: &str) -> io::Result<UnixListener> {
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(socket)?)?;

@@ -43,10 +43,14 @@ pub(crate) fn stream(
     let (sender, receiver) = tokio::sync::mpsc::channel(64);
     tokio::spawn(async move {
         loop {
-            // Asked before the look: what was printed before the end is seen.
-            let asked = observe::one(&layout, &key, &id, role);
-            let ended = asked.map_or(true, |(_, life)| life.is_none_or(|life| life.state == ReplicaState::Exited));
-            let fresh = tail.read();
+            let (layout, key, id) = (layout.clone(), key.clone(), id.clone());
+            let look = move || {
+                // Asked before the look: what was printed before the end is seen.
+                let ended = has_ended(&layout, &key, &id, role);
+                (ended, tail.read(), tail)
+            };
+            let Ok((ended, fresh, same)) = tokio::task::spawn_blocking(look).await else { return };
+            tail = same;
             let failed = fresh.is_err();
             let fresh = fresh.map_or_else(|error| vec![Err(error)], |lines| lines.into_iter().map(Ok).collect());
             for line in fresh.into_iter().filter(|line| line.as_ref().map_or(true, |line| is_since(line, since))) {
@@ -64,6 +68,11 @@ pub(crate) fn stream(
         }
     });
     Ok(past.chain(received(receiver)).boxed())
+}
+
+fn has_ended(layout: &Layout, key: &EnvKey, id: &ReplicaId, role: Role) -> bool {
+    let asked = observe::one(layout, key, id, role);
+    asked.map_or(true, |(_, life)| life.is_none_or(|life| life.state == ReplicaState::Exited))
 }
 
 fn received<T: Send + 'static>(receiver: tokio::sync::mpsc::Receiver<T>) -> impl stream::Stream<Item = T> {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_model::Launch;
 use daybook_model::launch::Role;
@@ -19,7 +20,7 @@ use super::leftovers::{MARK, clear};
 use super::observe::read;
 use super::record::{Assignment, Begin, Kept, Record, Request, UserIds, role_name};
 use super::{cgroup, control, ports, users, workdir};
-use crate::files::{failed, lock, write_atomically};
+use crate::files::{lock, make_directory, write_atomically};
 use crate::{Error, ErrorKind, Result};
 
 /// A shim that has not answered by then will not.
@@ -38,9 +39,9 @@ pub(crate) struct Prepared {
 /// Makes everything that a replica needs. `None`: it runs already.
 pub(crate) fn prepare(layout: &Layout, shim: &[String], launch: &Launch) -> Result<Option<Prepared>> {
     let argv = command(launch)?;
-    let user = user(launch)?;
+    let user = user(layout, launch)?;
     let (key, id, role) = (&launch.key, &launch.id, launch.role);
-    fs::create_dir_all(layout.environment(key)).map_err(|e| failed("make", &layout.environment(key), &e))?;
+    make_directory(&layout.environment(key))?;
     let lock = lock(&layout.lock(key, id))?;
     let dir = layout.replica(key, id, role);
     let before = match kept(layout, launch)? {
@@ -60,8 +61,7 @@ pub(crate) fn prepare(layout: &Layout, shim: &[String], launch: &Launch) -> Resu
     if dir.path().exists() {
         clear(layout, key, id, role)?;
     } else {
-        let made = fs::DirBuilder::new().mode(0o711).create(dir.path());
-        made.map_err(|e| failed("make", dir.path(), &e))?;
+        make_directory(dir.path())?;
     }
     let record = record(layout, launch, argv, before)?;
     workdir::make(layout, &dir, launch, user.as_ref())?;
@@ -119,18 +119,24 @@ impl Prepared {
 /// Who the replica's shim keeps. Waits for one that is about to end.
 fn kept(layout: &Layout, launch: &Launch) -> Result<Option<Kept>> {
     let socket = layout.socket(&launch.key, &launch.id, launch.role);
-    let deadline = std::time::Instant::now() + GONE_WITHIN;
+    let deadline = Instant::now() + GONE_WITHIN;
     loop {
-        match control::ask::<Kept>(&socket, &Request::Who, control::PATIENCE) {
+        let paused = match control::ask::<Kept>(&socket, &Request::Who, control::PATIENCE) {
             Ok(kept) if kept.life.state != ReplicaState::Exited => return Ok(Some(kept)),
+            Ok(_) => false,
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(None),
-            _ if std::time::Instant::now() > deadline => {
-                let why = "its shim is there and does not answer: it may be paused";
-                return Err(Error::new(ErrorKind::Unavailable, format!("start {}", launch.id), why));
-            }
-            _ => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => is_late(&error),
+        };
+        if paused || Instant::now() > deadline {
+            let why = "its shim is there and does not answer: it may be paused";
+            return Err(Error::new(ErrorKind::Unavailable, format!("start {}", launch.id), why));
         }
+        std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn same(launch: &Launch, record: &Record) -> Result<()> {
@@ -152,7 +158,7 @@ fn command(launch: &Launch) -> Result<Vec<String>> {
     Ok(argv)
 }
 
-fn user(launch: &Launch) -> Result<Option<UserIds>> {
+fn user(layout: &Layout, launch: &Launch) -> Result<Option<UserIds>> {
     let Some(name) = launch.container.user.as_deref().filter(|name| !name.is_empty()) else { return Ok(None) };
     let refused = |why: String| Error::new(ErrorKind::Refused, format!("start {}", launch.id), why);
     let groups = &launch.container.options.group_add;
@@ -161,7 +167,18 @@ fn user(launch: &Launch) -> Result<Option<UserIds>> {
     if !me.is_root() && me.as_raw() != user.uid {
         return Err(refused(format!("only root can start a process as user {name}")));
     }
-    Ok((me.as_raw() != user.uid || !groups.is_empty()).then_some(user))
+    if me.as_raw() == user.uid && groups.is_empty() {
+        return Ok(None);
+    }
+    if let Some(closed) = layout.root().ancestors().find(|directory| !is_open(directory)) {
+        let why = format!("user {name} cannot enter {}, where replicas live", closed.display());
+        return Err(refused(why).hint(format!("chmod o+x {}", closed.display())));
+    }
+    Ok(Some(user))
+}
+
+fn is_open(directory: &Path) -> bool {
+    fs::metadata(directory).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
 }
 
 fn record(layout: &Layout, launch: &Launch, argv: Vec<String>, before: Option<Record>) -> Result<Record> {

@@ -12,8 +12,8 @@ use daybook_model::spec::Volume;
 
 use super::layout::{Layout, names_in};
 use super::observe;
-use super::workdir::{outside_name, remove_tree};
-use crate::files::failed;
+use super::workdir::{self, outside_name, remove_tree};
+use crate::files::{failed, make_directory};
 use crate::{Error, ErrorKind, Result};
 
 /// A removed volume can be brought back for so long.
@@ -30,15 +30,17 @@ pub(crate) fn create(layout: &Layout, key: &EnvKey, name: &VolumeName, volume: &
     let path = layout.volume(key, name);
     let outside = volume.outside_name.clone().or_else(|| volume.external.then(|| name.to_string()));
     let Some(outside) = outside else {
-        return fs::create_dir_all(&path).map_err(|e| failed("make", &path, &e));
+        make_directory(&layout.volumes(key))?;
+        return workdir::make_volume(&path, None);
     };
     let target = layout.outside_volume(&outside_name(&outside)?);
     if volume.external && !target.is_dir() {
         let why = format!("there is no external volume {outside}");
         return Err(Error::new(ErrorKind::NotFound, operation(), why).hint(format!("mkdir {}", target.display())));
     }
-    fs::create_dir_all(&target).map_err(|e| failed("make", &target, &e))?;
-    fs::create_dir_all(layout.volumes(key)).map_err(|e| failed("make", &layout.volumes(key), &e))?;
+    make_directory(target.parent().expect("it is in the directory of such volumes"))?;
+    workdir::make_volume(&target, None)?;
+    make_directory(&layout.volumes(key))?;
     match std::os::unix::fs::symlink(&target, &path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", &path, &error)),
         _ => Ok(()),
@@ -58,7 +60,7 @@ pub(crate) fn remove(layout: &Layout, key: &EnvKey, name: &VolumeName) -> Result
         return fs::remove_file(&path).map_err(|e| failed("remove", &path, &e));
     }
     let tombstones = layout.tombstones();
-    fs::create_dir_all(&tombstones).map_err(|e| failed("make", &tombstones, &e))?;
+    make_directory(&tombstones)?;
     let name = format!("{}-{}-{}-{name}", Timestamp::now().as_second(), key.app, key.env);
     let result = fs::rename(&path, tombstones.join(unused(&tombstones, &name)));
     result.map_err(|e| failed("remove", &path, &e))?;
@@ -99,7 +101,7 @@ fn user_of(layout: &Layout, key: &EnvKey, name: &VolumeName) -> Result<Option<St
 /// Remembers that a network was made: processes of one machine need none to reach each other.
 pub(crate) fn create_network(layout: &Layout, key: &EnvKey, name: &NetworkName) -> Result<()> {
     let path = layout.network(key, name);
-    fs::create_dir_all(layout.networks(key)).map_err(|e| failed("make", &layout.networks(key), &e))?;
+    make_directory(&layout.networks(key))?;
     fs::write(&path, "").map_err(|e| failed("make", &path, &e))
 }
 

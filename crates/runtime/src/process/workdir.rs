@@ -17,7 +17,7 @@ use daybook_model::spec::{Mount, MountSource};
 
 use super::layout::{Layout, ReplicaDir};
 use super::record::UserIds;
-use crate::files::failed;
+use crate::files::{failed, make_directory};
 use crate::{Error, ErrorKind, Result, snapshot};
 
 /// Makes the working directory of a replica anew.
@@ -112,7 +112,7 @@ fn source(
     match &mount.source {
         MountSource::Volume { name, subpath, .. } => {
             let volume = volume_directory(layout, launch, name)?;
-            make_directory(&volume, user)?;
+            make_volume(&volume, user)?;
             let Some(subpath) = subpath else { return Ok(volume) };
             let inside = beneath(&volume, subpath)?;
             make_beneath(&volume, &inside)?;
@@ -132,18 +132,21 @@ fn source(
 }
 
 fn made(path: PathBuf, user: Option<&UserIds>) -> Result<PathBuf> {
-    make_directory(&path, user).map(|()| path)
+    make_volume(&path, user).map(|()| path)
 }
 
-/// Makes a directory unless it is there; a new one belongs to the replica's user.
-fn make_directory(path: &Path, user: Option<&UserIds>) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
+/// Makes a volume unless it is there. One that nobody has written to yet belongs to the first user who
+/// mounts it, or else nobody but root could write to it.
+pub(crate) fn make_volume(path: &Path, user: Option<&UserIds>) -> Result<()> {
+    if !path.is_dir() {
+        make_directory(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(|e| failed("make", path, &e))?;
     }
-    fs::create_dir_all(path).map_err(|e| failed("make", path, &e))?;
     match user {
-        Some(user) => chown(path, Some(user.uid), Some(user.gid)).map_err(|e| failed("give away", path, &e)),
-        None => Ok(()),
+        Some(user) if is_empty(path) => {
+            chown(path, Some(user.uid), Some(user.gid)).map_err(|e| failed("give away", path, &e))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,16 +10,16 @@ use daybook_runtime::{Answer, ErrorKind, ExecRequest, LogQuery, Runtime};
 use futures::{StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
 
-use crate::subject::{Subject, address, check, eventually, get, launch, replica, seen, seen_when};
+use crate::subject::{Subject, address, check, eventually, get, launch, replica, seen, seen_when, when_running};
 
 pub(crate) async fn r07_a_crash_is_restarted_and_counted(subject: &dyn Subject) {
     let mut launch = launch(subject, &["serve"]);
     launch.restart = Restart::Always;
     subject.runtime().start(&launch).await.unwrap();
-    let first = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let first = when_running(subject, &launch).await;
     assert_eq!(get(&first, "/healthz").await, "well");
     for round in 1..=2 {
-        let seen = seen_when(subject, &launch, |seen| seen.is_running()).await;
+        let seen = when_running(subject, &launch).await;
         // The answer never comes: it ends instead.
         let _ = ask_to_crash(&seen).await;
         let again = seen_when(subject, &launch, |seen| seen.is_running() && seen.restarts == round).await;
@@ -150,7 +150,7 @@ pub(crate) async fn a_replica_that_does_not_end_is_killed_after_the_grace(subjec
     let runtime = subject.runtime();
     let launch = launch(subject, &["serve", "--ignore-term"]);
     runtime.start(&launch).await.unwrap();
-    let running = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let running = when_running(subject, &launch).await;
     get(&running, "/healthz").await;
     // Docker counts its grace in whole seconds.
     let stop = Stop { signal: "SIGTERM".to_owned(), grace_ms: 1_000 };
@@ -165,7 +165,7 @@ pub(crate) async fn r02_nothing_of_a_stopped_replica_is_left(subject: &dyn Subje
     launch.ports.push(Port { container: 8081, protocol: Protocol::Tcp, publish: None });
     launch.environment.push(("PORT_8081".to_owned(), "8081".to_owned()));
     runtime.start(&launch).await.unwrap();
-    let running = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let running = when_running(subject, &launch).await;
     let second = address(&running, 8081);
     eventually(async || tokio::net::TcpStream::connect(second).await.map(drop).map_err(|e| e.to_string())).await;
     let stop = Stop { signal: "SIGTERM".to_owned(), grace_ms: 20_000 };
@@ -179,7 +179,7 @@ pub(crate) async fn checks_are_answered(subject: &dyn Subject) {
     let launch = launch(subject, &["serve"]);
     let key = launch.key.clone();
     runtime.start(&launch).await.unwrap();
-    let running = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let running = when_running(subject, &launch).await;
     let ask = async |test: CheckTest| runtime.probe(&key, &running, &check(test)).await.unwrap();
     let healthz = || CheckTest::Http { path: "/healthz".to_owned(), port: 8080 };
     let command = |name: &str| CheckTest::Command(vec![subject.program(), "exit".to_owned(), name.to_owned()]);
@@ -212,7 +212,7 @@ pub(crate) async fn a_replica_has_its_environment_and_files(subject: &dyn Subjec
         mode: 0o444,
     });
     runtime.start(&launch).await.unwrap();
-    let running = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let running = when_running(subject, &launch).await;
     assert_eq!(get(&running, "/env?GREETING").await, "hello $HOME; `id`");
     assert_eq!(get(&running, "/file?/etc/shop/config.toml").await, "colour = 'blue'");
 }
@@ -223,7 +223,7 @@ pub(crate) async fn r31_no_secret_is_seen(subject: &dyn Subject) {
     let mut launch = launch(subject, &["serve"]);
     launch.environment.push(("SESSION_KEY".to_owned(), CANARY.to_owned()));
     runtime.start(&launch).await.unwrap();
-    let running = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let running = when_running(subject, &launch).await;
     assert_eq!(get(&running, "/env?SESSION_KEY").await, CANARY, "the replica has it");
     let seen = runtime.observe(&launch.key).await.unwrap();
     assert!(!format!("{seen:?}").contains(CANARY));
@@ -245,7 +245,7 @@ pub(crate) async fn a_command_runs_beside_a_replica(subject: &dyn Subject) {
     let missing = runtime.exec(&launch.key, &launch.id, &request(&["echo"])).await.map(drop).unwrap_err();
     assert_eq!(missing.kind, ErrorKind::NotFound);
     runtime.start(&launch).await.unwrap();
-    seen_when(subject, &launch, |seen| seen.is_running()).await;
+    when_running(subject, &launch).await;
 
     let run = async |request: ExecRequest, input: &str| {
         let mut exec = runtime.exec(&launch.key, &launch.id, &request).await.unwrap();
@@ -297,7 +297,7 @@ pub(crate) async fn usage_is_measured(subject: &dyn Subject) {
     let runtime = subject.runtime();
     let launch = launch(subject, &["serve"]);
     runtime.start(&launch).await.unwrap();
-    let running = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let running = when_running(subject, &launch).await;
     get(&running, "/alloc?40").await;
     let usage = runtime.usage(&launch.key).await.unwrap();
     assert_eq!(usage.len(), 1);

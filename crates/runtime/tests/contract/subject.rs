@@ -119,6 +119,11 @@ pub(crate) async fn seen_when(
     .await
 }
 
+/// The replica once it runs.
+pub(crate) async fn when_running(subject: &dyn Subject, launch: &Launch) -> SeenReplica {
+    seen_when(subject, launch, SeenReplica::is_running).await
+}
+
 /// What `attempt` comes to, tried again and again for as long as it is an error. The bound only ends
 /// a test that has failed.
 pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(attempt: impl Fn() -> F) -> T {

@@ -5,7 +5,7 @@ use daybook_model::observed::ReplicaState;
 use daybook_model::spec::{Network, Stop, Volume};
 use daybook_runtime::ErrorKind;
 
-use crate::subject::{Subject, fingerprint, launch, replica, seen, seen_when};
+use crate::subject::{Subject, fingerprint, launch, replica, seen, seen_when, when_running};
 
 pub(crate) async fn a_replica_lives_from_start_to_remove(subject: &dyn Subject) {
     let runtime = subject.runtime();
@@ -76,7 +76,7 @@ pub(crate) async fn a_running_replica_is_not_removed(subject: &dyn Subject) {
 pub(crate) async fn r14_a_new_server_sees_what_runs(subject: &dyn Subject) {
     let launch = launch(subject, &["serve"]);
     subject.runtime().start(&launch).await.unwrap();
-    let before = seen_when(subject, &launch, |seen| seen.is_running()).await;
+    let before = when_running(subject, &launch).await;
 
     let reopened = subject.reopened();
     let after = seen(&*reopened, &launch.key, &launch.id, Role::Main).await.unwrap();
@@ -105,8 +105,8 @@ pub(crate) async fn volumes_and_networks_are_made_and_removed_once(subject: &dyn
         runtime.create_network(&key, &network, &Network::default()).await.unwrap();
     }
     let seen = subject.reopened().observe(&key).await.unwrap();
-    assert_eq!(seen.volumes.into_iter().collect::<Vec<_>>(), [volume.clone()]);
-    assert_eq!(seen.networks.into_iter().collect::<Vec<_>>(), [network.clone()]);
+    assert_eq!(seen.volumes.iter().collect::<Vec<_>>(), [&volume]);
+    assert_eq!(seen.networks.iter().collect::<Vec<_>>(), [&network]);
     for _ in 0..2 {
         runtime.remove_volume(&key, &volume).await.unwrap();
         runtime.remove_network(&key, &network).await.unwrap();
@@ -124,7 +124,7 @@ pub(crate) async fn hooks_are_apart_from_the_replicas_of_a_service(subject: &dyn
     runtime.start(&hook).await.unwrap();
     let ended = seen_when(subject, &hook, |seen| seen.state == ReplicaState::Exited).await;
     assert_eq!(ended.last_exit.map(|exit| exit.code), Some(0));
-    seen_when(subject, &main, |seen| seen.is_running()).await;
+    when_running(subject, &main).await;
     runtime.remove(&hook.key, &hook.id, Role::Hook).await.unwrap();
     assert!(seen(&*runtime, &main.key, &main.id, Role::Main).await.unwrap().is_running());
     assert!(seen(&*runtime, &hook.key, &hook.id, Role::Hook).await.is_none());
@@ -135,7 +135,7 @@ pub(crate) async fn an_ended_replica_can_be_started_again(subject: &dyn Subject)
     let launch = launch(subject, &["serve"]);
     for _ in 0..2 {
         runtime.start(&launch).await.unwrap();
-        seen_when(subject, &launch, |seen| seen.is_running()).await;
+        when_running(subject, &launch).await;
         runtime.stop(&launch.key, &launch.id, Role::Main, &launch.stop).await.unwrap();
         assert!(!seen(&*runtime, &launch.key, &launch.id, Role::Main).await.unwrap().is_running());
     }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{Gid, Mode, Uid};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub(super) fn become_it(begin: &Begin) -> NotBegun {
             return failed(&format!("set ulimit {name}"), &error);
         }
     }
+    // Not the server's, which keeps its files to itself.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     if let Err(error) = std::env::set_current_dir(&begin.directory) {
         let why = format!("enter working directory {}: {}", begin.directory.display(), plain(&error));
         return NotBegun { why, hopeless: true };

@@ -241,7 +241,9 @@ impl Keeper {
         let passing = |error: io::Error| NotBegun { why: format!("start a process: {error}"), hopeless: false };
         let (ours, theirs) = UnixStream::pair().map_err(passing)?;
         let (program, arguments) = self.assignment.shim.split_first().expect("a shim has a command line");
-        let child = Command::new(program)
+        // This very program, though its file may have been replaced by a newer one meanwhile.
+        let child = Command::new("/proc/self/exe")
+            .arg0(program)
             .args(arguments)
             .arg("--begin")
             .env_clear()
