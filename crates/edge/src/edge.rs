@@ -127,19 +127,25 @@ impl Edge {
     }
 
     /// Opens the places that are not open yet; failures are reported by [`Edge::status`].
-    pub(crate) fn open_missing(&self) {
+    pub(crate) async fn open_missing(&self) {
+        let ending = self.changing.lock().await;
+        if *ending {
+            return;
+        }
         let public = self.config.http.iter().map(|address| Place::Http(*address));
         let public = public.chain(self.config.https.iter().map(|address| Place::Https(*address)));
         let entries = table::addresses(&self.state.live.load().table).into_iter().map(Place::Entry);
         let open = self.listeners.places();
+        let mut unbound = Vec::new();
         for place in public.chain(entries).filter(|place| !open.contains(place)) {
             match self.listeners.bind([place]) {
                 Ok(bound) => bound.into_iter().for_each(|(place, listener)| self.listeners.accept(place, listener)),
-                Err(error) => {
-                    tracing::error!(%error, "listen");
-                    self.unbound().push((place, error));
-                }
+                Err(error) => unbound.push((place, error)),
             }
+        }
+        let before = std::mem::replace(&mut *self.unbound(), unbound.clone());
+        for (_, error) in unbound.iter().filter(|failure| !before.contains(failure)) {
+            tracing::error!(%error, "a listener is missing");
         }
         let https = self.listeners.places().into_iter().find(|place| matches!(place, Place::Https(_)));
         self.state.set_https_port(https.map_or(0, |place| place.address().port()));

@@ -198,35 +198,25 @@ impl Acceptor {
         }
     }
 
-    fn spawn(&self, permit: OwnedSemaphorePermit, work: impl Future<Output = ()> + Send + 'static) {
-        let open = self.state.count_connection();
-        tokio::spawn(async move {
-            work.await;
-            drop((permit, open));
-        });
-    }
-
     fn serve(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         stream.set_nodelay(true).ok();
         let state = self.state.clone();
-        match self.place {
-            Place::Http(_) => {
-                self.spawn(permit, front::serve(state, stream, Origin { peer, entry: None, scheme: "http" }));
-            }
-            Place::Https(_) => {
+        let scheme = if matches!(self.place, Place::Https(_)) { "https" } else { "http" };
+        let entry = if let Place::Entry(address) = self.place { Some(address) } else { None };
+        let origin = Origin { peer, entry, scheme, place: state.count_connection(permit) };
+        match entry.map(|address| state.live.load().addresses.get(&address).cloned()) {
+            None if scheme == "https" => {
                 let terminator = self.terminator.clone();
-                let origin = Origin { peer, entry: None, scheme: "https" };
-                self.spawn(permit, async move { terminator.serve(state, stream, origin).await });
+                tokio::spawn(async move { terminator.serve(state, stream, origin).await });
             }
-            Place::Entry(address) => {
-                let Some(entry) = state.live.load().addresses.get(&address).cloned() else { return };
-                let origin = Origin { peer, entry: Some(address), scheme: "http" };
-                match entry.speaks {
-                    Speaks::Http => self.spawn(permit, front::serve(state, stream, origin)),
-                    Speaks::Tcp => self.spawn(permit, tcp::forward(state, entry.route, stream, Vec::new())),
-                    Speaks::Detect => self.spawn(permit, tcp::detect(state, entry.route, stream, origin)),
-                }
-            }
+            None => drop(tokio::spawn(front::serve(state, stream, origin))),
+            // The entry has just left the table.
+            Some(None) => {}
+            Some(Some(entry)) => match entry.speaks {
+                Speaks::Http => drop(tokio::spawn(front::serve(state, stream, origin))),
+                Speaks::Tcp => drop(tokio::spawn(tcp::forward(state, entry.route, stream, Vec::new(), origin.place))),
+                Speaks::Detect => drop(tokio::spawn(tcp::detect(state, entry.route, stream, origin))),
+            },
         }
     }
 }

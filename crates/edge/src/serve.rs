@@ -51,7 +51,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs an edge until it is told to stop, by [`Client::stop`], SIGTERM or SIGINT, or until it has handed over to
 /// its next generation. Has a runtime of its own: call it outside of any.
-pub fn serve(config: Config) -> Result<(), ServeError> {
+pub fn serve(mut config: Config) -> Result<(), ServeError> {
+    let absolute = std::path::absolute(&config.state);
+    config.state = absolute.map_err(|source| ServeError::Io { operation: "find the state directory", source })?;
     if config.detached {
         // Fails only for a process that leads a group already, which is as good.
         let _ = rustix::process::setsid();
@@ -107,10 +109,10 @@ async fn run(config: Config) -> Result<(), ServeError> {
         }
         None => None,
     };
-    edge.open_missing();
+    edge.open_missing().await;
     control.take_over(&directory).map_err(failed("make the control socket ours"))?;
     tokio::spawn(control.serve(edge.clone()));
-    tokio::spawn(sweep(edge.state.clone()));
+    tokio::spawn(sweep(edge.clone()));
     if let Some(link) = link {
         tokio::task::block_in_place(|| Inheritance::ready(link)).map_err(failed("report to the generation before"))?;
     }
@@ -140,16 +142,18 @@ async fn drain(state: &State, window: Duration) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     state.cut.cancel();
+    state.live.load().endpoints.iter().for_each(|endpoint| endpoint.cut.cancel());
     tokio::time::sleep(LOOK_EVERY).await;
 }
 
-/// Closes upstream connections that have been idle too long.
-async fn sweep(state: Arc<State>) {
+/// Closes upstream connections that have been idle too long, and tries again to listen where it could not.
+async fn sweep(edge: Arc<Edge>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        let live = state.live.load_full();
+        let live = edge.state.live.load_full();
         let now = Instant::now();
         live.endpoints.iter().flat_map(|endpoint| endpoint.lanes()).for_each(|lane| lane.pool.sweep(now));
+        edge.open_missing().await;
     }
 }
 

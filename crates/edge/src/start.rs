@@ -59,6 +59,9 @@ pub async fn ensure_running(
     if client.status().await.is_ok() {
         return Ok(client);
     }
+    let absolute = std::path::absolute(state);
+    let state =
+        absolute.map_err(|source| StartError::Io { operation: "find the state directory".to_owned(), source })?;
     let config = Config { http: http.to_vec(), https: https.to_vec(), detached: true, ..Config::new(state) };
     let directory = make_directory(&config)?;
     let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(directory.join("start.lock"));

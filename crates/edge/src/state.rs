@@ -12,7 +12,7 @@ use daybook_model::route::{self, Entry, Speaks};
 use daybook_model::spec::Tls;
 use daybook_model::traffic::{EdgeTraffic, ReplicaTraffic, Traffic};
 use daybook_model::{EnvKey, ReplicaId, RouteTable};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::AccessLog;
@@ -215,10 +215,10 @@ impl State {
         self.connections.load(Relaxed)
     }
 
-    /// Counts a client connection until the guard is dropped.
-    pub(crate) fn count_connection(&self) -> OpenConnection {
+    /// Counts a client connection, which has a permit, until it is dropped.
+    pub(crate) fn count_connection(&self, permit: OwnedSemaphorePermit) -> OpenConnection {
         self.connections.fetch_add(1, Relaxed);
-        OpenConnection(self.connections.clone())
+        OpenConnection { connections: self.connections.clone(), _permit: permit }
     }
 
     /// Everything in flight.
@@ -229,11 +229,14 @@ impl State {
 }
 
 /// A client connection that is open.
-pub(crate) struct OpenConnection(Arc<AtomicU64>);
+pub(crate) struct OpenConnection {
+    connections: Arc<AtomicU64>,
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.connections.fetch_sub(1, Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::counters::Class;
 use crate::http::front::{Origin, serve_sniffed};
 use crate::http::service::Search;
 use crate::routing::sniff::{Sniffed, sniff};
-use crate::state::{Route, State};
+use crate::state::{OpenConnection, Route, State};
 use crate::upstream::connection::connect;
 
 /// How long a client may say nothing before it is taken for one that waits for the server's first word.
@@ -31,12 +31,18 @@ pub(crate) async fn detect(state: Arc<State>, route: Arc<Route>, mut stream: Tcp
     };
     match tokio::time::timeout(SILENCE, sniffing).await.unwrap_or(Sniffed::Bytes) {
         Sniffed::Http1 | Sniffed::Http2 => serve_sniffed(state, stream, origin, first).await,
-        Sniffed::Bytes | Sniffed::Unsure => forward(state, route, stream, first).await,
+        Sniffed::Bytes | Sniffed::Unsure => forward(state, route, stream, first, origin.place).await,
     }
 }
 
 /// Forwards a connection of which `first` has been read.
-pub(crate) async fn forward(state: Arc<State>, route: Arc<Route>, mut client: TcpStream, first: Vec<u8>) {
+pub(crate) async fn forward(
+    state: Arc<State>,
+    route: Arc<Route>,
+    mut client: TcpStream,
+    first: Vec<u8>,
+    _place: OpenConnection,
+) {
     route.hits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut search = Search::new(route, Class::Connection);
     let Some((taken, mut replica)) = open(&state, &mut search).await else { return };

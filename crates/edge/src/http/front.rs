@@ -17,7 +17,7 @@ use super::headers::Client;
 use super::service::{Front, answer};
 use super::watched::{HEAD_WITHIN, IDLE_WITHIN, LARGEST_HEAD, Verdict, Watch, Watched};
 use crate::routing::sniff::{Sniffed, sniff_http};
-use crate::state::State;
+use crate::state::{OpenConnection, State};
 
 /// Concurrent streams of one HTTP/2 connection.
 const MOST_STREAMS: u32 = 128;
@@ -28,12 +28,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 const IDLE_AT_END: Duration = Duration::from_secs(3);
 
 /// Where a connection came from.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) peer: SocketAddr,
     /// The address entry that it came in at; public listeners have none.
     pub(crate) entry: Option<SocketAddr>,
     pub(crate) scheme: &'static str,
+    /// Kept for as long as the connection is open, whatever it becomes.
+    pub(crate) place: OpenConnection,
 }
 
 /// Serves a connection whose protocol is told by its first bytes.
@@ -49,9 +50,11 @@ where
             }
         }
     };
+    tokio::pin!(sniffing);
     tokio::select! {
-        sniffed = tokio::time::timeout(HEAD_WITHIN, sniffing) => if sniffed.is_err() { return },
-        () = state.ending.cancelled() => if first.is_empty() { return },
+        sniffed = tokio::time::timeout(HEAD_WITHIN, &mut sniffing) => if sniffed.is_err() { return },
+        // A client that has just connected is about to send its request.
+        () = state.ending.cancelled() => if tokio::time::timeout(IDLE_AT_END, &mut sniffing).await.is_err() { return },
     }
     serve_sniffed(state, stream, origin, first).await;
 }
@@ -72,6 +75,7 @@ where
         entry: origin.entry,
         watch: watch.clone(),
         closing: AtomicBool::new(false),
+        _place: origin.place,
         state,
     });
     let io = TokioIo::new(Watched::new(stream, watch.clone(), first));

@@ -18,7 +18,7 @@ use super::{files, strict, upgrade};
 use crate::access_log::Ended;
 use crate::backend::{BackendCounts, Choice, Endpoint, Lane, Taken, Target};
 use crate::counters::Class;
-use crate::state::{Route, State};
+use crate::state::{OpenConnection, Route, State};
 use crate::upstream::connection::AnswerBody;
 use crate::upstream::exchange::{Failure, exchange};
 
@@ -31,6 +31,7 @@ pub(crate) struct Front {
     pub(crate) watch: Arc<Watch>,
     /// The connection is to end with the next answer.
     pub(crate) closing: AtomicBool,
+    pub(crate) _place: OpenConnection,
 }
 
 /// How many endpoints one request is tried at.

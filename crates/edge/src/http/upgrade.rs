@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use super::body::{EdgeBody, RequestBody, Source};
 use super::headers;
-use super::service::{Exchange, Search};
+use super::service::{Exchange, Front, Search};
 use super::websocket::{CLOSE_SERVICE_RESTART, Frames};
 use crate::access_log::Ended;
 use crate::backend::{Endpoint, Taken};
@@ -105,10 +105,10 @@ fn agree(
     let answer = exchange.finish(Response::from_parts(head, EdgeBody::new(Source::Empty)), Some(taken));
     let (head, mut body) = answer.into_parts();
     let ended = body.take_ended();
-    let state = exchange.front.state.clone();
+    let front = exchange.front.clone();
     tokio::spawn(async move {
         if let (Ok(client), Ok(replica)) = tokio::join!(by_client, by_replica) {
-            Tunnel { state, endpoint, is_websocket, ended }.run(client, replica).await;
+            Tunnel { front, endpoint, is_websocket, ended }.run(client, replica).await;
         }
         drop::<Arc<Flight>>(flight);
     });
@@ -117,7 +117,7 @@ fn agree(
 
 /// Two connections that have become one.
 struct Tunnel {
-    state: Arc<State>,
+    front: Arc<Front>,
     endpoint: Arc<Endpoint>,
     is_websocket: bool,
     ended: Option<Ended>,
@@ -151,7 +151,7 @@ impl Tunnel {
     async fn down(&mut self, from: &mut ReadHalf<TokioIo<Upgraded>>, to: &mut WriteHalf<TokioIo<Upgraded>>) -> bool {
         let mut frames = Frames::default();
         let mut buffer = vec![0; 16 * 1024];
-        let (state, endpoint) = (self.state.clone(), self.endpoint.clone());
+        let (state, endpoint) = (self.front.state.clone(), self.endpoint.clone());
         let time_to_close = time_to_close(&state, &endpoint);
         tokio::pin!(time_to_close);
         let mut closing = false;

@@ -14,6 +14,8 @@ pub(crate) struct Health {
     good_in_row: u32,
     /// Ejections since the endpoint was last steady: the exponent of the back-off.
     ejections: u32,
+    /// It was loaded at the start of the edge and has not answered well since: it may be starting too.
+    awaited: bool,
     last_failure: Option<String>,
 }
 
@@ -31,13 +33,22 @@ enum Standing {
 const STEADY_AFTER: u32 = 5;
 /// The first wait of the back-off, and between the first questions.
 const SOON: Duration = Duration::from_millis(100);
+/// While requests wait for the first good answer.
+const LONGEST_AT_START: Duration = Duration::from_millis(250);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
 
 impl Health {
     /// A new endpoint. One that comes with a new table was found ready by whoever set it, and is
     /// `trusted` until a check says otherwise; one that was loaded at the start of the edge is not.
     pub(crate) fn new(trusted: bool) -> Self {
-        Self { standing: Standing::New { trusted }, bad_in_row: 0, good_in_row: 0, ejections: 0, last_failure: None }
+        Self {
+            standing: Standing::New { trusted },
+            bad_in_row: 0,
+            good_in_row: 0,
+            ejections: 0,
+            awaited: !trusted,
+            last_failure: None,
+        }
     }
 
     /// Whether requests may be sent to it.
@@ -45,9 +56,14 @@ impl Health {
         matches!(self.standing, Standing::Healthy | Standing::New { trusted: true })
     }
 
-    /// Whether no check has been answered yet, and requests had better wait for the first answer.
+    /// Whether requests had better wait for its first good answer: after a reboot it may be starting too.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.standing == Standing::New { trusted: false }
+        self.awaited
+    }
+
+    /// It has been waited for long enough.
+    pub(crate) fn give_up_waiting(&mut self) {
+        self.awaited = false;
     }
 
     /// The standing as it is reported: `None` before the first answer.
@@ -66,6 +82,7 @@ impl Health {
 
     /// A check was answered well: it may be used.
     pub(crate) fn check_was_good(&mut self) {
+        self.awaited = false;
         self.bad_in_row = 0;
         self.good_in_row = self.good_in_row.saturating_add(1);
         if self.good_in_row >= STEADY_AFTER {
@@ -99,6 +116,9 @@ impl Health {
     /// ever later, up to the check's interval.
     pub(crate) fn next_check_after(&self, check: &Check) -> Duration {
         let interval = Duration::from_millis(check.interval_ms.max(1));
+        if self.awaited {
+            return Duration::from_millis(check.start_interval_ms).clamp(SOON, LONGEST_AT_START);
+        }
         match self.standing {
             Standing::Healthy => interval,
             Standing::New { .. } => SOON.min(interval),
@@ -146,10 +166,13 @@ mod tests {
     fn r06_an_untrusted_endpoint_waits_for_its_first_check() {
         let mut health = Health::new(false);
         assert!(!health.is_usable() && health.is_awaited());
-        health.check_was_bad("refused".into(), &check());
-        assert!(!health.is_usable() && !health.is_awaited());
+        for _ in 0..9 {
+            health.check_was_bad("refused".into(), &check());
+            assert!(!health.is_usable() && health.is_awaited(), "it may be starting still");
+            assert_eq!(health.next_check_after(&check()), LONGEST_AT_START);
+        }
         health.check_was_good();
-        assert!(health.is_usable());
+        assert!(health.is_usable() && !health.is_awaited());
     }
 
     #[test]
@@ -199,6 +222,7 @@ mod tests {
     #[test]
     fn failed_checks_of_an_ejected_endpoint_back_off_too() {
         let mut health = Health::new(false);
+        health.give_up_waiting();
         let mut last = Duration::ZERO;
         for _ in 0..20 {
             health.check_was_bad("refused".into(), &check());

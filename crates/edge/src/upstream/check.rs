@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_model::spec::{Check, CheckTest};
 use http::Request;
@@ -12,14 +12,23 @@ use crate::backend::Endpoint;
 use crate::http::body::RequestBody;
 use crate::state::State;
 
+/// How long after the start of the edge requests wait for endpoints that have not answered yet.
+const PATIENCE_AT_START: Duration = Duration::from_secs(60);
+
 /// Asks an endpoint until it leaves.
 pub(crate) async fn watch(state: Arc<State>, endpoint: Arc<Endpoint>) {
+    let started = Instant::now();
     loop {
         let check = endpoint.check.load_full();
         let answer = ask(&endpoint, &check).await;
-        let changed = endpoint.learn(|health, check| match answer {
-            Ok(()) => health.check_was_good(),
-            Err(why) => health.check_was_bad(why, check),
+        let changed = endpoint.learn(|health, check| {
+            match answer {
+                Ok(()) => health.check_was_good(),
+                Err(why) => health.check_was_bad(why, check),
+            }
+            if started.elapsed() > PATIENCE_AT_START {
+                health.give_up_waiting();
+            }
         });
         if changed {
             tracing::info!(replica = %endpoint.replica, environment = %endpoint.key, "endpoint changed its health");
