@@ -93,17 +93,26 @@ impl Daybook {
 
     /// Asks the server's API.
     pub async fn get(&self, path: &str) -> Result<Value> {
+        self.request("GET", path).await
+    }
+
+    /// Tells the server's API to do something that needs no body.
+    pub async fn post(&self, path: &str) -> Result<Value> {
+        self.request("POST", path).await
+    }
+
+    async fn request(&self, method: &str, path: &str) -> Result<Value> {
         let stream = UnixStream::connect(self.state.join("daybook.sock")).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let request = http::Request::get(path).header("host", "daybook").body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
+        let request = http::Request::builder().method(method).uri(path).header("host", "daybook");
+        let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         if !status.is_success() {
-            bail!("GET {path}: {status} {}", String::from_utf8_lossy(&body));
+            bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&body));
         }
-        Ok(serde_json::from_slice(&body)?)
+        Ok(if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? })
     }
 
     /// Process ids of the server and of the edge.
@@ -164,7 +173,7 @@ impl Daybook {
 
     /// Signals every process that was started for this state directory.
     fn sweep(&self, signal: Signal) {
-        for pid in process::mentioning(&self.state) {
+        for pid in process::of_state(&self.state) {
             process::signal(pid, signal);
         }
     }

@@ -47,16 +47,40 @@ pub fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-/// Processes whose command line mentions a path: what a state directory's processes have in common.
-pub fn mentioning(path: &Path) -> Vec<u32> {
-    let wanted = path.to_string_lossy().into_owned();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let mentions = |pid: &u32| {
-        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        *pid != std::process::id() && String::from_utf8_lossy(&command).contains(&wanted)
+/// A process's command line, its words joined by blanks.
+pub fn command(pid: u32) -> String {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ")
+}
+
+/// Processes that work in a directory beneath `path`.
+pub fn working_beneath(path: &Path) -> Vec<u32> {
+    let beneath = |pid: &u32| {
+        let directory = std::fs::read_link(format!("/proc/{pid}/cwd"));
+        directory.is_ok_and(|directory| directory.starts_with(path))
     };
-    pids.filter(mentions).collect()
+    alive().filter(beneath).collect()
+}
+
+/// Processes that belong to a state directory: their command line or environment names it, or they
+/// work beneath it. Never this process.
+pub fn of_state(state: &Path) -> Vec<u32> {
+    let wanted = state.to_string_lossy().into_owned();
+    let mentions = |pid: u32, file: &str| {
+        let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(&wanted)
+    };
+    let mut found = working_beneath(state);
+    let named = |pid: &u32| mentions(*pid, "cmdline") || mentions(*pid, "environ");
+    found.extend(alive().filter(named).filter(|pid| *pid != std::process::id()));
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn alive() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).filter(|pid| is_alive(*pid))
 }
 
 #[cfg(test)]

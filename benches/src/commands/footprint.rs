@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use daybook_bench::compare::{build_image, is_there, output};
 use daybook_bench::daybook::{Daybook, binary};
 use daybook_bench::load::get;
-use daybook_bench::process::{Memory, memory, mentioning};
+use daybook_bench::process::{Memory, memory, of_state};
 use daybook_bench::shop;
 use daybook_bench::statistics::median;
 use serde_json::json;
@@ -70,7 +70,7 @@ async fn settled(daybook: &Daybook, state: &Path, what: &str) -> Result<u64> {
     let (server, edge) = daybook.pids().await?;
     let sum = |kind| Ok::<u64, anyhow::Error>(memory(server, kind)? + memory(edge, kind)?);
     let (rss, pss) = (sum(Memory::Rss)?, sum(Memory::Pss)?);
-    let others: Vec<u32> = mentioning(state).into_iter().filter(|pid| ![server, edge].contains(pid)).collect();
+    let others: Vec<u32> = of_state(state).into_iter().filter(|pid| ![server, edge].contains(pid)).collect();
     let shims: u64 = others.iter().filter_map(|pid| memory(*pid, Memory::Pss).ok()).sum();
     let megabytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     say(&format!(

@@ -1,0 +1,238 @@
+//! A world for one scenario: a Daybook of its own and the example shop.
+//!
+//! Everything here panics with what was said, for these are tests. The binary under test is `DAYBOOK`,
+//! or the one beside the test's own program.
+
+pub mod documents;
+pub mod workspace;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use daybook_bench::daybook::Daybook;
+use daybook_bench::load::{Options, Reply, get, post};
+use daybook_bench::shop;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// The environment that scenarios use.
+pub const KEY: &str = "shop/production";
+
+/// How long a scenario waits for anything.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A Daybook of its own, a manifest, and nothing else.
+pub struct World {
+    /// The server, the edge, and the state directory.
+    pub daybook: Daybook,
+    directory: TempDir,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ended {
+    /// Panics unless it ended with `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "exit code {}, not {code}:\n{self}", self.code);
+        self
+    }
+
+    /// Everything that it printed.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+
+    /// Standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no JSON ({error}):\n{self}"))
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--- output\n{}--- error\n{}", self.out, self.err)
+    }
+}
+
+impl World {
+    /// A server on the `process` runtime, and the shop's manifest.
+    pub async fn new() -> Self {
+        Self::on("process").await
+    }
+
+    /// A server on a runtime, and the shop's manifest with short times.
+    pub async fn on(runtime: &str) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory");
+        let state = directory.path().join("state");
+        std::fs::create_dir(&state).expect("make a directory");
+        let daybook = Daybook::start(&state, runtime).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let world = Self { daybook, directory };
+        world.write("daybook.yaml", &manifest());
+        world
+    }
+
+    /// The scenario's directory; the state is `state` in it.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
+    /// Writes a file of the scenario's directory.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).expect("write a file of the scenario");
+    }
+
+    /// A command in the scenario's directory. Variables of the shop have their defaults.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.daybook.command(arguments);
+        command.current_dir(self.path());
+        for name in
+            ["SHOP_VERSION", "SHOP_BUILD", "SHOP_FAULT", "SHOP_FAULT_AFTER", "SHOP_PROBATION", "COMPOSE_PROFILES"]
+        {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_with(arguments, &[]).await
+    }
+
+    /// Runs a command with variables to its end.
+    pub async fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        let (code, out, err) = self.daybook.run(&mut command).await.expect("daybook runs and ends");
+        Ended { code, out, err }
+    }
+
+    /// Runs a command that reads `input`.
+    pub async fn run_reading(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("run daybook");
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        stdin.write_all(input.as_bytes()).await.expect("write to daybook");
+        drop(stdin);
+        let output = child.wait_with_output().await.expect("daybook ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ended { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// `daybook up` with a build of the shop; every build is another configuration.
+    pub async fn up(&self, build: u32, variables: &[(&str, &str)]) -> Ended {
+        self.run_with(&["up", "--yes", "--no-input"], &[&[("SHOP_BUILD", &*build.to_string())], variables].concat())
+            .await
+    }
+
+    /// One request to the shop, through the edge.
+    pub async fn get(&self, path: &str) -> Result<Reply, String> {
+        get(self.daybook.http, shop::HOST, path).await
+    }
+
+    /// Places an order for one pen.
+    pub async fn order(&self) -> Reply {
+        let order = r#"{"items": [{"product": "pen", "quantity": 1}]}"#.to_owned();
+        post(self.daybook.http, shop::HOST, "/api/orders", order).await.expect("the shop takes an order")
+    }
+
+    /// How many orders the shop knows.
+    pub async fn orders(&self) -> u64 {
+        let reply = self.get("/api/orders").await.expect("the shop counts its orders");
+        reply.json()["orders"].as_u64().unwrap_or_else(|| panic!("no count: {reply:?}"))
+    }
+
+    /// The build that answers now.
+    pub async fn build(&self) -> String {
+        let reply = self.get("/api/about").await.unwrap_or_else(|why| panic!("the shop does not answer: {why}"));
+        assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+        reply.json()["build"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What `status` shows, as data.
+    pub async fn status(&self) -> Value {
+        self.run(&["status", "-o", "json"]).await.expect(0).json()
+    }
+
+    /// Replicas of a service by observation.
+    pub async fn replicas(&self, service: &str) -> Vec<Value> {
+        let status = self.status().await;
+        let services = status["services"].as_array().cloned().unwrap_or_default();
+        let found = services.into_iter().find(|known| known["name"] == service);
+        let replicas = found.and_then(|service| service["replicas"].as_array().cloned()).unwrap_or_default();
+        replicas.into_iter().filter(|replica| replica["role"] == "main" || replica["role"] == "").collect()
+    }
+
+    /// The run that is open, with its steps.
+    pub async fn open_run(&self) -> Option<Value> {
+        let status = self.daybook.get(&format!("/v1/environments/{KEY}/status")).await.ok()?;
+        let run = status["open_run"].as_str()?;
+        self.daybook.get(&format!("/v1/runs/{run}")).await.ok()
+    }
+
+    /// Waits until something holds; asks again at once.
+    pub async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
+        let started = Instant::now();
+        while !holds(self).await {
+            assert!(started.elapsed() < PATIENCE, "waited {} s in vain until {what}", PATIENCE.as_secs());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the open run has carried out so many steps.
+    pub async fn until_steps(&self, count: usize) {
+        let done = async |world: &Self| {
+            let run = world.open_run().await.unwrap_or_default();
+            let steps = run["steps"].as_array().cloned().unwrap_or_default();
+            steps.iter().filter(|step| step["state"] == "done").count() >= count
+        };
+        self.until(&format!("{count} steps are done"), done).await;
+    }
+
+    /// A load that a scenario can afford, of every class.
+    pub fn load(&self) -> Options {
+        let options = Options::new(self.daybook.http, shop::HOST);
+        Options {
+            keepalive_rate: 40,
+            connect_rate: 20,
+            http2_rate: 20,
+            uploads: 2,
+            streams: 2,
+            websockets: 2,
+            ..options
+        }
+    }
+
+    /// Takes everything down; the scenario is over.
+    pub async fn end(self) {
+        self.daybook.end("shop").await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+}
+
+/// The example's manifest with the context by its absolute path and times that a test can wait for.
+pub fn manifest() -> String {
+    let directory = shop::directory().unwrap_or_else(|error| panic!("{error:#}"));
+    let text = std::fs::read_to_string(directory.join("daybook.yaml")).expect("the example has a manifest");
+    let context = format!("build: {}", directory.display());
+    let text = text.replace("build: .", &context);
+    text.replace("${SHOP_PROBATION:-10s}", "${SHOP_PROBATION:-1s}").replace("drain: 10s", "drain: 5s, ready: 8s")
+}

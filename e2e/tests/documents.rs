@@ -1,0 +1,96 @@
+//! The documents tell the truth: links lead somewhere, examples run, and promises name their tests.
+
+use std::collections::BTreeSet;
+
+use daybook_e2e::documents::{broken_links, documents, examples, missing};
+use daybook_e2e::workspace::{root, sources};
+use daybook_e2e::{Ended, World};
+
+fn text(path: &std::path::Path) -> String {
+    std::fs::read_to_string(root().join(path)).expect("a document is text")
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    for document in documents() {
+        let broken = broken_links(&document, &text(&document));
+        assert!(broken.is_empty(), "{} links to {broken:?}", document.display());
+    }
+}
+
+#[test]
+fn the_book_lists_every_page() {
+    let summary = text("docs/SUMMARY.md".as_ref());
+    for document in documents() {
+        let Ok(page) = document.strip_prefix("docs") else { continue };
+        let page = page.to_string_lossy();
+        assert!(page == "SUMMARY.md" || summary.contains(&format!("({page})")), "docs/SUMMARY.md lacks {page}");
+    }
+}
+
+#[test]
+fn every_promise_names_tests_that_are_there() {
+    let promises = text("docs/promises.md".as_ref());
+    let sources = sources();
+    let tests: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|(_, text)| text.split("fn ").skip(1))
+        .filter_map(|rest| rest.split('(').next())
+        .collect();
+    for id in [
+        "R01", "R02", "R03", "R04", "R05", "R06", "R07", "R08", "R10", "R11", "R14", "R15", "R16", "R31", "R32", "R33",
+        "R36",
+    ] {
+        let line = promises.lines().find(|line| line.starts_with(&format!("| {id} ")));
+        let line = line.unwrap_or_else(|| panic!("docs/promises.md has no line for {id}"));
+        let named: Vec<&str> = line.split('`').skip(1).step_by(2).filter(|name| name.starts_with('r')).collect();
+        assert!(!named.is_empty() || line.contains("not yet shown"), "{id} names no test");
+        let prefix = format!("{}_", id.to_lowercase());
+        for name in named {
+            assert!(name.starts_with(&prefix) && tests.contains(name), "{id} names `{name}`, which is no test of it");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_examples_do_what_they_say() {
+    run_examples("README.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quick_starts_examples_do_what_they_say() {
+    run_examples("docs/quick-start.md").await;
+}
+
+/// Runs the examples of a document one after the other in one world.
+async fn run_examples(document: &str) {
+    let examples = examples(&text(document.as_ref()));
+    assert!(!examples.is_empty(), "{document} has no example to run");
+    let world = World::new().await;
+    // Readers stand in the repository; what they deploy is the example itself.
+    let port = world.daybook.http.port().to_string();
+    for example in examples {
+        let here = format!("{document}:{}", example.line);
+        let words: Vec<String> = example.words.iter().map(|word| word.replace("8080", &port)).collect();
+        let ended = match words[0].as_str() {
+            "daybook" => {
+                let mut command = world.command(&[]);
+                command.args(&words[1..]).envs(example.variables).current_dir(root());
+                let (code, out, err) = world.daybook.run(&mut command).await.expect("daybook runs");
+                Ended { code, out, err }
+            }
+            "curl" => {
+                let path = words[words.len() - 1].split("localhost").nth(1).and_then(|rest| rest.split_once('/'));
+                let reply =
+                    world.get(&format!("/{}", path.map_or("", |(_, path)| path))).await.expect("the shop answers");
+                let out = String::from_utf8_lossy(&reply.body).into_owned();
+                Ended { code: if reply.status < 400 { 0 } else { 22 }, out, err: String::new() }
+            }
+            other => panic!("{here}: `{other}` is not daybook or curl"),
+        };
+        assert_eq!(ended.code, example.code, "{here}: `{}` ended with {}:\n{ended}", words.join(" "), ended.code);
+        let lacks = missing(&example.shows, &ended.all());
+        assert!(lacks.is_none(), "{here}: the output lacks `{}`:\n{ended}", lacks.unwrap_or_default());
+    }
+    world.end().await;
+}
