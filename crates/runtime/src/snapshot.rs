@@ -217,54 +217,56 @@ impl Drop for Unfinished {
 
 /// Hashes entries one after the other. Every variable part is preceded by its length, so that two
 /// different trees never feed the same bytes.
-struct TreeHash(Sha256);
+struct TreeHash {
+    hash: Sha256,
+    buffer: Vec<u8>,
+}
 
 impl TreeHash {
     fn new() -> Self {
         let mut hash = Sha256::new();
         hash.update(b"daybook tree 1\n");
-        Self(hash)
+        Self { hash, buffer: vec![0; 64 << 10] }
     }
 
     fn add(&mut self, found: &Found, root: &Path) -> io::Result<()> {
         self.part(found.path.as_os_str().as_bytes());
-        self.0.update(found.mode.to_be_bytes());
+        self.hash.update(found.mode.to_be_bytes());
         match &found.kind {
-            FoundKind::Directory => self.0.update(b"d"),
+            FoundKind::Directory => self.hash.update(b"d"),
             FoundKind::Symlink(target) => {
-                self.0.update(b"l");
+                self.hash.update(b"l");
                 self.part(target.as_os_str().as_bytes());
             }
             FoundKind::File(_) => {
-                self.0.update(b"f");
-                let content = hash_file(&root.join(&found.path))?;
-                self.0.update(content);
+                self.hash.update(b"f");
+                let content = self.hash_file(&root.join(&found.path))?;
+                self.hash.update(content);
             }
         }
         Ok(())
     }
 
     fn part(&mut self, bytes: &[u8]) {
-        self.0.update((bytes.len() as u64).to_be_bytes());
-        self.0.update(bytes);
+        self.hash.update((bytes.len() as u64).to_be_bytes());
+        self.hash.update(bytes);
+    }
+
+    fn hash_file(&mut self, path: &Path) -> io::Result<[u8; 32]> {
+        let mut file = File::open(path)?;
+        let mut hash = Sha256::new();
+        loop {
+            match file.read(&mut self.buffer)? {
+                0 => return Ok(hash.finalize().into()),
+                count => hash.update(&self.buffer[..count]),
+            }
+        }
     }
 
     fn finish(mut self, extra: &[u8]) -> Digest {
-        self.0.update(b"extra");
+        self.hash.update(b"extra");
         self.part(extra);
-        Digest::from_hash(&self.0.finalize().into())
-    }
-}
-
-fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().into()),
-            n => hash.update(&buffer[..n]),
-        }
+        Digest::from_hash(&self.hash.finalize().into())
     }
 }
 

@@ -19,6 +19,7 @@ use super::layout::{Layout, ReplicaDir};
 use super::leftovers::{MARK, clear};
 use super::observe::read;
 use super::record::{Assignment, Begin, Kept, Record, Request, UserIds, role_name};
+use super::workdir::remove_tree;
 use super::{cgroup, control, ports, users, workdir};
 use crate::files::{lock, make_directory, write_atomically};
 use crate::{Error, ErrorKind, Result};
@@ -39,7 +40,6 @@ pub(crate) struct Prepared {
 /// Makes everything that a replica needs. `None`: it runs already.
 pub(crate) fn prepare(layout: &Layout, shim: &[String], launch: &Launch) -> Result<Option<Prepared>> {
     let argv = command(launch)?;
-    let user = user(layout, launch)?;
     let (key, id, role) = (&launch.key, &launch.id, launch.role);
     make_directory(&layout.environment(key))?;
     let lock = lock(&layout.lock(key, id))?;
@@ -58,25 +58,53 @@ pub(crate) fn prepare(layout: &Layout, shim: &[String], launch: &Launch) -> Resu
         let why = format!("the snapshot {} is not on this machine", launch.artifact.short());
         return Err(Error::new(ErrorKind::NotFound, format!("start {id}"), why).hint("plan and run again"));
     }
-    if dir.path().exists() {
-        clear(layout, key, id, role)?;
-    } else {
+    let is_new = !dir.path().exists();
+    if is_new {
         make_directory(dir.path())?;
+    } else {
+        clear(layout, key, id, role)?;
     }
+    match furnish(layout, shim, launch, &dir, argv, before) {
+        Ok(assignment) => Ok(Some(Prepared { dir, assignment, _lock: lock })),
+        Err(error) => {
+            // Nothing half made is left, secrets least of all.
+            let _ = remove_tree(&if is_new { dir.path().to_owned() } else { dir.files() });
+            Err(error)
+        }
+    }
+}
+
+/// Fills a replica's directory.
+fn furnish(
+    layout: &Layout,
+    shim: &[String],
+    launch: &Launch,
+    dir: &ReplicaDir,
+    argv: Vec<String>,
+    before: Option<Record>,
+) -> Result<Assignment> {
+    let user = user(layout, launch)?;
     let record = record(layout, launch, argv, before)?;
-    workdir::make(layout, &dir, launch, user.as_ref())?;
-    let socket = layout.socket(key, id, role);
-    let begin = begin(layout, &dir, launch, &record, user, &socket)?;
+    workdir::make(layout, dir, launch, user.as_ref())?;
+    let socket = layout.socket(&launch.key, &launch.id, launch.role);
+    let begin = begin(layout, dir, launch, &record, user, &socket)?;
     let _ = fs::remove_file(dir.life());
     let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
     write_atomically(&dir.record(), &text, 0o600)?;
-    let assignment = Assignment { record, begin, socket, shim: shim.to_vec() };
-    Ok(Some(Prepared { dir, assignment, _lock: lock }))
+    Ok(Assignment { record, begin, socket, shim: shim.to_vec() })
 }
 
 impl Prepared {
     /// Starts the shim, and returns when it has started the replica's process.
     pub(crate) async fn start(self) -> Result<()> {
+        let result = self.start_shim().await;
+        if result.is_err() {
+            let _ = remove_tree(&self.dir.files());
+        }
+        result
+    }
+
+    async fn start_shim(&self) -> Result<()> {
         let operation = format!("start {}", self.assignment.record.id);
         let wrong = |error: io::Error| Error::new(ErrorKind::Internal, &operation, format!("its shim: {error}"));
         let text = serde_json::to_vec(&self.assignment).expect("an assignment is plain data");

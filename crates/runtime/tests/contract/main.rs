@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test, though not every function is marked as one")]
 
+#[cfg(feature = "docker-tests")]
+mod docker;
 mod process;
 mod process_only;
 mod programs;

@@ -23,7 +23,10 @@ pub(crate) struct Machine {
 pub(crate) const SHIM: &str = env!("CARGO_BIN_EXE_daybook-testshim");
 
 pub(crate) async fn open() -> Machine {
-    let state = tempfile::tempdir().unwrap();
+    open_at(tempfile::tempdir().unwrap()).await
+}
+
+pub(crate) async fn open_at(state: tempfile::TempDir) -> Machine {
     // Users that replicas run as must be able to enter it.
     std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     let runtime = runtime(state.path());

@@ -12,7 +12,7 @@ use daybook_runtime::{Answer, ErrorKind, ExecRequest, Runtime};
 use futures::TryStreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::{Machine, SHIM, open, runtime};
+use crate::process::{Machine, SHIM, open, open_at, runtime};
 use crate::subject::{Subject, check, eventually, get, launch, replica, seen, seen_when, when_running};
 
 fn signal(pid: i32, signal: Signal) {
@@ -351,5 +351,54 @@ async fn a_command_that_nobody_reads_is_killed() {
     eventually(async || if processes().await > before { Ok(()) } else { Err("it has not begun".to_owned()) }).await;
     drop(exec);
     eventually(async || if processes().await <= before { Ok(()) } else { Err("it goes on".to_owned()) }).await;
+    machine.clean().await;
+}
+
+/// A file system of its own, of few megabytes.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=40m,mode=0711", "tmpfs"];
+        let mounted = Command::new("mount").args(options).arg(place.path()).status().unwrap();
+        assert!(mounted.success(), "this test mounts a file system: it needs root");
+        Self(place)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn r12_a_full_disk_refuses_new_replicas_and_keeps_the_old() {
+    let disk = Disk::new();
+    let machine = open_at(tempfile::tempdir_in(disk.0.path()).unwrap()).await;
+    let mut old = launch(&machine, &["serve"]);
+    old.restart = Restart::Always;
+    machine.runtime.start(&old).await.unwrap();
+    let running = when_running(&machine, &old).await;
+    let rest = machine.state.path().join("rest");
+    let full = std::io::copy(&mut std::io::repeat(0), &mut fs::File::create(&rest).unwrap()).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+
+    let mut new = launch(&machine, &["serve"]);
+    new.id = replica(2);
+    let refused = machine.runtime.start(&new).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Full, "{refused}");
+    let left = machine.state.path().join("process/contract/process/web.2.main");
+    assert!(!left.exists(), "something half made is left");
+    assert_eq!(get(&running, "/healthz").await, "well");
+    // Its end is neither written nor logged, but seen, and it is started again.
+    signal(pid(&running).await, Signal::KILL);
+    let again = seen_when(&machine, &old, |seen| seen.is_running() && seen.restarts == 1).await;
+    assert_eq!(get(&again, "/healthz").await, "well");
+
+    fs::remove_file(rest).unwrap();
+    machine.runtime.start(&new).await.unwrap();
+    when_running(&machine, &new).await;
     machine.clean().await;
 }
