@@ -110,9 +110,13 @@ fn not_run(operation: &str, said: &bollard::errors::Error) -> Error {
     failed(operation, said)
 }
 
+/// Nobody looks at the terminal of a command that has ended: then it is fine.
 async fn resize(docker: &Docker, id: &str, columns: u16, rows: u16) -> Result<()> {
     let size = ResizeExecOptionsBuilder::default().w(columns.into()).h(rows.into()).build();
-    docker.resize_exec(id, size).await.map_err(|e| failed("resize the terminal", &e))
+    let Err(said) = docker.resize_exec(id, size).await else { return Ok(()) };
+    let operation = "resize the terminal";
+    let found = docker.inspect_exec(id).await.map_err(|e| failed(operation, &e))?;
+    if found.running == Some(true) { Err(failed(operation, &said)) } else { Ok(()) }
 }
 
 /// The command's input, which ends when this is dropped.

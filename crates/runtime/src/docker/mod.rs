@@ -11,6 +11,7 @@ mod build;
 mod engine;
 mod error;
 mod exec;
+mod exits;
 mod files;
 mod health;
 mod host;
@@ -45,6 +46,7 @@ use crate::{
     Usage,
 };
 use engine::Engine;
+use exits::Exits;
 use files::SecretFiles;
 use service_address::ServiceAddresses;
 use usage::Samples;
@@ -64,6 +66,7 @@ pub struct DockerRuntime {
     secrets: SecretFiles,
     addresses: Option<ServiceAddresses>,
     samples: Samples,
+    exits: Exits,
 }
 
 impl DockerRuntime {
@@ -74,7 +77,13 @@ impl DockerRuntime {
     pub async fn connect(config: Config) -> Result<Self> {
         let engine = Engine::connect(config.socket.as_deref()).await?;
         let addresses = ServiceAddresses::open(&engine, &config.state)?;
-        let runtime = Self { secrets: SecretFiles::new(&config.state), engine, addresses, samples: Samples::default() };
+        let runtime = Self {
+            secrets: SecretFiles::new(&config.state),
+            engine,
+            addresses,
+            samples: Samples::default(),
+            exits: Exits::default(),
+        };
         runtime.restore_addresses().await?;
         Ok(runtime)
     }

@@ -43,7 +43,11 @@ impl DockerRuntime {
             }
         };
         match self.engine.docker.inspect_container(&id, None).await {
-            Ok(found) => Ok(Some(seen(known, &found, self.engine.reach))),
+            Ok(found) => {
+                let mut seen = seen(known, &found, self.engine.reach);
+                self.add_last_exit(&mut seen).await?;
+                Ok(Some(seen))
+            }
             Err(said) if is_missing(&said) => Ok(None),
             Err(said) => Err(failed(format!("look at {}", known.id), &said)),
         }

@@ -35,9 +35,7 @@ impl DockerRuntime {
         let name = names::container(&launch.key, &launch.id, launch.role);
         for _ in 0..ATTEMPTS {
             let Some(found) = self.inspect_container(&name).await? else {
-                if self.create(launch, &name).await? {
-                    return self.run(launch, &name).await;
-                }
+                self.create(launch, &name).await?;
                 continue;
             };
             let operation = format!("start {}", launch.id);
@@ -49,18 +47,17 @@ impl DockerRuntime {
             }
             match status(&found) {
                 Status::RUNNING | Status::RESTARTING | Status::PAUSED => return Ok(()),
+                Status::CREATED => return self.run_first(launch, &name).await,
                 Status::EXITED | Status::STOPPING => return self.run_again(launch, &name).await,
-                // It never ran, so nothing is lost, and whatever its making left out is made up for.
-                _ => self.discard(&name).await?,
+                Status::DEAD | Status::REMOVING | Status::EMPTY => self.discard(&name).await?,
             }
         }
         Err(Error::new(ErrorKind::Unavailable, format!("start {}", launch.id), "its container keeps changing"))
     }
 
-    /// Makes the container with everything but its process. `false` when the name was taken meanwhile.
-    async fn create(&self, launch: &Launch, name: &str) -> Result<bool> {
+    /// Makes the container. That its name is taken is fine: whose it is, is looked at next.
+    async fn create(&self, launch: &Launch, name: &str) -> Result<()> {
         let operation = format!("make {}", launch.id);
-        let around = self.surroundings(launch).await?;
         self.check_volumes(launch).await?;
         for directory in mounts::directories_to_make(launch) {
             std::fs::create_dir_all(directory).map_err(|e| crate::files::failed("make", directory, &e))?;
@@ -69,20 +66,36 @@ impl DockerRuntime {
         if let Some(platform) = &launch.container.options.platform {
             options = options.platform(platform);
         }
-        let docker = self.engine.patient(START_PATIENCE);
-        match docker.create_container(Some(options.build()), body(launch, &around)?).await {
-            Ok(_) => {}
-            Err(said) if is_conflict(&said) => return Ok(false),
-            Err(said) => return Err(failed(operation, &said)),
+        let body = body(launch, &self.surroundings(launch).await?)?;
+        match self.engine.patient(START_PATIENCE).create_container(Some(options.build()), body).await {
+            Err(said) if !is_conflict(&said) => Err(failed(operation, &said)),
+            _ => Ok(()),
         }
-        let further = if around.has_own_network { around.networks.get(1..).unwrap_or_default() } else { &[] };
-        for Joined { network, endpoint } in further {
-            let request = NetworkConnectRequest { container: name.to_owned(), endpoint_config: Some(endpoint.clone()) };
-            let connected = self.engine.docker.connect_network(network, request).await;
-            connected.map_err(|e| failed(format!("connect {} to network {network}", launch.id), &e))?;
+    }
+
+    /// Starts a container that was made, now or before a crash: whatever its making may have left out
+    /// is done (again) first.
+    async fn run_first(&self, launch: &Launch, name: &str) -> Result<()> {
+        self.secrets.place(launch)?;
+        if launch.container.options.network_mode.is_none() {
+            let (networks, _) = self.networks_of(launch).await?;
+            for joined in networks.into_iter().skip(1) {
+                self.join(launch, name, joined).await?;
+            }
         }
         self.write_configs(launch, name).await?;
-        Ok(true)
+        self.run(launch, name).await
+    }
+
+    /// Attaches a container to a further network: older daemons take only one when it is made.
+    async fn join(&self, launch: &Launch, name: &str, Joined { network, endpoint }: Joined) -> Result<()> {
+        let request = NetworkConnectRequest { container: name.to_owned(), endpoint_config: Some(endpoint) };
+        match self.engine.docker.connect_network(&network, request).await {
+            Err(said) if !is_joined_already(&said) => {
+                Err(failed(format!("connect {} to network {network}", launch.id), &said))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn run(&self, launch: &Launch, name: &str) -> Result<()> {
@@ -286,6 +299,12 @@ fn owned(
             Err(Error::new(ErrorKind::Conflict, operation, message).hint(format!("rename or remove container {name}")))
         }
     }
+}
+
+/// Docker and Podman say it in different words.
+fn is_joined_already(said: &bollard::errors::Error) -> bool {
+    let text = said.to_string();
+    text.contains("already exists in network") || text.contains("already connected to network")
 }
 
 fn status(found: &ContainerInspectResponse) -> Status {

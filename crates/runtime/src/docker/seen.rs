@@ -95,8 +95,7 @@ fn health(state: &ContainerState) -> Health {
     }
 }
 
-/// A daemon forgets how the last process ended when it starts the next; what is left then says
-/// nothing. A container that could not be started never ended, but has an exit code and an error.
+/// A daemon forgets how the last process ended when it starts the next: see `exits`. A container that could not be started never ended, but has an exit code and an error.
 fn last_exit(state: &ContainerState, now: ReplicaState) -> Option<Exit> {
     let error = state.error.clone().filter(|error| !error.is_empty());
     let at = time(state.finished_at.as_deref());

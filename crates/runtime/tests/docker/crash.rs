@@ -50,6 +50,10 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.script("stop");
         ip(&["link", "del", BRIDGE]);
+        // A killed daemon leaves these mounted, and what is mounted cannot be removed.
+        for left in ["docker/data", "docker/exec/netns/default"] {
+            Command::new("/usr/bin/umount").arg("-l").arg(self.directory.path().join(left)).status().unwrap();
+        }
     }
 }
 
