@@ -27,7 +27,12 @@ pub(super) fn is_missing(said: &Said) -> bool {
 
 /// Whether the daemon said that the thing is in a state, or of a name, that is in the way.
 pub(super) fn is_conflict(said: &Said) -> bool {
-    matches!(said, Said::DockerResponseServerError { status_code: 409, .. })
+    match said {
+        Said::DockerResponseServerError { status_code: 409, .. } => true,
+        // Podman says it with status 500.
+        Said::DockerResponseServerError { message, .. } => message.contains("already in use"),
+        _ => false,
+    }
 }
 
 /// Texts that daemons are known to say, and what they mean. The first that fits counts.

@@ -54,7 +54,13 @@ pub(super) fn of_resource(key: &EnvKey, name: &str, written: impl IntoIterator<I
     all
 }
 
-/// A daemon's filter for things with all of `labels`.
+/// Whether something has all of the labels that are wanted. Podman lists what has any of the labels of
+/// a filter, so whatever a daemon lists is looked at again: what is not ours must never be touched.
+pub(super) fn has_all(found: &Labels, wanted: &Labels) -> bool {
+    wanted.iter().all(|(name, value)| found.get(name) == Some(value))
+}
+
+/// A daemon's filter for things with all of `labels`; see [`has_all`].
 pub(super) fn filter(labels: &Labels) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), labels.iter().map(|(name, value)| format!("{name}={value}")).collect())])
 }

@@ -68,7 +68,7 @@ impl DockerRuntime {
         if digests.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let options = ListImagesOptionsBuilder::default().digests(true).build();
+        let options = ListImagesOptionsBuilder::default().build();
         let images = self.engine.docker.list_images(Some(options)).await.map_err(|e| failed("list images", &e))?;
         let mut here: BTreeSet<&str> = BTreeSet::new();
         for image in &images {
@@ -137,7 +137,10 @@ impl DockerRuntime {
         let filters = HashMap::from([("label", vec![format!("{}={digest}", labels::ARTIFACT)])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let images = self.engine.docker.list_images(Some(options)).await.map_err(|e| failed("list images", &e))?;
-        Ok(images.into_iter().max_by_key(|image| image.created).map(|image| image.id))
+        let built = images
+            .into_iter()
+            .filter(|image| image.labels.get(labels::ARTIFACT).is_some_and(|label| label == digest.as_str()));
+        Ok(built.max_by_key(|image| image.created).map(|image| image.id))
     }
 
     pub(super) async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>> {

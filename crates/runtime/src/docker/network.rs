@@ -6,7 +6,7 @@ use daybook_model::name::{EnvKey, NetworkName};
 use daybook_model::spec::Network;
 
 use super::error::{failed, is_conflict, is_missing};
-use super::identity::{Labels, filter, of_environment, of_resource};
+use super::identity::{Labels, filter, has_all, of_environment, of_resource};
 use super::{DockerRuntime, names};
 use crate::{Error, ErrorKind, Result, labels};
 
@@ -56,7 +56,9 @@ impl DockerRuntime {
     /// Networks with all of these labels.
     pub(super) async fn networks(&self, wanted: &Labels) -> Result<Vec<Found>> {
         let options = ListNetworksOptionsBuilder::default().filters(&filter(wanted)).build();
-        self.engine.docker.list_networks(Some(options)).await.map_err(|e| failed("list networks", &e))
+        let found = self.engine.docker.list_networks(Some(options)).await.map_err(|e| failed("list networks", &e))?;
+        let ours = |network: &Found| network.labels.as_ref().is_some_and(|labels| has_all(labels, wanted));
+        Ok(found.into_iter().filter(ours).collect())
     }
 
     pub(super) async fn inspect_network(&self, called: &str) -> Result<Option<NetworkInspect>> {
@@ -89,7 +91,7 @@ fn request(key: &EnvKey, name: &NetworkName, network: &Network, called: &str) ->
 
 /// That something of the right name has our labels.
 pub(super) fn ours(operation: &str, found: &Labels, key: &EnvKey, name: &str) -> Result<()> {
-    if of_resource(key, name, []).iter().all(|(label, value)| found.get(label) == Some(value)) {
+    if has_all(found, &of_resource(key, name, [])) {
         return Ok(());
     }
     let message = match found.get(labels::APP) {

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::DockerRuntime;
 use super::error::{failed, is_missing};
-use super::identity::{Labels, environment, filter, identity, of_environment};
+use super::identity::{Labels, environment, filter, has_all, identity, of_environment};
 use super::seen::{SeenContainer, seen, share_addresses};
 use crate::{Result, Seen, labels};
 
@@ -83,7 +83,8 @@ impl DockerRuntime {
             answer => answer,
         };
         let found = found.map_err(|e| failed("list containers", &e))?;
-        Ok(found.into_iter().map(|one| (one.id.unwrap_or_default(), one.labels.unwrap_or_default())).collect())
+        let all = found.into_iter().map(|one| (one.id.unwrap_or_default(), one.labels.unwrap_or_default()));
+        Ok(all.filter(|(_, found)| has_all(found, wanted)).collect())
     }
 }
 

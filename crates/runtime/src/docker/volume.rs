@@ -6,7 +6,7 @@ use daybook_model::name::{EnvKey, VolumeName};
 use daybook_model::spec::Volume;
 
 use super::error::{failed, is_missing};
-use super::identity::{Labels, filter, of_environment, of_resource};
+use super::identity::{Labels, filter, has_all, of_environment, of_resource};
 use super::network::{in_use, missing_external, name_label, ours};
 use super::{DockerRuntime, names};
 use crate::Result;
@@ -59,7 +59,8 @@ impl DockerRuntime {
     pub(super) async fn volumes(&self, wanted: &Labels) -> Result<Vec<Found>> {
         let options = ListVolumesOptionsBuilder::default().filters(&filter(wanted)).build();
         let found = self.engine.docker.list_volumes(Some(options)).await.map_err(|e| failed("list volumes", &e))?;
-        Ok(found.volumes.unwrap_or_default())
+        let found = found.volumes.unwrap_or_default();
+        Ok(found.into_iter().filter(|volume| has_all(&volume.labels, wanted)).collect())
     }
 
     pub(super) async fn inspect_volume(&self, called: &str) -> Result<Option<Found>> {
