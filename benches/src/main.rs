@@ -21,6 +21,13 @@ enum Benchmark {
     Edge(commands::edge::Arguments),
     /// Memory, and time to the first answer.
     Footprint(commands::footprint::Arguments),
+    /// Planning many services, against Terraform.
+    Plan(commands::plan::Arguments),
+    /// One plan in a process of its own, for `plan`.
+    #[command(hide = true)]
+    PlanOnce(commands::plan::OnceArguments),
+    /// Crashes in the simulation, and real ones.
+    Crash(commands::crash::Arguments),
     /// Load on an address until a time is over: what `make demo` uses.
     Load(commands::load::Arguments),
     /// A server that answers at once: what proxies are measured in front of.
@@ -41,6 +48,9 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Rollout(arguments) => commands::rollout::run(arguments).await,
         Benchmark::Edge(arguments) => commands::edge::run(arguments).await,
         Benchmark::Footprint(arguments) => commands::footprint::run(arguments).await,
+        Benchmark::Plan(arguments) => commands::plan::run(arguments).await,
+        Benchmark::PlanOnce(arguments) => commands::plan::once(&arguments),
+        Benchmark::Crash(arguments) => commands::crash::run(arguments).await,
         Benchmark::Load(arguments) => commands::load::run(arguments).await,
         Benchmark::Upstream => commands::upstream::run().await,
     }

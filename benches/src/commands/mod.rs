@@ -1,9 +1,11 @@
 //! One file for each benchmark.
 
 mod compose;
+pub(crate) mod crash;
 pub(crate) mod edge;
 pub(crate) mod footprint;
 pub(crate) mod load;
+pub(crate) mod plan;
 pub(crate) mod rollout;
 pub(crate) mod upstream;
 

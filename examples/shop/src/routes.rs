@@ -8,7 +8,7 @@ use crate::catalogue::{self, PRODUCTS};
 use crate::http::{Connection, Request, Response};
 use crate::orders::Refused;
 use crate::server::Shop;
-use crate::{events, page, say, websocket};
+use crate::{events, page, say, tasks, websocket};
 
 /// Answers one request. Returns whether the connection goes on.
 pub(crate) fn answer(shop: &Shop, connection: &mut Connection, request: &Request) -> io::Result<bool> {
@@ -54,6 +54,9 @@ fn respond(shop: &Shop, request: &Request, body: &[u8]) -> Response {
         ("GET", "/api/about") => Response::json(200, &about(shop)),
         ("GET", "/api/echo") => echo(shop, request),
         ("POST", "/upload") => uploaded(shop, request, body),
+        ("GET", "/api/migrations") => {
+            or_error(tasks::migrations(&shop.settings).map(|lines| Response::json(200, &lines)))
+        }
         ("GET", "/api/served") => or_error(shop.served.all().map(|counts| Response::json(200, &counts))),
         _ => Response::text(404, "there is nothing here"),
     }

@@ -57,3 +57,12 @@ pub(crate) fn migrate(settings: &Settings) -> io::Result<()> {
     say(&format!("data is ready for version {}", settings.version));
     Ok(())
 }
+
+/// The lines of `migrations.log`.
+pub(crate) fn migrations(settings: &Settings) -> io::Result<serde_json::Value> {
+    match fs::read_to_string(settings.data.join("migrations.log")) {
+        Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(serde_json::json!([])),
+        Err(error) => Err(error),
+    }
+}
