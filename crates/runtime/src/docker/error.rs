@@ -61,6 +61,7 @@ const KNOWN: &[(&str, ErrorKind, Option<&str>)] = &[
         Some("the image does not hold the command, or the program that interprets it"),
     ),
     ("unable to find user", ErrorKind::Refused, Some("the image does not have that user; set `user` to a number")),
+    ("cannot be removed without force", ErrorKind::Conflict, None),
     ("manifest unknown", ErrorKind::NotFound, Some("the registry has the repository, but not this tag")),
     ("repository does not exist", ErrorKind::NotFound, Some("correct the name, or log the daemon in to the registry")),
     ("repository name not known", ErrorKind::NotFound, Some("correct the name of the image")),

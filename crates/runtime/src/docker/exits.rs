@@ -36,7 +36,7 @@ impl DockerRuntime {
         }
         let filters = HashMap::from([
             ("container", vec![seen.container_id.as_str()]),
-            ("event", vec!["die", "oom"]),
+            ("event", vec!["die", "died", "oom"]),
             ("type", vec!["container"]),
         ]);
         // Both bounds are given: without the second the daemon would go on with what comes.
@@ -70,16 +70,17 @@ impl Exits {
     }
 }
 
-/// The last end among a container's events, oldest first.
+/// The last end among a container's events, oldest first. Podman calls it `died`.
 fn last_exit(events: &[EventMessage]) -> Option<Exit> {
-    let is = |event: &EventMessage, action: &str| event.action.as_deref() == Some(action);
-    let end = events.iter().rposition(|event| is(event, "die"))?;
-    let before = events[..end].iter().rposition(|event| is(event, "die")).map_or(0, |place| place + 1);
+    let is_end = |event: &EventMessage| matches!(event.action.as_deref(), Some("die" | "died"));
+    let is_oom = |event: &EventMessage| event.action.as_deref() == Some("oom");
+    let end = events.iter().rposition(is_end)?;
+    let before = events[..end].iter().rposition(is_end).map_or(0, |place| place + 1);
     let attributes = events[end].actor.as_ref()?.attributes.as_ref()?;
     let code = attributes.get("exitCode").or_else(|| attributes.get("containerExitCode"))?;
     Some(Exit {
         code: code.parse().ok()?,
-        oom: events[before..end].iter().any(|event| is(event, "oom")),
+        oom: events[before..end].iter().any(is_oom),
         error: None,
         at: events[end].time_nano.and_then(|time| Timestamp::from_nanosecond(time.into()).ok()),
     })

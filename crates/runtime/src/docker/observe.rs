@@ -1,8 +1,10 @@
 //! What is there of an environment, by labels.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
-use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
 use daybook_model::name::EnvKey;
 use futures::{StreamExt, TryStreamExt};
 
@@ -14,6 +16,9 @@ use crate::{Result, Seen, labels};
 
 /// Containers that are inspected at once.
 const AT_ONCE: usize = 16;
+/// How long a passing state is waited for, and how long until it is looked at again.
+const PASSING: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl DockerRuntime {
     pub(super) async fn observe_environment(&self, key: &EnvKey) -> Result<Seen> {
@@ -42,29 +47,40 @@ impl DockerRuntime {
                 return Ok(None);
             }
         };
-        match self.engine.docker.inspect_container(&id, None).await {
-            Ok(found) => {
-                let mut seen = seen(known, &found, self.engine.reach);
-                self.add_last_exit(&mut seen).await?;
-                Ok(Some(seen))
+        let operation = format!("look at {}", known.id);
+        let Some(found) = self.inspect_settled(&operation, &id).await? else { return Ok(None) };
+        let mut seen = seen(known, &found, self.engine.reach);
+        self.add_last_exit(&mut seen).await?;
+        Ok(Some(seen))
+    }
+
+    /// What the daemon says about a container, once it is in a state that can be told.
+    pub(super) async fn inspect_settled(
+        &self,
+        operation: &str,
+        name: &str,
+    ) -> Result<Option<ContainerInspectResponse>> {
+        let begun = Instant::now();
+        loop {
+            match self.engine.docker.inspect_container(name, None).await {
+                Ok(found) => return Ok(Some(found)),
+                Err(said) if is_missing(&said) => return Ok(None),
+                Err(said) if is_passing(&said) && begun.elapsed() < PASSING => tokio::time::sleep(AGAIN).await,
+                Err(said) => return Err(failed(operation, &said)),
             }
-            Err(said) if is_missing(&said) => Ok(None),
-            Err(said) => Err(failed(format!("look at {}", known.id), &said)),
         }
     }
 
     /// Environments of containers, volumes and networks with our labels.
     pub(super) async fn labelled_environments(&self) -> Result<BTreeSet<EnvKey>> {
-        let any = ListContainersOptionsBuilder::default().all(true).filters(&any_of_ours()).build();
-        let containers = self.engine.docker.list_containers(Some(any)).await;
-        let containers = containers.map_err(|e| failed("list containers", &e))?;
-        let volumes = self.engine.docker.list_volumes(Some(
-            bollard::query_parameters::ListVolumesOptionsBuilder::default().filters(&any_of_ours()).build(),
-        ));
+        let containers = self.list_filtered(&any_of_ours()).await?;
+        let volumes =
+            self.engine.docker.list_volumes(Some(ListVolumesOptionsBuilder::default().filters(&any_of_ours()).build()));
         let volumes = volumes.await.map_err(|e| failed("list volumes", &e))?.volumes.unwrap_or_default();
-        let networks = self.engine.docker.list_networks(Some(
-            bollard::query_parameters::ListNetworksOptionsBuilder::default().filters(&any_of_ours()).build(),
-        ));
+        let networks = self
+            .engine
+            .docker
+            .list_networks(Some(ListNetworksOptionsBuilder::default().filters(&any_of_ours()).build()));
         let networks = networks.await.map_err(|e| failed("list networks", &e))?;
         let all = containers
             .into_iter()
@@ -76,19 +92,31 @@ impl DockerRuntime {
 
     /// Ids and labels of containers with all of these labels.
     pub(super) async fn list_containers(&self, wanted: &Labels) -> Result<Vec<(String, Labels)>> {
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filter(wanted)).build();
-        let found = match self.engine.docker.list_containers(Some(options.clone())).await {
-            // A container that goes away while Docker 20.10 lists it makes the whole answer a 404.
-            Err(said) if is_missing(&said) => self.engine.docker.list_containers(Some(options)).await,
-            answer => answer,
-        };
-        let found = found.map_err(|e| failed("list containers", &e))?;
+        let found = self.list_filtered(&filter(wanted)).await?;
         let all = found.into_iter().map(|one| (one.id.unwrap_or_default(), one.labels.unwrap_or_default()));
         Ok(all.filter(|(_, found)| has_all(found, wanted)).collect())
     }
+
+    async fn list_filtered(&self, filters: &HashMap<String, Vec<String>>) -> Result<Vec<ContainerSummary>> {
+        let options = ListContainersOptionsBuilder::default().all(true).filters(filters).build();
+        let begun = Instant::now();
+        loop {
+            match self.engine.docker.list_containers(Some(options.clone())).await {
+                Ok(found) => return Ok(found),
+                Err(said) if is_passing(&said) && begun.elapsed() < PASSING => tokio::time::sleep(AGAIN).await,
+                Err(said) => return Err(failed("list containers", &said)),
+            }
+        }
+    }
 }
 
-fn any_of_ours() -> std::collections::HashMap<String, Vec<String>> {
+/// A container that goes away while Docker 20.10 lists it makes the whole answer a 404. One that Podman
+/// has not cleaned up after yet is in a state that the client does not know.
+fn is_passing(said: &bollard::errors::Error) -> bool {
+    is_missing(said) || matches!(said, bollard::errors::Error::JsonDataError { .. })
+}
+
+fn any_of_ours() -> HashMap<String, Vec<String>> {
     [("label".to_owned(), vec![labels::APP.to_owned()])].into()
 }
 

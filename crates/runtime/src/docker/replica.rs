@@ -253,13 +253,9 @@ impl DockerRuntime {
     }
 
     pub(super) async fn inspect_container(&self, name: &str) -> Result<Option<ContainerInspectResponse>> {
-        match self.engine.docker.inspect_container(name, None).await {
-            // A prefix of an id is as good as a name to a daemon, but not to us.
-            Ok(found) if found.name.as_deref().map(|found| found.trim_start_matches('/')) != Some(name) => Ok(None),
-            Ok(found) => Ok(Some(found)),
-            Err(said) if is_missing(&said) => Ok(None),
-            Err(said) => Err(failed(format!("look for container {name}"), &said)),
-        }
+        let found = self.inspect_settled(&format!("look for container {name}"), name).await?;
+        // A prefix of an id is as good as a name to a daemon, but not to us.
+        Ok(found.filter(|found| found.name.as_deref().map(|found| found.trim_start_matches('/')) == Some(name)))
     }
 
     /// The container of a replica that must be there and ours.

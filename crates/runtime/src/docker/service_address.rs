@@ -10,7 +10,6 @@ use tokio::process::Command;
 
 use super::DockerRuntime;
 use super::engine::{Engine, Reach};
-use super::error::failed;
 use super::identity::of_environment;
 use crate::addresses::{Addresses, Range};
 use crate::{Error, ErrorKind, Result};
@@ -103,10 +102,8 @@ impl DockerRuntime {
     async fn hosts_told(&self, key: &EnvKey) -> Result<HashMap<ServiceName, Ipv4Addr>> {
         let mut told = HashMap::new();
         for (id, _) in self.list_containers(&of_environment(key)).await? {
-            let found = match self.engine.docker.inspect_container(&id, None).await {
-                Err(said) if super::error::is_missing(&said) => continue,
-                answer => answer.map_err(|e| failed(format!("look at container {id}"), &e))?,
-            };
+            let found = self.inspect_settled(&format!("look at container {id}"), &id).await?;
+            let Some(found) = found else { continue };
             let lines = found.host_config.and_then(|host| host.extra_hosts).unwrap_or_default();
             told.extend(lines.iter().filter_map(|line| told_host(line)));
         }
