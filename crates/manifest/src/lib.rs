@@ -1,1 +1,78 @@
 //! Text to a specification, with located diagnostics.
+//!
+//! [`Bundle::collect`] reads a manifest and every file that it needs; it is the only part that touches
+//! the outside. [`load`] makes a [`daybook_model::Spec`] of a bundle, and is pure: the same bundle and
+//! options give the same specification and the same diagnostics, on whichever machine.
+//!
+//! The way of a manifest: `yaml` makes a tree with places, `interpolate` fills in variables,
+//! `document` merges files, environments and `extends`, `keys` compares the tree with the tables of
+//! all keys, `lower` makes the specification, `check` looks at it as a whole.
+
+mod bundle;
+mod check;
+mod codes;
+mod context;
+mod diagnostic;
+mod document;
+mod dotenv;
+mod extend;
+mod interpolate;
+mod keys;
+mod load;
+mod lower;
+mod merge;
+mod render;
+mod schema;
+mod suggest;
+mod tree;
+mod units;
+mod words;
+mod yaml;
+
+pub mod init;
+
+pub use bundle::Bundle;
+pub use codes::{Explanation, codes, explain};
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use load::{EnvironmentSettings, Loaded, Options, load};
+pub use render::render;
+pub use schema::{SCHEMA, generate as generate_schema};
+
+/// Whether a variable's name says that its value is a secret: `DB_PASSWORD`, `API_KEY`, `TOKEN`.
+pub fn looks_secret(name: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "PASSWORD",
+        "PASSWD",
+        "PASS",
+        "PWD",
+        "SECRET",
+        "SECRETS",
+        "TOKEN",
+        "KEY",
+        "APIKEY",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "PASSPHRASE",
+        "DSN",
+        "PRIVATE",
+    ];
+    let upper = name.to_ascii_uppercase();
+    // A file's name, an address or a public key is none.
+    let harmless = upper.ends_with("_FILE") || upper.ends_with("_PATH") || upper.contains("PUBLIC") || upper == "PWD";
+    !harmless && upper.split(['_', '-', '.']).any(|word| WORDS.contains(&word) || word.ends_with("PASSWORD"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known() {
+        for name in ["DB_PASSWORD", "api_key", "SESSION_KEY", "MYSQL_ROOT_PASSWORD", "GITHUB_TOKEN", "PGPASSWORD"] {
+            assert!(looks_secret(name), "{name}");
+        }
+        for name in ["POSTGRES_PASSWORD_FILE", "PORT", "MONKEY", "KEYBOARD", "COMPASS", "PUBLIC_KEY", "PWD"] {
+            assert!(!looks_secret(name), "{name}");
+        }
+    }
+}

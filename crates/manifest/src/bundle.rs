@@ -1,0 +1,178 @@
+//! A manifest with everything that it reads, so that it can be understood elsewhere.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::join;
+use crate::diagnostic::Diagnostic;
+use crate::load::Options;
+use crate::yaml::MAX_BYTES;
+
+/// A manifest, every text file that it reads, and the variables that it mentions. [`crate::load`] needs
+/// nothing else, so that a client can send it to a server on another machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Absolute paths of the manifest and of the files that override it, in the order of merging.
+    pub entries: Vec<String>,
+    /// Absolute path of the directory that relative paths are meant from: the first entry's.
+    pub root: String,
+    /// Texts by absolute path.
+    pub files: BTreeMap<String, String>,
+    /// Files that are there and could not be taken along, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<String, String>,
+    /// Files that are there and whose content is not taken along.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub present: BTreeSet<String>,
+    /// Variables of the environment that are set and mentioned; no others.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// How the parser reaches files and variables.
+pub(crate) trait Files {
+    /// The text of the file at the absolute `path`.
+    fn read(&self, path: &str) -> Result<String, ReadError>;
+    /// Whether something is at the absolute `path`.
+    fn exists(&self, path: &str) -> bool;
+    /// The environment's value of `name`.
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// Why a file has no text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("there is no such file")]
+    Missing,
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl Bundle {
+    /// Reads the manifest at `entries` (the files after the first override it) and every file that it
+    /// needs in any of its environments. `environment` answers for variables. What is missing is in
+    /// the diagnostics, which are those of [`crate::load`] for every environment together.
+    pub fn collect(entries: &[PathBuf], environment: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Diagnostic>) {
+        let entries: Vec<String> = entries.iter().map(|path| absolute(path)).collect();
+        let root = entries.first().map_or("/", |entry| crate::context::directory(entry)).to_owned();
+        let disk = Disk { environment, found: RefCell::default() };
+        let mut diagnostics = Vec::new();
+        let mut pending: Vec<Option<String>> = vec![None];
+        while let Some(name) = pending.pop() {
+            let loaded = crate::load::run(&entries, &root, &disk, &Options::collecting(name.as_deref()));
+            diagnostics.extend(loaded.diagnostics);
+            if name.is_none() {
+                pending = loaded.environments.into_iter().map(Some).collect();
+            }
+        }
+        let diagnostics = in_order_once(diagnostics);
+        let mut bundle = disk.found.into_inner();
+        bundle.entries = entries;
+        bundle.root = root;
+        (bundle, diagnostics)
+    }
+
+    /// The text of a file of the bundle.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.files.get(path).map(String::as_str)
+    }
+
+    /// How a path is shown: from the root where it is beneath it.
+    pub fn shown<'p>(&self, path: &'p str) -> &'p str {
+        path.strip_prefix(&self.root).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
+    }
+}
+
+impl Files for Bundle {
+    fn read(&self, path: &str) -> Result<String, ReadError> {
+        if let Some(why) = self.unreadable.get(path) {
+            return Err(ReadError::Unreadable(why.clone()));
+        }
+        self.files.get(path).cloned().ok_or(ReadError::Missing)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.present.contains(path) || self.files.contains_key(path)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+}
+
+/// The file system, which keeps what was asked of it.
+struct Disk<'a> {
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    found: RefCell<Bundle>,
+}
+
+impl Files for Disk<'_> {
+    fn read(&self, path: &str) -> Result<String, ReadError> {
+        let known = self.found.borrow().read(path);
+        if known != Err(ReadError::Missing) {
+            return known;
+        }
+        let read = read_text(Path::new(path));
+        let mut found = self.found.borrow_mut();
+        match &read {
+            Ok(text) => drop(found.files.insert(path.to_owned(), text.clone())),
+            Err(ReadError::Unreadable(why)) => drop(found.unreadable.insert(path.to_owned(), why.clone())),
+            Err(ReadError::Missing) => {}
+        }
+        read
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        let exists = Path::new(path).exists();
+        if exists {
+            self.found.borrow_mut().present.insert(path.to_owned());
+        }
+        exists
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        let value = (self.environment)(name)?;
+        self.found.borrow_mut().variables.insert(name.to_owned(), value.clone());
+        Some(value)
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, ReadError> {
+    use std::io::Read as _;
+    let wrong = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ReadError::Missing,
+        _ => ReadError::Unreadable(error.to_string()),
+    };
+    let unreadable = |why: &str| ReadError::Unreadable(why.to_owned());
+    let metadata = std::fs::metadata(path).map_err(wrong)?;
+    if !metadata.is_file() {
+        return Err(unreadable(if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" }));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(wrong)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(unreadable("it is larger than 8 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        ReadError::Unreadable(format!("it is not UTF-8 text (line {line})"))
+    })
+}
+
+fn absolute(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    join("/", &path.to_string_lossy())
+}
+
+fn in_order_once(all: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(all.len());
+    for diagnostic in all {
+        if !kept.contains(&diagnostic) {
+            kept.push(diagnostic);
+        }
+    }
+    kept
+}

@@ -1,0 +1,86 @@
+//! Services that wait for each other.
+
+use std::collections::BTreeMap;
+
+use crate::context::Problem;
+use crate::lower::Manifest;
+use crate::merge::pairs;
+use crate::tree::{Node, Span};
+
+/// A service's neighbours: whom it waits for, and where it says so.
+type Edges<'m> = BTreeMap<&'m str, Vec<(String, Span)>>;
+
+/// Reports each circle of `depends_on`, `links` and shared namespaces once.
+pub(crate) fn check(manifest: &Manifest<'_, '_>) {
+    let edges: Edges<'_> =
+        manifest.active_services().map(|entry| (entry.key.as_str(), waits_for(&entry.value))).collect();
+    let mut done = BTreeMap::new();
+    for start in edges.keys() {
+        walk(manifest, &edges, start, &mut done);
+    }
+}
+
+fn waits_for(service: &Node) -> Vec<(String, Span)> {
+    let mut all = Vec::new();
+    if let Some(node) = service.get("depends_on") {
+        all.extend(pairs(node, &[]).into_iter().map(|entry| (entry.key, entry.key_span)));
+    }
+    for item in service.get("links").map(Node::items).unwrap_or_default() {
+        let name = item.scalar().and_then(|text| text.split(':').next());
+        all.extend(name.map(|name| (name.to_owned(), item.span)));
+    }
+    for key in ["network_mode", "pid", "ipc"] {
+        let Some(node) = service.get(key) else { continue };
+        let name = node.scalar().and_then(|text| text.strip_prefix("service:"));
+        all.extend(name.map(|name| (name.to_owned(), node.span)));
+    }
+    all
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    OnPath,
+    Done,
+}
+
+/// Depth first, without recursion: a chain may be as long as there are services.
+fn walk<'m>(manifest: &Manifest<'_, '_>, edges: &'m Edges<'_>, start: &'m str, marks: &mut BTreeMap<&'m str, Mark>) {
+    if marks.contains_key(start) {
+        return;
+    }
+    let mut path: Vec<(&str, usize)> = vec![(start, 0)];
+    marks.insert(start, Mark::OnPath);
+    while let Some((name, next)) = path.last_mut() {
+        let Some((other, span)) = edges.get(*name).and_then(|all| all.get(*next)) else {
+            marks.insert(name, Mark::Done);
+            path.pop();
+            continue;
+        };
+        *next += 1;
+        match marks.get(other.as_str()) {
+            Some(Mark::OnPath) => {
+                let names: Vec<&str> = path.iter().map(|(name, _)| *name).collect();
+                report(manifest, &names, other, *span);
+            }
+            Some(Mark::Done) => {}
+            None if edges.contains_key(other.as_str()) => {
+                marks.insert(other, Mark::OnPath);
+                path.push((other, 0));
+            }
+            None => {}
+        }
+    }
+}
+
+fn report(manifest: &Manifest<'_, '_>, path: &[&str], back: &str, span: Span) {
+    let from = path.iter().position(|name| *name == back).unwrap_or(0);
+    let circle: Vec<&str> = path[from..].iter().copied().chain([back]).collect();
+    let last = path.last().copied().unwrap_or(back);
+    let message = match circle.as_slice() {
+        [own, _] => format!("`{own}` depends on itself"),
+        [first, second, _] => format!("`{second}` depends on `{first}`, and `{first}` on `{second}`"),
+        _ => format!("`{last}` depends on `{back}`, which depends on `{last}` in turn"),
+    };
+    let problem = Problem::new("M0203", span, message);
+    manifest.ctx.report(problem.label(format!("closes the circle {}", circle.join(" → "))));
+}

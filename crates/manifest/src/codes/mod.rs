@@ -1,0 +1,44 @@
+//! Every code that a diagnostic may have, with what `daybook explain` says about it.
+
+mod reading;
+mod whole;
+
+use crate::diagnostic::Severity;
+
+/// What a code means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// The code: `M0107`.
+    pub code: &'static str,
+    /// Whether a manifest with it can be used.
+    pub severity: Severity,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// Why it matters and what to do.
+    pub text: &'static str,
+    /// A manifest that shows it.
+    pub example: &'static str,
+}
+
+/// What `code` means, in either case: `M0107`, `m0107`.
+pub fn explain(code: &str) -> Option<&'static Explanation> {
+    codes().find(|row| row.code.eq_ignore_ascii_case(code.trim()))
+}
+
+/// Every code, in order.
+pub fn codes() -> impl Iterator<Item = &'static Explanation> {
+    reading::TABLE.iter().chain(whole::TABLE)
+}
+
+/// The row of a code that this crate uses.
+pub(crate) fn find(code: &str) -> &'static Explanation {
+    explain(code).expect("every code that is used is in the table, which a test asserts")
+}
+
+const fn error(code: &'static str, title: &'static str, text: &'static str, example: &'static str) -> Explanation {
+    Explanation { code, severity: Severity::Error, title, text, example }
+}
+
+const fn warning(code: &'static str, title: &'static str, text: &'static str, example: &'static str) -> Explanation {
+    Explanation { code, severity: Severity::Warning, title, text, example }
+}

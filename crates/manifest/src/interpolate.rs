@@ -1,0 +1,203 @@
+//! Variables in values: `$VAR`, `${VAR:-default}` and the rest, as Compose has them.
+//!
+//! What stands between braces with a dot in it is a reference to a service or a secret; it stays in
+//! the value for the server to fill in.
+
+use crate::context::{Context, Problem};
+use crate::tree::{Node, Piece, Scalar, Span, Value};
+
+/// How deep defaults may stand in one another.
+const MAX_DEPTH: usize = 16;
+/// The longest value that interpolation may make, in bytes.
+const MAX_VALUE: usize = 1 << 20;
+
+/// Replaces the variables in every value of `node`. Extension keys (`x-…`) at the top keep theirs:
+/// nobody reads them, so nobody misses a variable in them.
+pub(crate) fn interpolate(ctx: &Context<'_>, node: &mut Node, top: bool) {
+    match &mut node.value {
+        Value::Null => {}
+        Value::Scalar(scalar) => {
+            if scalar.text.contains('$') {
+                let pieces = expand(ctx, node.span, &scalar.text);
+                *scalar = assemble(pieces, scalar.quoted);
+                if !scalar.quoted && scalar.text.is_empty() && scalar.pieces.is_none() {
+                    scalar.quoted = true;
+                }
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(|item| interpolate(ctx, item, false)),
+        Value::Map(map) => {
+            for entry in map.values_mut() {
+                if !(top && entry.key.starts_with("x-")) {
+                    interpolate(ctx, &mut entry.value, false);
+                }
+            }
+        }
+    }
+}
+
+/// Replaces the variables in `text`, which stands at `span`. References are left as written.
+pub(crate) fn expand_text(ctx: &Context<'_>, span: Span, text: &str) -> String {
+    let written = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Reference(name) => format!("${{{name}}}"),
+    };
+    expand(ctx, span, text).iter().map(written).collect()
+}
+
+fn assemble(pieces: Vec<Piece>, quoted: bool) -> Scalar {
+    if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
+        let text = pieces.into_iter().map(|piece| if let Piece::Text(text) = piece { text } else { String::new() });
+        return Scalar { text: text.collect(), quoted, pieces: None };
+    }
+    let text = pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Reference(name) => format!("${{{name}}}"),
+    });
+    Scalar { text: text.collect(), quoted, pieces: Some(pieces) }
+}
+
+fn expand(ctx: &Context<'_>, span: Span, text: &str) -> Vec<Piece> {
+    let mut expander = Expander { ctx, span, text, out: Vec::new(), length: 0 };
+    expander.run(text, 0);
+    expander.out
+}
+
+struct Expander<'c, 'a, 't> {
+    ctx: &'c Context<'a>,
+    span: Span,
+    text: &'t str,
+    out: Vec<Piece>,
+    length: usize,
+}
+
+impl Expander<'_, '_, '_> {
+    fn run(&mut self, mut rest: &str, depth: usize) {
+        while let Some(at) = rest.find('$') {
+            self.push(&rest[..at]);
+            let after = &rest[at + 1..];
+            let name = name_length(after);
+            if let Some(after) = after.strip_prefix('$') {
+                self.push("$");
+                rest = after;
+            } else if let Some(inner) = after.strip_prefix('{') {
+                let Some(end) = closing_brace(inner) else {
+                    self.invalid("`${` has no `}`");
+                    return;
+                };
+                self.braced(&inner[..end], depth);
+                rest = &inner[end + 1..];
+            } else if name > 0 {
+                self.plain(&after[..name]);
+                rest = &after[name..];
+            } else {
+                self.invalid("a name must follow `$`");
+                self.push("$");
+                rest = after;
+            }
+        }
+        self.push(rest);
+    }
+
+    fn push(&mut self, text: &str) {
+        self.length += text.len();
+        if text.is_empty() || self.length > MAX_VALUE {
+            return;
+        }
+        match self.out.last_mut() {
+            Some(Piece::Text(last)) => last.push_str(text),
+            _ => self.out.push(Piece::Text(text.to_owned())),
+        }
+    }
+
+    fn invalid(&self, why: &str) {
+        let problem =
+            Problem::new("M0301", self.span, format!("a variable in `{}` is not well formed", short(self.text)));
+        self.ctx.report(problem.label(why).help("write `$$` for a dollar sign"));
+    }
+
+    fn plain(&mut self, name: &str) {
+        match self.ctx.variable(self.span, name) {
+            Some(value) => self.push(&value),
+            None => self.unset(name),
+        }
+    }
+
+    fn unset(&self, name: &str) {
+        if self.ctx.first_unset(name) {
+            let problem = Problem::new("M0302", self.span, format!("the variable `{name}` is not set"));
+            let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
+            self.ctx.report(problem.label("an empty text takes its place").help(help));
+        }
+    }
+
+    fn braced(&mut self, inner: &str, depth: usize) {
+        let end = name_length(inner);
+        let (name, rest) = inner.split_at(end);
+        if depth > MAX_DEPTH {
+            return self.invalid("defaults stand too deep in one another");
+        }
+        if is_reference(inner) {
+            return self.out.push(Piece::Reference(inner.to_owned()));
+        }
+        if name.is_empty() {
+            return self.invalid("a name must follow `${`");
+        }
+        if rest.is_empty() {
+            return self.plain(name);
+        }
+        let value = self.ctx.variable(self.span, name);
+        let filled = value.clone().filter(|value| !value.is_empty());
+        let operator = [":-", ":?", ":+", "-", "?", "+"].into_iter().find(|operator| rest.starts_with(operator));
+        let Some(operator) = operator else {
+            return self.invalid("after the name come `:-`, `-`, `:?`, `?`, `:+`, `+` or `}`");
+        };
+        let word = &rest[operator.len()..];
+        let present = if operator.starts_with(':') { filled } else { value };
+        match (operator.trim_start_matches(':'), present) {
+            ("+", Some(_)) => self.run(word, depth + 1),
+            ("+", None) => {}
+            (_, Some(value)) => self.push(&value),
+            ("-", None) => self.run(word, depth + 1),
+            (_, None) => self.required(name, word),
+        }
+    }
+
+    fn required(&self, name: &str, word: &str) {
+        let why = if word.is_empty() { "it must be set".to_owned() } else { short(word) };
+        let problem = Problem::new("M0303", self.span, format!("the variable `{name}` is required"));
+        self.ctx.report(problem.label(why).help("set it in the environment or in `.env`"));
+    }
+}
+
+/// `web.host`, `db.url`, `secret.NAME`: a dot, and nothing that interpolation gives a meaning.
+fn is_reference(inner: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    inner.contains('.') && inner.bytes().all(plain) && !inner.starts_with(['.', '-']) && !inner.ends_with('.')
+}
+
+fn name_length(text: &str) -> usize {
+    let head = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if head { text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count() } else { 0 }
+}
+
+/// Where the brace closes that stands before `text`.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    let mut previous = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' if previous == b'$' => depth += 1,
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        previous = byte;
+    }
+    None
+}
+
+fn short(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() > 60 { line.chars().take(60).chain(['…']).collect() } else { line.to_owned() }
+}

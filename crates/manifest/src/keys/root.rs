@@ -1,0 +1,116 @@
+//! Keys of the whole manifest, and of what it declares beside services.
+
+use super::Shape::{Any, Bool, Choice, Either, Integer, List, Map, Object, Text};
+use super::service::SERVICE;
+use super::{Key, PAIRS, Shape, TEXT_OR_TEXTS, later, no, yes};
+
+/// The manifest itself.
+pub(crate) const ROOT: &[Key] = &[
+    yes("app", Text),
+    yes("name", Text),
+    yes("version", Any),
+    yes("services", Map(&Object(SERVICE))),
+    yes("volumes", Map(&Object(VOLUME))),
+    yes("networks", Map(&Object(NETWORK))),
+    yes("secrets", Map(&Object(SECRET))),
+    yes("configs", Map(&Object(CONFIG))),
+    yes("include", Either(&[Text, List(&Either(&[Text, Object(INCLUDE)]))])),
+    yes("environments", Map(&Object(ENVIRONMENT))),
+    later("databases", Map(&Any)),
+    later("policy", Any),
+    later("budget", Any),
+    later("infrastructure", Any),
+    no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
+];
+
+/// An item of `include`.
+pub(crate) const INCLUDE: &[Key] =
+    &[yes("path", TEXT_OR_TEXTS), yes("project_directory", Text), yes("env_file", TEXT_OR_TEXTS)];
+
+/// One of `environments`.
+pub(crate) const ENVIRONMENT: &[Key] = &[
+    yes("target", Text),
+    yes("protected", Bool),
+    yes("services", Map(&Object(SERVICE))),
+    later("clone", Text),
+    later("data", Any),
+    later("hours", Any),
+    later("per", Text),
+    later("ttl", Text),
+    later("databases", Map(&Any)),
+    later("policy", Any),
+    later("budget", Any),
+];
+
+/// `external: true`, or the old form with a name.
+const EXTERNAL: Shape = Either(&[Bool, Object(&[yes("name", Text)])]);
+
+/// One of `volumes`.
+pub(crate) const VOLUME: &[Key] = &[
+    yes("name", Text),
+    yes("external", EXTERNAL),
+    yes("driver", Text),
+    yes("driver_opts", Map(&Text)),
+    yes("labels", PAIRS),
+    yes("shared", Bool),
+];
+
+/// One of `networks`.
+pub(crate) const NETWORK: &[Key] = &[
+    yes("name", Text),
+    yes("external", EXTERNAL),
+    yes("driver", Text),
+    yes("driver_opts", Map(&Text)),
+    yes("internal", Bool),
+    yes("enable_ipv6", Bool),
+    no("enable_ipv4", Bool, "networks always have IPv4", "leave it out"),
+    no("attachable", Bool, "it concerns swarm networks", "leave it out: containers can join any network here"),
+    yes("labels", PAIRS),
+    yes("ipam", Object(IPAM)),
+];
+
+/// `ipam` of a network.
+pub(crate) const IPAM: &[Key] = &[
+    no("driver", Text, "addresses come from the engine's own driver", "leave it out"),
+    yes("config", List(&Object(IPAM_CONFIG))),
+    no("options", Map(&Text), "they are options of another address driver", "leave it out"),
+];
+
+/// An item of `ipam.config`.
+pub(crate) const IPAM_CONFIG: &[Key] = &[
+    yes("subnet", Text),
+    yes("gateway", Text),
+    no("ip_range", Text, "addresses are taken from the whole subnet", "make the subnet smaller"),
+    no("aux_addresses", Map(&Text), "no address is kept free", "choose a subnet that does not hold them"),
+];
+
+/// One of `secrets`.
+pub(crate) const SECRET: &[Key] = &[
+    yes("name", Text),
+    yes("file", Text),
+    yes("environment", Text),
+    yes("external", EXTERNAL),
+    yes("generate", Bool),
+    no("labels", PAIRS, "secrets are kept in Daybook's sealed store, which has no labels", "leave it out"),
+    no("driver", Text, "secrets are kept in Daybook's sealed store", "set the value with `daybook secret set`"),
+    no("driver_opts", Map(&Text), "secrets are kept in Daybook's sealed store", "leave it out"),
+    no("template_driver", Text, "it concerns swarm secrets", "write the value as it should be"),
+];
+
+/// One of `configs`.
+pub(crate) const CONFIG: &[Key] = &[
+    yes("name", Text),
+    yes("file", Text),
+    yes("environment", Text),
+    yes("content", Text),
+    no("external", EXTERNAL, "no store holds configs outside the manifest", "give `file` or `content`"),
+    no("labels", PAIRS, "a config is a part of the manifest, which has no labels", "leave it out"),
+    no("template_driver", Text, "it concerns swarm configs", "use variables: `${NAME}` in `content`"),
+];
+
+/// A use of a secret or a config in a service.
+pub(crate) const FILE_USE: &[Key] =
+    &[yes("source", Text), yes("target", Text), yes("uid", Integer), yes("gid", Integer), yes("mode", Shape::Mode)];
+
+/// Kinds of mounts in the long form of `volumes`.
+pub(crate) const MOUNT_TYPES: Shape = Choice(&["volume", "bind", "tmpfs", "npipe", "cluster", "image"]);

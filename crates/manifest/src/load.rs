@@ -1,0 +1,156 @@
+//! From a bundle to a specification.
+
+use std::collections::BTreeMap;
+
+use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec};
+
+use crate::bundle::{Bundle, Files};
+use crate::context::{Context, Problem};
+use crate::diagnostic::Diagnostic;
+use crate::keys::{Shape, check, root};
+use crate::lower::Manifest;
+use crate::tree::{Node, Span};
+use crate::{check as whole, document, lower};
+
+/// What is asked of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The environment to make the specification of.
+    pub environment: EnvName,
+    /// Profiles to activate; `*` is all. Where there are none, `COMPOSE_PROFILES` is asked.
+    pub profiles: Vec<String>,
+    /// The app's name, whatever the manifest says.
+    pub app: Option<AppName>,
+    /// The runtime that will carry it out, where it is known: `process`, `docker`. What this runtime
+    /// can never do is an error.
+    pub runtime: Option<String>,
+}
+
+impl Options {
+    /// The options for one environment, with nothing else asked.
+    pub fn new(environment: EnvName) -> Self {
+        Self { environment, profiles: Vec::new(), app: None, runtime: None }
+    }
+
+    /// The options under which every file is read that any others could need.
+    pub(crate) fn collecting(environment: Option<&str>) -> Self {
+        let usual = || EnvName::new("collecting").expect("a literal name is valid");
+        let environment = environment.and_then(|name| EnvName::new(name).ok()).unwrap_or_else(usual);
+        Self { profiles: vec!["*".to_owned()], ..Self::new(environment) }
+    }
+}
+
+/// What a manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The desired state; `None` when there are errors.
+    pub spec: Option<Spec>,
+    /// Everything that is to be said, by file and place; errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The digest of everything that was read.
+    pub digest: Digest,
+    /// What the manifest says about the environment itself.
+    pub environment: EnvironmentSettings,
+    /// Names of the environments that the manifest describes.
+    pub environments: Vec<String>,
+    /// Values of secrets that the manifest takes from variables (`secrets: {x: {environment: X}}`):
+    /// to be sealed under these names. The specification refers to them.
+    pub provided_secrets: BTreeMap<SecretName, String>,
+}
+
+/// What a manifest says about an environment itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EnvironmentSettings {
+    /// Where it runs: `docker`, `process`, `kubernetes://prod`.
+    pub target: Option<String>,
+    /// Changes need a confirmation.
+    pub protected: bool,
+}
+
+/// Makes the specification of one environment. Pure: reads the bundle, and nothing else.
+pub fn load(bundle: &Bundle, options: &Options) -> Loaded {
+    run(&bundle.entries, &bundle.root, bundle, options)
+}
+
+pub(crate) fn run(entries: &[String], root: &str, files: &dyn Files, options: &Options) -> Loaded {
+    let recorded = Recorded { files, hash: std::cell::RefCell::default() };
+    let ctx = Context::new(&recorded);
+    let mut loaded = Loaded {
+        spec: None,
+        diagnostics: Vec::new(),
+        digest: Digest::of(b""),
+        environment: EnvironmentSettings::default(),
+        environments: Vec::new(),
+        provided_secrets: BTreeMap::new(),
+    };
+    if let Some(tree) = document::assemble(&ctx, entries, root, Some(options.environment.as_str())) {
+        fill(&ctx, &tree, root, options, &mut loaded);
+    }
+    loaded.diagnostics = ctx.into_diagnostics();
+    if loaded.diagnostics.iter().any(Diagnostic::is_error) {
+        loaded.spec = None;
+    }
+    loaded.digest = Digest::of(&serde_json::to_vec(&recorded.hash.into_inner()).unwrap_or_default());
+    loaded
+}
+
+fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &mut Loaded) {
+    check::check(ctx, tree, &Shape::Object(root::ROOT), "a manifest");
+    loaded.environments = tree
+        .get("environments")
+        .and_then(Node::map)
+        .map_or_else(Vec::new, |environments| environments.iter().map(|entry| entry.key.clone()).collect());
+    loaded.environment = settings(tree, options.environment.as_str());
+    let manifest = Manifest::new(ctx, tree, &profiles(ctx, options));
+    if manifest.services().next().is_none() {
+        let span = Span { end: 0, start: 0, ..tree.span };
+        ctx.report(Problem::new("M0122", span, "the manifest describes no service").help("begin with `services:`"));
+    }
+    let Some(app) = lower::app_name(ctx, tree, options.app.as_ref(), root) else { return };
+    let spec = lower::lower(&manifest, EnvKey::new(app, options.environment.clone()));
+    whole::check(&manifest, &spec, options.runtime.as_deref());
+    loaded.provided_secrets = manifest.provided.into_inner();
+    loaded.spec = Some(spec);
+}
+
+fn settings(tree: &Node, environment: &str) -> EnvironmentSettings {
+    let Some(node) = tree.get("environments").and_then(|all| all.get(environment)) else {
+        return EnvironmentSettings::default();
+    };
+    EnvironmentSettings {
+        target: node.get("target").and_then(Node::scalar).map(str::to_owned),
+        protected: node.get("protected").and_then(Node::scalar).and_then(crate::units::boolean).unwrap_or(false),
+    }
+}
+
+fn profiles(ctx: &Context<'_>, options: &Options) -> Vec<String> {
+    if !options.profiles.is_empty() {
+        return options.profiles.clone();
+    }
+    let listed = ctx.files.variable("COMPOSE_PROFILES").unwrap_or_default();
+    listed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Keeps what was read, for the digest.
+struct Recorded<'a> {
+    files: &'a dyn Files,
+    hash: std::cell::RefCell<BTreeMap<String, Digest>>,
+}
+
+impl Files for Recorded<'_> {
+    fn read(&self, path: &str) -> Result<String, crate::bundle::ReadError> {
+        let text = self.files.read(path)?;
+        self.hash.borrow_mut().entry(path.to_owned()).or_insert_with(|| Digest::of(text.as_bytes()));
+        Ok(text)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.files.exists(path)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        let value = self.files.variable(name)?;
+        self.hash.borrow_mut().insert(format!("${name}"), Digest::of(value.as_bytes()));
+        Some(value)
+    }
+}

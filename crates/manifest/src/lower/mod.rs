@@ -1,0 +1,113 @@
+//! From the one tree to the specification.
+
+mod check;
+mod declared;
+mod domain;
+mod environment;
+mod files;
+mod image;
+mod lifecycle;
+mod mounts;
+mod networks;
+mod options;
+mod ports;
+mod read;
+mod resources;
+mod service;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use daybook_model::{EnvKey, SecretName, ServiceName, Spec};
+
+use crate::context::{Context, Problem};
+use crate::suggest::nearest;
+use crate::tree::{Entry, Map, Node, Span};
+
+pub(crate) use declared::app_name;
+pub(crate) use ports::host_ports;
+
+/// The tree with what every reader of a service asks of it.
+pub(crate) struct Manifest<'c, 'a> {
+    pub(crate) ctx: &'c Context<'a>,
+    pub(crate) root: &'c Node,
+    /// Services whose profiles are active.
+    pub(crate) active: BTreeSet<String>,
+    /// Values of secrets that come from the environment, for the sealed store.
+    pub(crate) provided: std::cell::RefCell<BTreeMap<SecretName, String>>,
+}
+
+impl<'c, 'a> Manifest<'c, 'a> {
+    pub(crate) fn new(ctx: &'c Context<'a>, root: &'c Node, profiles: &[String]) -> Self {
+        let mut manifest = Self { ctx, root, active: BTreeSet::new(), provided: std::cell::RefCell::default() };
+        let active = manifest.services().filter(|entry| is_active(&entry.value, profiles));
+        manifest.active = active.map(|entry| entry.key.clone()).collect();
+        manifest
+    }
+
+    /// Every service, whether its profile is active or not.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &'c Entry> {
+        self.section("services").into_iter().flat_map(Map::iter)
+    }
+
+    /// The services that will be there.
+    pub(crate) fn active_services(&self) -> impl Iterator<Item = &'c Entry> {
+        self.services().filter(|entry| self.active.contains(&entry.key))
+    }
+
+    pub(crate) fn section(&self, name: &str) -> Option<&'c Map> {
+        self.root.get(name)?.map()
+    }
+
+    /// Whether `name` is declared in `section`; if not, it is reported at `span` with what could have
+    /// been meant.
+    pub(crate) fn declared(&self, section: &str, singular: &str, name: &str, span: Span) -> bool {
+        let map = self.section(section);
+        if map.is_some_and(|map| map.get(name).is_some()) {
+            return true;
+        }
+        let near = nearest(name, map.into_iter().flat_map(Map::iter).map(|entry| entry.key.as_str()));
+        let problem = Problem::new("M0201", span, format!("there is no {singular} `{name}`"));
+        let problem = match near {
+            Some(near) => problem.label(format!("did you mean `{near}`?")),
+            None => problem.label(format!("not declared in `{section}`")),
+        };
+        self.ctx.report(problem);
+        false
+    }
+}
+
+/// The specification. Findings go to the context; where they are errors, the caller drops it.
+pub(crate) fn lower(manifest: &Manifest<'_, '_>, key: EnvKey) -> Spec {
+    let mut spec = Spec::empty(key);
+    spec.volumes = declared::volumes(manifest);
+    spec.networks = declared::networks(manifest);
+    for entry in manifest.active_services() {
+        let Some(name) = service_name(manifest.ctx, entry) else { continue };
+        if let Some(service) = service::lower(manifest, name.clone(), entry, &mut spec.volumes) {
+            spec.services.insert(name, service);
+        }
+    }
+    networks::link(manifest, &mut spec);
+    declared::keep_used_networks(&mut spec);
+    spec
+}
+
+fn service_name(ctx: &Context<'_>, entry: &Entry) -> Option<ServiceName> {
+    match ServiceName::new(entry.key.clone()) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            ctx.report(Problem::new("M0118", entry.key_span, error.to_string()).label("choose another name"));
+            None
+        }
+    }
+}
+
+/// A service without profiles is always there; `*` asks for every profile.
+fn is_active(service: &Node, profiles: &[String]) -> bool {
+    let asked = |node: &Node| node.scalar().is_some_and(|name| profiles.iter().any(|p| p == name || p == "*"));
+    match service.get("profiles") {
+        Some(own) if !own.items().is_empty() => own.items().iter().any(asked),
+        _ => true,
+    }
+}

@@ -1,0 +1,170 @@
+//! Mounts: `volumes` in both forms, and `tmpfs`.
+
+use std::collections::BTreeMap;
+
+use daybook_model::VolumeName;
+use daybook_model::spec::{Mount, MountSource, Volume};
+
+use super::Manifest;
+use super::read::{boolean, bytes, flag, text};
+use crate::context::Problem;
+use crate::tree::{Node, Span};
+use crate::units;
+
+/// The mounts of a service. A long form without `source` is anonymous.
+pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node, volumes: &BTreeMap<VolumeName, Volume>) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    for item in service.get("volumes").map(Node::items).unwrap_or_default() {
+        let mount = match item.scalar() {
+            Some(short) => short_form(manifest, short, item.span, volumes),
+            None => long_form(manifest, item, volumes),
+        };
+        mounts.extend(mount);
+    }
+    for item in service.get("tmpfs").map(Node::items).unwrap_or_default() {
+        mounts.extend(item.scalar().and_then(|short| tmpfs(manifest, short, item.span)));
+    }
+    mounts
+}
+
+fn absolute(manifest: &Manifest<'_, '_>, target: &str, span: Span) -> Option<String> {
+    if target.starts_with('/') {
+        return Some(target.to_owned());
+    }
+    let problem = Problem::new("M0505", span, format!("`{target}` is no absolute path"));
+    manifest.ctx.report(problem.label("a path inside the replica begins with `/`"));
+    None
+}
+
+fn short_form(
+    manifest: &Manifest<'_, '_>,
+    written: &str,
+    span: Span,
+    volumes: &BTreeMap<VolumeName, Volume>,
+) -> Option<Mount> {
+    let parts: Vec<&str> = written.split(':').collect();
+    let (source, target, options) = match parts.as_slice() {
+        [target] => ("", *target, ""),
+        [source, target] => (*source, *target, ""),
+        [source, target, options] => (*source, *target, *options),
+        _ => {
+            let problem = Problem::new("M0506", span, format!("`{written}` is no volume"));
+            manifest.ctx.report(problem.label("the form is SOURCE:TARGET[:OPTIONS]"));
+            return None;
+        }
+    };
+    let target = absolute(manifest, target, span)?;
+    let mut mount = Mount { target, source: source_of(manifest, source, span, volumes)?, read_only: false };
+    options.split(',').filter(|option| !option.is_empty()).for_each(|option| apply(manifest, &mut mount, option, span));
+    Some(mount)
+}
+
+/// A path where it looks like one, a declared volume otherwise.
+fn source_of(
+    manifest: &Manifest<'_, '_>,
+    source: &str,
+    span: Span,
+    volumes: &BTreeMap<VolumeName, Volume>,
+) -> Option<MountSource> {
+    if source.is_empty() {
+        return Some(MountSource::Anonymous);
+    }
+    if source.starts_with(['.', '/', '~']) {
+        let path = manifest.ctx.resolve(span, source);
+        return Some(MountSource::Bind { path, create: true, propagation: None, selinux: None });
+    }
+    named(manifest, source, span, volumes).map(|name| MountSource::Volume { name, subpath: None, nocopy: false })
+}
+
+fn named(
+    manifest: &Manifest<'_, '_>,
+    name: &str,
+    span: Span,
+    volumes: &BTreeMap<VolumeName, Volume>,
+) -> Option<VolumeName> {
+    if !manifest.declared("volumes", "volume", name, span) {
+        return None;
+    }
+    volumes.keys().find(|known| known.as_str() == name).cloned()
+}
+
+fn apply(manifest: &Manifest<'_, '_>, mount: &mut Mount, option: &str, span: Span) {
+    match (option, &mut mount.source) {
+        ("ro" | "readonly", _) => mount.read_only = true,
+        ("rw", _) => mount.read_only = false,
+        ("nocopy", MountSource::Volume { nocopy, .. }) => *nocopy = true,
+        ("z" | "Z", MountSource::Bind { selinux, .. }) => *selinux = option.chars().next(),
+        ("shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate", MountSource::Bind { propagation, .. }) => {
+            *propagation = Some(option.to_owned());
+        }
+        // Hints for shared folders of desktop machines; they change nothing on Linux, nor do the
+        // others where they have no meaning.
+        (
+            "cached" | "delegated" | "consistent" | "default" | "copy" | "nocopy" | "z" | "Z" | "U" | "volume-nocopy",
+            _,
+        ) => {}
+        _ => {
+            let problem = Problem::new("M0507", span, format!("unknown option `{option}` of a volume"));
+            manifest.ctx.report(problem.label("`ro`, `rw`, `z`, `Z`, `nocopy` and propagation modes are known"));
+        }
+    }
+}
+
+fn long_form(manifest: &Manifest<'_, '_>, item: &Node, volumes: &BTreeMap<VolumeName, Volume>) -> Option<Mount> {
+    let Some(target) = text(item, "target") else {
+        let problem = Problem::new("M0119", item.span, "`target` is missing");
+        manifest.ctx.report(problem.label("where in the replica?"));
+        return None;
+    };
+    let target = absolute(manifest, &target, item.get("target").map_or(item.span, |node| node.span))?;
+    let source = item.get("source").and_then(|node| Some((node.scalar()?.to_owned(), node.span)));
+    let kind = text(item, "type");
+    let kind = kind.as_deref().unwrap_or_else(|| match &source {
+        Some((path, _)) if path.starts_with(['.', '/', '~']) => "bind",
+        _ => "volume",
+    });
+    let source = match (kind, source) {
+        ("volume", None) => MountSource::Anonymous,
+        ("volume", Some((name, span))) => {
+            let name = named(manifest, &name, span, volumes)?;
+            let options = item.get("volume");
+            let subpath = options.and_then(|options| text(options, "subpath"));
+            MountSource::Volume { name, subpath, nocopy: options.is_some_and(|options| flag(options, "nocopy")) }
+        }
+        ("bind", Some((path, span))) => {
+            let options = item.get("bind");
+            let create = options.and_then(|options| boolean(options, "create_host_path")).unwrap_or(true);
+            let propagation = options.and_then(|options| text(options, "propagation"));
+            let selinux = options.and_then(|options| text(options, "selinux")?.chars().next());
+            MountSource::Bind { path: manifest.ctx.resolve(span, &path), create, propagation, selinux }
+        }
+        ("tmpfs", _) => {
+            let options = item.get("tmpfs");
+            let size = options.and_then(|options| bytes(options, "size"));
+            let mode = options.and_then(|options| units::mode(options.get("mode")?.scalar()?));
+            MountSource::Tmpfs { size, mode }
+        }
+        ("bind", None) => {
+            let problem = Problem::new("M0119", item.span, "`source` is missing");
+            manifest.ctx.report(problem.label("which path of this machine?"));
+            return None;
+        }
+        (other, _) => {
+            let problem = Problem::new("M0508", item.span, format!("mounts of type `{other}` cannot be made here"));
+            manifest.ctx.report(problem.label("use `volume`, `bind` or `tmpfs`"));
+            return None;
+        }
+    };
+    Some(Mount { target, source, read_only: flag(item, "read_only") })
+}
+
+/// `/run`, or `/run:size=64m,mode=1777`. Other options are for the kernel and change no behaviour.
+fn tmpfs(manifest: &Manifest<'_, '_>, written: &str, span: Span) -> Option<Mount> {
+    let (target, options) = written.split_once(':').unwrap_or((written, ""));
+    let target = absolute(manifest, target, span)?;
+    let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+    let size = option("size").and_then(units::bytes);
+    let mode = option("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
+    let read_only = options.split(',').any(|option| option == "ro");
+    Some(Mount { target, source: MountSource::Tmpfs { size, mode }, read_only })
+}

@@ -1,0 +1,68 @@
+//! References in values: `${web.url}`, `${secret.NAME}`.
+
+use daybook_model::spec::{EnvValue, SecretRef, ServiceFact, TemplatePart};
+use daybook_model::{SecretName, ServiceName};
+
+use super::Manifest;
+use crate::context::Problem;
+use crate::suggest::nearest;
+use crate::tree::{Piece, Scalar, Span};
+
+/// The value of an environment variable. `None` when it holds a reference that cannot be filled in
+/// yet, which has been reported.
+pub(crate) fn value(manifest: &Manifest<'_, '_>, scalar: &Scalar, span: Span) -> Option<EnvValue> {
+    let Some(pieces) = &scalar.pieces else { return Some(EnvValue::Text(scalar.text.clone())) };
+    let mut parts = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) if text.is_empty() => {}
+            Piece::Text(text) => parts.push(TemplatePart::Text(text.clone())),
+            Piece::Reference(name) => parts.push(reference(manifest, name, span)?),
+        }
+    }
+    match parts.as_slice() {
+        [TemplatePart::Secret(secret)] => Some(EnvValue::Secret(secret.clone())),
+        _ => Some(EnvValue::Template(parts)),
+    }
+}
+
+fn reference(manifest: &Manifest<'_, '_>, written: &str, span: Span) -> Option<TemplatePart> {
+    if let Some(name) = written.strip_prefix("secret.") {
+        return secret(manifest, name, span, false).map(TemplatePart::Secret);
+    }
+    let (name, fact) = written.rsplit_once('.')?;
+    let is_database = manifest.section("databases").is_some_and(|all| all.get(name).is_some());
+    if is_database {
+        let problem = Problem::new("M0115", span, format!("`${{{written}}}` is not honoured yet"));
+        manifest.ctx.report(problem.label("the variable is left out").help("databases come in a later version"));
+        return None;
+    }
+    let fact = match fact {
+        "host" => ServiceFact::Host,
+        "port" => ServiceFact::Port,
+        "url" => ServiceFact::Url,
+        other => {
+            let problem = Problem::new("M0306", span, format!("a service has no `{other}`"));
+            let near = nearest(other, ["host", "port", "url"]);
+            let label =
+                near.map_or("one of `host`, `port`, `url`".to_owned(), |near| format!("did you mean `{near}`?"));
+            manifest.ctx.report(problem.label(label).help("write `$$` for a dollar sign"));
+            return None;
+        }
+    };
+    if !manifest.declared("services", "service", name, span) {
+        return None;
+    }
+    Some(TemplatePart::Service(ServiceName::new(name).ok()?, fact))
+}
+
+/// A secret of the sealed store by name.
+pub(crate) fn secret(manifest: &Manifest<'_, '_>, name: &str, span: Span, generate: bool) -> Option<SecretRef> {
+    match SecretName::new(name) {
+        Ok(name) => Some(SecretRef { name, version: None, generate }),
+        Err(error) => {
+            manifest.ctx.report(Problem::new("M0118", span, error.to_string()).label("choose another name"));
+            None
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What a YAML file says, with the place of everything in it.
+
+use std::collections::HashMap;
+
+/// A place in one of the files that were read, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    /// Which file, by its place in [`crate::context::Context::source`].
+    pub(crate) file: u16,
+    /// First byte.
+    pub(crate) start: u32,
+    /// Byte after the last.
+    pub(crate) end: u32,
+}
+
+/// A value, where it stands, and how it takes part in merging.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) value: Value,
+    pub(crate) merge: Merge,
+}
+
+/// What Compose's tags ask for when files are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Merge {
+    /// Mappings merge, lists grow, scalars replace.
+    #[default]
+    Join,
+    /// `!reset`: what was there goes, and nothing takes its place.
+    Reset,
+    /// `!override`: this takes the place of what was there.
+    Override,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Null,
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Map),
+}
+
+/// A scalar as text: what it means depends on who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    /// Written in quotes or as a block, so never a number, a truth value or nothing.
+    pub(crate) quoted: bool,
+    /// Set when the text holds references to services or secrets.
+    pub(crate) pieces: Option<Vec<Piece>>,
+}
+
+/// A part of a scalar with references in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(String),
+    /// `${name.fact}`: what stood between the braces.
+    Reference(String),
+}
+
+/// A mapping in the order of the file; each key once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Map {
+    entries: Vec<Entry>,
+    places: HashMap<String, usize>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) value: Node,
+}
+
+impl Map {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.places.get(key).map(|&at| &self.entries[at])
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.places.get(key).map(|&at| &mut self.entries[at].value)
+    }
+
+    /// Puts `entry` in; one with its key keeps its place and gets the new value.
+    pub(crate) fn put(&mut self, entry: Entry) {
+        match self.places.get(&entry.key) {
+            Some(&at) => self.entries[at] = entry,
+            None => {
+                self.places.insert(entry.key.clone(), self.entries.len());
+                self.entries.push(entry);
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Node> {
+        let at = self.places.remove(key)?;
+        let entry = self.entries.remove(at);
+        for place in self.places.values_mut().filter(|place| **place > at) {
+            *place -= 1;
+        }
+        Some(entry.value)
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl IntoIterator for Map {
+    type Item = Entry;
+    type IntoIter = std::vec::IntoIter<Entry>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
+impl Node {
+    pub(crate) fn new(span: Span, value: Value) -> Self {
+        Self { span, value, merge: Merge::Join }
+    }
+
+    /// The mapping, if it is one.
+    pub(crate) fn map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The list, if it is one.
+    pub(crate) fn list(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The scalar's text, if it is a scalar that says something.
+    pub(crate) fn scalar(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// The value of `key`, if this is a mapping that has it and it says something.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.map()?.get(key).filter(|node| !node.is_null())
+    }
+
+    /// A list's items; a single value is a list of one.
+    pub(crate) fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(list) => list,
+            Value::Null => &[],
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// How many values it holds, itself included.
+    pub(crate) fn size(&self) -> usize {
+        match &self.value {
+            Value::Null | Value::Scalar(_) => 1,
+            Value::List(list) => 1 + list.iter().map(Node::size).sum::<usize>(),
+            Value::Map(map) => 1 + map.iter().map(|entry| 1 + entry.value.size()).sum::<usize>(),
+        }
+    }
+
+    /// What it is, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Scalar(_) => "a single value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+}
