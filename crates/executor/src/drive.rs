@@ -142,7 +142,7 @@ impl Driver<'_> {
             Toward::Target => self.run.spec.clone(),
             Toward::Previous => self.run.fallback(self.previous.as_ref().map(|release| &release.spec)),
         };
-        let seen = patiently(async || self.executor.observe(&self.key, Some(&spec)).await).await?;
+        let seen = patiently(|| Box::pin(self.executor.observe(&self.key, Some(&spec)))).await?;
         let next_ordinals = self.executor.inner.ledger.next_ordinals(&self.key).await?;
         let parent = self.run.plan.as_ref().map(|plan| plan.id.clone());
         let recovery = toward == Toward::Previous;
@@ -184,7 +184,7 @@ impl Driver<'_> {
         let Action::RunHook { replica, .. } = &step.action else {
             return Err(Error::Illegal { run: self.id, why: format!("step {id} is not one to ask about") });
         };
-        let answer = patiently(async || self.executor.ask_hook(&self.key, replica).await).await?;
+        let answer = patiently(|| Box::pin(self.executor.ask_hook(&self.key, replica))).await?;
         self.write(Event::StepAsked { plan, step: id, answer }).await?;
         self.executor.forget_hook(&self.key, replica).await;
         Ok(())
@@ -294,8 +294,9 @@ async fn carry_out(executor: &Executor, context: &RunContext, step: &Step, give_
     Ended { step: step.id, outcome, took: began.elapsed() }
 }
 
-/// Tries again while the runtime or the edge is away, within [`PATIENCE`].
-pub(crate) async fn patiently<T>(attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
+/// Tries again while the runtime or the edge is away, within [`PATIENCE`]. Attempts are boxed, for the
+/// compiler cannot tell that the future of an `AsyncFn` may move between threads.
+pub(crate) async fn patiently<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T>>) -> Result<T> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(100);
     loop {

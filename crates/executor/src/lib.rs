@@ -15,7 +15,6 @@ mod launch;
 pub mod ledger;
 mod look;
 pub mod note;
-mod once;
 pub mod simulation;
 mod start;
 mod watch;
@@ -31,7 +30,6 @@ pub use aside::{Aside, AsideState};
 pub use drive::Ending;
 pub use ledger::{Ledger, Vault};
 pub use note::Note;
-pub use once::Once;
 pub use start::RunStart;
 
 /// Tells the time.
