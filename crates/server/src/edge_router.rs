@@ -1,6 +1,7 @@
 //! The edge as a [`Router`].
 
 use async_trait::async_trait;
+use daybook_edge::ClientError;
 use daybook_model::traffic::Traffic;
 use daybook_model::{EnvKey, EnvRoutes};
 use daybook_runtime::{Error, ErrorKind, Result, Router};
@@ -8,14 +9,14 @@ use tokio::sync::Mutex;
 
 /// Speaks to the `daybook edge` process. Changes of all environments go through one of these, so that
 /// each whole table is made from the one before it.
-pub struct EdgeRouter {
+pub(crate) struct EdgeRouter {
     client: daybook_edge::Client,
     changing: Mutex<()>,
 }
 
 impl EdgeRouter {
     /// A router over a client of the edge.
-    pub fn new(client: daybook_edge::Client) -> Self {
+    pub(crate) fn new(client: daybook_edge::Client) -> Self {
         Self { client, changing: Mutex::new(()) }
     }
 }
@@ -45,7 +46,11 @@ impl Router for EdgeRouter {
     }
 }
 
-fn failed(operation: &str, error: &daybook_edge::ClientError) -> Error {
-    let kind = if error.is_refusal() { ErrorKind::Conflict } else { ErrorKind::Unavailable };
+fn failed(operation: &str, error: &ClientError) -> Error {
+    let kind = match error {
+        ClientError::Refused(_) => ErrorKind::Conflict,
+        error if error.is_transient() => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    };
     Error::new(kind, operation, error)
 }

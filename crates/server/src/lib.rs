@@ -1,1 +1,46 @@
 //! The control plane: API, timers, ownership of the state.
+//!
+//! [`serve`] is the process. It owns the state directory alone (`server.lock`), answers the API on
+//! `daybook.sock`, and may be stopped, killed or upgraded at any time: what serves users is the edge and
+//! the replicas, which are not its children.
+//!
+//! - `routes` holds one handler for each path; `request` and `error` are what they read and refuse with.
+//! - `change` says what a change leads to, `runs` plans it and begins it, `drivers` carries runs out.
+//! - `jobs`, `heal` and `adopt` are what happens without anyone asking. They only wake the one path.
+//! - `view` puts what is recorded and observed into the API's words.
+//! - `sealing` keeps secrets out of all of it.
+
+mod adopt;
+mod app;
+mod change;
+mod doctor;
+mod drivers;
+mod edge;
+mod edge_router;
+mod error;
+mod events;
+mod exec;
+mod heal;
+mod jobs;
+mod lock;
+mod logs;
+mod manifest;
+mod one_off;
+mod request;
+mod routes;
+mod runs;
+mod sealing;
+mod serve;
+mod socket;
+mod traffic;
+mod vault;
+mod view;
+mod why;
+mod world;
+
+pub use app::{App, Parts};
+pub use edge::Edge;
+pub use routes::openapi;
+pub use serve::{Config, ServeError, serve};
+pub use socket::{Listener, answer};
+pub use world::RuntimeChoice;

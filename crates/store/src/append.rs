@@ -144,7 +144,9 @@ async fn derive_job(connection: &mut SqliteConnection, key: &EnvKey, event: &Eve
             Some(code.to_string()),
         ),
         Event::JobSkipped { why, .. } => (
-            "UPDATE jobs SET last_due = $3, last_code = NULL, last_skipped = $4 WHERE key = $1 AND service = $2",
+            "UPDATE jobs SET running = CASE WHEN running_due = $3 THEN NULL ELSE running END,
+             running_due = CASE WHEN running_due = $3 THEN NULL ELSE running_due END,
+             last_due = $3, last_code = NULL, last_skipped = $4 WHERE key = $1 AND service = $2",
             Some(why.clone()),
         ),
         _ => return Ok(()),

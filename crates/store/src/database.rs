@@ -71,11 +71,13 @@ async fn migrate(connect: &SqliteConnectOptions) -> Result<()> {
     connection.close().await.map_err(failed("open the database"))
 }
 
-/// Only the owner may enter the directory or read the database; SQLite gives its side files the
-/// permissions of the database file.
+/// Only the owner may list the directory or read the database; SQLite gives its side files the
+/// permissions of the database file. That others may pass through the directory (0711, as replicas that
+/// run as another user need it) is left as it is.
 fn make_private(dir: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    std::fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    let mode = std::fs::metadata(dir)?.permissions().mode();
+    std::fs::set_permissions(dir, Permissions::from_mode(mode & 0o711 | 0o700))?;
     let file = dir.join("daybook.db");
     OpenOptions::new().create(true).append(true).mode(0o600).open(&file)?;
     std::fs::set_permissions(&file, Permissions::from_mode(0o600))

@@ -1,0 +1,91 @@
+//! The beginning of a server: what was open goes on, and what runs without a record is taken on.
+
+use std::time::Duration;
+
+use daybook_model::{Actor, EnvKey, Event};
+use daybook_store::{Journal as _, Write};
+
+use crate::App;
+use crate::error::ApiError;
+
+/// Between two attempts to ask a runtime that is away.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+impl App {
+    /// Starts what goes on by itself: open runs, adoption, jobs, health.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn start(&self) -> Result<(), daybook_store::Error> {
+        self.resume_open_runs().await?;
+        self.spawn(self.clone().adopt_until_asked());
+        self.spawn(self.clone().tend_jobs());
+        self.spawn(self.clone().tend_health());
+        self.spawn(self.clone().keep_notes());
+        Ok(())
+    }
+
+    /// Runs that a server before this one left go on; those that a person interrupted wait.
+    async fn resume_open_runs(&self) -> Result<(), daybook_store::Error> {
+        for environment in self.inner.store.environments().await? {
+            let Some(run) = environment.open_run else { continue };
+            let key = environment.key;
+            match self.is_interrupted(&key, run).await {
+                Ok(true) => tracing::info!(%key, %run, "the run is interrupted and waits to be resumed"),
+                Ok(false) => {
+                    tracing::info!(%key, %run, "the run goes on");
+                    self.begin_traffic(&key, run).await;
+                    self.drive(key, run);
+                }
+                Err(error) => tracing::error!(%key, %run, error = %error.0.message, "the run cannot be read"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn adopt_until_asked(self) {
+        while let Err(error) = self.adopt().await {
+            tracing::warn!(error = %error.0.message, "what runs without a record cannot be asked for now");
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Takes on environments that run and that no record knows: ours was lost.
+    pub(crate) async fn adopt(&self) -> Result<(), ApiError> {
+        for key in self.inner.runtime.environments().await? {
+            let planning = self.planning(&key);
+            let _planning = planning.lock().await;
+            if self.inner.store.environment(&key).await?.is_none() {
+                self.adopt_one(&key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn adopt_one(&self, key: &EnvKey) -> Result<(), ApiError> {
+        let replicas = self.inner.runtime.observe(key).await?.replicas.len();
+        if replicas == 0 {
+            return Ok(());
+        }
+        let event = Event::Adopted { replicas: replicas as u64 };
+        let actor = Actor::daybook("heal");
+        self.inner.store.append(Write { key: Some(key.clone()), run: None, actor, event, expected: None }).await?;
+        tracing::warn!(%key, replicas, "found running without a record: run `daybook up` to make a release of it");
+        Ok(())
+    }
+
+    /// Keeps the last progress note of each step under way.
+    async fn keep_notes(self) {
+        use tokio::sync::broadcast::error::RecvError;
+        let mut notes = self.inner.executor.notes();
+        loop {
+            match notes.recv().await {
+                Ok(note) => {
+                    self.live().notes.insert((note.run, note.step), note.text);
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}

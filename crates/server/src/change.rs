@@ -1,0 +1,235 @@
+//! From a change that a person asks for to the desired state that it means.
+
+use std::collections::BTreeSet;
+
+use daybook_api::ErrorCode;
+use daybook_api::change::{Change, Down, Rollback, Scale, Services, Up};
+use daybook_api::plan::DiagnosticView;
+use daybook_model::spec::Artifact;
+use daybook_model::{Digest, EnvKey, Release, ReleaseNumber, RunKind, Service, ServiceName, Spec, VolumeName};
+
+use crate::App;
+use crate::error::ApiError;
+use crate::manifest::{self, Loaded};
+use crate::sealing::Sealing;
+
+/// What a change leads to. Nothing was done yet.
+pub(crate) struct Desired {
+    pub(crate) key: EnvKey,
+    /// Artifacts and secrets have their digests and versions.
+    pub(crate) spec: Spec,
+    pub(crate) manifest: Option<Digest>,
+    pub(crate) purpose: RunKind,
+    pub(crate) reason: String,
+    pub(crate) current: Option<Release>,
+    pub(crate) to: ReleaseNumber,
+    pub(crate) remove_volumes: BTreeSet<VolumeName>,
+    pub(crate) diagnostics: Vec<DiagnosticView>,
+    pub(crate) sealing: Option<Sealing>,
+}
+
+impl App {
+    /// Works out what `change` leads to. Reads the store, the runtime and the files of the bundle;
+    /// changes nothing.
+    pub(crate) async fn desired(&self, change: &Change) -> Result<Desired, ApiError> {
+        let mut desired = match change {
+            Change::Up(up) => self.up(up).await?,
+            Change::Rollback(rollback) => self.rollback(rollback).await?,
+            Change::Scale(scale) => self.scale(scale).await?,
+            Change::Restart(services) => self.edited(services, |service| service.generation += 1).await?,
+            Change::Stop(services) => self.edited(services, |service| service.stopped = true).await?,
+            Change::Start(services) => self.edited(services, |service| service.stopped = false).await?,
+            Change::Down(down) => self.down(down).await?,
+        };
+        desired.purpose = change.purpose();
+        desired.reason = match (change, &desired.manifest) {
+            (Change::Rollback(Rollback { to: None, .. }), _) => desired.reason,
+            _ => change.reason(),
+        };
+        Ok(desired)
+    }
+
+    /// The environment that a change is about.
+    pub(crate) fn key_of(&self, change: &Change) -> Result<EnvKey, ApiError> {
+        Ok(match change {
+            Change::Up(up) => self.load(up)?.key(),
+            Change::Rollback(rollback) => rollback.key.clone(),
+            Change::Scale(scale) => scale.key.clone(),
+            Change::Restart(services) | Change::Stop(services) | Change::Start(services) => services.key.clone(),
+            Change::Down(down) => down.key.clone(),
+        })
+    }
+
+    fn load(&self, up: &Up) -> Result<Loaded, ApiError> {
+        let runtime = self.inner.runtime.capabilities().name;
+        self.expect_runtime(up.runtime.as_deref())?;
+        let mut loaded = manifest::load(up, &runtime)?;
+        if runtime == "process" {
+            loaded.warn_of_processes();
+        }
+        Ok(loaded)
+    }
+
+    async fn up(&self, up: &Up) -> Result<Desired, ApiError> {
+        let loaded = self.load(up)?;
+        let mut desired = self.toward(loaded.spec).await?;
+        desired.diagnostics = loaded.diagnostics;
+        desired.manifest = Some(loaded.digest);
+        if let Some(current) = &desired.current {
+            keep_generations(&mut desired.spec, &current.spec);
+        }
+        desired.sealing = Some(Sealing::of(&self.inner.store, &mut desired.spec, loaded.provided).await?);
+        desired.spec = self.inner.executor.resolve(desired.spec).await?;
+        Ok(desired)
+    }
+
+    fn expect_runtime(&self, wanted: Option<&str>) -> Result<(), ApiError> {
+        let ours = self.inner.runtime.capabilities().name;
+        match wanted {
+            Some(wanted) if wanted != ours && wanted != "auto" => {
+                let message = format!("this server runs replicas by `{ours}`, not by `{wanted}`");
+                Err(ApiError::new(ErrorCode::Usage, message)
+                    .hint(format!("start it with `daybook serve --runtime {wanted}`, or give it another --state")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn rollback(&self, rollback: &Rollback) -> Result<Desired, ApiError> {
+        let key = &rollback.key;
+        let current = self.require_release(key).await?;
+        let target = match rollback.to {
+            Some(number) => self.inner.store.release(key, number).await?,
+            None => self.before(key, current.number).await?,
+        };
+        let target = target.ok_or_else(|| {
+            let message = match rollback.to {
+                Some(number) => format!("{key} has no release {number}"),
+                None => format!("{key} has no release before {}", current.number),
+            };
+            ApiError::not_found(message).hint(format!("`daybook history -e {}` lists the releases", key.env))
+        })?;
+        let mut desired = self.toward(target.spec.clone()).await?;
+        desired.manifest = target.manifest;
+        desired.reason = format!("rollback to {}", target.number);
+        Ok(desired)
+    }
+
+    /// The release that was in force before `number`: the newest with a smaller number.
+    async fn before(&self, key: &EnvKey, number: ReleaseNumber) -> Result<Option<Release>, ApiError> {
+        let all = self.inner.store.releases(key, usize::MAX).await?;
+        Ok(all.into_iter().find(|release| release.number < number))
+    }
+
+    async fn scale(&self, scale: &Scale) -> Result<Desired, ApiError> {
+        let current = self.require_release(&scale.key).await?;
+        let mut spec = current.spec.clone();
+        for (name, count) in &scale.services {
+            let service = find(&mut spec, name)?;
+            if matches!(service.artifact, Artifact::Static { .. }) {
+                return Err(ApiError::invalid(format!("`{name}` is files that the edge serves: it has no replicas")));
+            }
+            service.scale.min = *count;
+            service.scale.max = service.scale.max.max(*count);
+            service.stopped = false;
+        }
+        self.edit_of(current, spec).await
+    }
+
+    async fn edited(&self, services: &Services, edit: impl Fn(&mut Service)) -> Result<Desired, ApiError> {
+        let current = self.require_release(&services.key).await?;
+        let mut spec = current.spec.clone();
+        if services.services.is_empty() {
+            spec.services.values_mut().for_each(edit);
+        } else {
+            for name in &services.services {
+                edit(find(&mut spec, name)?);
+            }
+        }
+        self.edit_of(current, spec).await
+    }
+
+    async fn edit_of(&self, current: Release, spec: Spec) -> Result<Desired, ApiError> {
+        let mut desired = self.toward(spec).await?;
+        desired.manifest = current.manifest;
+        Ok(desired)
+    }
+
+    async fn down(&self, down: &Down) -> Result<Desired, ApiError> {
+        if self.inner.store.environment(&down.key).await?.is_none() {
+            return Err(no_environment(&down.key));
+        }
+        let mut desired = self.toward(Spec::empty(down.key.clone())).await?;
+        desired.remove_volumes = down.volumes.iter().cloned().collect();
+        Ok(desired)
+    }
+
+    /// `key`, if there is such an environment.
+    pub(crate) async fn known(&self, key: EnvKey) -> Result<EnvKey, ApiError> {
+        match self.inner.store.environment(&key).await? {
+            Some(_) => Ok(key),
+            None => Err(no_environment(&key)),
+        }
+    }
+
+    async fn require_release(&self, key: &EnvKey) -> Result<Release, ApiError> {
+        if let Some(release) = self.inner.store.current_release(key).await? {
+            return Ok(release);
+        }
+        match self.inner.store.environment(key).await? {
+            Some(_) => Err(ApiError::not_found(format!("{key} has no release yet")).hint("run `daybook up`")),
+            None => Err(no_environment(key)),
+        }
+    }
+
+    async fn toward(&self, spec: Spec) -> Result<Desired, ApiError> {
+        let key = spec.key.clone();
+        Ok(Desired {
+            current: self.inner.store.current_release(&key).await?,
+            to: self.next_release(&key).await?,
+            key,
+            spec,
+            manifest: None,
+            purpose: RunKind::Up,
+            reason: String::new(),
+            remove_volumes: BTreeSet::new(),
+            diagnostics: Vec::new(),
+            sealing: None,
+        })
+    }
+
+    /// A number that nothing carries: neither our records nor what runs, which may know more after our
+    /// records were lost.
+    async fn next_release(&self, key: &EnvKey) -> Result<ReleaseNumber, ApiError> {
+        let recorded = self.inner.store.next_release_number(key).await?;
+        if recorded.0 > 1 {
+            return Ok(recorded);
+        }
+        let seen = self.inner.runtime.observe(key).await?;
+        let running = seen.replicas.iter().map(|replica| replica.release.0 + 1).max().unwrap_or(1);
+        Ok(ReleaseNumber(recorded.0.max(running)))
+    }
+}
+
+/// There is no such environment.
+pub(crate) fn no_environment(key: &EnvKey) -> ApiError {
+    ApiError::not_found(format!("there is no environment {key}"))
+        .hint("`daybook env ls` lists what there is; `daybook up` makes one")
+}
+
+fn find<'a>(spec: &'a mut Spec, name: &ServiceName) -> Result<&'a mut Service, ApiError> {
+    let known: Vec<_> = spec.services.keys().map(ToString::to_string).collect();
+    let key = spec.key.clone();
+    spec.services.get_mut(name).ok_or_else(|| {
+        ApiError::not_found(format!("{key} has no service `{name}`")).hint(format!("it has {}", known.join(", ")))
+    })
+}
+
+/// A manifest knows nothing of restarts: without this, the next `up` would replace what was restarted.
+fn keep_generations(spec: &mut Spec, current: &Spec) {
+    for (name, service) in &mut spec.services {
+        if let Some(before) = current.services.get(name) {
+            service.generation = before.generation;
+        }
+    }
+}

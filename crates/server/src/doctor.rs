@@ -1,0 +1,127 @@
+//! Is everything here that is needed?
+
+use std::path::Path;
+
+use daybook_api::doctor::{CheckResult, CheckView};
+use daybook_store::Error;
+
+use crate::App;
+
+/// Fewer free bytes than these on the state directory's disk are a warning.
+const FEW_BYTES: u64 = 2 << 30;
+
+/// Fewer than these stand in the way.
+const TOO_FEW_BYTES: u64 = 200 << 20;
+
+/// Open files that a server needs for a few thousand connections.
+const OPEN_FILES: u64 = 4_096;
+
+impl App {
+    /// Looks at everything that a deployment depends on.
+    pub(crate) async fn doctor(&self) -> Vec<CheckView> {
+        let mut checks = vec![self.runtime_check().await, self.edge_check().await];
+        checks.push(self.table_check().await);
+        checks.push(self.journal_check().await);
+        checks.push(disk_check(&self.inner.state));
+        checks.push(files_check());
+        checks
+    }
+
+    async fn runtime_check(&self) -> CheckView {
+        let capabilities = self.inner.runtime.capabilities();
+        let check = format!("runtime {}", capabilities.name);
+        match self.inner.runtime.check().await {
+            Ok(version) => ok(check, version),
+            Err(error) => {
+                let fix = error.hint.clone().unwrap_or_else(|| "start it, or use another: --runtime".to_owned());
+                bad(check, error.to_string(), fix)
+            }
+        }
+    }
+
+    async fn edge_check(&self) -> CheckView {
+        let Some(edge) = &self.inner.edge else { return warn("edge", "this server has none", None) };
+        match edge.status().await {
+            Ok(status) => {
+                let failed = status.listeners.iter().find_map(|listener| {
+                    listener.error.as_ref().map(|error| format!("{} {}: {error}", listener.kind, listener.address))
+                });
+                match failed {
+                    Some(failed) => bad("edge", failed, "free the address, or choose others: `daybook serve --http`"),
+                    None => ok("edge", format!("pid {}, generation {}", status.pid, status.generation)),
+                }
+            }
+            Err(error) => bad("edge", error.to_string(), "restart the server: it starts an edge when none answers"),
+        }
+    }
+
+    /// Environments that the edge serves and nobody knows are left-overs.
+    async fn table_check(&self) -> CheckView {
+        let Some(edge) = &self.inner.edge else { return ok("edge routes", "none".to_owned()) };
+        let (served, known) = match (edge.environments().await, self.inner.store.environments().await) {
+            (Ok(served), Ok(known)) => (served, known),
+            (Err(error), _) => return bad("edge routes", error.to_string(), "see the check of the edge"),
+            (_, Err(error)) => return bad("edge routes", error.to_string(), "see the check of the journal"),
+        };
+        let live = |key: &daybook_model::EnvKey| {
+            known.iter().any(|environment| &environment.key == key && !environment.retired)
+        };
+        let strange: Vec<_> = served.iter().filter(|key| !live(key)).map(ToString::to_string).collect();
+        if strange.is_empty() {
+            return ok("edge routes", format!("{} environments", served.len()));
+        }
+        let found = format!("the edge serves {} without a record of it", strange.join(", "));
+        warn("edge routes", found, Some("run `daybook up` or `daybook down` for it"))
+    }
+
+    async fn journal_check(&self) -> CheckView {
+        match self.inner.store.verify().await {
+            Ok(verified) => ok("journal", format!("{} entries, none altered", verified.entries)),
+            Err(error @ Error::Damaged { .. }) => bad(
+                "journal",
+                error.to_string(),
+                "restore the state directory from a backup, or move it away: what runs is taken on",
+            ),
+            Err(error) => bad("journal", error.to_string(), "free disk space, and see that the disk works"),
+        }
+    }
+}
+
+fn disk_check(state: &Path) -> CheckView {
+    let check = format!("disk of {}", state.display());
+    match rustix::fs::statvfs(state) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let found = format!("{:.1} GiB free", free as f64 / f64::from(1 << 30));
+            match free {
+                0..TOO_FEW_BYTES => bad(check, found, "free disk space"),
+                TOO_FEW_BYTES..FEW_BYTES => warn(check, found, Some("free disk space soon")),
+                _ => ok(check, found),
+            }
+        }
+        Err(error) => bad(check, error.to_string(), "see that the directory is there"),
+    }
+}
+
+fn files_check() -> CheckView {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    match limit {
+        Some(limit) if limit < OPEN_FILES => {
+            warn("open files", format!("at most {limit}"), Some("raise the limit: `ulimit -n 65536`"))
+        }
+        Some(limit) => ok("open files", format!("at most {limit}")),
+        None => ok("open files", "unlimited".to_owned()),
+    }
+}
+
+fn ok(check: impl Into<String>, found: String) -> CheckView {
+    CheckView { check: check.into(), result: CheckResult::Ok, found, fix: None }
+}
+
+fn warn(check: impl Into<String>, found: impl Into<String>, fix: Option<&str>) -> CheckView {
+    CheckView { check: check.into(), result: CheckResult::Warn, found: found.into(), fix: fix.map(str::to_owned) }
+}
+
+fn bad(check: impl Into<String>, found: String, fix: impl Into<String>) -> CheckView {
+    CheckView { check: check.into(), result: CheckResult::Bad, found, fix: Some(fix.into()) }
+}

@@ -1,0 +1,237 @@
+//! Planning a change, and beginning a run of it.
+
+use std::collections::BTreeSet;
+
+use daybook_api::ErrorCode;
+use daybook_api::plan::PlanReply;
+use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
+use daybook_decide::Problem;
+use daybook_executor::RunStart;
+use daybook_model::event::Verdict;
+use daybook_model::{Actor, Digest, EnvKey, Event, Observed, Plan, Release, ReleaseNumber, RunId, RunKind, Spec};
+use daybook_store::{Journal, Query, Write};
+use serde::Serialize;
+
+use crate::App;
+use crate::change::Desired;
+use crate::error::ApiError;
+
+/// A plan and what it was made from.
+struct Preview {
+    plan: Plan,
+    problems: Vec<Problem>,
+    basis: String,
+}
+
+impl App {
+    /// What a change would do.
+    pub(crate) async fn plan(&self, change: &daybook_api::change::Change) -> Result<PlanReply, ApiError> {
+        let desired = self.desired(change).await?;
+        let preview = self.preview(&desired).await?;
+        refuse_problems(&desired, &preview.problems)?;
+        let text = daybook_decide::text::render(&preview.plan);
+        Ok(PlanReply::of(&preview.plan, text, preview.basis, desired.diagnostics))
+    }
+
+    /// Begins to carry a change out, unless there is nothing to do.
+    ///
+    /// Refused when a run of the environment is open, and when the plan is not the one that the caller
+    /// has looked at.
+    pub(crate) async fn begin(&self, request: &RunRequest, actor: Actor) -> Result<RunReply, ApiError> {
+        let key = self.key_of(&request.change)?;
+        let planning = self.planning(&key);
+        let _planning = planning.lock().await;
+        self.refuse_if_locked(&key).await?;
+        let desired = self.desired(&request.change).await?;
+        let preview = self.preview(&desired).await?;
+        refuse_problems(&desired, &preview.problems)?;
+        if let Some(expect) = &request.expect {
+            refuse_if_stale(expect, &preview)?;
+        }
+        let release = desired.current.as_ref().map(|release| release.number);
+        if preview.plan.is_empty() && (release.is_some() || desired.purpose == RunKind::Down) {
+            if desired.purpose == RunKind::Down {
+                self.retire(&key, &actor).await?;
+            }
+            return Ok(RunReply::Nothing(NothingToDo { empty: true, key, release }));
+        }
+        let plan_id = preview.plan.id.0.to_string();
+        let to = desired.to;
+        let run = self.start_run(desired, actor).await?;
+        Ok(RunReply::Started(RunStarted { run, key, to, plan_id }))
+    }
+
+    /// Begins to bring an environment back to its release, if it still is not there.
+    pub(crate) async fn begin_heal(&self, release: Release, why: &str) -> Result<Option<RunId>, ApiError> {
+        let key = release.spec.key.clone();
+        let planning = self.planning(&key);
+        let _planning = planning.lock().await;
+        self.refuse_if_locked(&key).await?;
+        let seen = self.inner.executor.observe(&key, Some(&release.spec)).await?;
+        let still_in_force =
+            self.inner.store.current_release(&key).await?.is_some_and(|now| now.number == release.number);
+        if !still_in_force || self.what_is_amiss(&release, &seen).await?.is_none() {
+            return Ok(None);
+        }
+        let desired = Desired {
+            key,
+            spec: release.spec.clone(),
+            manifest: release.manifest.clone(),
+            purpose: RunKind::Heal,
+            reason: format!("heal: {why}"),
+            to: release.number,
+            current: Some(release),
+            remove_volumes: BTreeSet::new(),
+            diagnostics: Vec::new(),
+            sealing: None,
+        };
+        self.start_run(desired, Actor::daybook("heal")).await.map(Some)
+    }
+
+    async fn start_run(&self, desired: Desired, actor: Actor) -> Result<RunId, ApiError> {
+        let Desired { key, spec, manifest, purpose, reason, current, to, remove_volumes, sealing, .. } = desired;
+        if let Some(sealing) = sealing {
+            sealing.commit(&self.inner.store, &actor).await?;
+        }
+        let run = RunId(uuid::Uuid::now_v7());
+        let from = current.map(|release| release.number);
+        self.begin_traffic(&key, run).await;
+        let start = RunStart { run, purpose, reason, actor, spec, manifest, from, to, expected: None, remove_volumes };
+        self.inner.executor.start(start).await?;
+        self.drive(key, run);
+        Ok(run)
+    }
+
+    async fn refuse_if_locked(&self, key: &EnvKey) -> Result<(), ApiError> {
+        let known = self.inner.store.environment(key).await?;
+        match known.and_then(|environment| environment.open_run) {
+            Some(run) => Err(daybook_store::Error::Locked { key: key.clone(), run }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// An environment in which nothing runs, and nothing is to, is managed no more.
+    pub(crate) async fn retire(&self, key: &EnvKey, actor: &Actor) -> Result<(), ApiError> {
+        let write = Write {
+            key: Some(key.clone()),
+            run: None,
+            actor: actor.clone(),
+            event: Event::EnvironmentRetired,
+            expected: None,
+        };
+        self.inner.store.append(write).await?;
+        Ok(())
+    }
+
+    async fn preview(&self, desired: &Desired) -> Result<Preview, ApiError> {
+        let executor = &self.inner.executor;
+        let seen = executor.observe(&desired.key, Some(&desired.spec)).await?;
+        let Desired { spec, purpose, current, to, remove_volumes, .. } = desired;
+        let (plan, problems) = executor.preview(spec, *purpose, current.as_ref(), *to, remove_volumes).await?;
+        let basis = basis(spec, &seen, current.as_ref().map(|release| release.number));
+        Ok(Preview { plan, problems, basis })
+    }
+
+    /// Asks a run to stop where it is.
+    pub(crate) async fn interrupt(&self, run: RunId, actor: Actor) -> Result<(), ApiError> {
+        let key = self.open_run(run).await?;
+        if self.inner.drivers.is_driven(run) {
+            self.inner.drivers.interrupt(run);
+        } else if !self.is_interrupted(&key, run).await? {
+            self.append_to(&key, run, actor, Event::RunInterrupted).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets an interrupted run go on.
+    pub(crate) async fn resume(&self, run: RunId, actor: Actor) -> Result<(), ApiError> {
+        let key = self.open_run(run).await?;
+        if self.inner.drivers.is_driven(run) && self.is_interrupted(&key, run).await? {
+            self.inner.drivers.rest(run).await;
+        }
+        if self.is_interrupted(&key, run).await? {
+            self.append_to(&key, run, actor, Event::RunResumed).await?;
+        }
+        self.drive(key, run);
+        Ok(())
+    }
+
+    /// Gives an open run up, so that another change can begin. What it did stays.
+    pub(crate) async fn abandon(&self, run: RunId, actor: Actor) -> Result<(), ApiError> {
+        let key = self.open_run(run).await?;
+        self.inner.drivers.rest(run).await;
+        self.append_to(&key, run, actor, Event::RunFinished { verdict: Verdict::Abandoned }).await?;
+        self.count_traffic(&key, run).await;
+        Ok(())
+    }
+
+    async fn append_to(&self, key: &EnvKey, run: RunId, actor: Actor, event: Event) -> Result<(), ApiError> {
+        let write = Write { key: Some(key.clone()), run: Some(run), actor, event, expected: None };
+        self.inner.store.append(write).await?;
+        Ok(())
+    }
+
+    /// The environment of a run that is not over.
+    async fn open_run(&self, run: RunId) -> Result<EnvKey, ApiError> {
+        let record = self.inner.store.run(run).await?.ok_or_else(|| no_run(run))?;
+        if record.finished.is_some() {
+            return Err(ApiError::new(ErrorCode::Stale, format!("run {run} is over")));
+        }
+        record.started.key.ok_or_else(|| no_run(run))
+    }
+
+    /// Whether a person asked the run to stop and nobody let it go on since.
+    pub(crate) async fn is_interrupted(&self, key: &EnvKey, run: RunId) -> Result<bool, ApiError> {
+        let query = Query { key: Some(key.clone()), run: Some(run), ..Query::default() };
+        let entries = self.inner.store.read(&query).await?;
+        let last = entries.iter().rev().find_map(|entry| match entry.event {
+            Event::RunInterrupted => Some(true),
+            Event::RunResumed => Some(false),
+            _ => None,
+        });
+        Ok(last.unwrap_or(false))
+    }
+}
+
+/// There is no such run.
+pub(crate) fn no_run(run: RunId) -> ApiError {
+    ApiError::not_found(format!("there is no run {run}"))
+}
+
+fn refuse_problems(desired: &Desired, problems: &[Problem]) -> Result<(), ApiError> {
+    let Some(first) = problems.first() else { return Ok(()) };
+    let diagnostics = problems.iter().map(crate::manifest::diagnostic_of_problem);
+    let mut error = ApiError::invalid(first.message.clone()).hint(first.hint.clone());
+    error.0.diagnostics = desired.diagnostics.iter().cloned().chain(diagnostics).collect();
+    Err(error)
+}
+
+fn refuse_if_stale(expect: &Expect, preview: &Preview) -> Result<(), ApiError> {
+    let same = expect.basis == preview.basis && expect.plan_id == preview.plan.id.0.to_string();
+    if same {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorCode::Stale, "what the plan was made from has changed since").hint("plan again"))
+}
+
+/// Hash of what a plan is made from. Of what is there, only what a plan depends on: a replica that was
+/// restarted meanwhile makes no plan stale.
+fn basis(spec: &Spec, seen: &Observed, release: Option<ReleaseNumber>) -> String {
+    #[derive(Serialize)]
+    struct Basis<'a> {
+        spec: &'a Spec,
+        release: Option<ReleaseNumber>,
+        replicas: Vec<(String, &'a daybook_model::fingerprint::Fingerprint, bool)>,
+        volumes: &'a BTreeSet<daybook_model::VolumeName>,
+        routes: &'a daybook_model::EnvRoutes,
+    }
+    let exited = |state| state == daybook_model::ReplicaState::Exited;
+    let basis = Basis {
+        spec,
+        release,
+        replicas: seen.replicas.iter().map(|r| (r.id.to_string(), &r.fingerprint, exited(r.state))).collect(),
+        volumes: &seen.volumes,
+        routes: &seen.routes,
+    };
+    Digest::of(&serde_json::to_vec(&basis).expect("a spec and what was seen are plain data")).to_string()
+}

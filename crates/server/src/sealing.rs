@@ -1,0 +1,195 @@
+//! Sealing on the way in: values that look secret never reach a plan, a journal or a log.
+//!
+//! While planning nothing is written: [`Sealing::of`] foresees which version each value will have, and
+//! [`Sealing::commit`] writes them when a run begins.
+
+use std::collections::BTreeMap;
+
+use daybook_model::spec::{EnvValue, FileContent, SecretRef, TemplatePart};
+use daybook_model::{Actor, Digest, EnvKey, SecretName, ServiceName, Spec};
+use daybook_store::Store;
+use zeroize::Zeroizing;
+
+use crate::error::ApiError;
+
+/// What has to be sealed before a spec may be carried out. Not `Debug`: it holds values.
+pub(crate) struct Sealing {
+    key: EnvKey,
+    pending: Vec<Pending>,
+}
+
+struct Pending {
+    name: SecretName,
+    version: u64,
+    /// `None`: a random value is to be made.
+    value: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Sealing {
+    /// Takes in the values that the manifest `provided`, replaces literal secrets of `spec` by
+    /// references, and gives every reference a version.
+    pub(crate) async fn of(
+        store: &Store,
+        spec: &mut Spec,
+        provided: BTreeMap<SecretName, String>,
+    ) -> Result<Self, ApiError> {
+        let mut sealing = Self { key: spec.key.clone(), pending: Vec::new() };
+        for (name, value) in provided {
+            sealing.take(store, name, value.into_bytes()).await?;
+        }
+        for (name, service) in &mut spec.services {
+            for (variable, value) in &mut service.container.environment {
+                if let EnvValue::Text(text) = value
+                    && is_secret(variable, text)
+                {
+                    let value_of = std::mem::take(text).into_bytes();
+                    *value = EnvValue::Secret(sealing.literal(store, name, variable, value_of).await?);
+                }
+                sealing.references(store, value).await?;
+            }
+            for file in &mut service.container.files {
+                if let FileContent::Secret(secret) = &mut file.content {
+                    sealing.version(store, secret).await?;
+                }
+            }
+        }
+        Ok(sealing)
+    }
+
+    async fn references(&mut self, store: &Store, value: &mut EnvValue) -> Result<(), ApiError> {
+        match value {
+            EnvValue::Text(_) => {}
+            EnvValue::Secret(secret) => self.version(store, secret).await?,
+            EnvValue::Template(parts) => {
+                for part in parts {
+                    if let TemplatePart::Secret(secret) = part {
+                        self.version(store, secret).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn literal(
+        &mut self,
+        store: &Store,
+        service: &ServiceName,
+        variable: &str,
+        value: Vec<u8>,
+    ) -> Result<SecretRef, ApiError> {
+        let name = derived_name(service, variable);
+        let version = self.take(store, name.clone(), value).await?;
+        Ok(SecretRef { name, version: Some(version), generate: false })
+    }
+
+    /// Takes a value to be sealed, and foresees its version.
+    async fn take(&mut self, store: &Store, name: SecretName, value: Vec<u8>) -> Result<u64, ApiError> {
+        let value = Zeroizing::new(value);
+        let version = store.foresee_secret(&self.key, &name, Some(&value)).await?;
+        self.pending.push(Pending { name, version, value: Some(value) });
+        Ok(version)
+    }
+
+    async fn version(&mut self, store: &Store, secret: &mut SecretRef) -> Result<(), ApiError> {
+        if secret.version.is_some() {
+            return Ok(());
+        }
+        if let Some(pending) = self.pending.iter().find(|pending| pending.name == secret.name) {
+            secret.version = Some(pending.version);
+            return Ok(());
+        }
+        secret.version = store.secret_version(&self.key, &secret.name).await?;
+        if secret.version.is_none() && !secret.generate {
+            let name = &secret.name;
+            return Err(ApiError::invalid(format!("the secret `{name}` is not set in {}", self.key))
+                .hint(format!("set it: `daybook secret set {name}`, or write `{{secret: generate}}`")));
+        }
+        if secret.version.is_none() {
+            let version = store.foresee_secret(&self.key, &secret.name, None).await?;
+            secret.version = Some(version);
+            self.pending.push(Pending { name: secret.name.clone(), version, value: None });
+        }
+        Ok(())
+    }
+
+    /// Seals what is pending. Fails when a secret was set meanwhile, so that a version is not the one
+    /// that was planned.
+    pub(crate) async fn commit(self, store: &Store, actor: &Actor) -> Result<(), ApiError> {
+        for Pending { name, version, value } in self.pending {
+            let sealed = match value {
+                Some(value) => store.ensure_secret(actor.clone(), &self.key, &name, value).await?,
+                None => store.generate_secret(actor.clone(), &self.key, &name).await?,
+            };
+            if sealed != version {
+                let message = format!("the secret `{name}` was set meanwhile: plan again");
+                return Err(ApiError::new(daybook_api::ErrorCode::Stale, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first service of `spec` that needs the secret `name`.
+pub(crate) fn refers_to<'a>(spec: &'a Spec, name: &SecretName) -> Option<&'a ServiceName> {
+    let in_value = |value: &EnvValue| match value {
+        EnvValue::Text(_) => false,
+        EnvValue::Secret(secret) => &secret.name == name,
+        EnvValue::Template(parts) => {
+            parts.iter().any(|part| matches!(part, TemplatePart::Secret(secret) if &secret.name == name))
+        }
+    };
+    let in_file = |content: &FileContent| matches!(content, FileContent::Secret(secret) if &secret.name == name);
+    let needing = spec.services.values().find(|service| {
+        service.container.environment.values().any(in_value)
+            || service.container.files.iter().any(|file| in_file(&file.content))
+    });
+    needing.map(|service| &service.name)
+}
+
+/// Whether a variable holds something that must be sealed: by its name, or because its value is a URL
+/// with a password in it.
+fn is_secret(variable: &str, value: &str) -> bool {
+    !value.is_empty() && (daybook_manifest::looks_secret(variable) || has_password(value))
+}
+
+fn has_password(value: &str) -> bool {
+    let Some((_, rest)) = value.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    user.and_then(|user| user.split_once(':')).is_some_and(|(_, password)| !password.is_empty())
+}
+
+/// `env.SERVICE.VARIABLE`, made to fit a secret's name: what does not fit is told apart by a hash.
+fn derived_name(service: &ServiceName, variable: &str) -> SecretName {
+    let plain = format!("env.{service}.{variable}");
+    SecretName::new(plain.clone()).unwrap_or_else(|_| {
+        let kept: String =
+            plain.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).collect();
+        let kept: String = kept.chars().take(48).collect();
+        let name = format!("{kept}-{}", Digest::of(plain.as_bytes()).short());
+        SecretName::new(name).expect("at most 61 of the characters of a name, the first of them `e`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r31_a_url_with_a_password_is_secret() {
+        assert!(has_password("postgres://app:swordfish@db:5432/app"));
+        for plain in ["postgres://app@db/app", "http://web:8080/a@b:c", "a:b@c", "", "https://user:@host"] {
+            assert!(!has_password(plain), "{plain}");
+        }
+    }
+
+    #[test]
+    fn derived_names_fit_and_differ() {
+        let web: ServiceName = "web".parse().unwrap();
+        assert_eq!(derived_name(&web, "API_KEY").as_str(), "env.web.API_KEY");
+        let (long, longer) = ("K".repeat(80), "K".repeat(81));
+        assert_ne!(derived_name(&web, &long), derived_name(&web, &longer));
+        assert_ne!(derived_name(&web, "A KEY"), derived_name(&web, "AKEY"));
+    }
+}

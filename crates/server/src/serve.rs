@@ -1,0 +1,103 @@
+//! The process `daybook serve`.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::edge_router::EdgeRouter;
+use daybook_edge::StartError;
+use daybook_model::Timestamp;
+use daybook_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::lock::{LockError, StateLock};
+use crate::socket::{Listener, answer};
+use crate::world::{self, RuntimeChoice};
+use crate::{App, Edge, Parts};
+
+/// How a server is started.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The state directory, absolute.
+    pub state: PathBuf,
+    /// What runs replicas.
+    pub runtime: RuntimeChoice,
+    /// Where a new edge serves HTTP; an edge that runs already stays where it is.
+    pub http: Vec<SocketAddr>,
+    /// Where a new edge serves HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// This program: the edge and shims are started from it.
+    pub exe: PathBuf,
+}
+
+/// Why a server ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another server has the state directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The store cannot be opened.
+    #[error("open the store: {0}")]
+    Store(#[from] daybook_store::Error),
+    /// The runtime cannot be used.
+    #[error("open the runtime: {0}")]
+    Runtime(#[from] daybook_runtime::Error),
+    /// The edge cannot be started.
+    #[error("start the edge: {0}")]
+    Edge(#[from] StartError),
+    /// The system refused.
+    #[error("{operation}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Owns the state directory and answers the API until SIGTERM, SIGINT or `POST /v1/shutdown`.
+///
+/// Stopping leaves open runs to the next server, and touches neither replicas nor the edge.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let Config { state, runtime, http, https, exe } = config;
+    make_directory(&state).map_err(io("make the state directory"))?;
+    let _lock = StateLock::take(&state)?;
+    let store = Store::open(&state).await?;
+    let runtime = world::open(&state, runtime, &exe).await?;
+    let client = daybook_edge::ensure_running(&exe, &state, &http, &https).await?;
+    let router = Arc::new(EdgeRouter::new(client.clone()));
+    let edge = Some(Edge::new(client, exe));
+    let clock = Arc::new(Timestamp::now);
+    let app = App::new(Parts { store, runtime, router, edge, clock, state: state.clone() });
+    app.start().await?;
+    let listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
+    stop_on_signals(&app).map_err(io("listen for signals"))?;
+    tracing::info!(state = %state.display(), "the server answers");
+    let answered = answer(&app, listener).await;
+    app.stop().await;
+    tracing::info!("the server has ended; the edge and the replicas go on");
+    answered.map_err(io("answer the API"))
+}
+
+fn make_directory(state: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state)
+}
+
+fn stop_on_signals(app: &App) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = app.inner.stop.clone();
+    app.spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}
+
+fn io(operation: &'static str) -> impl FnOnce(std::io::Error) -> ServeError {
+    move |source| ServeError::Io { operation, source }
+}

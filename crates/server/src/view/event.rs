@@ -1,0 +1,169 @@
+//! Journal entries in words.
+
+use std::collections::HashMap;
+
+use daybook_api::event::EventView;
+use daybook_api::run::ActorView;
+use daybook_decide::text;
+use daybook_executor::Note;
+use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
+use daybook_model::{Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
+use daybook_store::{Journal as _, Query, Store};
+
+/// Puts entries into words. Words for a step need its plan: plans that were met are remembered.
+pub(crate) struct Words {
+    store: Store,
+    plans: HashMap<PlanId, Plan>,
+    latest: HashMap<RunId, PlanId>,
+}
+
+/// Plans that are remembered before all are forgotten.
+const REMEMBERED: usize = 64;
+
+impl Words {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, plans: HashMap::new(), latest: HashMap::new() }
+    }
+
+    pub(crate) async fn entry(&mut self, entry: &Entry) -> EventView {
+        self.learn(entry);
+        if let Some(plan) = plan_of(&entry.event)
+            && !self.plans.contains_key(plan)
+        {
+            self.read_plans(entry).await;
+        }
+        let (service, text) = self.words(&entry.event);
+        EventView::of(entry, service, text)
+    }
+
+    /// A progress note: it has no place in the journal.
+    pub(crate) fn note(&self, note: Note, at: Timestamp) -> EventView {
+        let plan = self.latest.get(&note.run).and_then(|plan| self.plans.get(plan));
+        let service = plan.and_then(|plan| plan.step(note.step)).and_then(service_of);
+        EventView {
+            seq: None,
+            at,
+            key: Some(note.key),
+            run: Some(note.run),
+            actor: ActorView { name: "daybook".to_owned(), origin: "executor".to_owned() },
+            kind: daybook_api::event::PROGRESS.to_owned(),
+            service,
+            text: note.text,
+            event: serde_json::json!({ "step": note.step.0 }),
+        }
+    }
+
+    fn learn(&mut self, entry: &Entry) {
+        if let (Event::Planned { plan, .. }, Some(run)) = (&entry.event, entry.run) {
+            if self.plans.len() >= REMEMBERED {
+                self.plans.clear();
+                self.latest.clear();
+            }
+            self.plans.insert(plan.id.clone(), (**plan).clone());
+            self.latest.insert(run, plan.id.clone());
+        }
+    }
+
+    /// A reader who comes late has missed the plan: it is in the journal. One that cannot be read
+    /// leaves the words poorer and nothing else.
+    async fn read_plans(&mut self, entry: &Entry) {
+        let query = Query { run: entry.run, key: entry.key.clone(), ..Query::default() };
+        match self.store.read(&query).await {
+            Ok(entries) => entries.iter().filter(|other| other.seq <= entry.seq).for_each(|entry| self.learn(entry)),
+            Err(error) => tracing::warn!(%error, "the plan of an event cannot be read"),
+        }
+    }
+
+    fn step(&self, plan: &PlanId, id: StepId) -> (Option<String>, String) {
+        match self.plans.get(plan).and_then(|plan| plan.step(id)) {
+            Some(step) => (service_of(step), text::step(step)),
+            None => (None, format!("step {id}")),
+        }
+    }
+
+    fn words(&self, event: &Event) -> (Option<String>, String) {
+        let plain = |text: String| (None, text);
+        let about = |service: &dyn std::fmt::Display, text: String| (Some(service.to_string()), text);
+        match event {
+            Event::RunStarted { reason, to, .. } => plain(format!("run began: {reason}, toward release {to}")),
+            Event::Planned { plan, toward } => plain(planned(plan, *toward)),
+            Event::StepStarted { plan, step, .. } => self.step(plan, *step),
+            Event::StepFinished { plan, step, outcome, took_ms } => {
+                let (service, words) = self.step(plan, *step);
+                (service, outcome_words(&words, outcome, *took_ms))
+            }
+            Event::StepAsked { plan, step, answer } => {
+                let (service, words) = self.step(plan, *step);
+                (service, format!("{words}: {}", answer_words(answer)))
+            }
+            Event::SwapBack { why } => plain(format!("going back to the release before: {why}")),
+            Event::RunInterrupted => plain("run interrupted".to_owned()),
+            Event::RunResumed => plain("run resumed".to_owned()),
+            Event::RunFinished { verdict } => plain(verdict_words(verdict)),
+            Event::ReleaseAccepted { number } => plain(format!("release {number} is in force")),
+            Event::EnvironmentCreated => plain("environment made".to_owned()),
+            Event::EnvironmentRetired => plain("environment taken down".to_owned()),
+            Event::JobStarted { service, due, replica } => {
+                about(service, format!("job {service} began as {replica}, due {due}"))
+            }
+            Event::JobFinished { service, due, code } => {
+                about(service, format!("job {service}, due {due}, ended with exit code {code}"))
+            }
+            Event::JobSkipped { service, due, why } => {
+                about(service, format!("job {service}, due {due}, was skipped: {why}"))
+            }
+            Event::Noticed { replica, what } => about(&replica.service, format!("{replica}: {what}")),
+            Event::SecretSet { name, version } => plain(format!("secret {name} set, version {version}")),
+            Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
+            Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
+            Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),
+        }
+    }
+}
+
+fn plan_of(event: &Event) -> Option<&PlanId> {
+    match event {
+        Event::StepStarted { plan, .. } | Event::StepFinished { plan, .. } | Event::StepAsked { plan, .. } => {
+            Some(plan)
+        }
+        _ => None,
+    }
+}
+
+fn service_of(step: &Step) -> Option<String> {
+    step.action.service().map(ToString::to_string)
+}
+
+fn planned(plan: &Plan, toward: Toward) -> String {
+    let count = plan.steps.len();
+    match toward {
+        Toward::Target => format!("planned {count} steps toward release {}", plan.to),
+        Toward::Previous => format!("planned {count} steps back to what was there before"),
+    }
+}
+
+fn outcome_words(step: &str, outcome: &StepOutcome, took_ms: u64) -> String {
+    let took = text::seconds(took_ms);
+    match outcome {
+        StepOutcome::Done(note) if note.is_empty() => format!("{step}: done in {took}"),
+        StepOutcome::Done(note) => format!("{step}: {note} ({took})"),
+        StepOutcome::Failed(failure) => format!("{step}: failed after {took}: {}", failure.why),
+    }
+}
+
+fn answer_words(answer: &Answer) -> String {
+    match answer {
+        Answer::Happened => "it had happened".to_owned(),
+        Answer::HappenedAndFailed(failure) => format!("it had happened and failed: {}", failure.why),
+        Answer::DidNotHappen => "it had not happened".to_owned(),
+    }
+}
+
+fn verdict_words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Reached => "run finished: everything is as it should be".to_owned(),
+        Verdict::SwappedBack(failure) => format!("run failed, and the release before serves: {}", failure.why),
+        Verdict::Failed(failure) => format!("run failed: {}", failure.why),
+        Verdict::Abandoned => "run given up".to_owned(),
+    }
+}

@@ -1,0 +1,125 @@
+//! Gathering the evidence that the cause of a service's trouble is concluded from.
+
+use daybook_api::why::{WhyOption, WhyView};
+use daybook_decide::why::{Evidence, why};
+use daybook_model::event::{Failure, StepOutcome};
+use daybook_model::launch::Role;
+use daybook_model::{Entry, EnvKey, Event, Plan, PlanId, SeenReplica, Service, ServiceName, Timestamp};
+use daybook_runtime::{Answer, LogQuery};
+use daybook_store::{Journal as _, Query};
+use futures::StreamExt as _;
+use std::collections::HashMap;
+
+use crate::App;
+use crate::change::no_environment;
+use crate::error::ApiError;
+
+/// Journal entries that are looked through for failed steps.
+const ENTRIES: usize = 400;
+
+/// Lines of log that are looked at.
+const LINES: usize = 60;
+
+impl App {
+    /// Why a service is as it is.
+    pub(crate) async fn why(&self, key: &EnvKey, service: &ServiceName) -> Result<WhyView, ApiError> {
+        let store = &self.inner.store;
+        if store.environment(key).await?.is_none() {
+            return Err(no_environment(key));
+        }
+        let release = store.current_release(key).await?;
+        let query = Query { key: Some(key.clone()), limit: Some(ENTRIES), newest: true, ..Query::default() };
+        let entries = store.read(&query).await?;
+        let in_release = release.as_ref().and_then(|release| release.spec.services.get(service));
+        let spec = in_release.or_else(|| last_wanted(&entries, service));
+        let mut replicas = self.inner.runtime.observe(key).await?.replicas;
+        replicas.retain(|replica| &replica.id.service == service);
+        if spec.is_none() && replicas.is_empty() {
+            return Err(ApiError::not_found(format!("{key} has no service `{service}`")));
+        }
+        let log = self.last_lines(key, &replicas).await;
+        let answers = self.answers(key, &replicas, spec).await;
+        let found = why(&Evidence {
+            service,
+            spec,
+            replicas: &replicas,
+            failures: &failures(&entries, service),
+            answers: &answers,
+            log: &log,
+            released: release.as_ref().map(|release| (release.accepted_at, release.number.0)),
+            now: self.now(),
+        });
+        let option = |choice: daybook_decide::why::Choice| WhyOption {
+            text: choice.text,
+            command: Some(choice.command).filter(|command| !command.is_empty()),
+        };
+        Ok(WhyView {
+            key: key.clone(),
+            service: service.to_string(),
+            headline: found.headline,
+            cause: found.cause,
+            evidence: found.evidence,
+            options: found.options.into_iter().map(option).collect(),
+            log,
+        })
+    }
+
+    /// The last lines of the replica that started last.
+    async fn last_lines(&self, key: &EnvKey, replicas: &[SeenReplica]) -> Vec<String> {
+        let Some(newest) = replicas.iter().max_by_key(|replica| replica.id.ordinal) else { return Vec::new() };
+        let query = LogQuery { tail: Some(LINES), ..LogQuery::default() };
+        match self.inner.runtime.logs(key, &newest.id, newest.role, &query).await {
+            Ok(lines) => lines.filter_map(|line| async { line.ok().map(|line| line.text) }).collect().await,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// What each running replica's check answers now; `None` is a good answer.
+    async fn answers(
+        &self,
+        key: &EnvKey,
+        replicas: &[SeenReplica],
+        spec: Option<&Service>,
+    ) -> Vec<(String, Option<String>)> {
+        let Some(check) = spec.map(Service::effective_check) else { return Vec::new() };
+        let mut answers = Vec::new();
+        for replica in replicas.iter().filter(|replica| replica.role == Role::Main && replica.is_running()) {
+            let said = match self.inner.runtime.probe(key, replica, &check).await {
+                Ok(Answer::Good(_)) => None,
+                Ok(Answer::Bad(why)) => Some(why),
+                Ok(Answer::NotRunning) | Err(_) => continue,
+            };
+            answers.push((replica.id.to_string(), said));
+        }
+        answers
+    }
+}
+
+/// The service as the last run wanted it, where no release has it yet.
+fn last_wanted<'a>(entries: &'a [Entry], service: &ServiceName) -> Option<&'a Service> {
+    entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::RunStarted { spec, .. } => spec.services.get(service),
+        _ => None,
+    })
+}
+
+/// Steps of a service that failed, oldest first.
+fn failures(entries: &[Entry], service: &ServiceName) -> Vec<(Timestamp, Failure)> {
+    let mut plans: HashMap<&PlanId, &Plan> = HashMap::new();
+    let mut found = Vec::new();
+    for entry in entries {
+        match &entry.event {
+            Event::Planned { plan, .. } => {
+                plans.insert(&plan.id, plan);
+            }
+            Event::StepFinished { plan, step, outcome: StepOutcome::Failed(failure), .. } => {
+                let step = plans.get(plan).and_then(|plan| plan.step(*step));
+                if step.and_then(|step| step.action.service()) == Some(service) {
+                    found.push((entry.at, failure.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
