@@ -39,7 +39,7 @@ impl AccessLog {
         let file = append(&path)?;
         let log = Arc::new(Self { lines: Mutex::default(), due: Condvar::new(), dropped: AtomicU64::new(0) });
         let writer = log.clone();
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.write_forever(path, file))?;
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.write_forever(&path, file))?;
         Ok(log)
     }
 
@@ -66,7 +66,7 @@ impl AccessLog {
         }
     }
 
-    fn write_forever(&self, path: PathBuf, mut file: File) {
+    fn write_forever(&self, path: &Path, mut file: File) {
         let mut size = file.metadata().map_or(0, |metadata| metadata.len());
         let mut taken = Vec::new();
         loop {
@@ -78,8 +78,8 @@ impl AccessLog {
                 continue;
             }
             if size > LARGEST_FILE {
-                let kept = std::fs::rename(&path, path.with_extension("log.1"));
-                if let Ok(fresh) = kept.and_then(|()| append(&path)) {
+                let kept = std::fs::rename(path, path.with_extension("log.1"));
+                if let Ok(fresh) = kept.and_then(|()| append(path)) {
                     (file, size) = (fresh, 0);
                 }
             }

@@ -76,8 +76,14 @@ impl Listeners {
 
     /// Opens sockets, all or none; nothing is accepted yet.
     pub(crate) fn bind(&self, places: impl IntoIterator<Item = Place>) -> Result<Vec<(Place, TcpListener)>, BindError> {
-        let ours = self.inodes();
-        places.into_iter().map(|place| bind_one(place.address(), &ours).map(|listener| (place, listener))).collect()
+        let mut ours = self.inodes();
+        let mut bound = Vec::new();
+        for place in places {
+            let listener = bind_one(place.address(), &ours)?;
+            ours.extend(inode(&listener));
+            bound.push((place, listener));
+        }
+        Ok(bound)
     }
 
     /// Places that are listened at.
@@ -119,14 +125,17 @@ impl Listeners {
     }
 
     fn inodes(&self) -> BTreeSet<u64> {
-        let open = self.lock();
-        let stats = open.values().filter_map(|open| rustix::fs::fstat(&open.listener).ok());
-        stats.map(|stat| stat.st_ino).collect()
+        self.lock().values().filter_map(|open| inode(&open.listener)).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Open>> {
         self.open.lock().expect("no panic while it is held")
     }
+}
+
+/// What the kernel's list of sockets knows it by.
+fn inode(listener: &TcpListener) -> Option<u64> {
+    rustix::fs::fstat(listener).ok().map(|stat| stat.st_ino)
 }
 
 /// Takes up a socket that an earlier generation has opened.

@@ -84,7 +84,7 @@ fn percent_decode(text: &str) -> Option<String> {
 enum Found {
     File {
         file: File,
-        metadata: Metadata,
+        metadata: Box<Metadata>,
         path: String,
     },
     /// The URL of a directory is to end with a slash, so that relative links in its index work.
@@ -100,7 +100,9 @@ fn find(root: &Path, path: &str) -> Found {
         path => (path.to_owned(), false),
     };
     match open_beneath(root, &open_path) {
-        Ok((file, metadata)) if metadata.is_file() => Found::File { file, metadata, path: open_path },
+        Ok((file, metadata)) if metadata.is_file() => {
+            Found::File { file, metadata: Box::new(metadata), path: open_path }
+        }
         Ok((_, metadata)) if metadata.is_dir() && !is_index => Found::Directory,
         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP | Errno::ACCESS | Errno::NAMETOOLONG) => {
             Found::Nothing

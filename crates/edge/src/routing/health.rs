@@ -181,9 +181,9 @@ mod tests {
         health.check_was_good();
         for answer in [false, false, true, false, false] {
             if answer {
-                health.check_was_good()
+                health.check_was_good();
             } else {
-                health.check_was_bad("503".into(), &check())
+                health.check_was_bad("503".into(), &check());
             }
             assert!(health.is_usable());
         }

@@ -1,6 +1,7 @@
 //! Certificates from files.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::Vacant;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -52,15 +53,13 @@ impl LoadedFiles {
         for entry in backends(table).flat_map(|(_, _, backend)| &backend.entries) {
             if let Entry::Domain { tls: Tls::Files { cert, key }, .. } = entry {
                 let names = (cert.clone(), key.clone());
-                if !loaded.0.contains_key(&names) {
-                    let changed = [changed(cert), changed(key)];
-                    let same = before.0.get(&names).filter(|loaded| loaded.changed == changed).cloned();
-                    let fresh = match same {
-                        Some(same) => same,
-                        None => Loaded { key: Arc::new(read(cert, key)?), changed },
-                    };
-                    loaded.0.insert(names, fresh);
-                }
+                let Vacant(place) = loaded.0.entry(names) else { continue };
+                let changed = [changed(cert), changed(key)];
+                let same = before.0.get(place.key()).filter(|loaded| loaded.changed == changed).cloned();
+                place.insert(match same {
+                    Some(same) => same,
+                    None => Loaded { key: Arc::new(read(cert, key)?), changed },
+                });
             }
         }
         Ok(loaded)
