@@ -9,6 +9,7 @@
 
 mod cgroup;
 mod control;
+mod environment;
 mod exec;
 mod honour;
 mod layout;

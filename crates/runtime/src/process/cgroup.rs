@@ -17,10 +17,26 @@ const PERIOD_US: u64 = 100_000;
 pub(crate) fn available() -> &'static [&'static str] {
     static FOUND: OnceLock<Vec<&'static str>> = OnceLock::new();
     FOUND.get_or_init(|| match version() {
-        Some(Version::Two) => vec!["memory", "pids", "cpu"],
+        Some(Version::Two) => handed_down(),
         Some(Version::One) => ["memory", "pids", "cpu", "cpuacct"].into_iter().filter(|c| is_writable(c)).collect(),
         None => Vec::new(),
     })
+}
+
+/// The controllers that groups beneath the root can have. In a container whose own processes are in
+/// the root group the kernel hands none down.
+fn handed_down() -> Vec<&'static str> {
+    let root = Path::new(MOUNT);
+    hand_down(root);
+    let text = fs::read_to_string(root.join("daybook/cgroup.controllers")).unwrap_or_default();
+    ["memory", "pids", "cpu"].into_iter().filter(|c| text.split_ascii_whitespace().any(|there| there == *c)).collect()
+}
+
+/// A controller that cannot be handed down is missing below, which is where it is looked for.
+fn hand_down(group: &Path) {
+    for controller in ["+memory", "+pids", "+cpu"] {
+        let _ = fs::write(group.join("cgroup.subtree_control"), controller);
+    }
 }
 
 /// Makes the groups of one replica, sets their limits, and returns their directories, which a
@@ -181,23 +197,19 @@ fn limit_one(group: &Path, resources: &Resources) -> io::Result<()> {
 
 fn limit_two(group: &Path, place: &Path, resources: &Resources) -> io::Result<()> {
     let mut parent = PathBuf::from(MOUNT);
-    for part in place.iter() {
-        // Each controller must be handed down on the way; one that is missing is named by the write of
-        // the limit below.
-        for controller in ["+memory", "+pids", "+cpu"] {
-            let _ = fs::write(parent.join("cgroup.subtree_control"), controller);
-        }
+    for part in place {
+        hand_down(&parent);
         parent.push(part);
     }
-    if let Some(bytes) = resources.memory_bytes {
+    if let Some(bytes) = resources.memory_bytes.filter(|_| available().contains(&"memory")) {
         fs::write(group.join("memory.max"), bytes.to_string())?;
         let _ = fs::write(group.join("memory.swap.max"), "0");
         let _ = fs::write(group.join("memory.oom.group"), "1");
     }
-    if let Some(pids) = resources.pids {
+    if let Some(pids) = resources.pids.filter(|_| available().contains(&"pids")) {
         fs::write(group.join("pids.max"), pids.to_string())?;
     }
-    if let Some(millis) = resources.cpu_millis {
+    if let Some(millis) = resources.cpu_millis.filter(|_| available().contains(&"cpu")) {
         fs::write(group.join("cpu.max"), format!("{} {PERIOD_US}", quota_us(millis)))?;
     }
     Ok(())

@@ -108,6 +108,12 @@ pub(crate) fn clear(layout: &Layout, key: &EnvKey, id: &ReplicaId, role: Role) -
     remove_tree(&layout.replica(key, id, role).files())
 }
 
+/// The processes that carry a replica's mark: its own, and commands that joined it.
+pub(crate) fn marked(mark: &str) -> Vec<i32> {
+    let all = proc::all().into_iter().filter(|stat| stat.state != 'Z').map(|stat| stat.pid);
+    all.filter(|pid| proc::has_variable(*pid, MARK, mark)).collect()
+}
+
 /// What may be left of one replica.
 struct Leftovers {
     mark: String,
@@ -130,8 +136,7 @@ impl Leftovers {
 
     fn processes(&self) -> Vec<i32> {
         let mut pids = cgroup::processes(&self.place);
-        let all = proc::all().into_iter().filter(|stat| stat.state != 'Z').map(|stat| stat.pid);
-        pids.extend(all.filter(|pid| proc::has_variable(*pid, MARK, &self.mark)));
+        pids.extend(marked(&self.mark));
         pids.sort_unstable();
         pids.dedup();
         pids

@@ -18,6 +18,7 @@ mod keeper;
 mod log;
 mod output;
 mod policy;
+mod processes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

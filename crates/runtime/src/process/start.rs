@@ -15,10 +15,11 @@ use daybook_model::spec::MountSource;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use super::environment::environment;
 use super::layout::{Layout, ReplicaDir};
-use super::leftovers::{MARK, clear};
+use super::leftovers::clear;
 use super::observe::read;
-use super::record::{Assignment, Begin, Kept, Record, Request, UserIds, role_name};
+use super::record::{Assignment, Begin, Kept, Record, Request, UserIds};
 use super::workdir::remove_tree;
 use super::{cgroup, control, ports, users, workdir};
 use crate::files::{lock, make_directory, write_atomically};
@@ -258,7 +259,7 @@ fn begin(
     let made = cgroup::create(&place, &launch.container.resources);
     let cgroups = made.map_err(|e| Error::new(ErrorKind::Internal, format!("limit {}", launch.id), e))?;
     let mut ulimits: BTreeMap<_, _> = launch.container.options.ulimits.clone();
-    if let (true, Some(bytes)) = (cgroups.is_empty(), launch.container.resources.memory_bytes) {
+    if let (false, Some(bytes)) = (cgroup::available().contains(&"memory"), launch.container.resources.memory_bytes) {
         // Without control groups this is the nearest bound: of each process, not of all together.
         let bytes = i64::try_from(bytes).unwrap_or(-1);
         ulimits.entry("data".to_owned()).or_insert((bytes, bytes));
@@ -272,52 +273,4 @@ fn begin(
         ulimits,
         oom_score_adj: launch.container.options.oom_score_adj,
     })
-}
-
-/// What a replica's environment holds: a few defaults, what the manifest says, and, above that, what
-/// only Daybook can know.
-fn environment(
-    layout: &Layout,
-    dir: &ReplicaDir,
-    launch: &Launch,
-    record: &Record,
-    socket: &str,
-) -> Result<Vec<(String, String)>> {
-    let work = dir.work().display().to_string();
-    let mut all = BTreeMap::new();
-    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    all.insert("PATH".to_owned(), path);
-    all.insert("HOME".to_owned(), work.clone());
-    all.extend(launch.environment.iter().cloned());
-    if let Some(first) = launch.ports.first() {
-        all.insert("PORT".to_owned(), record.ports[&first.container].to_string());
-        all.insert("HOST".to_owned(), "127.0.0.1".to_owned());
-    }
-    for (container, port) in &record.ports {
-        all.insert(format!("PORT_{container}"), port.to_string());
-    }
-    for (host, address) in &launch.hosts {
-        all.insert(format!("DAYBOOK_HOST_{}", variable(host)), address.to_string());
-    }
-    for name in &record.volumes {
-        let directory = workdir::volume_directory(layout, launch, name)?;
-        all.insert(format!("DAYBOOK_VOLUME_{}", variable(name.as_str())), directory.display().to_string());
-    }
-    let facts = [
-        ("DAYBOOK_ROOT", work),
-        ("DAYBOOK_APP", launch.key.app.to_string()),
-        ("DAYBOOK_ENV", launch.key.env.to_string()),
-        ("DAYBOOK_SERVICE", launch.id.service.to_string()),
-        ("DAYBOOK_REPLICA", launch.id.to_string()),
-        ("DAYBOOK_ROLE", role_name(launch.role).to_owned()),
-        ("DAYBOOK_RELEASE", launch.release.to_string()),
-        (MARK, socket.to_owned()),
-    ];
-    all.extend(facts.map(|(name, value)| (name.to_owned(), value)));
-    Ok(all.into_iter().collect())
-}
-
-/// A name as a part of a variable's name.
-fn variable(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }

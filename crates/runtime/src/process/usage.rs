@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use daybook_model::name::EnvKey;
 
 use super::layout::Layout;
+use super::leftovers::marked;
 use super::record::{Life, Record};
 use super::{Inner, ProcessRuntime, cgroup, observe, proc};
 use crate::{Result, Usage};
@@ -64,7 +65,15 @@ fn measure_one(inner: &Inner, record: &Record, life: &Life) -> (Usage, bool) {
 /// The processes of a running replica.
 pub(super) fn processes(layout: &Layout, record: &Record, life: &Life) -> Vec<i32> {
     let grouped = cgroup::processes(&layout.cgroup(&record.key, &record.id, record.role));
-    if grouped.is_empty() { proc::descendants(life.shim.pid) } else { grouped }
+    if !grouped.is_empty() {
+        return grouped;
+    }
+    // Without groups: what descends from its shim, and commands that joined it.
+    let mut pids = proc::descendants(life.shim.pid);
+    pids.extend(marked(&layout.socket(&record.key, &record.id, record.role)));
+    pids.sort_unstable();
+    pids.dedup();
+    pids
 }
 
 /// Cores used since the last reading under this name.

@@ -1,17 +1,15 @@
 //! The first stage: keeps a replica's process and tells what is known of it.
 
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use daybook_model::observed::{Exit, ReplicaState};
 use daybook_model::spec::Stop;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
 use super::super::layout::ReplicaDir;
 use super::super::record::{Assignment, Kept, Life, ProcessId, Request};
@@ -20,10 +18,8 @@ use super::begin::NotBegun;
 use super::log::{Log, now};
 use super::output::Output;
 use super::policy::{Backoff, Next, after_exit};
+use super::processes::{kill_everything, spawn};
 use crate::files::write_atomically;
-
-/// A program that the kernel does not start within this is given up.
-const BEGIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Keeps the replica of `directory`. What it must know comes on standard input; the first line of
 /// standard output is `started`, or why not. Ends when the replica has ended for good.
@@ -211,7 +207,7 @@ impl Keeper {
 
     fn begin_life(&mut self) {
         let oom_kills_before = self.cgroup.as_deref().map_or(0, cgroup::oom_kills);
-        match self.spawn() {
+        match spawn(&self.assignment, &mut self.outputs) {
             Ok(pid) => {
                 self.running = Some(Running { pid, since: Instant::now(), oom_kills_before });
                 self.life.state = ReplicaState::Running;
@@ -234,50 +230,6 @@ impl Keeper {
         } else {
             self.ended(exit, Duration::ZERO);
         }
-    }
-
-    /// Starts the second stage, and returns when it has become the program.
-    fn spawn(&mut self) -> Result<Pid, NotBegun> {
-        let passing = |error: io::Error| NotBegun { why: format!("start a process: {error}"), hopeless: false };
-        let (ours, theirs) = UnixStream::pair().map_err(passing)?;
-        let (program, arguments) = self.assignment.shim.split_first().expect("a shim has a command line");
-        // This very program, though its file may have been replaced by a newer one meanwhile.
-        let child = Command::new("/proc/self/exe")
-            .arg0(program)
-            .args(arguments)
-            .arg("--begin")
-            .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(self.outputs[0].writer().map_err(passing)?)
-            .stderr(self.outputs[1].writer().map_err(passing)?)
-            .process_group(0)
-            .spawn()
-            .map_err(passing)?;
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id fits")).expect("it is not 0");
-        match self.hand_over(ours) {
-            Ok(None) => Ok(pid),
-            Ok(Some(failure)) => {
-                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
-                // What the second stage printed about it is said better in the log by the shim.
-                self.outputs[1].read(|_| ());
-                Err(failure)
-            }
-            Err(error) => {
-                let _ = kill_process(pid, Signal::KILL);
-                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
-                Err(passing(error))
-            }
-        }
-    }
-
-    /// Tells the second stage what to become. `None`: it has become it.
-    fn hand_over(&self, mut channel: UnixStream) -> io::Result<Option<NotBegun>> {
-        channel.set_read_timeout(Some(BEGIN_WITHIN))?;
-        channel.write_all(&serde_json::to_vec(&self.assignment.begin)?)?;
-        channel.shutdown(std::net::Shutdown::Write)?;
-        let mut failure = Vec::new();
-        channel.read_to_end(&mut failure)?;
-        if failure.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_slice(&failure)?)) }
     }
 
     /// Takes note of every child that has ended: the replica's process, and orphans of it.
@@ -340,32 +292,9 @@ impl Keeper {
         let _ = write_atomically(&self.directory.life(), &text, 0o600);
     }
 
-    /// Kills every process of the replica: its groups', and all that descend from this shim.
     fn kill_everything(&self) {
-        let me = self.life.shim.pid;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let mut pids = proc::descendants(me);
-            pids.extend(self.cgroup.as_deref().map(cgroup::processes).unwrap_or_default());
-            let pids: Vec<Pid> = pids.into_iter().filter_map(Pid::from_raw).collect();
-            if pids.is_empty() || Instant::now() > deadline {
-                return;
-            }
-            for pid in pids {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            // The main process is left for `reap`, which wants its status.
-            self.reap_orphans();
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    fn reap_orphans(&self) {
-        let main = self.running.as_ref().map(|running| running.pid.as_raw_nonzero().get());
-        let zombies = proc::all().into_iter().filter(|stat| stat.parent == self.life.shim.pid && stat.state == 'Z');
-        for pid in zombies.map(|stat| stat.pid).filter(|pid| Some(*pid) != main) {
-            let _ = rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
-        }
+        let main = self.running.as_ref().map(|running| running.pid);
+        kill_everything(self.life.shim.pid, main, self.cgroup.as_deref(), &self.assignment.socket);
     }
 
     fn read_outputs(&mut self, to_the_end: bool) {
