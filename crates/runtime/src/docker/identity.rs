@@ -111,3 +111,51 @@ fn role(found: &Labels) -> Result<Role, String> {
     let known = ROLES.iter().find(|(_, text)| *text == written);
     known.map(|(role, _)| *role).ok_or_else(|| wrong(labels::ROLE, &written))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Labels {
+        let digest = Digest::of(b"x").to_string();
+        let all = [
+            (labels::APP, "shop"),
+            (labels::ENV, "test"),
+            (labels::SERVICE, "web"),
+            (labels::ORDINAL, "3"),
+            (labels::ROLE, "one_off"),
+            (labels::RELEASE, "7"),
+            (labels::RUN, "018f0000-0000-7000-8000-000000000001"),
+            (labels::FINGERPRINT, digest.as_str()),
+            (labels::ARTIFACT, digest.as_str()),
+        ];
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    #[test]
+    fn r14_labels_tell_all_that_is_needed() {
+        let found = identity(&known()).unwrap();
+        assert_eq!((found.key.to_string(), found.id.to_string()), ("shop/test".into(), "web.3".into()));
+        assert_eq!((found.role, found.release), (Role::OneOff, ReleaseNumber(7)));
+    }
+
+    #[test]
+    fn a_malformed_label_is_named() {
+        for label in [labels::ORDINAL, labels::ROLE, labels::RUN, labels::FINGERPRINT, labels::SERVICE] {
+            let mut malformed = known();
+            malformed.insert(label.to_owned(), "?".to_owned());
+            assert!(identity(&malformed).unwrap_err().contains(label));
+            malformed.remove(label);
+            assert!(identity(&malformed).unwrap_err().contains(label));
+        }
+        assert!(environment(&Labels::new()).is_none());
+    }
+
+    #[test]
+    fn what_has_some_of_our_labels_is_not_what_was_asked_for() {
+        let wanted = of_environment(&"shop/test".parse().unwrap());
+        assert!(has_all(&known(), &wanted));
+        let other = of_environment(&"shop/production".parse().unwrap());
+        assert!(!has_all(&known(), &other), "the same app is not the same environment");
+    }
+}
