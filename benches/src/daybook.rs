@@ -155,8 +155,7 @@ impl Daybook {
 
     /// Takes everything down: the app, the server, the edge, and whatever of ours is left.
     pub async fn end(mut self, app: &str) -> Result<()> {
-        let mut down = self.command(&["down", "--app", app, "--yes", "--no-input"]);
-        let downed = self.run(&mut down).await;
+        let downed = self.down(app).await;
         if let Some(server) = self.server.as_mut() {
             if let Some(pid) = server.id() {
                 process::signal(pid, Signal::TERM);
@@ -164,11 +163,16 @@ impl Daybook {
             let _ = tokio::time::timeout(Duration::from_secs(10), server.wait()).await;
         }
         self.sweep(Signal::TERM);
-        let (code, out, err) = downed?;
-        if code != 0 {
-            bail!("`daybook down` ended with {code}:\n{out}{err}");
+        downed
+    }
+
+    async fn down(&self, app: &str) -> Result<()> {
+        let environments = self.get("/v1/environments").await?;
+        let key = format!("{app}/production");
+        if !environments.as_array().into_iter().flatten().any(|environment| environment["key"] == key) {
+            return Ok(());
         }
-        Ok(())
+        self.succeed(&mut self.command(&["down", "--app", app, "--yes", "--no-input"])).await.map(drop)
     }
 
     /// Signals every process that was started for this state directory.

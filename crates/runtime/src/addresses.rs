@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use daybook_model::name::{EnvKey, ServiceName};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::files::{failed, lock, write_atomically};
 use crate::{Error, ErrorKind, Result};
@@ -30,10 +31,14 @@ impl Range {
         Self { first, prefix }
     }
 
+    /// How many addresses hosts may have.
+    fn count(self) -> u32 {
+        (1_u32 << (32 - self.prefix)) - 2
+    }
+
     /// The `place`th address, from 1; `None` past the last one that a host may have.
     fn at(self, place: u32) -> Option<Ipv4Addr> {
-        let size = 1_u32 << (32 - self.prefix);
-        (place > 0 && place < size - 1).then(|| Ipv4Addr::from(u32::from(self.first) + place))
+        (1..=self.count()).contains(&place).then(|| Ipv4Addr::from(u32::from(self.first) + place))
     }
 }
 
@@ -58,7 +63,8 @@ impl Addresses {
         Self { file: file.into(), range, ours: Mutex::new(()) }
     }
 
-    /// The service's address: the one it has, or else the lowest that is free.
+    /// The service's address: the one it has, or else the first that is free. Where the search begins
+    /// follows from the registry's path, so that two servers of one machine do not meet.
     pub fn get(&self, key: &EnvKey, service: &ServiceName) -> Result<Ipv4Addr> {
         let name = format!("{key}/{service}");
         if let Some(known) = self.read()?.addresses.get(&name) {
@@ -111,7 +117,15 @@ impl Addresses {
     fn free(&self, registry: &Registry) -> Result<Ipv4Addr> {
         let taken: std::collections::BTreeSet<_> = registry.addresses.values().collect();
         let full = || Error::new(ErrorKind::Full, "give a service an address", "every address of the range is taken");
-        (1..).map_while(|place| self.range.at(place)).find(|address| !taken.contains(address)).ok_or_else(full)
+        let count = self.range.count();
+        let places = (0..count).map(|step| 1 + (self.start() % count + step) % count);
+        places.filter_map(|place| self.range.at(place)).find(|address| !taken.contains(address)).ok_or_else(full)
+    }
+
+    /// A number that follows from the registry's path.
+    fn start(&self) -> u32 {
+        let hash = Sha256::digest(self.file.as_os_str().as_encoded_bytes());
+        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) / 2
     }
 
     fn read(&self) -> Result<Registry> {
@@ -155,14 +169,22 @@ mod tests {
         let web = open().get(&key("shop/a"), &service("web")).unwrap();
         let api = open().get(&key("shop/a"), &service("api")).unwrap();
         let other = open().get(&key("shop/b"), &service("web")).unwrap();
-        assert_eq!(web, Ipv4Addr::new(127, 64, 0, 1));
+        assert_eq!(web.octets()[0], 127);
         assert!(web != api && web != other && api != other);
         assert_eq!(open().get(&key("shop/a"), &service("web")).unwrap(), web);
 
         open().release(&key("shop/a")).unwrap();
         assert!(open().of(&key("shop/a")).unwrap().is_empty());
         assert_eq!(open().get(&key("shop/b"), &service("web")).unwrap(), other);
-        assert_eq!(open().get(&key("shop/c"), &service("new")).unwrap(), web, "the lowest free one");
+        assert_eq!(open().get(&key("shop/c"), &service("new")).unwrap(), web, "the first free one");
+    }
+
+    #[test]
+    fn two_registries_do_not_begin_at_the_same_address() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str| Addresses::new(dir.path().join(name), Range::LOOPBACK);
+        let [one, other] = ["a.json", "b.json"].map(|name| open(name).get(&key("x/y"), &service("web")).unwrap());
+        assert_ne!(one, other);
     }
 
     #[test]
