@@ -119,6 +119,7 @@ async fn run(config: Config) -> Result<(), ServeError> {
     wait_for_the_end(&edge).await.map_err(failed("wait for signals"))?;
     drain(&edge.state, edge.drain_window()).await;
     edge.state.log.flush();
+    tokio::time::sleep(LOOK_EVERY).await;
     let _ = std::fs::remove_file(own_socket);
     Ok(())
 }

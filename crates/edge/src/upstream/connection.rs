@@ -3,11 +3,15 @@
 //! hyper's client connection is usually a task of its own, which costs two switches between tasks for each
 //! request. Here the request's own task polls it: while it waits for the answer, and while it reads the
 //! answer's body. Nobody polls an idle connection, so its end is noticed when it is taken from the pool.
+//!
+//! The ends of hyper's channels between driver and user are in one task here. A wake from one to the other would
+//! put the task into a queue again while it runs, and often wake another thread for it; so all but the driver
+//! are polled without a waker, always right after the driver, which has the task's.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -23,7 +27,8 @@ use crate::http::body::RequestBody;
 /// An open connection.
 pub(crate) struct Connection {
     sender: SendRequest<RequestBody>,
-    driver: http1::Connection<TokioIo<TcpStream>, RequestBody>,
+    /// `None` once it has ended: dropping it is what gives a request that it never took back to its sender.
+    driver: Option<http1::Connection<TokioIo<TcpStream>, RequestBody>>,
     /// When it was opened, or gave its last answer.
     pub(crate) used: Instant,
     /// It has given an answer before.
@@ -64,24 +69,23 @@ impl Connection {
         let stream = connect(address).await?;
         let handshake = http1::Builder::new().max_headers(200).handshake(TokioIo::new(stream)).await;
         let (sender, driver) = handshake.map_err(|error| format!("connect to {address}: {error}"))?;
-        Ok(Self { sender, driver, used: Instant::now(), reused: false })
+        Ok(Self { sender, driver: Some(driver), used: Instant::now(), reused: false })
     }
 
     /// Whether it is still open, as far as can be seen from here.
-    pub(crate) async fn is_open(&mut self) -> bool {
-        poll_fn(|ctx| Poll::Ready(Pin::new(&mut self.driver).poll(ctx).is_pending() && self.sender.is_ready())).await
+    pub(crate) fn is_open(&mut self) -> bool {
+        // With nothing to be woken for: whoever sends a request polls it again.
+        self.is_reusable()
     }
 
     /// Sends a request and waits for the answer's head.
     pub(crate) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Broken> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // Unconstrained: tokio's budget would ask for a wake, of nobody.
+        let mut answer = pin!(tokio::task::unconstrained(self.sender.try_send_request(request)));
         let driver = &mut self.driver;
-        let mut ended = false;
         let result = poll_fn(|ctx| {
-            if !ended && Pin::new(&mut *driver).poll(ctx).is_ready() {
-                ended = true;
-            }
-            answer.as_mut().poll(ctx)
+            poll_driver(driver, ctx);
+            answer.as_mut().poll(&mut nobody())
         });
         result.await.map_err(|mut failure| match failure.take_message() {
             Some(request) => Broken::Unsent(Box::new(request), failure.error().to_string()),
@@ -89,15 +93,26 @@ impl Connection {
         })
     }
 
-    /// Goes on while the body of the answer is read.
+    /// Goes on while the body of the answer is read. Its end or error shows in the body.
     fn drive(&mut self, ctx: &mut Context<'_>) {
-        // Its end or error shows in the body.
-        let _ = Pin::new(&mut self.driver).poll(ctx);
+        poll_driver(&mut self.driver, ctx);
     }
 
-    fn is_reusable(&mut self, ctx: &mut Context<'_>) -> bool {
-        Pin::new(&mut self.driver).poll(ctx).is_pending() && self.sender.is_ready()
+    fn is_reusable(&mut self) -> bool {
+        self.drive(&mut nobody());
+        self.driver.is_some() && self.sender.is_ready()
     }
+}
+
+fn poll_driver<D: Future + Unpin>(driver: &mut Option<D>, ctx: &mut Context<'_>) {
+    if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(ctx).is_ready()) {
+        *driver = None;
+    }
+}
+
+/// A context that wakes nobody.
+fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// An error and its causes in one line.
@@ -128,15 +143,18 @@ impl AnswerBody {
     }
 
     /// Gives the connection back if the body has ended.
-    pub(crate) fn settle(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn settle(&mut self) {
         if self.incoming.is_end_stream() {
-            self.recycle(ctx);
+            self.recycle();
+        } else if let Some((connection, _)) = &mut self.connection {
+            // So that asking for the body's first frame wakes nobody either.
+            connection.drive(&mut nobody());
         }
     }
 
-    fn recycle(&mut self, ctx: &mut Context<'_>) {
+    fn recycle(&mut self) {
         if let Some((mut connection, lane)) = self.connection.take()
-            && connection.is_reusable(ctx)
+            && connection.is_reusable()
         {
             connection.used = Instant::now();
             connection.reused = true;
@@ -151,16 +169,16 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let mut frame = Pin::new(&mut this.incoming).poll_frame(ctx);
-        if frame.is_pending() {
-            if let Some((connection, _)) = &mut this.connection {
-                connection.drive(ctx);
-            }
-            frame = Pin::new(&mut this.incoming).poll_frame(ctx);
+        let mut frame = Pin::new(&mut this.incoming).poll_frame(&mut nobody());
+        if frame.is_pending()
+            && let Some((connection, _)) = &mut this.connection
+        {
+            connection.drive(ctx);
+            frame = Pin::new(&mut this.incoming).poll_frame(&mut nobody());
         }
         match &frame {
-            Poll::Ready(None) => this.recycle(ctx),
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.recycle(ctx),
+            Poll::Ready(None) => this.recycle(),
+            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.recycle(),
             Poll::Ready(Some(Err(_))) => this.connection = None,
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }

@@ -1,8 +1,6 @@
 //! One attempt: a request to one endpoint, over an open connection or a new one.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
 use http::{Request, Response};
@@ -29,11 +27,11 @@ pub(crate) async fn exchange(
     copy: Option<&(dyn Fn() -> Request<RequestBody> + Sync)>,
 ) -> Result<Response<AnswerBody>, Failure> {
     while let Some(mut connection) = lane.pool.take(copy.is_some(), Instant::now()) {
-        if !connection.is_open().await {
+        if !connection.is_open() {
             continue;
         }
         match connection.send(request).await {
-            Ok(answer) => return Ok(attach(answer, connection, lane).await),
+            Ok(answer) => return Ok(attach(answer, connection, lane)),
             Err(Broken::Unsent(again, _)) => request = *again,
             Err(Broken::Sent { by_client: true, .. }) => return Err(Failure::ByClient),
             Err(Broken::Sent { why, .. }) => match copy {
@@ -47,24 +45,16 @@ pub(crate) async fn exchange(
         Err(why) => return Err(Failure::Unsent(Box::new(request), why)),
     };
     match connection.send(request).await {
-        Ok(answer) => Ok(attach(answer, connection, lane).await),
+        Ok(answer) => Ok(attach(answer, connection, lane)),
         Err(Broken::Unsent(request, why)) => Err(Failure::Unsent(request, why)),
         Err(Broken::Sent { by_client: true, .. }) => Err(Failure::ByClient),
         Err(Broken::Sent { why, .. }) => Err(Failure::Sent(why)),
     }
 }
 
-async fn attach(
-    answer: Response<hyper::body::Incoming>,
-    connection: Connection,
-    lane: &Arc<Lane>,
-) -> Response<AnswerBody> {
+fn attach(answer: Response<hyper::body::Incoming>, connection: Connection, lane: &Arc<Lane>) -> Response<AnswerBody> {
     let (head, incoming) = answer.into_parts();
     let mut body = AnswerBody::new(incoming, connection, lane.clone());
-    poll_fn(|ctx| {
-        body.settle(ctx);
-        Poll::Ready(())
-    })
-    .await;
+    body.settle();
     Response::from_parts(head, body)
 }
