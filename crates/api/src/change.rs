@@ -1,6 +1,6 @@
 //! What a person asks for: the one thing that is planned and run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::{AppName, EnvKey, EnvName, ReleaseNumber, RunKind, ServiceName, VolumeName};
 use serde::de::DeserializeOwned;
@@ -85,7 +85,10 @@ pub struct Up {
 
 /// A manifest as the client found it: its texts, every text file that it reads, and the variables of
 /// the client's environment that it mentions. The JSON form of `daybook_manifest::Bundle`.
+///
+/// Unknown fields are refused: what a manifest needs must not be dropped on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// Absolute paths of the manifest and of the files that override it, in the order of merging.
     pub entries: Vec<String>,
@@ -96,6 +99,9 @@ pub struct Bundle {
     /// Files that are there and could not be taken along, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable: BTreeMap<String, String>,
+    /// Files that are there and whose content is not taken along.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub present: BTreeSet<String>,
     /// Variables that are set and mentioned; no others.
     pub variables: BTreeMap<String, String>,
 }

@@ -1,2 +1,63 @@
-//! The binary `daybook`.
-fn main() {}
+//! The binary `daybook`: every command, and the processes `serve`, `edge` and `shim`.
+
+mod args;
+mod commands;
+mod context;
+mod error;
+mod follow;
+mod manifest;
+mod output;
+#[cfg(test)]
+mod reference;
+mod server;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use daybook_api::client::Exit;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    // A shim stays small for as long as its replica lives: nothing else is touched before it.
+    if arguments.next().is_some_and(|first| first == "shim") {
+        return daybook_runtime::process::shim::main(arguments);
+    }
+    rustls::crypto::ring::default_provider().install_default().expect("nothing else installs a provider");
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "edge") {
+        return edge(arguments);
+    }
+    match args::parse() {
+        Ok(cli) => commands::run(cli),
+        Err(error) => args::report(&error),
+    }
+}
+
+/// `daybook edge`: the data plane, which the server starts. Its arguments are no part of the command line
+/// that people use.
+fn edge(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    log_to_stderr();
+    let config = match daybook_edge::Config::parse(arguments) {
+        Ok(config) => config,
+        Err(error) => {
+            output::message(&format!("error: {error}"));
+            return ExitCode::from(Exit::Usage.code());
+        }
+    };
+    match daybook_edge::serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::message(&format!("error: {error}"));
+            ExitCode::from(Exit::Failed.code())
+        }
+    }
+}
+
+/// What the long-lived processes log goes to standard error: lines with time and level, `info` and above
+/// unless `DAYBOOK_LOG` says otherwise.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DAYBOOK_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}

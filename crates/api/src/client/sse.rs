@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
 use http::Method;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -26,12 +26,14 @@ impl Client {
             parser: Parser::default(),
             ready: VecDeque::new(),
         };
-        Ok(stream::unfold(Some(source), |source| async move {
+        let events = stream::unfold(Some(source), |source| async move {
             let mut source = source?;
             let event = source.next().await?.and_then(|message| message.read());
             let rest = event.is_ok().then_some(source);
             Some((event, rest))
-        }))
+        });
+        // Whoever follows a server that was killed asks once more after the end.
+        Ok(events.fuse())
     }
 }
 

@@ -1,0 +1,161 @@
+//! Carrying out a change: plan, show, ask where something is at stake, run, follow.
+
+use daybook_api::Client;
+use daybook_api::change::Change;
+use daybook_api::client::{self, Exit};
+use daybook_api::error::ErrorCode;
+use daybook_api::plan::{PlanReply, PlanRequest};
+use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunView};
+use daybook_model::{EnvKey, RunId};
+
+use crate::args::Format;
+use crate::context::{Ctx, command, now};
+use crate::error::{CommandError, Result};
+use crate::output::style::{self, GOOD, STRONG, paint};
+use crate::output::{self, words};
+use crate::{follow, terminal};
+
+/// When a person is asked before a change begins. `--yes`, and standard input or error that is no
+/// terminal, answer yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// When something would be lost, or requests would have to wait.
+    AtStake,
+    /// Always.
+    Always,
+    /// Never: they were asked already.
+    Never,
+}
+
+/// Plans `change`, shows it, asks, carries it out and follows it to its end.
+pub(crate) async fn carry_out(ctx: &Ctx, change: Change, ask: Ask) -> Result<Exit> {
+    let client = ctx.client().await?;
+    let plan = client.plan(&PlanRequest { change: change.clone() }).await?;
+    remarks(ctx, &plan);
+    if plan.empty {
+        let nothing = NothingToDo { empty: true, key: plan.key.clone(), release: plan.from };
+        return nothing_to_do(ctx, &nothing);
+    }
+    ctx.say(&style::plan(plan.text.trim_end()));
+    ctx.say("");
+    let asked = needs_answer(ctx, &plan, ask) && answer(&plan)?;
+    let expect = asked.then(|| Expect { plan_id: plan.plan_id, basis: plan.basis });
+    start(ctx, &plan.key, &RunRequest { change, expect }).await
+}
+
+/// Begins a run and follows it to its end.
+pub(crate) async fn start(ctx: &Ctx, key: &EnvKey, request: &RunRequest) -> Result<Exit> {
+    let client = ctx.client().await?;
+    match client.run(request).await {
+        Ok(RunReply::Started(started)) => {
+            if ctx.global.verbose > 0 {
+                ctx.say(&format!("run {}", started.run));
+            }
+            follow(ctx, started.run).await
+        }
+        Ok(RunReply::Nothing(nothing)) => nothing_to_do(ctx, &nothing),
+        Err(error) => Err(explain_refusal(client, key, error).await),
+    }
+}
+
+/// Follows a run to its end and says how it ended.
+pub(crate) async fn follow(ctx: &Ctx, run: RunId) -> Result<Exit> {
+    let view = follow::follow(ctx, run).await?;
+    conclude(ctx, &view).await
+}
+
+/// Warnings of the manifest, on standard error.
+pub(crate) fn remarks(ctx: &Ctx, plan: &PlanReply) {
+    for diagnostic in &plan.diagnostics {
+        ctx.say(diagnostic.rendered.trim_end());
+    }
+}
+
+fn nothing_to_do(ctx: &Ctx, nothing: &NothingToDo) -> Result<Exit> {
+    ctx.data(nothing, |nothing| {
+        let at = nothing.release.map(|number| format!(" is at release {number}")).unwrap_or_default();
+        let key = paint(STRONG, &nothing.key);
+        format!("{} {key}{at}: nothing to change, what runs is what should run.\n", paint(GOOD, "✓"))
+    })?;
+    Ok(Exit::Ok)
+}
+
+fn needs_answer(ctx: &Ctx, plan: &PlanReply, ask: Ask) -> bool {
+    let at_stake = plan.destructive || plan.downtime_ms.is_some();
+    let wanted = match ask {
+        Ask::AtStake => at_stake,
+        Ask::Always => true,
+        Ask::Never => false,
+    };
+    wanted && !ctx.global.yes && ctx.may_ask()
+}
+
+/// Asks, and fails on no.
+fn answer(plan: &PlanReply) -> Result<bool> {
+    let question = match (plan.destructive, plan.downtime_ms) {
+        (true, _) => "Something is lost that cannot be had back. Go on?".to_owned(),
+        (false, Some(ms)) => format!("Requests will have to wait about {}. Go on?", words::took(ms)),
+        (false, None) => "Go on?".to_owned(),
+    };
+    if terminal::confirm(&question)? {
+        return Ok(true);
+    }
+    Err(CommandError::failed("nothing was changed"))
+}
+
+/// Says how a run ended: success on standard output, failure on standard error.
+async fn conclude(ctx: &Ctx, view: &RunView) -> Result<Exit> {
+    let exit = follow::verdict::exit(view);
+    if ctx.format() != Format::Table {
+        ctx.data(view, |_| String::new())?;
+        return Ok(exit);
+    }
+    let text = follow::verdict::text(view, &urls(ctx, &view.key).await);
+    if exit == Exit::Ok {
+        ctx.say("");
+        output::text(&text)?;
+    } else {
+        output::message(&format!("\n{text}"));
+    }
+    Ok(exit)
+}
+
+/// Where the environment is reached. Nobody is told when they cannot be had: the run matters more.
+async fn urls(ctx: &Ctx, key: &EnvKey) -> Vec<String> {
+    let Ok(client) = ctx.client().await else { return Vec::new() };
+    let status = client.status(key).await.ok();
+    status.into_iter().flat_map(|status| status.services).flat_map(|service| service.urls).collect()
+}
+
+/// A lock names the run that holds it, who began it and when, and the ways out.
+pub(crate) async fn explain_refusal(client: &Client, key: &EnvKey, error: client::Error) -> CommandError {
+    let holder = error.refusal().filter(|body| body.code == ErrorCode::Locked).and_then(|body| body.run);
+    let Some(run) = holder else { return error.into() };
+    let Ok(view) = client.run_view(run).await else { return error.into() };
+    locked(key, &view)
+}
+
+fn locked(key: &EnvKey, view: &RunView) -> CommandError {
+    let env = key.env.as_str();
+    let since = words::ago(view.started_at, now());
+    let message =
+        format!("{key} is locked by `{}`, begun by {} {since} (run {})", view.reason, view.actor.name, view.id);
+    let resume = command("resume", env);
+    let abandon = command("resume --abandon", env);
+    CommandError { exit: Exit::Locked, ..CommandError::failed(message) }
+        .hint(format!("follow it or go on with it: {resume}      give it up: {abandon}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r15_a_lock_names_its_holder_and_the_ways_out() {
+        let view = crate::follow::fixture::rollout(3);
+        let error = locked(&"shop/staging".parse().unwrap(), &view);
+        assert_eq!(error.exit.code(), 5);
+        assert!(error.message.starts_with("shop/staging is locked by `up`, begun by ada "), "{}", error.message);
+        assert!(error.hint.unwrap().contains("daybook resume --abandon -e staging"));
+    }
+}

@@ -1,0 +1,101 @@
+use clap::{Args, Subcommand};
+use daybook_api::client::Exit;
+use daybook_api::environment::EnvironmentView;
+use daybook_model::{EnvKey, EnvName, Timestamp};
+
+use crate::context::{Ctx, command, now};
+use crate::error::Result;
+use crate::output::style::{GOOD, WARN, paint};
+use crate::output::table::Table;
+use crate::output::words;
+
+/// List, create and remove environments.
+#[derive(Debug, Args)]
+pub(crate) struct Env {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List every environment of every app.
+    Ls,
+    /// Make an empty environment, for example to set its secrets before the first `up`.
+    Create {
+        /// Its name; the app is the manifest's, or `--app`.
+        #[arg(value_name = "NAME")]
+        name: EnvName,
+    },
+    /// Forget an environment in which nothing runs any more.
+    Rm {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: EnvName,
+    },
+}
+
+impl Env {
+    pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        match self.action {
+            Action::Ls => {
+                let environments = ctx.client().await?.environments().await?;
+                ctx.data(&environments, |environments| render(environments, now()))?;
+                if environments.is_empty() {
+                    ctx.next("begin with: daybook init");
+                }
+            }
+            Action::Create { name } => {
+                let key = EnvKey::new(ctx.key().await?.app, name);
+                ctx.client().await?.create_environment(&key).await?;
+                ctx.say(&format!("{} made {key}", paint(GOOD, "✓")));
+                ctx.say(&format!("  deploy to it: {}", command("up", key.env.as_str())));
+            }
+            Action::Rm { name } => {
+                let key = EnvKey::new(ctx.key().await?.app, name);
+                ctx.client().await?.remove_environment(&key).await?;
+                ctx.say(&format!("{} forgot {key}", paint(GOOD, "✓")));
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn render(environments: &[EnvironmentView], now: Timestamp) -> String {
+    if environments.is_empty() {
+        return "no environment yet\n".to_owned();
+    }
+    let mut table = Table::new(&["ENVIRONMENT", "RELEASE>", "SINCE", "READY>", "NOTE"]);
+    for one in environments {
+        let run = one.open_run.map(|_| paint(WARN, "a run is open"));
+        let adopted = one.adopted.then(|| paint(WARN, "adopted from what runs"));
+        table.row([
+            one.key.to_string(),
+            one.release.map_or("-".to_owned(), |number| number.to_string()),
+            one.reached.map(|at| words::ago(at, now)).unwrap_or_default(),
+            format!("{}/{}", one.ready, one.services),
+            [run, adopted].into_iter().flatten().collect::<Vec<_>>().join("; "),
+        ]);
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::style::plain;
+
+    #[test]
+    fn environments_are_a_table() {
+        let environments: Vec<EnvironmentView> = serde_json::from_value(serde_json::json!([
+            {"key": "shop/production", "release": 42, "reached": "2026-11-24T11:58:00Z", "services": 4, "ready": 3,
+             "open_run": "0192f3a0-0000-7000-8000-000000000001"},
+            {"key": "shop/staging", "services": 0, "ready": 0}
+        ]))
+        .unwrap();
+        insta::assert_snapshot!(plain(&render(&environments, crate::follow::fixture::now())), @r"
+        ENVIRONMENT      RELEASE  SINCE      READY  NOTE
+        shop/production       42  2 min ago    3/4  a run is open
+        shop/staging           -               0/0
+        ");
+    }
+}

@@ -1,0 +1,165 @@
+//! One file for each command.
+
+mod apply;
+mod carry;
+mod completion;
+mod doctor;
+mod down;
+mod env;
+mod events;
+mod exec;
+mod explain;
+mod history;
+mod init;
+mod journal;
+mod logs;
+mod man;
+mod open;
+mod plan;
+mod ps;
+mod restart;
+mod resume;
+mod rollback;
+mod run;
+mod scale;
+mod secret;
+mod serve;
+mod start;
+mod status;
+mod stop;
+mod top;
+mod up;
+mod validate;
+mod version;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use daybook_api::client::Exit;
+
+use crate::args::Cli;
+use crate::context::Ctx;
+use crate::error::{CommandError, Result};
+use crate::output::message;
+use crate::output::style::{BAD, DIM, STRONG, paint};
+
+/// Every command, in the order of a system's life.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Init),
+    Serve(serve::Serve),
+    Validate(validate::Validate),
+    Plan(plan::Plan),
+    Diff(plan::Diff),
+    Up(up::Up),
+    Apply(apply::Apply),
+    Rollback(rollback::Rollback),
+    Scale(scale::Scale),
+    Restart(restart::Restart),
+    Stop(stop::Stop),
+    Start(start::Start),
+    Down(down::Down),
+    Resume(resume::Resume),
+    Ps(ps::Ps),
+    Status(status::Status),
+    Logs(logs::Logs),
+    Top(top::Top),
+    Events(events::Events),
+    Why(why::Why),
+    History(history::History),
+    Open(open::Open),
+    Exec(exec::Exec),
+    Run(run::Run),
+    Env(env::Env),
+    Secret(secret::Secret),
+    Doctor(doctor::Doctor),
+    Explain(explain::Explain),
+    Journal(journal::Journal),
+    Completion(completion::Completion),
+    Man(man::Man),
+    Version(version::Version),
+}
+
+/// Carries a command out and says what the process exits with.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let verbose = cli.global.verbose > 0;
+    match carry_out(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            report(&error, verbose);
+            ExitCode::from(error.exit.code())
+        }
+    }
+}
+
+fn carry_out(cli: Cli) -> Result<u8> {
+    let ctx = Ctx::new(cli.global)?;
+    let mut builder = match cli.command {
+        Command::Serve(_) => {
+            crate::log_to_stderr();
+            tokio::runtime::Builder::new_multi_thread()
+        }
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build().map_err(|error| CommandError::io("start", &error))?;
+    let code = runtime.block_on(dispatch(&ctx, cli.command));
+    // A thread that waits for standard input must not keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+/// The code that the process exits with: ours, or that of a command inside a replica.
+async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
+    let exit = match command {
+        Command::Init(command) => command.run(ctx)?,
+        Command::Serve(command) => command.run(ctx).await?,
+        Command::Validate(command) => command.run(ctx)?,
+        Command::Plan(command) => command.run(ctx).await?,
+        Command::Diff(command) => command.run(ctx).await?,
+        Command::Up(command) => command.run(ctx).await?,
+        Command::Apply(command) => command.run(ctx).await?,
+        Command::Rollback(command) => command.run(ctx).await?,
+        Command::Scale(command) => command.run(ctx).await?,
+        Command::Restart(command) => command.run(ctx).await?,
+        Command::Stop(command) => command.run(ctx).await?,
+        Command::Start(command) => command.run(ctx).await?,
+        Command::Down(command) => command.run(ctx).await?,
+        Command::Resume(command) => command.run(ctx).await?,
+        Command::Ps(command) => command.run(ctx).await?,
+        Command::Status(command) => command.run(ctx).await?,
+        Command::Logs(command) => command.run(ctx).await?,
+        Command::Top(command) => command.run(ctx).await?,
+        Command::Events(command) => command.run(ctx).await?,
+        Command::Why(command) => command.run(ctx).await?,
+        Command::History(command) => command.run(ctx).await?,
+        Command::Open(command) => command.run(ctx).await?,
+        Command::Exec(command) => return command.run(ctx).await,
+        Command::Run(command) => return command.run(ctx).await,
+        Command::Env(command) => command.run(ctx).await?,
+        Command::Secret(command) => command.run(ctx).await?,
+        Command::Doctor(command) => command.run(ctx).await?,
+        Command::Explain(command) => command.run()?,
+        Command::Journal(command) => command.run(ctx).await?,
+        Command::Completion(command) => command.run()?,
+        Command::Man(command) => command.run(ctx)?,
+        Command::Version(command) => command.run(ctx).await?,
+    };
+    Ok(exit.code())
+}
+
+/// Tells a person why a command failed.
+fn report(error: &CommandError, verbose: bool) {
+    for diagnostic in &error.diagnostics {
+        message(diagnostic);
+    }
+    if !error.message.is_empty() {
+        message(&format!("{} {}", paint(BAD, "error:"), paint(STRONG, &error.message)));
+    }
+    if let Some(hint) = &error.hint {
+        message(&format!("  {hint}"));
+    }
+    if verbose && error.exit != Exit::Ok {
+        message(&paint(DIM, format!("  exit {}", error.exit.code())));
+    }
+}

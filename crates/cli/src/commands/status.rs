@@ -1,0 +1,165 @@
+use clap::Args;
+use daybook_api::client::Exit;
+use daybook_api::status::{ServiceState, ServiceView, StatusView};
+use daybook_model::Timestamp;
+
+use crate::context::{Ctx, command, now};
+use crate::error::Result;
+use crate::output::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
+use crate::output::table::Table;
+use crate::output::words;
+
+/// Show the environment: its release, its services and where they are reached.
+#[derive(Debug, Args)]
+pub(crate) struct Status {}
+
+impl Status {
+    pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        let key = ctx.key().await?;
+        let status = ctx.client().await?.status(&key).await?;
+        ctx.data(&status, |status| render(status, now()))?;
+        ctx.next(&next(&status));
+        Ok(Exit::Ok)
+    }
+}
+
+/// The obvious next command.
+fn next(status: &StatusView) -> String {
+    let env = status.key.env.as_str();
+    let troubled = |service: &&ServiceView| matches!(service.state, ServiceState::Failing | ServiceState::Degraded);
+    if status.open_run.is_some() {
+        return format!("a run is open: {}", command("resume", env));
+    }
+    match status.services.iter().find(troubled) {
+        Some(service) => format!("find out why: {}", command(&format!("why {}", service.name), env)),
+        None if status.release.is_none() => format!("deploy: {}", command("up", env)),
+        None => format!("what they say: {}", command("logs -f", env)),
+    }
+}
+
+fn render(status: &StatusView, now: Timestamp) -> String {
+    let mut out = head(status, now);
+    if !status.services.is_empty() {
+        out.push('\n');
+        out.push_str(&services(&status.services, now));
+    }
+    if !status.volumes.is_empty() {
+        out.push_str(&format!("\nvolumes  {}\n", status.volumes.join(", ")));
+    }
+    out
+}
+
+fn head(status: &StatusView, now: Timestamp) -> String {
+    let mut parts = vec![paint(STRONG, &status.key)];
+    parts.push(status.release.map_or("no release yet".to_owned(), |number| format!("release {number}")));
+    parts.extend(status.reached.map(|at| format!("since {}", words::ago(at, now))));
+    parts.extend(status.adopted.then(|| paint(WARN, "adopted from what runs")));
+    if status.requests > 0 {
+        let failed = format!("{} failed", words::count(status.errors));
+        let failed = if status.errors > 0 { paint(WARN, failed) } else { failed };
+        parts.push(format!("{}, {failed}", words::plural(status.requests, "request")));
+    }
+    parts.join("   ") + "\n"
+}
+
+fn services(services: &[ServiceView], now: Timestamp) -> String {
+    let mut table = Table::new(&["SERVICE", "STATE", "READY>", "IMAGE", "NOTE", "REACHED AT"]);
+    for service in services {
+        let ready = match service.state {
+            ServiceState::Static | ServiceState::Scheduled | ServiceState::Completed => "-".to_owned(),
+            _ => format!("{}/{}", service.ready, service.wanted),
+        };
+        table.row([
+            service.name.clone(),
+            state(service.state),
+            ready,
+            service.image.clone(),
+            note(service, now),
+            service.urls.join(" "),
+        ]);
+    }
+    table.render()
+}
+
+/// What a job did and will do, or what is wrong with a replica.
+fn note(service: &ServiceView, now: Timestamp) -> String {
+    let last = service.last_run.as_ref().map(|run| {
+        let how = match (&run.skipped, run.code) {
+            (Some(why), _) => format!("skipped: {why}"),
+            (None, Some(0)) => "ok".to_owned(),
+            (None, Some(code)) => paint(BAD, format!("exit {code}")),
+            (None, None) => "runs now".to_owned(),
+        };
+        format!("last {}, {how}", words::ago(run.due, now))
+    });
+    let next = service.next_run.map(|at| format!("next {}", words::ago(at, now)));
+    let trouble = service.replicas.iter().find_map(|replica| replica.note.clone());
+    [last, next, trouble].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn state(state: ServiceState) -> String {
+    match state {
+        ServiceState::Running => paint(GOOD, "running"),
+        ServiceState::Starting => paint(WARN, "starting"),
+        ServiceState::Degraded => paint(WARN, "degraded"),
+        ServiceState::Failing => paint(BAD, "failing"),
+        ServiceState::Stopped => paint(DIM, "stopped"),
+        ServiceState::Scheduled => "scheduled".to_owned(),
+        ServiceState::Completed => paint(GOOD, "completed"),
+        ServiceState::Static => "static".to_owned(),
+    }
+}
+
+/// A state's or health's word in its colour.
+pub(super) fn paint_word(word: &str) -> String {
+    match word {
+        "running" | "healthy" => paint(GOOD, word),
+        "restarting" | "starting" | "created" => paint(WARN, word),
+        "unhealthy" => paint(BAD, word),
+        "exited" => paint(DIM, word),
+        other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::follow::fixture;
+    use crate::output::style::plain;
+
+    pub(in crate::commands) fn status() -> StatusView {
+        serde_json::from_str(include_str!("fixtures/status.json")).unwrap()
+    }
+
+    #[test]
+    fn an_environment_shows_its_release_services_and_volumes() {
+        insta::assert_snapshot!(plain(&render(&status(), fixture::now())), @r"
+        shop/production   release 42   since 2 min ago   18,330 requests, 2 failed
+
+        SERVICE  STATE      READY  IMAGE   NOTE                            REACHED AT
+        web      running      2/2  shop:2                                  https://shop.example.com
+        worker   failing      0/1  shop:2  exit 137, out of memory
+        report   scheduled      -  shop:2  last 9 h ago, ok; next in 14 h
+        docs     static         -                                          https://docs.example.com
+
+        volumes  data
+        ");
+    }
+
+    #[test]
+    fn the_next_command_looks_into_what_is_wrong() {
+        let mut status = status();
+        assert_eq!(next(&status), "find out why: daybook why worker");
+        status.services.retain(|service| service.name != "worker");
+        assert_eq!(next(&status), "what they say: daybook logs -f");
+        status.open_run = Some(fixture::rollout(1).id);
+        assert_eq!(next(&status), "a run is open: daybook resume");
+    }
+
+    #[test]
+    fn an_empty_environment_asks_to_be_deployed() {
+        let status: StatusView = serde_json::from_str(r#"{"key": "shop/staging", "services": []}"#).unwrap();
+        assert_eq!(plain(&render(&status, fixture::now())), "shop/staging   no release yet\n");
+        assert_eq!(next(&status), "deploy: daybook up -e staging");
+    }
+}
