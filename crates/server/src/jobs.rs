@@ -170,3 +170,163 @@ fn due(release: &Release, known: &BTreeMap<ServiceName, Job>, now: Timestamp) ->
     let running = |service: &ServiceName| known.get(service).is_some_and(|job| job.running.is_some());
     jobs::due(&release.spec, &handled, &running, release.accepted_at, now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    use daybook_model::spec::{Artifact, EnvValue, Schedule};
+    use daybook_model::{Digest, ReleaseNumber, RunId, Spec};
+    use daybook_runtime::Runtime as _;
+    use daybook_runtime::simulated::{Behaviour, Simulated};
+    use daybook_store::{Query, Store};
+
+    use crate::Parts;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// A release with one job, hourly, that was accepted at midnight.
+    fn release() -> Release {
+        let mut spec = Spec::empty("shop/production".parse().unwrap());
+        let service = serde_json::json!({
+            "name": "report", "kind": {"job": Schedule { cron: "0 * * * *".to_owned(), zone: "UTC".to_owned() }},
+            "artifact": Artifact::Image { reference: "report:1".to_owned(), pull: Default::default(),
+                                          digest: Some(Digest::of(b"report:1")) },
+            "container": daybook_model::spec::Container {
+                environment: [("A".to_owned(), EnvValue::Text("1".to_owned()))].into(), ..Default::default()
+            },
+            "scale": daybook_model::spec::Scale::default(), "ports": [], "routes": [], "check": null,
+            "depends_on": [], "restart": "no", "stop": daybook_model::spec::Stop::default(),
+            "rollout": daybook_model::spec::Rollout::default(), "release_hook": null
+        });
+        spec.services.insert("report".parse().unwrap(), serde_json::from_value(service).unwrap());
+        Release {
+            number: ReleaseNumber(1),
+            run: RunId(uuid::Uuid::from_u128(1)),
+            accepted_at: at("2026-01-01T00:00:00Z"),
+            spec,
+            manifest: None,
+            reason: "up".to_owned(),
+        }
+    }
+
+    async fn accept(store: &Store, release: &Release) {
+        let write = |event| Write {
+            key: Some(release.spec.key.clone()),
+            run: Some(release.run),
+            actor: Actor::daybook("test"),
+            event,
+            expected: None,
+        };
+        let began = Event::RunStarted {
+            purpose: daybook_model::RunKind::Up,
+            reason: "up".to_owned(),
+            to: release.number,
+            from: None,
+            spec: Box::new(release.spec.clone()),
+            manifest: None,
+            remove_volumes: Default::default(),
+        };
+        store.append(write(began)).await.unwrap();
+        store.accept(write(Event::ReleaseAccepted { number: release.number }), release).await.unwrap();
+        let verdict = daybook_model::Verdict::Reached;
+        store.append(write(Event::RunFinished { verdict })).await.unwrap();
+    }
+
+    struct Scene {
+        app: App,
+        world: Simulated,
+        now: Arc<Mutex<Timestamp>>,
+        store: Store,
+        key: EnvKey,
+    }
+
+    impl Scene {
+        async fn new(dir: &std::path::Path, behaviour: Behaviour) -> Self {
+            let (world, now) = (Simulated::new(1), Arc::new(Mutex::new(at("2026-01-01T00:00:00Z"))));
+            world.behave(&Digest::of(b"report:1"), behaviour);
+            let store = Store::open(dir).await.unwrap();
+            accept(&store, &release()).await;
+            let clock = {
+                let now = now.clone();
+                Arc::new(move || *now.lock().unwrap())
+            };
+            let app = App::new(Parts {
+                store: store.clone(),
+                runtime: Arc::new(world.clone()),
+                router: Arc::new(world.clone()),
+                edge: None,
+                clock,
+                state: dir.to_owned(),
+            });
+            Self { app, world, now, store, key: release().spec.key }
+        }
+
+        async fn tend_at(&self, time: &str) {
+            *self.now.lock().unwrap() = at(time);
+            self.app.tend_jobs_of(&self.key).await.unwrap();
+        }
+
+        /// The job's events so far, in short.
+        async fn told(&self) -> Vec<String> {
+            let entries = self.store.read(&Query::default()).await.unwrap();
+            let short = |event: &Event| match event {
+                Event::JobStarted { due, replica, .. } => Some(format!("{replica} for {due}")),
+                Event::JobFinished { due, code, .. } => Some(format!("code {code} for {due}")),
+                Event::JobSkipped { due, .. } => Some(format!("skipped {due}")),
+                _ => None,
+            };
+            entries.iter().filter_map(|entry| short(&entry.event)).collect()
+        }
+
+        async fn wait_for_the_end(&self) {
+            while self.world.observe(&self.key).await.unwrap().replicas.iter().any(|replica| replica.is_running()) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn r08_a_job_runs_once_for_each_time_and_never_beside_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let quick = Behaviour { ends_after_ms: Some((30, 0)), ..Behaviour::default() };
+        let scene = Scene::new(dir.path(), quick).await;
+        scene.tend_at("2026-01-01T00:59:59Z").await;
+        assert!(scene.told().await.is_empty());
+        scene.tend_at("2026-01-01T01:00:01Z").await;
+        scene.tend_at("2026-01-01T02:00:00Z").await;
+        scene.wait_for_the_end().await;
+        scene.tend_at("2026-01-01T02:00:01Z").await;
+        scene.tend_at("2026-01-01T02:00:02Z").await;
+        let (one, two) = ("2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z");
+        let expected = [format!("report.1 for {one}"), format!("skipped {two}"), format!("code 0 for {one}")];
+        assert_eq!(scene.told().await, expected);
+    }
+
+    #[tokio::test]
+    async fn r13_a_jump_of_a_day_makes_no_job_run_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let scene = Scene::new(dir.path(), Behaviour::default()).await;
+        scene.tend_at("2026-01-02T00:30:00Z").await;
+        scene.tend_at("2026-01-01T12:00:00Z").await;
+        assert_eq!(scene.told().await, ["skipped 2026-01-02T00:00:00Z"]);
+    }
+
+    #[tokio::test]
+    async fn r02_a_job_whose_start_was_lost_is_started_and_not_doubled() {
+        let dir = tempfile::tempdir().unwrap();
+        let scene = Scene::new(dir.path(), Behaviour { ends_after_ms: Some((30, 4)), ..Behaviour::default() }).await;
+        let due = at("2026-01-01T01:00:00Z");
+        let (service, replica) = ("report".parse().unwrap(), "report.1".parse().unwrap());
+        scene.app.journal_job(&scene.key, Event::JobStarted { service, due, replica }).await.unwrap();
+        scene.tend_at("2026-01-01T01:00:10Z").await;
+        scene.tend_at("2026-01-01T01:00:10Z").await;
+        assert_eq!(scene.world.observe(&scene.key).await.unwrap().replicas.len(), 1);
+        scene.wait_for_the_end().await;
+        scene.tend_at("2026-01-01T01:00:11Z").await;
+        assert_eq!(scene.told().await, [format!("report.1 for {due}"), format!("code 4 for {due}")]);
+    }
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use daybook_api::ErrorCode;
@@ -98,7 +98,14 @@ async fn wrong_method(request: Request) -> ApiError {
 async fn guarded(request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = AssertUnwindSafe(tokio::time::timeout(ANSWER_WITHIN, next.run(request))).catch_unwind().await;
+    let handled = async {
+        if announced_bytes(&request) > BODY_BYTES as u64 {
+            let message = format!("the body is larger than {} MiB", BODY_BYTES >> 20);
+            return ApiError::new(ErrorCode::Usage, message).into_response();
+        }
+        next.run(request).await
+    };
+    let answer = AssertUnwindSafe(tokio::time::timeout(ANSWER_WITHIN, handled)).catch_unwind().await;
     let mut response = match answer {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
@@ -112,6 +119,12 @@ async fn guarded(request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID.clone(), value);
     }
     response
+}
+
+/// How large the client says that the body is. One that does not say is measured while it is read.
+fn announced_bytes(request: &Request) -> u64 {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
 /// The client's own id if it is a short and plain one, otherwise a new one.

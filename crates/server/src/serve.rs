@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::edge_router::EdgeRouter;
-use daybook_edge::StartError;
+use daybook_edge::{Client, StartError};
 use daybook_model::Timestamp;
 use daybook_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,10 +68,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let runtime = world::open(&state, runtime, &exe).await?;
     let client = daybook_edge::ensure_running(&exe, &state, &http, &https).await?;
     let router = Arc::new(EdgeRouter::new(client.clone()));
-    let edge = Some(Edge::new(client, exe));
+    let edge = Some(Edge::new(client.clone(), exe.clone()));
     let clock = Arc::new(Timestamp::now);
     let app = App::new(Parts { store, runtime, router, edge, clock, state: state.clone() });
     app.start().await?;
+    app.spawn(keep_edge(client, exe, state.clone(), http, https));
     let listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
     stop_on_signals(&app).map_err(io("listen for signals"))?;
     tracing::info!(state = %state.display(), "the server answers");
@@ -78,6 +80,27 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     app.stop().await;
     tracing::info!("the server has ended; the edge and the replicas go on");
     answered.map_err(io("answer the API"))
+}
+
+/// Between two questions whether the edge is there.
+const EDGE_EVERY: Duration = Duration::from_millis(500);
+
+/// Starts the edge again when it has died; it serves by its last table. One silence may be a hand-off to
+/// its next generation, so it takes two.
+async fn keep_edge(client: Client, exe: PathBuf, state: PathBuf, http: Vec<SocketAddr>, https: Vec<SocketAddr>) {
+    let mut silences = 0;
+    loop {
+        tokio::time::sleep(EDGE_EVERY).await;
+        silences = if client.status().await.is_ok() { 0 } else { silences + 1 };
+        if silences < 2 {
+            continue;
+        }
+        match daybook_edge::ensure_running(&exe, &state, &http, &https).await {
+            Ok(_) => tracing::warn!("the edge had died and was started again"),
+            Err(error) => tracing::error!(%error, "the edge has died and does not start"),
+        }
+        silences = 0;
+    }
 }
 
 fn make_directory(state: &Path) -> std::io::Result<()> {
