@@ -35,7 +35,7 @@ pub struct Evidence<'a> {
 /// Why a service is as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
-    /// One sentence: how it is.
+    /// How it is, to be read after the service's name.
     pub headline: String,
     /// What causes it; `None` if nothing is wrong.
     pub cause: Option<String>,
@@ -230,22 +230,21 @@ fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
 }
 
 fn headline(evidence: &Evidence<'_>) -> String {
-    let name = evidence.service;
     let restarts: u32 = evidence.replicas.iter().map(|replica| replica.restarts).sum();
     let running = evidence.replicas.iter().filter(|replica| replica.is_running()).count();
     let since = evidence
         .released
         .map_or(String::new(), |(at, number)| format!("; release {number} came {} ago", ago(at, evidence.now)));
     if restarts > 0 {
-        return format!("{name} keeps ending: its processes were started again {restarts} times{since}.");
+        return format!("keeps ending: its processes were started again {restarts} times{since}.");
     }
     if evidence.answers.iter().any(|(_, bad)| bad.is_some()) {
-        return format!("{name} runs and does not answer its check{since}.");
+        return format!("runs and does not answer its check{since}.");
     }
     match (running, evidence.replicas.len()) {
-        (0, 0) => format!("{name} does not run: nothing of it is there."),
-        (0, all) => format!("{name} does not run: {all} replicas have ended{since}."),
-        (n, _) => format!("{name} serves with {n} replicas; its last change failed."),
+        (0, 0) => "does not run: nothing of it is there.".to_owned(),
+        (0, all) => format!("does not run: {all} replicas have ended{since}."),
+        (n, _) => format!("serves with {n} replicas; its last change failed."),
     }
 }
 
@@ -253,10 +252,10 @@ fn fine(evidence: &Evidence<'_>) -> String {
     let name = evidence.service;
     let running = evidence.replicas.iter().filter(|replica| replica.is_running()).count();
     match evidence.spec {
-        Some(spec) if spec.stopped => format!("{name} was stopped. It starts again with: daybook start {name}"),
-        Some(spec) if spec.replicas() == 0 => format!("{name} has nothing that runs all the time; that is as wanted."),
-        _ if running > 0 => format!("{name} is fine: {running} replicas run and answer."),
-        _ => format!("nothing is known to be wrong with {name}."),
+        Some(spec) if spec.stopped => format!("was stopped. It starts again with: daybook start {name}"),
+        Some(spec) if spec.replicas() == 0 => "has nothing that runs all the time; that is as wanted.".to_owned(),
+        _ if running > 0 => format!("is fine: {running} replicas run and answer."),
+        _ => "has nothing wrong with it that is known.".to_owned(),
     }
 }
 
