@@ -8,6 +8,9 @@ use daybook_store::{Journal as _, Write};
 use crate::App;
 use crate::error::ApiError;
 
+/// How long the beginning of a server waits for what runs to be taken on.
+const ADOPT_WITHIN: Duration = Duration::from_secs(5);
+
 /// Between two attempts to ask a runtime that is away.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -18,7 +21,10 @@ impl App {
     /// The store cannot be read.
     pub async fn start(&self) -> Result<(), daybook_store::Error> {
         self.resume_open_runs().await?;
-        self.spawn(self.clone().adopt_until_asked());
+        // Whoever asks first should find what runs; a runtime that is away delays nobody for long.
+        if !matches!(tokio::time::timeout(ADOPT_WITHIN, self.adopt()).await, Ok(Ok(()))) {
+            self.spawn(self.clone().adopt_until_asked());
+        }
         self.spawn(self.clone().tend_jobs());
         self.spawn(self.clone().tend_health());
         self.spawn(self.clone().keep_notes());

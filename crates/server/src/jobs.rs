@@ -283,7 +283,15 @@ mod tests {
         }
 
         async fn wait_for_the_end(&self) {
-            while self.world.observe(&self.key).await.unwrap().replicas.iter().any(|replica| replica.is_running()) {
+            while self
+                .world
+                .observe(&self.key)
+                .await
+                .unwrap()
+                .replicas
+                .iter()
+                .any(daybook_model::SeenReplica::is_running)
+            {
                 tokio::task::yield_now().await;
             }
         }

@@ -64,7 +64,7 @@ impl App {
     }
 
     /// Lines that are there already, then new ones, of replicas that start later too. Ends when the
-    /// reader is gone or the server stops.
+    /// reader is gone, the server stops, or the one replica that is asked for has ended.
     pub(crate) fn follow_logs(&self, key: EnvKey, query: LogsQuery) -> Result<ReceiverStream<LogLineView>, ApiError> {
         let selection = Selection::of(&query)?;
         let (lines, receiver) = mpsc::channel(WAITING);
@@ -89,6 +89,10 @@ impl App {
                     // Of a replica that starts later, everything is new.
                     let (since, tail) = if first { (query.since, query.tail) } else { (None, None) };
                     let wanted = LogQuery { since, tail, follow: true };
+                    if selection.replica.is_some() {
+                        // Nothing comes after the last line of the only one that is asked for.
+                        return self.clone().pump(key, replica.id.clone(), replica.role, wanted, lines).await;
+                    }
                     self.spawn(self.clone().pump(key.clone(), replica.id.clone(), replica.role, wanted, lines.clone()));
                 }
             }

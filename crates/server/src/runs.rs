@@ -29,8 +29,13 @@ impl App {
         let desired = self.desired(change).await?;
         let preview = self.preview(&desired).await?;
         refuse_problems(&desired, &preview.problems)?;
-        let text = daybook_decide::text::render(&preview.plan);
-        Ok(PlanReply::of(&preview.plan, text, preview.basis, desired.diagnostics))
+        let mut text = daybook_decide::text::render(&preview.plan);
+        let nothing_to_do = nothing_to_do(&desired, &preview.plan);
+        if preview.plan.is_empty() && !nothing_to_do {
+            text.push_str(&format!("It is recorded as release {}.\n", desired.to));
+        }
+        let reply = PlanReply::of(&preview.plan, text, preview.basis, desired.diagnostics);
+        Ok(PlanReply { empty: nothing_to_do, ..reply })
     }
 
     /// Begins to carry a change out, unless there is nothing to do.
@@ -49,7 +54,7 @@ impl App {
             refuse_if_stale(expect, &preview)?;
         }
         let release = desired.current.as_ref().map(|release| release.number);
-        if preview.plan.is_empty() && (release.is_some() || desired.purpose == RunKind::Down) {
+        if nothing_to_do(&desired, &preview.plan) {
             if desired.purpose == RunKind::Down {
                 self.retire(&key, &actor).await?;
             }
@@ -191,6 +196,12 @@ impl App {
         });
         Ok(last.unwrap_or(false))
     }
+}
+
+/// Whether a run would change neither what is there nor what is recorded. What runs without a release
+/// (it was taken on after our records were lost) is still to be recorded as one.
+fn nothing_to_do(desired: &Desired, plan: &Plan) -> bool {
+    plan.is_empty() && (desired.current.is_some() || desired.purpose == RunKind::Down)
 }
 
 /// There is no such run.

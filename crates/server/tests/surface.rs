@@ -196,5 +196,8 @@ async fn looking_at_logs_usage_version_and_health() {
     let query = LogsQuery { follow: true, ..LogsQuery::default() };
     let mut follow = std::pin::pin!(server.client.follow_logs(&key(), &query).await.unwrap());
     assert!(follow.next().await.unwrap().unwrap().text.ends_with("says hello"));
+    let query = LogsQuery { replica: Some("web.1".parse().unwrap()), ..query };
+    let of_one: Vec<_> = server.client.follow_logs(&key(), &query).await.unwrap().collect().await;
+    assert_eq!(of_one.len(), 1, "the stream of one replica ends with its log");
     server.stop().await;
 }
