@@ -106,11 +106,12 @@ impl Seen<'_> {
     fn unknown_service(&self, name: &ServiceName) -> ServiceView {
         let backend = self.observed.routes.backends.get(name);
         let replicas: Vec<_> = self.observed.replicas.iter().filter(|replica| &replica.id.service == name).collect();
-        let running = replicas.iter().filter(|replica| replica.is_running()).count();
+        let main = || replicas.iter().filter(|replica| replica.role == Role::Main);
+        let running = main().filter(|replica| replica.is_running()).count();
         ServiceView {
             name: name.to_string(),
             kind: "service".to_owned(),
-            wanted: 0,
+            wanted: u32::try_from(main().count()).unwrap_or(u32::MAX),
             ready: u32::try_from(running).unwrap_or(u32::MAX),
             state: if running > 0 { ServiceState::Running } else { ServiceState::Stopped },
             image: replicas.first().map(|replica| replica.artifact.short().to_owned()).unwrap_or_default(),
