@@ -28,11 +28,7 @@ async fn r07_a_failing_check_is_told_with_its_last_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r07_a_wrong_port_is_told() {
     let world = World::new().await;
-    world
-        .write("daybook.yaml", &daybook_e2e::manifest().replace("SHOP_DATA: data", "PORT: \"9\"\n    SHOP_DATA: data"));
-    let up = world.up(1, &[]).await;
-    assert_ne!(up.code, 0, "{up}");
-    let why = world.run(&["why", "web"]).await.expect(0);
+    let why = why(&world, &[("SHOP_FAULT", "wrong-port")]).await;
     assert!(why.out.to_lowercase().contains("port"), "{why}");
     world.end().await;
 }

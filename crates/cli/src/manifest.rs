@@ -67,7 +67,8 @@ pub(crate) fn load(global: &Global) -> Result<(Spec, Bundle)> {
 /// Reads the manifest and says what it means, errors and all.
 pub(crate) fn read(global: &Global) -> Result<(Loaded, Bundle)> {
     let (bundle, _) = Bundle::collect(&files(global)?, &|name| std::env::var(name).ok());
-    let options = Options { profiles: global.profile.clone(), app: global.app.clone(), ..Options::new(global.env.clone()) };
+    let options =
+        Options { profiles: global.profile.clone(), app: global.app.clone(), ..Options::new(global.env.clone()) };
     Ok((daybook_manifest::load(&bundle, &options), bundle))
 }
 

@@ -16,7 +16,7 @@ fn finished(outcome: &str) -> Value {
         "why": "new replicas never became ready", "evidence": ["GET /healthz answers 500"], "log": ["web.3 ERROR boom"]
     });
     let failure = (outcome != "reached").then_some(failure);
-    run("finished", Some(json!({"outcome": outcome, "failure": failure})))
+    run("finished", Some(&json!({"outcome": outcome, "failure": failure})))
 }
 
 fn interrupt(child: &Child) {

@@ -55,7 +55,8 @@ impl Executor {
 
     /// Removes a hook's replica. What remains is swept by a later plan.
     pub(crate) async fn forget_hook(&self, key: &EnvKey, replica: &ReplicaId) {
-        let removed = patiently(|| Box::pin(async { Ok(self.inner.runtime.remove(key, replica, Role::Hook).await?) })).await;
+        let removed =
+            patiently(|| Box::pin(async { Ok(self.inner.runtime.remove(key, replica, Role::Hook).await?) })).await;
         if let Err(error) = removed {
             tracing::warn!(%error, %replica, "the replica of a finished hook stays for now");
         }

@@ -1,5 +1,7 @@
 //! Every code is explained, and every explanation's example shows its code.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use daybook_manifest::{Bundle, Options, codes, explain, load};

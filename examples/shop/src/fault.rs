@@ -19,9 +19,10 @@ enum Kind {
     Oom,
     NotReady,
     Migrate,
+    WrongPort,
 }
 
-const NAMES: [(&str, Kind); 7] = [
+const NAMES: [(&str, Kind); 8] = [
     ("none", Kind::None),
     ("errors", Kind::Errors),
     ("crash", Kind::Crash),
@@ -29,6 +30,7 @@ const NAMES: [(&str, Kind); 7] = [
     ("oom", Kind::Oom),
     ("not-ready", Kind::NotReady),
     ("migrate", Kind::Migrate),
+    ("wrong-port", Kind::WrongPort),
 ];
 
 impl Fault {
@@ -58,6 +60,11 @@ impl Fault {
     /// Why the migration fails, if it does.
     pub(crate) fn migration(&self) -> Option<&'static str> {
         (self.kind == Kind::Migrate).then_some("column \"gift\" of table \"orders\" exists already")
+    }
+
+    /// Whether the shop listens on another port than it was told.
+    pub(crate) fn wrong_port(&self) -> bool {
+        self.kind == Kind::WrongPort
     }
 
     /// Starts what happens by itself: a crash, or memory that grows without bound.

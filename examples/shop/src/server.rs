@@ -53,7 +53,8 @@ enum Stage {
 /// Serves until SIGTERM, then ends when the last request has.
 pub(crate) fn run(settings: Settings) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let listener = TcpListener::bind(settings.listen)?;
+    let port = if settings.fault.wrong_port() { 0 } else { settings.listen.port() };
+    let listener = TcpListener::bind((settings.listen.ip(), port))?;
     say(&format!("shop {} listens on {}", settings.version, listener.local_addr()?));
     let orders = Orders::open(&settings.data)?;
     let served = Served::open(&settings.data, &settings.replica)?;

@@ -39,7 +39,7 @@ pub(crate) async fn carry_out(ctx: &Ctx, change: Change, ask: Ask) -> Result<Exi
     ctx.say(&style::plan(plan.text.trim_end()));
     ctx.say("");
     let asked = needs_answer(ctx, &plan, ask) && answer(&plan)?;
-    let expect = asked.then(|| Expect { plan_id: plan.plan_id, basis: plan.basis });
+    let expect = asked.then_some(Expect { plan_id: plan.plan_id, basis: plan.basis });
     start(ctx, &plan.key, &RunRequest { change, expect }).await
 }
 

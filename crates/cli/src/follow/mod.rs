@@ -52,7 +52,7 @@ pub(crate) async fn follow(ctx: &Ctx, run: RunId) -> Result<RunView> {
         asked_to_stop: false,
         deadline: ctx.global.timeout.map(|timeout| Instant::now() + timeout),
     };
-    let view = follow.to_the_end().await?;
+    let view = follow.follow_to_the_end().await?;
     follow.screen.end(&view, now());
     Ok(view)
 }
@@ -82,7 +82,7 @@ impl From<client::Error> for Broken {
 }
 
 impl Following<'_> {
-    async fn to_the_end(&mut self) -> Result<RunView> {
+    async fn follow_to_the_end(&mut self) -> Result<RunView> {
         loop {
             match self.watch().await {
                 Ok(view) => return Ok(view),

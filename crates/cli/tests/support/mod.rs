@@ -177,8 +177,8 @@ pub(crate) fn plan() -> Value {
 }
 
 /// A run in a state, with a verdict where it has one.
-pub(crate) fn run(state: &str, verdict: Option<Value>) -> Value {
-    let failed = verdict.as_ref().is_some_and(|verdict| verdict["outcome"] != "reached");
+pub(crate) fn run(state: &str, verdict: Option<&Value>) -> Value {
+    let failed = verdict.is_some_and(|verdict| verdict["outcome"] != "reached");
     let last = match (state, failed) {
         ("finished", false) => "done",
         ("finished", true) => "failed",

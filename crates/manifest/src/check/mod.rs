@@ -30,7 +30,8 @@ pub(crate) fn check(manifest: &Manifest<'_, '_>, spec: &Spec, runtime: Option<&s
 
 /// One port of this machine belongs to one port of one service.
 fn published_once(manifest: &Manifest<'_, '_>) {
-    let mut taken: BTreeMap<(u16, bool), Vec<(Option<IpAddr>, &str, Span)>> = BTreeMap::new();
+    type Holder<'a> = (Option<IpAddr>, &'a str, Span);
+    let mut taken: BTreeMap<(u16, bool), Vec<Holder<'_>>> = BTreeMap::new();
     for entry in manifest.active_services() {
         for (ip, port, protocol, span) in host_ports(manifest, &entry.value) {
             let holders = taken.entry((port, protocol == Protocol::Udp)).or_default();

@@ -52,23 +52,30 @@ impl SecretFiles {
         Ok(placed)
     }
 
-    /// Removes what a container had in memory.
+    /// Removes what a container had in memory, and the directory of all if it was the last.
     pub(super) fn remove(&self, container: &str) -> Result<()> {
-        let directory = self.of(container)?;
+        let Some(root) = self.root() else { return Ok(()) };
+        let directory = root.join(container);
         match fs::remove_dir_all(&directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(not_kept(&directory, &error)),
-            _ => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(not_kept(&directory, &error)),
+            _ => {}
         }
+        // It stays while others have something in it.
+        let _ = fs::remove_dir(root);
+        Ok(())
     }
 
     fn of(&self, container: &str) -> Result<PathBuf> {
-        let base = memory_base().ok_or_else(|| {
+        let root = self.root().ok_or_else(|| {
             Error::new(ErrorKind::Refused, "keep secret files", "no file system in memory at /run or /dev/shm")
                 .hint("mount a tmpfs at /run")
         })?;
-        let root = base.join(&self.directory);
         private_directory(&root)?;
         Ok(root.join(container))
+    }
+
+    fn root(&self) -> Option<PathBuf> {
+        Some(memory_base()?.join(&self.directory))
     }
 }
 

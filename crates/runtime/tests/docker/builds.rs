@@ -59,7 +59,7 @@ async fn a_build_makes_what_runs_and_is_not_made_twice() {
     assert_eq!(prepare(&world, &build).await.1, Vec::<String>::new());
 
     let mut launch = world.app("web.1").await;
-    (launch.artifact, launch.image) = (digest, None);
+    (launch.artifact, launch.image) = (digest.clone(), None);
     world.runtime.start(&launch).await.unwrap();
     let replica = world.ready("web.1", &launch.check).await;
     let body = get(&replica, "/").await;
@@ -67,6 +67,8 @@ async fn a_build_makes_what_runs_and_is_not_made_twice() {
     assert!(get(&replica, "/file/context/Dockerfile").await.contains("FROM scratch"));
     assert!(get(&replica, "/file/context/secret").await.starts_with("HTTP/1.1 404"));
     world.clear().await;
+    let built = format!("daybook/docker-build-test:{}", digest.short());
+    world.docker.remove_image(&built, None::<bollard::query_parameters::RemoveImageOptions>, None).await.unwrap();
 }
 
 #[tokio::test]

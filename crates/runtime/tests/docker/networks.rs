@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use daybook_model::launch::Role;
 use daybook_model::spec::{Attachment, CheckTest, Network};
 use daybook_runtime::Runtime;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{APP, BUSYBOX, World, check, on_default};
 
@@ -56,6 +56,11 @@ async fn a_service_is_reached_at_its_address_and_by_no_other_name() {
     let edge = tokio::net::TcpListener::bind((address, 8080)).await.unwrap();
     tokio::spawn(async move {
         while let Ok((mut connection, _)) = edge.accept().await {
+            // Closing before the request was read would reset the connection.
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                assert_ne!(connection.read_buf(&mut request).await.unwrap(), 0);
+            }
             connection.write_all(b"HTTP/1.0 200 OK\r\n\r\nfrom the edge").await.unwrap();
         }
     });
