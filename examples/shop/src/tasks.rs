@@ -18,7 +18,6 @@ pub(crate) fn work(settings: &Settings) -> io::Result<()> {
         signal_hook::flag::register(signal, Arc::clone(&ending))?;
     }
     let orders = Orders::open(&settings.data)?;
-    settings.fault.begin();
     say("worker waits for orders");
     while !ending.load(Ordering::Relaxed) {
         match orders.pack()? {
