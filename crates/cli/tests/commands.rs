@@ -30,8 +30,9 @@ fn a_change_that_is_reached_says_so_on_standard_output_and_exits_with_0() {
     let ended = server.run(&["scale", "web=3"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     insta::assert_snapshot!(ended.out, @r"
-    ✓ shop/production is at release 42 in 3.0 s.  1,204 requests during the rollout, 0 failed.
-      https://shop.example.com      https://docs.example.com      undo: daybook rollback      watch: daybook status
+    ✓ shop/production is at release 42 in 3 s.  1,204 requests during the rollout, 0 failed.
+      https://shop.example.com  https://docs.example.com
+      undo: daybook rollback      watch: daybook status
     ");
     insta::assert_snapshot!(ended.err, @r"
     shop/production  release 41 → 42
