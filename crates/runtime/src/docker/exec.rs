@@ -44,7 +44,7 @@ impl DockerRuntime {
         let has_terminal = command.tty.is_some();
         Ok(Exec {
             output: running.output,
-            input: Box::new(Input(Some(running.input))),
+            input: Box::new(Input { to: Some(running.input), terminal: has_terminal, ended: false }),
             code: Box::pin(async move { exit_code(&code_docker, &operation, &code_id).await }),
             resize: Box::new(move |columns, rows| {
                 let (docker, id) = (docker.clone(), resize_id.clone());
@@ -120,11 +120,18 @@ async fn resize(docker: &Docker, id: &str, columns: u16, rows: u16) -> Result<()
 }
 
 /// The command's input, which ends when this is dropped.
-struct Input(Option<Pin<Box<dyn AsyncWrite + Send>>>);
+struct Input {
+    to: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    terminal: bool,
+    ended: bool,
+}
+
+/// What a person types to end the input of a terminal.
+const END_OF_INPUT: u8 = 4;
 
 impl Input {
     fn inner(&mut self) -> Pin<&mut (dyn AsyncWrite + Send)> {
-        self.0.as_mut().expect("it is taken only when it is dropped").as_mut()
+        self.to.as_mut().expect("it is taken only when it is dropped").as_mut()
     }
 }
 
@@ -137,16 +144,34 @@ impl AsyncWrite for Input {
         self.inner().poll_flush(ctx)
     }
 
+    /// A daemon takes the end of a terminal's connection for the end of both directions, and what was
+    /// printed and not yet sent is lost: so a terminal is told as a person tells it.
     fn poll_shutdown(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.inner().poll_shutdown(ctx)
+        if !self.terminal {
+            self.ended = true;
+            return self.inner().poll_shutdown(ctx);
+        }
+        if !self.ended {
+            std::task::ready!(self.inner().poll_write(ctx, &[END_OF_INPUT]))?;
+            self.ended = true;
+        }
+        self.inner().poll_flush(ctx)
     }
 }
 
 impl Drop for Input {
     /// Dropping a half of a connection does not close its direction: that must be said.
     fn drop(&mut self) {
-        if let (Some(mut input), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { input.shutdown().await });
+        if self.ended {
+            return;
+        }
+        if let (Some(to), Ok(runtime)) = (self.to.take(), tokio::runtime::Handle::try_current()) {
+            let mut input = Self { to: Some(to), terminal: self.terminal, ended: false };
+            runtime.spawn(async move {
+                // The command may have ended already.
+                let _ = input.shutdown().await;
+                input.ended = true;
+            });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The life of one replica: made, started, asked to end, removed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as Status, ContainerUpdateBody, NetworkConnectRequest,
@@ -27,15 +27,18 @@ use crate::{Error, ErrorKind, Result};
 const START_PATIENCE: Duration = Duration::from_secs(120);
 /// How long the daemon gets to carry out a stop or a removal beyond what was asked for.
 const END_PATIENCE: Duration = Duration::from_secs(60);
-/// A name can be taken and given back by others while we look; then we look again, so many times.
-const ATTEMPTS: usize = 4;
+/// Until a container is looked at again that somebody else is making.
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl DockerRuntime {
     pub(super) async fn start_replica(&self, launch: &Launch) -> Result<()> {
         let name = names::container(&launch.key, &launch.id, launch.role);
-        for _ in 0..ATTEMPTS {
+        let begun = Instant::now();
+        while begun.elapsed() < START_PATIENCE {
             let Some(found) = self.inspect_container(&name).await? else {
-                self.create(launch, &name).await?;
+                if !self.create(launch, &name).await? {
+                    tokio::time::sleep(AGAIN).await;
+                }
                 continue;
             };
             let operation = format!("start {}", launch.id);
@@ -55,8 +58,9 @@ impl DockerRuntime {
         Err(Error::new(ErrorKind::Unavailable, format!("start {}", launch.id), "its container keeps changing"))
     }
 
-    /// Makes the container. That its name is taken is fine: whose it is, is looked at next.
-    async fn create(&self, launch: &Launch, name: &str) -> Result<()> {
+    /// Makes the container. `false` when its name is taken: whose it is, is looked at next. A daemon
+    /// takes the name before it shows the container.
+    async fn create(&self, launch: &Launch, name: &str) -> Result<bool> {
         let operation = format!("make {}", launch.id);
         self.check_volumes(launch).await?;
         for directory in mounts::directories_to_make(launch) {
@@ -68,8 +72,9 @@ impl DockerRuntime {
         }
         let body = body(launch, &self.surroundings(launch).await?)?;
         match self.engine.patient(START_PATIENCE).create_container(Some(options.build()), body).await {
-            Err(said) if !is_conflict(&said) => Err(failed(operation, &said)),
-            _ => Ok(()),
+            Ok(_) => Ok(true),
+            Err(said) if is_conflict(&said) => Ok(false),
+            Err(said) => Err(failed(operation, &said)),
         }
     }
 
