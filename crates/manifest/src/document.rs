@@ -86,8 +86,9 @@ pub(crate) fn documents(
         return None;
     }
     let file = ctx.add_source(path, &text, base, Rc::clone(variables));
-    let mut documents = yaml::parse(ctx, file);
+    let mut documents = yaml::parse(ctx, file)?;
     documents.retain(|document| !document.is_null());
+    let silent = documents.is_empty();
     for document in &mut documents {
         interpolate(ctx, document, true);
         if document.map().is_none() {
@@ -98,7 +99,7 @@ pub(crate) fn documents(
     documents.retain(|document| document.map().is_some());
     if documents.is_empty() {
         let span = Span { file, ..Span::default() };
-        if text.trim().is_empty() {
+        if silent {
             ctx.report(Problem::new("M0117", span, "the file says nothing").help("begin with `services:`"));
         }
         return None;

@@ -46,6 +46,9 @@ pub(crate) fn resolve(ctx: &Context<'_>, whole: &mut Node, variables: &Rc<Variab
     }
 }
 
+/// How many services may each begin as the next.
+const MAX_CHAIN: usize = 50;
+
 struct Resolver<'c, 'a> {
     ctx: &'c Context<'a>,
     variables: &'c Rc<Variables>,
@@ -61,7 +64,7 @@ impl Resolver<'_, '_> {
             return Some(node.clone());
         }
         let mut node = services.get(name)?.clone();
-        if !self.ctx.spend(node.size()) {
+        if stack.len() >= MAX_CHAIN || !self.ctx.spend(node.size()) {
             let message = "services extend each other more than a manifest could need";
             self.ctx.report(Problem::new("M0106", node.span, message));
             return None;

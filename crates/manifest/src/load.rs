@@ -106,7 +106,9 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
         let span = Span { end: 0, start: 0, ..tree.span };
         ctx.report(Problem::new("M0122", span, "the manifest describes no service").help("begin with `services:`"));
     }
-    let Some(app) = lower::app_name(ctx, tree, options.app.as_ref(), root) else { return };
+    // Without a good name there is an error and so no specification; the rest is looked at all the same.
+    let app = lower::app_name(ctx, tree, options.app.as_ref(), root);
+    let app = app.unwrap_or_else(|| AppName::new("unnamed").expect("a literal name is valid"));
     let spec = lower::lower(&manifest, EnvKey::new(app, options.environment.clone()));
     whole::check(&manifest, &spec, options.runtime.as_deref());
     loaded.provided_secrets = manifest.provided.into_inner();

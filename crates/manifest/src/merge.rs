@@ -56,6 +56,8 @@ fn merge_value(key: &str, base: Node, over: Node) -> Node {
 fn merge_maps(mut base: Map, over: Map) -> Map {
     for entry in over {
         let Entry { key, key_span, value } = entry;
+        // A value belongs where it was first written, which is where people look for it.
+        let key_span = base.entry(&key).map_or(key_span, |old| old.key_span);
         let value = match base.get_mut(&key) {
             Some(old) if value.merge == Merge::Join => {
                 let old = std::mem::replace(old, Node::new(key_span, Value::Null));

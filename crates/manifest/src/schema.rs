@@ -77,3 +77,57 @@ fn scalar_shape(of: &Shape) -> Value {
         _ => json!({"type": ["string", "number", "boolean", "null"]}),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::bundle::Bundle;
+    use crate::context::Context;
+    use crate::tree::{Node, Value as Tree};
+    use crate::yaml;
+
+    /// A tree as JSON, its plain scalars by the core schema of YAML 1.2.
+    fn to_json(node: &Node) -> Value {
+        match &node.value {
+            Tree::Null => Value::Null,
+            Tree::List(items) => items.iter().map(to_json).collect(),
+            Tree::Map(map) => {
+                Value::Object(map.iter().map(|entry| (entry.key.clone(), to_json(&entry.value))).collect())
+            }
+            Tree::Scalar(scalar) if scalar.quoted => json!(scalar.text),
+            Tree::Scalar(scalar) => {
+                let typed = serde_json::from_str::<Value>(&scalar.text).ok();
+                typed.filter(|value| value.is_number() || value.is_boolean()).unwrap_or_else(|| json!(scalar.text))
+            }
+        }
+    }
+
+    fn documents(text: &str) -> Vec<Value> {
+        let bundle = Bundle::default();
+        let ctx = Context::new(&bundle);
+        let file = ctx.add_source("/m.yaml", text, "/", std::rc::Rc::default());
+        yaml::parse(&ctx, file).unwrap_or_default().iter().map(to_json).collect()
+    }
+
+    #[test]
+    fn every_fixture_fits_the_schema_and_a_typo_does_not() {
+        let schema = jsonschema::validator_for(&generate()).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/compose");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path().join("compose.yaml");
+            for document in documents(&std::fs::read_to_string(&path).unwrap()) {
+                let wrong: Vec<String> =
+                    schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+                assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());
+                count += 1;
+            }
+        }
+        assert!(count >= 25);
+        for typo in documents("services: {web: {imgae: nginx}}\n---\nservices: {web: {image: [a]}}\n") {
+            assert!(!schema.is_valid(&typo), "{typo}");
+        }
+    }
+}

@@ -183,6 +183,15 @@ impl Node {
         }
     }
 
+    /// How many values stand in one another, itself included.
+    pub(crate) fn height(&self) -> usize {
+        match &self.value {
+            Value::Null | Value::Scalar(_) => 1,
+            Value::List(list) => 1 + list.iter().map(Node::height).max().unwrap_or(0),
+            Value::Map(map) => 1 + map.iter().map(|entry| entry.value.height()).max().unwrap_or(0),
+        }
+    }
+
     /// What it is, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {

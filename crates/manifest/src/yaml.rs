@@ -20,13 +20,13 @@ const ALIAS_ALLOWANCE: usize = 20_000;
 const ALIAS_FACTOR: usize = 30;
 
 /// The documents in file `file`, of which each overrides those before. What is wrong is reported to
-/// `ctx`; after an error that leaves the rest without meaning, there is no document.
-pub(crate) fn parse(ctx: &Context<'_>, file: u16) -> Vec<Node> {
+/// `ctx`; after an error that leaves the rest without meaning, there is nothing.
+pub(crate) fn parse(ctx: &Context<'_>, file: u16) -> Option<Vec<Node>> {
     let text = ctx.text(file);
     if let Some(at) = text.bytes().position(|byte| byte == 0) {
         let span = Span { file, start: at as u32, end: at as u32 + 1 };
         ctx.report(Problem::new("M0101", span, "a NUL byte is no text").label("remove it"));
-        return Vec::new();
+        return None;
     }
     let options = granit_parser::options! {
         emit_comments: false,
@@ -38,10 +38,8 @@ pub(crate) fn parse(ctx: &Context<'_>, file: u16) -> Vec<Node> {
     let parser = Parser::new_from_str_with_options(&text, options);
     let mut reader = Reader { ctx, file, parser, anchors: HashMap::new(), written: 0, copied: 0 };
     let mut documents = Vec::new();
-    match reader.documents(&mut documents) {
-        Ok(()) => documents,
-        Err(Stop) => Vec::new(),
-    }
+    reader.documents(&mut documents).ok()?;
+    Some(documents)
 }
 
 /// The rest of the file cannot be read; why has been reported.
@@ -51,7 +49,7 @@ struct Reader<'c, 'a, 'i, T: granit_parser::BorrowedInput<'i>> {
     ctx: &'c Context<'a>,
     file: u16,
     parser: Parser<'i, T>,
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (Node, usize, usize)>,
     written: usize,
     copied: usize,
 }
@@ -78,7 +76,11 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or(0) as u32;
                 let span = Span { file: self.file, start: at, end: at };
-                let problem = Problem::new("M0102", span, format!("this is not YAML: {}", error.info()));
+                let info = error.info();
+                if info.contains("recursion limit") {
+                    return Err(self.too_deep(span));
+                }
+                let problem = Problem::new("M0102", span, format!("this is not YAML: {info}"));
                 self.ctx.report(self.explain(problem, at));
                 Err(Stop)
             }
@@ -98,11 +100,15 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
         problem
     }
 
+    fn too_deep(&self, span: Span) -> Stop {
+        let message = format!("values stand more than {MAX_DEPTH} deep in one another");
+        self.ctx.report(Problem::new("M0103", span, message).label("this one is too deep"));
+        Stop
+    }
+
     fn node(&mut self, event: Event<'i>, span: Span, depth: usize) -> Result<Node, Stop> {
         if depth > MAX_DEPTH {
-            let message = format!("values stand more than {MAX_DEPTH} deep in one another");
-            self.ctx.report(Problem::new("M0103", span, message).label("this one is too deep"));
-            return Err(Stop);
+            return Err(self.too_deep(span));
         }
         self.written += 1;
         match event {
@@ -127,7 +133,7 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
                 let (map, span) = self.mapping(span, depth)?;
                 Ok(self.remember(anchor, Node { span, value: Value::Map(map), merge }))
             }
-            Event::Alias(id) => self.copy(id, span),
+            Event::Alias(id) => self.copy(id, span, depth),
             Event::UnresolvedAlias(name) => {
                 let message = format!("no anchor `&{name}` stands before this");
                 self.ctx.report(Problem::new("M0104", span, message).label("unknown alias"));
@@ -155,17 +161,20 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
 
     fn remember(&mut self, anchor: usize, node: Node) -> Node {
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), node.size()));
+            self.anchors.insert(anchor, (node.clone(), node.size(), node.height()));
         }
         node
     }
 
-    fn copy(&mut self, id: usize, span: Span) -> Result<Node, Stop> {
-        let Some((node, size)) = self.anchors.get(&id) else {
+    fn copy(&mut self, id: usize, span: Span, depth: usize) -> Result<Node, Stop> {
+        let Some((node, size, height)) = self.anchors.get(&id) else {
             let message = "an alias cannot stand inside of what it names";
             self.ctx.report(Problem::new("M0104", span, message).label("closes a circle"));
             return Ok(Node::new(span, Value::Null));
         };
+        if depth + height > MAX_DEPTH {
+            return Err(self.too_deep(span));
+        }
         self.copied += size;
         if self.copied > ALIAS_ALLOWANCE + ALIAS_FACTOR * self.written {
             let message = "aliases copy more than a manifest could need";

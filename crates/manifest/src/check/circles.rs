@@ -74,11 +74,11 @@ fn walk<'m>(manifest: &Manifest<'_, '_>, edges: &'m Edges<'_>, start: &'m str, m
 
 fn report(manifest: &Manifest<'_, '_>, path: &[&str], back: &str, span: Span) {
     let from = path.iter().position(|name| *name == back).unwrap_or(0);
-    let circle: Vec<&str> = path[from..].iter().copied().chain([back]).collect();
     let last = path.last().copied().unwrap_or(back);
-    let message = match circle.as_slice() {
-        [own, _] => format!("`{own}` depends on itself"),
-        [first, second, _] => format!("`{second}` depends on `{first}`, and `{first}` on `{second}`"),
+    let circle: Vec<&str> = std::iter::once(last).chain(path[from..].iter().copied()).collect();
+    let message = match path.len() - from {
+        1 => format!("`{last}` depends on itself"),
+        2 => format!("`{back}` depends on `{last}`, and `{last}` on `{back}`"),
         _ => format!("`{last}` depends on `{back}`, which depends on `{last}` in turn"),
     };
     let problem = Problem::new("M0203", span, message);

@@ -5,6 +5,8 @@ pub(crate) mod check;
 pub(crate) mod parts;
 pub(crate) mod root;
 pub(crate) mod service;
+#[cfg(test)]
+mod tests;
 
 /// One key of a mapping.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::spec::{Container, Service, Volume};
+use daybook_model::spec::{Artifact, Container, Service, Volume};
 use daybook_model::{ServiceName, VolumeName};
 
 use super::read::text;
@@ -24,7 +24,7 @@ pub(crate) fn lower(
     let artifact = image::lower(manifest, entry);
     let ports = ports::lower(manifest, node);
     let restart = lifecycle::restart(manifest, node);
-    let service = Service {
+    let mut service = Service {
         name,
         line: Some(manifest.ctx.line(entry.key_span)),
         kind: lifecycle::kind(manifest, entry, restart, &ports),
@@ -42,6 +42,9 @@ pub(crate) fn lower(
         ports,
         artifact: artifact?,
     };
+    if matches!(service.artifact, Artifact::Static { .. }) {
+        service.container.networks.clear();
+    }
     Some(service)
 }
 
