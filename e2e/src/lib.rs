@@ -7,12 +7,13 @@ pub mod documents;
 pub mod workspace;
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use daybook_bench::daybook::Daybook;
-use daybook_bench::load::{Options, Reply, get, post};
+use daybook_bench::load::{Options, Reply, Report, get, post};
 use daybook_bench::shop;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,6 +31,7 @@ pub struct World {
     /// The server, the edge, and the state directory.
     pub daybook: Daybook,
     directory: TempDir,
+    _alone: Option<File>,
 }
 
 /// How a command ended.
@@ -76,11 +78,12 @@ impl World {
 
     /// A server on a runtime, and the shop's manifest with short times.
     pub async fn on(runtime: &str) -> Self {
+        let alone = if runtime == "docker" { Some(alone().await) } else { None };
         let directory = tempfile::tempdir().expect("make a directory");
         let state = directory.path().join("state");
         std::fs::create_dir(&state).expect("make a directory");
         let daybook = Daybook::start(&state, runtime).await.unwrap_or_else(|error| panic!("{error:#}"));
-        let world = Self { daybook, directory };
+        let world = Self { daybook, directory, _alone: alone };
         world.write("daybook.yaml", &manifest());
         world
     }
@@ -222,10 +225,36 @@ impl World {
         }
     }
 
+    /// Panics if a load had failures, with what the edge logged about bad answers.
+    #[track_caller]
+    pub fn expect_no_failure(&self, report: &Report) {
+        let log = std::fs::read_to_string(self.state().join("edge/access.log")).unwrap_or_default();
+        let is_bad = |line: &&str| {
+            let entry: Value = serde_json::from_str(line).unwrap_or_default();
+            entry["status"].as_u64().is_none_or(|status| status == 0 || status >= 400)
+        };
+        let bad: Vec<&str> = log.lines().filter(is_bad).take(10).collect();
+        assert_eq!(report.failed(), 0, "{report}\nthe edge logged:\n{}", bad.join("\n"));
+    }
+
     /// Takes everything down; the scenario is over.
     pub async fn end(self) {
         self.daybook.end("shop").await.unwrap_or_else(|error| panic!("{error:#}"));
     }
+}
+
+/// Waits until no other scenario uses the Docker daemon: whoever serves on a daemon takes on everything there
+/// that carries Daybook's labels. The lock is let go when the file is dropped.
+async fn alone() -> File {
+    let directory = std::env::var_os("DAYBOOK_TEST_DIR").map_or_else(|| "/tmp/daybook-test".into(), PathBuf::from);
+    std::fs::create_dir_all(&directory).expect("make the directory of the tests");
+    let path = directory.join("scenarios.lock");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::options().create(true).append(true).open(path).expect("open the lock of the scenarios");
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("lock the scenarios");
+        file
+    });
+    locked.await.expect("the lock is waited for")
 }
 
 /// The example's manifest with the context by its absolute path and times that a test can wait for.

@@ -48,7 +48,7 @@ async fn r03_a_killed_server_and_an_upgraded_edge_are_not_noticed() {
         world.until("the next generation of the edge serves", upgraded).await;
     }
     let report = load.stop().await;
-    assert_eq!(report.failed(), 0, "{report}");
+    world.expect_no_failure(&report);
     world.end().await;
 }
 

@@ -13,7 +13,7 @@ async fn r01_rollouts_on_docker_under_load_fail_no_request() {
         assert_eq!(world.build().await, build.to_string());
     }
     let report = load.stop().await;
-    assert_eq!(report.failed(), 0, "{report}");
+    world.expect_no_failure(&report);
     world.run(&["down", "--volumes", "orders", "--confirm=shop/production", "--no-input"]).await.expect(0);
     world.end().await;
 }

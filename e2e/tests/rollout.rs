@@ -17,7 +17,7 @@ async fn r01_rollouts_under_load_fail_no_request() {
         assert_eq!(world.build().await, build.to_string());
     }
     let report = load.stop().await;
-    assert_eq!(report.failed(), 0, "{report}");
+    world.expect_no_failure(&report);
     assert!(report.sent() > 100, "{report}");
     shop::reconcile(&report, &before, &shop::served(world.daybook.http).await.unwrap()).unwrap();
     world.end().await;
@@ -31,7 +31,7 @@ async fn r04_a_version_that_never_gets_ready_leaves_the_old_one_serving() {
     let up = world.up(2, &[("SHOP_FAULT", "not-ready")]).await.expect(4);
     assert!(up.err.contains("web") && up.err.contains("503"), "the verdict says which and why: {up}");
     let report = load.stop().await;
-    assert_eq!(report.failed(), 0, "{report}");
+    world.expect_no_failure(&report);
     assert_eq!(world.build().await, "1");
     assert_eq!(world.replicas("web").await.len(), 2, "what was started for the new version is gone");
     world.end().await;

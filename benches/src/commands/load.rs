@@ -37,6 +37,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     }
     let before = shop::served(arguments.address).await?;
     let load = Load::start(options);
+    say("the load has begun");
     let started = Instant::now();
     let asked = || arguments.until.as_ref().is_some_and(|path| path.exists());
     while started.elapsed().as_secs() < arguments.seconds && !asked() {

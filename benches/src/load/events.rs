@@ -25,6 +25,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             shared.tally.reopened(Class::Stream);
         }
         shared.pause(Duration::from_millis(20)).await;
+        shared.rest_after(&result).await;
     }
 }
 

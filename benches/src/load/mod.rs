@@ -145,6 +145,13 @@ impl Shared {
         tokio::time::timeout(time, self.stop.cancelled()).await.is_err()
     }
 
+    /// Whoever failed tries again half a second later, so that a long outage is not counted a thousand times.
+    async fn rest_after<T>(&self, result: &Result<T, String>) {
+        if result.is_err() {
+            self.pause(Duration::from_millis(500)).await;
+        }
+    }
+
     /// Runs one exchange within the patience of a user.
     async fn within<T>(&self, exchange: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));

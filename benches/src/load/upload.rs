@@ -23,6 +23,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         shared.tally.begun(Class::Upload);
         let result = shared.within(upload(&shared, &id)).await;
         shared.tally.ended(Class::Upload, &result);
+        shared.rest_after(&result).await;
     }
 }
 
