@@ -152,8 +152,9 @@ impl AsyncWrite for Input {
             return self.inner().poll_shutdown(ctx);
         }
         if !self.ended {
-            std::task::ready!(self.inner().poll_write(ctx, &[END_OF_INPUT]))?;
+            let told = std::task::ready!(self.inner().poll_write(ctx, &[END_OF_INPUT]));
             self.ended = true;
+            told?;
         }
         self.inner().poll_flush(ctx)
     }
@@ -166,12 +167,12 @@ impl Drop for Input {
             return;
         }
         if let (Some(to), Ok(runtime)) = (self.to.take(), tokio::runtime::Handle::try_current()) {
-            let mut input = Self { to: Some(to), terminal: self.terminal, ended: false };
-            runtime.spawn(async move {
-                // The command may have ended already.
-                let _ = input.shutdown().await;
-                input.ended = true;
-            });
+            runtime.spawn(end(to, self.terminal));
         }
     }
+}
+
+/// Ends an input that nobody holds any more. An error means that the command has ended already.
+async fn end(mut input: Pin<Box<dyn AsyncWrite + Send>>, terminal: bool) -> std::io::Result<()> {
+    if terminal { input.write_all(&[END_OF_INPUT]).await } else { input.shutdown().await }
 }
