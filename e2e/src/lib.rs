@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use daybook_bench::compare::output;
 use daybook_bench::daybook::Daybook;
 use daybook_bench::load::{Options, Reply, Report, get, post};
 use daybook_bench::shop;
@@ -254,7 +255,28 @@ async fn alone() -> File {
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("lock the scenarios");
         file
     });
-    locked.await.expect("the lock is waited for")
+    let file = locked.await.expect("the lock is waited for");
+    for app in ["shop", "lost"] {
+        remove_leftovers(app).await;
+    }
+    file
+}
+
+/// Removes what a scenario that failed has left on the Docker daemon.
+async fn remove_leftovers(app: &str) {
+    let filter = format!("label=dev.daybook.app={app}");
+    for (list, remove) in [
+        (&["ps", "--all", "--quiet"][..], &["rm", "--force", "--volumes"][..]),
+        (&["network", "ls", "--quiet"], &["network", "rm"]),
+        (&["volume", "ls", "--quiet"], &["volume", "rm"]),
+    ] {
+        let found = output(Command::new("docker").args(list).args(["--filter", &filter])).await;
+        let found = found.unwrap_or_else(|error| panic!("Docker does not answer: {error:#}"));
+        if !found.trim().is_empty() {
+            let removed = output(Command::new("docker").args(remove).args(found.split_whitespace())).await;
+            removed.unwrap_or_else(|error| panic!("leftovers of {app}: {error:#}"));
+        }
+    }
 }
 
 /// The example's manifest with the context by its absolute path and times that a test can wait for.
