@@ -4,7 +4,7 @@ use daybook_api::Client;
 use daybook_api::change::Change;
 use daybook_api::client::{self, Exit};
 use daybook_api::error::ErrorCode;
-use daybook_api::plan::{PlanReply, PlanRequest};
+use daybook_api::plan::{PlanChange, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunView};
 use daybook_model::{EnvKey, RunId};
 
@@ -92,15 +92,25 @@ fn needs_answer(ctx: &Ctx, plan: &PlanReply, ask: Ask) -> bool {
 
 /// Asks, and fails on no.
 fn answer(plan: &PlanReply) -> Result<bool> {
-    let question = match (plan.destructive, plan.downtime_ms) {
-        (true, _) => "Something is lost that cannot be had back. Go on?".to_owned(),
-        (false, Some(ms)) => format!("Requests will have to wait about {}. Go on?", words::took(ms)),
-        (false, None) => "Go on?".to_owned(),
-    };
-    if terminal::confirm(&question)? {
+    if terminal::confirm(&question(plan))? {
         return Ok(true);
     }
     Err(CommandError::failed("nothing was changed"))
+}
+
+/// What is at stake, by name.
+fn question(plan: &PlanReply) -> String {
+    let names = |at_stake: fn(&PlanChange) -> bool| {
+        let names: Vec<_> = plan.changes.iter().filter(|change| at_stake(change)).map(|c| c.name.as_str()).collect();
+        names.join(", ")
+    };
+    match (plan.destructive, plan.downtime_ms) {
+        (true, _) => format!("What {} holds is lost for good. Go on?", names(|change| change.destructive)),
+        (false, Some(ms)) => {
+            format!("{} will pause for about {}. Go on?", names(|c| c.downtime_ms.is_some()), words::took(ms))
+        }
+        (false, None) => "Go on?".to_owned(),
+    }
 }
 
 /// Says how a run ended: success on standard output, failure on standard error.
@@ -149,6 +159,26 @@ fn locked(key: &EnvKey, view: &RunView) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_names_what_is_at_stake() {
+        let plan = |change: serde_json::Value, destructive: bool| -> PlanReply {
+            serde_json::from_value(serde_json::json!({
+                "plan_id": "p", "key": "shop/production", "to": 2, "empty": false, "destructive": destructive,
+                "downtime_ms": change.get("downtime_ms"), "text": "", "steps": [], "changes": [change], "basis": "b"
+            }))
+            .unwrap()
+        };
+        let change = |name: &str, destructive: bool, downtime: Option<u64>| {
+            serde_json::json!({"sign": "-", "kind": "service", "name": name, "details": [],
+                               "destructive": destructive, "downtime_ms": downtime})
+        };
+        let pause = question(&plan(change("worker", false, Some(3_000)), false));
+        assert_eq!(pause, "worker will pause for about 3 s. Go on?");
+        let lost = question(&plan(change("data", true, None), true));
+        assert_eq!(lost, "What data holds is lost for good. Go on?");
+        assert_eq!(question(&plan(change("web", false, None), false)), "Go on?");
+    }
 
     #[test]
     fn r15_a_lock_names_its_holder_and_the_ways_out() {

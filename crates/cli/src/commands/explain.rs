@@ -5,6 +5,7 @@ use daybook_manifest::{Explanation, Severity, codes, explain};
 use crate::error::{CommandError, Result};
 use crate::output;
 use crate::output::style::{STRONG, paint};
+use crate::output::words::wrap;
 
 /// Explain a diagnostic's code: what it means, an example, and how to fix it. Lists all without one.
 #[derive(Debug, Args)]
@@ -13,6 +14,9 @@ pub(crate) struct Explain {
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
+
+/// How wide prose is.
+const COLUMNS: usize = 100;
 
 impl Explain {
     pub(crate) fn run(self) -> Result<Exit> {
@@ -35,7 +39,8 @@ fn render(row: &Explanation) -> String {
     };
     let example: String = row.example.trim_end().lines().map(|line| format!("    {line}\n")).collect();
     let example = if example.is_empty() { example } else { format!("\nFor example:\n\n{example}") };
-    format!("{}\n\n{}\n{example}", paint(STRONG, format!("{severity} {}: {}", row.code, row.title)), row.text.trim())
+    let title = paint(STRONG, format!("{severity} {}: {}", row.code, row.title));
+    format!("{title}\n\n{}{example}", wrap(row.text.trim(), COLUMNS))
 }
 
 #[cfg(test)]
@@ -47,7 +52,8 @@ mod tests {
     fn every_code_explains_itself() {
         for row in codes() {
             let shown = plain(&render(row));
-            assert!(shown.contains(row.code) && shown.contains(row.text.trim()), "{shown}");
+            assert!(shown.contains(row.code) && shown.contains(row.title), "{shown}");
+            assert!(shown.lines().count() > 2, "{shown}");
         }
         assert!(explain("m0107").is_some());
     }

@@ -1,6 +1,6 @@
 use clap::Args;
 use daybook_api::client::Exit;
-use daybook_api::history::{HistoryEntry, HistoryQuery};
+use daybook_api::history::{HistoryEntry, HistoryQuery, HistoryService};
 use daybook_api::run::Outcome;
 use daybook_model::Timestamp;
 
@@ -40,7 +40,6 @@ fn render(history: &[HistoryEntry], now: Timestamp) -> String {
     }
     let mut table = Table::new(&["RELEASE>", "", "WHEN", "BY", "WHAT", "HOW IT ENDED", "ARTIFACTS"]);
     for entry in history {
-        let services: Vec<_> = entry.services.iter().map(|s| format!("{}@{}", s.name, s.artifact)).collect();
         table.row([
             entry.number.to_string(),
             if entry.current { paint(GOOD, "now") } else { String::new() },
@@ -48,7 +47,7 @@ fn render(history: &[HistoryEntry], now: Timestamp) -> String {
             entry.actor.name.clone(),
             entry.reason.clone(),
             ending(entry),
-            shorten(&services),
+            artifacts(&entry.services),
         ]);
     }
     table.render()
@@ -56,7 +55,8 @@ fn render(history: &[HistoryEntry], now: Timestamp) -> String {
 
 fn ending(entry: &HistoryEntry) -> String {
     let Some(verdict) = &entry.verdict else { return paint(WARN, "open") };
-    let why = verdict.failure.as_ref().map(|failure| format!(": {}", failure.why)).unwrap_or_default();
+    let why =
+        verdict.failure.as_ref().map(|failure| format!(": {}", words::short(&failure.why, 48))).unwrap_or_default();
     match verdict.outcome {
         Outcome::Reached => "reached".to_owned(),
         Outcome::SwappedBack => paint(WARN, format!("swapped back{why}")),
@@ -65,11 +65,21 @@ fn ending(entry: &HistoryEntry) -> String {
     }
 }
 
-fn shorten(services: &[String]) -> String {
+/// Each artifact with the services that run it, the first few.
+fn artifacts(services: &[HistoryService]) -> String {
     const SHOWN: usize = 3;
-    let more = services.len().saturating_sub(SHOWN);
-    let shown = services[..services.len() - more].join(" ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
+    let mut grouped: Vec<(&str, Vec<&str>)> = Vec::new();
+    for service in services {
+        match grouped.iter_mut().find(|(artifact, _)| *artifact == service.artifact) {
+            Some((_, names)) => names.push(&service.name),
+            None => grouped.push((&service.artifact, vec![&service.name])),
+        }
+    }
+    let mut parts: Vec<_> = grouped.iter().map(|(artifact, names)| format!("{artifact} {}", names.join(","))).collect();
+    let more = parts.len().saturating_sub(SHOWN);
+    parts.truncate(SHOWN);
+    let tail = if more > 0 { format!("  and {more} more") } else { String::new() };
+    parts.join("  ") + &tail
 }
 
 #[cfg(test)]
@@ -95,9 +105,9 @@ mod tests {
         .unwrap();
         insta::assert_snapshot!(plain(&render(&history, crate::follow::fixture::now())), @r"
         RELEASE       WHEN        BY   WHAT         HOW IT ENDED                            ARTIFACTS
-             42  now  2 min ago   ada  up           reached                                 web@a93e01c2f4b5 worker@a93e01c2f4b5
+             42  now  2 min ago   ada  up           reached                                 a93e01c2f4b5 web,worker
              42       3 h ago     ada  up           swapped back: GET /healthz answers 500
-             41       9 days ago  bob  scale web=3  reached                                 web@51c0ffee0000
+             41       9 days ago  bob  scale web=3  reached                                 51c0ffee0000 web
         ");
     }
 }

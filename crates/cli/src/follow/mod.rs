@@ -140,6 +140,7 @@ impl Following<'_> {
 
     /// Waits for the server to answer again, starting one where none is left.
     async fn reconnect(&mut self) -> Result<()> {
+        self.screen.clear();
         self.screen.say("lost the connection to the server; looking for it again");
         let until = self.deadline.unwrap_or_else(|| Instant::now() + RECONNECT_FOR);
         loop {

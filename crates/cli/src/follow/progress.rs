@@ -89,8 +89,13 @@ fn failed(steps: &[&RunStep]) -> String {
     step.map(|step| step.failure.as_ref().map_or_else(|| step.text.clone(), |f| f.why.clone())).unwrap_or_default()
 }
 
-/// What came of a service whose steps are all done: "3 new replicas serve, 3 old removed".
+/// What came of a service whose steps are all done: "3 new replicas serve, 3 old removed". Once it went
+/// back, only the way back counts.
 fn summary(steps: &[&RunStep]) -> String {
+    let back: Vec<_> = steps.iter().copied().filter(|step| step.toward == TowardView::Previous).collect();
+    if !back.is_empty() && back.len() < steps.len() {
+        return format!("went back: {}", summary(&back));
+    }
     let count = |action: &str| steps.iter().filter(|step| step.action == action).count() as u64;
     let (started, removed) = (count("start"), count("remove"));
     let served = if count("route") > 0 { "serve" } else { "run" };

@@ -86,3 +86,15 @@ fn a_step_of_a_second_plan_is_another_step() {
     after.steps.push(again);
     assert_eq!(changes(Some(&before), &after).len(), 1);
 }
+
+#[test]
+fn a_service_that_went_back_says_so() {
+    let mut view = rollout(99);
+    for (id, action) in [(0, "start"), (1, "remove")] {
+        let mut back = step(id, action, "start web.5", Some("web"), StepState::Done);
+        back.toward = TowardView::Previous;
+        back.plan = "back".to_owned();
+        view.steps.push(back);
+    }
+    assert!(shown(&view).contains("went back: 1 new replica runs, 1 old removed"), "{}", shown(&view));
+}

@@ -54,6 +54,13 @@ impl Screen {
         }
     }
 
+    /// Takes the moving lines away, so that others can be written; the next look brings them back.
+    pub(crate) fn clear(&mut self) {
+        if let Self::Bars(bars) = self {
+            bars.clear();
+        }
+    }
+
     /// Leaves the lines as they are and gives standard error back.
     pub(crate) fn end(self, view: &RunView, now: Timestamp) {
         if let Self::Bars(bars) = self {
@@ -92,9 +99,15 @@ impl Bars {
         }
     }
 
-    fn end(self, view: &RunView, now: Timestamp) {
+    fn clear(&mut self) {
+        self.lines.clear();
         // Lost progress is nobody's concern.
         let _ = self.multi.clear();
+        self.multi = MultiProgress::new();
+    }
+
+    fn end(mut self, view: &RunView, now: Timestamp) {
+        self.clear();
         let lines = progress::services(view, now);
         let widths = progress::Widths::of(&lines);
         for line in &lines {

@@ -1,7 +1,7 @@
 //! How a run ended, as a person reads it, and what the command exits with.
 
 use daybook_api::client::Exit;
-use daybook_api::run::{FailureView, Outcome, RunState, RunView, StepState};
+use daybook_api::run::{FailureView, Outcome, RunState, RunStep, RunView, StepState, TowardView};
 use daybook_model::RunKind;
 
 use super::progress::subject;
@@ -11,6 +11,9 @@ use crate::output::words;
 
 /// How many of the last log lines a failure shows.
 const LOG_LINES: usize = 20;
+
+/// How much of a headline fits into one line.
+const HEADLINE: usize = 100;
 
 /// How many addresses success shows.
 const URLS: usize = 3;
@@ -111,8 +114,9 @@ fn failed(view: &RunView, failure: Option<&FailureView>) -> String {
     };
     let cross = paint(BAD, "✗");
     let name = paint(STRONG, format!("{name:8}"));
-    let mut out = format!("{cross} {name} {why}; {}.   exit {}\n", now_serves(view), exit.code());
-    out.push('\n');
+    let serves = format!("{}.   exit {}", now_serves(view), exit.code());
+    let gap = if why.chars().count() + serves.chars().count() > HEADLINE { "\n           " } else { " " };
+    let mut out = format!("{cross} {name} {why};{gap}{serves}\n\n");
     list(&mut out, "Why", &failure.evidence);
     list(&mut out, "Last", &failure.log[failure.log.len().saturating_sub(LOG_LINES)..]);
     let env = view.key.env.as_str();
@@ -127,7 +131,11 @@ fn failed(view: &RunView, failure: Option<&FailureView>) -> String {
 /// Who serves after a failure.
 fn now_serves(view: &RunView) -> String {
     let swapped = view.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::SwappedBack);
-    let moved = view.steps.iter().any(|step| step.action == "route" && step.state == StepState::Done);
+    let moving = |step: &RunStep| matches!(step.action.as_str(), "route" | "hold" | "drain" | "stop" | "remove");
+    let moved = view
+        .steps
+        .iter()
+        .any(|step| step.toward == TowardView::Target && step.state == StepState::Done && moving(step));
     match (swapped, view.from) {
         (true, Some(from)) if moved => format!("release {from} serves again"),
         (true, Some(from)) => format!("release {from} serves on, nothing was moved"),

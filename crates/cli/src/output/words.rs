@@ -74,6 +74,36 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
     at.strftime(format).to_string()
 }
 
+/// The first `columns` characters of `text`, marked where there are more.
+pub(crate) fn short(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns - 1).chain(['…']).collect()
+}
+
+/// Text in lines of at most `columns`, broken between words; its own line breaks stay.
+pub(crate) fn wrap(text: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 40);
+    for line in text.lines() {
+        let mut used = 0;
+        for word in line.split(' ') {
+            let width = word.chars().count();
+            if used > 0 && used + 1 + width > columns {
+                out.push('\n');
+                used = 0;
+            } else if used > 0 {
+                out.push(' ');
+                used += 1;
+            }
+            out.push_str(word);
+            used += width;
+        }
+        out.push('\n');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +119,13 @@ mod tests {
         assert_eq!(at("2026-11-24T15:00:00Z"), "in 3 h");
         assert_eq!(moment("2026-11-24T01:02:03Z".parse().unwrap(), now), "01:02:03");
         assert_eq!(moment("2026-11-23T01:02:03Z".parse().unwrap(), now), "23 Nov 01:02:03");
+    }
+
+    #[test]
+    fn long_lines_break_between_words() {
+        assert_eq!(wrap("one two three\n\nfour", 8), "one two\nthree\n\nfour\n");
+        assert_eq!([short("four", 4), short("fives", 4)], ["four", "fiv…"]);
+        assert_eq!(wrap("incomprehensibilities are", 8), "incomprehensibilities\nare\n");
     }
 
     #[test]
