@@ -1,8 +1,9 @@
 //! Asking a check of a container.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bollard::Docker;
 use daybook_model::SeenReplica;
 use daybook_model::name::EnvKey;
 use daybook_model::spec::{Check, CheckTest};
@@ -15,6 +16,9 @@ use crate::{Answer, Error, ErrorKind, ExecRequest, Result};
 
 /// How much of a command's output a person is shown.
 const SHOWN: usize = 300;
+/// How long a command that hangs is tried to be killed, and how often.
+const KILLING: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl DockerRuntime {
     pub(super) async fn ask(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer> {
@@ -91,7 +95,7 @@ impl DockerRuntime {
             }
             Ok(Err(error)) => self.not_begun(key, replica, error).await,
             Err(_) => {
-                self.kill_command(&running.id).await;
+                tokio::spawn(kill_command(self.engine.docker.clone(), running.id));
                 Ok(Answer::Bad(format!("{} did not end within {} ms", argv.join(" "), patience.as_millis())))
             }
         }
@@ -107,16 +111,6 @@ impl DockerRuntime {
         }
     }
 
-    /// The daemon cannot end a command; on a machine that shares its processes with us, we can.
-    async fn kill_command(&self, id: &str) {
-        let Ok(found) = self.engine.docker.inspect_exec(id).await else { return };
-        let process = found.pid.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
-        if let (Some(true), Some(process)) = (found.running, process) {
-            // Not ours to kill when rootless daemons map users: then it is left to itself.
-            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
-        }
-    }
-
     async fn is_running(&self, key: &EnvKey, replica: &SeenReplica) -> Result<bool> {
         let SeenReplica { id, role, .. } = replica;
         let found = self.inspect_container(&names::container(key, id, *role)).await?;
@@ -127,4 +121,22 @@ impl DockerRuntime {
 
 fn place(replica: &SeenReplica, port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(replica.address?, replica.port(port)))
+}
+
+/// Kills a command that hangs. The daemon cannot, but we can where its processes are this machine's,
+/// once the command has begun; a rootless daemon's commands are not ours to kill.
+async fn kill_command(docker: Docker, id: String) {
+    let begun = Instant::now();
+    while begun.elapsed() < KILLING {
+        let Ok(found) = docker.inspect_exec(&id).await else { return };
+        let process = found.pid.and_then(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?));
+        match (found.running, process) {
+            (Some(true), Some(process)) => {
+                let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+            }
+            (Some(false), _) if found.exit_code.is_some() => return,
+            _ => {}
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }

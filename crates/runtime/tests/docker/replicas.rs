@@ -128,8 +128,11 @@ async fn a_command_is_the_daemons_check_and_ours() {
     let slow = daybook_model::spec::Check { timeout_ms: 100, ..slow };
     let answer = world.runtime.probe(&world.key, &replica, &slow).await.unwrap();
     assert!(matches!(&answer, Answer::Bad(why) if why.contains("did not end")), "{answer:?}");
-    let (processes, _) = world.run("web.1", &["ps"]).await;
-    assert!(!processes.contains("sleep 3600"), "a check that hangs is killed:\n{processes}");
+    // A check that hangs is killed.
+    let begun = std::time::Instant::now();
+    while world.run("web.1", &["ps"]).await.0.contains("sleep 3600") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is there still");
+    }
     let missing = check(CheckTest::Command(vec!["no-such-program".into()]));
     let answer = world.runtime.probe(&world.key, &replica, &missing).await.unwrap();
     assert!(matches!(&answer, Answer::Bad(why) if why.contains("no-such-program")), "{answer:?}");
@@ -157,7 +160,7 @@ async fn logs_have_times_streams_and_bounds() {
     assert_eq!(all.iter().filter(|line| line.stderr).map(|line| line.text.as_str()).collect::<Vec<_>>(), ["two"]);
     assert!(all.iter().all(|line| line.at.as_second() > 1_000_000_000));
     let tail = read(LogQuery { tail: Some(1), ..Default::default() }).await;
-    assert_eq!(tail.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["last"]);
+    assert_eq!((tail.len(), tail.last()), (1, all.last()));
     let since = all.last().unwrap().at;
     assert!(read(LogQuery { since: Some(since), ..Default::default() }).await.iter().all(|line| line.at >= since));
     let later = since + Duration::from_secs(60);
