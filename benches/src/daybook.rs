@@ -83,6 +83,11 @@ impl Daybook {
         Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
     }
 
+    /// Starts a command whose words nobody reads.
+    pub fn spawn(&self, command: &mut Command) -> Result<Child> {
+        command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().context("run daybook")
+    }
+
     /// Runs a command that must succeed, and returns its standard output.
     pub async fn succeed(&self, command: &mut Command) -> Result<String> {
         match self.run(command).await? {

@@ -120,7 +120,7 @@ async fn kill_really(path: &Path, runtime: &str, count: u32) -> Result<u32> {
     daybook.succeed(&mut up(&daybook, 0)?).await?;
     let usual = started.elapsed();
     for number in 1..=count {
-        let mut up = up(&daybook, number)?.kill_on_drop(true).spawn().context("run daybook up")?;
+        let mut up = daybook.spawn(&mut up(&daybook, number)?)?;
         let moment = usual.mul_f64(f64::from(number) / f64::from(count));
         tokio::time::sleep(moment).await;
         daybook.kill_server().await?;

@@ -120,7 +120,7 @@ domain: one.localhost\n    healthcheck: /healthz\n    environment: {SHOP_DATA: '
             up.env("DATA", path.join("data"));
         }
         let started = Instant::now();
-        let mut child = up.kill_on_drop(true).spawn().context("run daybook up")?;
+        let mut child = daybook.spawn(&mut up)?;
         let took = first_answer(daybook.http, "one.localhost", started).await?;
         if number > 0 {
             times.push(took);

@@ -112,7 +112,7 @@ impl Series {
     /// Kills the server after a share of a rollout's usual time, starts it again, and waits until the
     /// run has gone on by itself to its end.
     async fn roll_out_killed(&mut self, number: u32, share: f64) -> Result<()> {
-        let mut up = self.up(number).kill_on_drop(true).spawn().context("run daybook up")?;
+        let mut up = self.daybook.spawn(&mut self.up(number))?;
         tokio::time::sleep(Duration::from_secs_f64(self.median() * share)).await;
         self.daybook.kill_server().await?;
         self.daybook.serve().await?;

@@ -1,5 +1,7 @@
 //! Damaged manifests: never a panic, always a located error or a specification, never without bound.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use daybook_manifest::{Bundle, Options, load, render};
