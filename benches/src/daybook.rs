@@ -151,6 +151,12 @@ impl Daybook {
         bail!("waited {} s in vain until {what}; the server said:\n{log}", PATIENCE.as_secs())
     }
 
+    /// Waits until a run of an environment is open.
+    pub async fn busy(&self, key: &str) -> Result<()> {
+        let path = format!("/v1/environments/{key}/status");
+        self.until("a run is open", async |daybook| Ok(!daybook.get(&path).await?["open_run"].is_null())).await
+    }
+
     /// Waits until no run of an environment is open, and returns its status.
     pub async fn settled(&self, key: &str) -> Result<Value> {
         let path = format!("/v1/environments/{key}/status");

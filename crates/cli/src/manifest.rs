@@ -45,8 +45,10 @@ pub(crate) fn app(global: &Global) -> Result<Option<AppName>> {
     if global.file.is_empty() && find(&here).is_none() {
         return Ok(None);
     }
-    let (spec, _) = load(global)?;
-    Ok(Some(spec.key.app))
+    match load(global) {
+        Ok((spec, _)) => Ok(Some(spec.key.app)),
+        Err(error) => Err(error.hint("this needs only the app's name: --app NAME does without the manifest")),
+    }
 }
 
 /// Reads the manifest with every file that it needs, and understands it.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use daybook_model::spec::{Artifact, Protocol};
-use daybook_model::{Service, Spec};
+use daybook_model::{Service, ServiceName, Spec};
 
 use crate::context::Problem;
 use crate::lower::{Manifest, host_ports};
@@ -19,7 +19,8 @@ pub(crate) fn check(manifest: &Manifest<'_, '_>, spec: &Spec, runtime: Option<&s
     domains_once(manifest, spec);
     for entry in manifest.active_services() {
         referred_service(manifest, entry);
-        let Some(service) = spec.services.values().find(|service| service.name.as_str() == entry.key) else { continue };
+        let name = ServiceName::new(entry.key.clone()).ok();
+        let Some(service) = name.and_then(|name| spec.services.get(&name)) else { continue };
         one_name_for_many(manifest, entry, service);
         fixed_ports_for_many(manifest, entry, service);
         if runtime == Some("process") {

@@ -16,10 +16,7 @@ pub(crate) fn kind(manifest: &Manifest<'_, '_>, entry: &Entry, restart: Restart,
     if let Some(schedule) = schedule(manifest, service) {
         return Kind::Job(schedule);
     }
-    let awaited = manifest.active_services().any(|other| {
-        let condition = other.value.get("depends_on").and_then(|on| on.get(&entry.key)?.get("condition"));
-        condition.and_then(Node::scalar) == Some("service_completed_successfully")
-    });
+    let awaited = manifest.awaited.contains(&entry.key);
     let mode = service.get("deploy").and_then(|deploy| text(deploy, "mode"));
     let job = matches!(mode.as_deref(), Some("replicated-job" | "global-job"));
     let alone = ports.is_empty() && service.get("healthcheck").is_none();

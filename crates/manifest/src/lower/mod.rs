@@ -33,15 +33,24 @@ pub(crate) struct Manifest<'c, 'a> {
     pub(crate) root: &'c Node,
     /// Services whose profiles are active.
     pub(crate) active: BTreeSet<String>,
+    /// Services whose success somebody waits for.
+    pub(crate) awaited: BTreeSet<String>,
     /// Values of secrets that come from the environment, for the sealed store.
     pub(crate) provided: std::cell::RefCell<BTreeMap<SecretName, String>>,
 }
 
 impl<'c, 'a> Manifest<'c, 'a> {
     pub(crate) fn new(ctx: &'c Context<'a>, root: &'c Node, profiles: &[String]) -> Self {
-        let mut manifest = Self { ctx, root, active: BTreeSet::new(), provided: std::cell::RefCell::default() };
+        let mut manifest = Self {
+            ctx,
+            root,
+            active: BTreeSet::new(),
+            awaited: BTreeSet::new(),
+            provided: std::cell::RefCell::default(),
+        };
         let active = manifest.services().filter(|entry| is_active(&entry.value, profiles));
         manifest.active = active.map(|entry| entry.key.clone()).collect();
+        manifest.awaited = manifest.active_services().flat_map(|entry| awaited(&entry.value)).collect();
         manifest
     }
 
@@ -110,4 +119,12 @@ fn is_active(service: &Node, profiles: &[String]) -> bool {
         Some(own) if !own.items().is_empty() => own.items().iter().any(asked),
         _ => true,
     }
+}
+
+/// The services whose success `service` waits for.
+fn awaited(service: &Node) -> Vec<String> {
+    let conditions = service.get("depends_on").and_then(Node::map).into_iter().flat_map(Map::iter);
+    let completed =
+        |entry: &&Entry| entry.value.get("condition").and_then(Node::scalar) == Some("service_completed_successfully");
+    conditions.filter(completed).map(|entry| entry.key.clone()).collect()
 }
