@@ -27,7 +27,11 @@ impl Ps {
             replicas.retain(|replica| replica.state != "exited");
         }
         ctx.data(&replicas, |replicas| render(&status, replicas, now()))?;
-        if let Some(troubled) = replicas.iter().find(|replica| replica.restarts > 0 || replica.health == "unhealthy") {
+        if replicas.is_empty() {
+            ctx.next(&format!("deploy: {}", ctx.command("up")));
+        } else if let Some(troubled) =
+            replicas.iter().find(|replica| replica.restarts > 0 || replica.health == "unhealthy")
+        {
             ctx.next(&format!("find out why: {}", ctx.command(&format!("why {}", troubled.id.service))));
         } else {
             ctx.next(&format!("what they say: {}", ctx.command("logs -f")));
