@@ -285,5 +285,5 @@ pub fn manifest() -> String {
     let text = std::fs::read_to_string(directory.join("daybook.yaml")).expect("the example has a manifest");
     let context = format!("build: {}", directory.display());
     let text = text.replace("build: .", &context);
-    text.replace("${SHOP_PROBATION:-10s}", "${SHOP_PROBATION:-1s}").replace("drain: 10s", "drain: 5s, ready: 8s")
+    text.replace("${SHOP_PROBATION:-10s}", "${SHOP_PROBATION:-1s}").replace("${SHOP_DRAIN:-10s}\"", "5s\", ready: 8s")
 }

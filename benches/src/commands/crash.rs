@@ -142,7 +142,10 @@ async fn kill_really(path: &Path, runtime: &str, count: u32) -> Result<u32> {
 fn up(daybook: &Daybook, number: u32) -> Result<tokio::process::Command> {
     let manifest = shop::directory()?.join("daybook.yaml");
     let mut up = daybook.command(&["up", "--file", &manifest.to_string_lossy(), "--yes", "--no-input"]);
-    up.env("SHOP_BUILD", number.to_string()).env("SHOP_PROBATION", "1s").env("SHOP_FAULT", "none");
+    up.env("SHOP_BUILD", number.to_string())
+        .env("SHOP_PROBATION", "1s")
+        .env("SHOP_DRAIN", "4s")
+        .env("SHOP_FAULT", "none");
     Ok(up)
 }
 

@@ -98,7 +98,7 @@ impl Series {
         let manifest = self.manifest.to_string_lossy();
         let mut up = self.daybook.command(&["up", "--file", &manifest, "--yes", "--no-input"]);
         up.env("SHOP_VERSION", (number % 2 + 1).to_string()).env("SHOP_BUILD", number.to_string());
-        up.env("SHOP_PROBATION", "1s").env("SHOP_FAULT", "none").env("SHOP_FAULT_AFTER", "2");
+        up.env("SHOP_PROBATION", "1s").env("SHOP_DRAIN", "4s").env("SHOP_FAULT", "none").env("SHOP_FAULT_AFTER", "2");
         up
     }
 
