@@ -1,5 +1,6 @@
 //! The example shop, as the benchmarks deploy it.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,8 @@ pub async fn served(address: SocketAddr) -> Result<Value> {
 }
 
 /// Compares both ends: everything that was answered here must have been served there, between two
-/// readings. Returns how many requests were served more often than they were answered.
-pub fn reconcile(report: &Report, before: &Value, after: &Value) -> Result<u64> {
+/// readings, and no upload twice. Returns how many were served more often than they were answered, by class.
+pub fn reconcile(report: &Report, before: &Value, after: &Value) -> Result<BTreeMap<&'static str, u64>> {
     let served = |class: &str| {
         let [before, after] = [before, after].map(|counts| counts[class].as_u64().unwrap_or(0));
         after.saturating_sub(before)
@@ -52,12 +53,15 @@ pub fn reconcile(report: &Report, before: &Value, after: &Value) -> Result<u64> 
         ("stream", answered(&[Class::Stream])),
         ("websocket", answered(&[Class::Websocket])),
     ];
-    let mut repeated = 0;
+    let mut repeated = BTreeMap::new();
     for (class, answered) in pairs {
         let Some(more) = served(class).checked_sub(answered) else {
             bail!("{answered} answers of {class} came, {} were given", served(class));
         };
-        repeated += more;
+        repeated.insert(class, more);
+    }
+    if repeated["upload"] > report.class(Class::Upload).failed {
+        bail!("{} uploads were served twice", repeated["upload"]);
     }
     Ok(repeated)
 }
@@ -72,7 +76,11 @@ mod tests {
     fn an_answer_that_nobody_gave_is_found() {
         let mut report = Report::default();
         report.classes.entry(Class::Connect).or_default().answered = 5;
-        assert_eq!(reconcile(&report, &json!({"echo": 1}), &json!({"echo": 8})).unwrap(), 2);
+        assert_eq!(reconcile(&report, &json!({"echo": 1}), &json!({"echo": 8})).unwrap()["echo"], 2);
         assert!(reconcile(&report, &json!({"echo": 4}), &json!({"echo": 8})).is_err());
+        assert!(
+            reconcile(&report, &json!({}), &json!({"echo": 5, "upload": 1})).is_err(),
+            "an upload is never repeated"
+        );
     }
 }

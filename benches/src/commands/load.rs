@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let repeated = shop::reconcile(&report, &before, &shop::served(arguments.address).await?)?;
     let line = json!({
         "requests": report.sent(), "failed": report.failed(), "failed_by_class": report.failed_by_class(),
-        "p99": report.p99_ms, "repeated": repeated,
+        "p99": report.p99_ms, "repeated": repeated.values().sum::<u64>(),
     });
     say(&line.to_string());
     Ok(())

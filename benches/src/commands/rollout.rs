@@ -69,14 +69,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let report = load.stop().await;
     say(&format!("\n{report}"));
     let repeated = shop::reconcile(&report, &before, &shop::served(address).await?)?;
-    say(&format!("median rollout {:.1} s; {repeated} requests were served more than once", series.median()));
+    say(&format!("median rollout {:.1} s; served more often than answered: {repeated:?}", series.median()));
     series.daybook.end("shop").await?;
 
     let compose_failed = compose_failed(directory.path(), arguments.compose_count).await?;
     let line = json!({
         "runtime": arguments.runtime, "rollouts": arguments.count, "kills": kills,
         "requests": report.sent(), "failed": report.failed(), "failed_by_class": report.failed_by_class(),
-        "p99": report.p99_ms, "repeated": repeated,
+        "p99": report.p99_ms, "repeated": repeated.values().sum::<u64>(),
         "compose_rollouts": arguments.compose_count, "compose_failed": compose_failed,
     });
     say(&line.to_string());
