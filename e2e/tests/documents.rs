@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use daybook_bench::load::Load;
 use daybook_e2e::documents::{broken_links, documents, examples, missing};
 use daybook_e2e::workspace::{root, sources};
 use daybook_e2e::{Ended, World};
@@ -69,10 +70,16 @@ async fn run_examples(document: &str) {
     let world = World::new().await;
     // Readers stand in the repository; what they deploy is the example itself.
     let port = world.daybook.http.port().to_string();
+    let mut loads = Vec::new();
     for example in examples {
         let here = format!("{document}:{}", example.line);
         let words: Vec<String> = example.words.iter().map(|word| word.replace("8080", &port)).collect();
         let ended = match words[0].as_str() {
+            "daybook-bench" => {
+                // It stands in the background of what follows, as it does for readers.
+                loads.push(Load::start(world.load()));
+                continue;
+            }
             "daybook" => {
                 let mut command = world.command(&[]);
                 command.args(&words[1..]).envs(example.variables).current_dir(root());
@@ -91,6 +98,9 @@ async fn run_examples(document: &str) {
         assert_eq!(ended.code, example.code, "{here}: `{}` ended with {}:\n{ended}", words.join(" "), ended.code);
         let lacks = missing(&example.shows, &ended.all());
         assert!(lacks.is_none(), "{here}: the output lacks `{}`:\n{ended}", lacks.unwrap_or_default());
+    }
+    for load in loads {
+        load.stop().await;
     }
     world.end().await;
 }
