@@ -59,6 +59,7 @@ fn subject(change: &Change) -> String {
 /// The services in the order in which their steps come, at most twelve of them.
 fn order(plan: &Plan) -> String {
     let mut parts: Vec<String> = Vec::new();
+    let mut said = BTreeSet::new();
     let started: BTreeSet<_> = plan.steps.iter().filter_map(|step| starts(&step.action)).collect();
     for step in &plan.steps {
         let leaving = match &step.action {
@@ -68,7 +69,7 @@ fn order(plan: &Plan) -> String {
             _ => None,
         };
         let Some(part) = leaving.or_else(|| phase(&step.action)) else { continue };
-        if !parts.contains(&part) {
+        if said.insert(part.clone()) {
             parts.push(part);
         }
     }
