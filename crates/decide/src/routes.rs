@@ -9,9 +9,14 @@ use daybook_model::{Backend, Digest, EnvRoutes, ReplicaId, Service, ServiceName}
 
 /// Replicas and their shares of new requests, as the edge serves them now. 0: warm.
 pub fn shares(routes: &EnvRoutes, service: &ServiceName) -> BTreeMap<ReplicaId, u32> {
+    endpoints(routes, service).iter().map(|endpoint| (endpoint.replica.clone(), endpoint.weight)).collect()
+}
+
+/// The replicas of a service as the edge reaches them now; none of a static site.
+pub fn endpoints<'a>(routes: &'a EnvRoutes, service: &ServiceName) -> &'a [Endpoint] {
     match routes.backends.get(service).map(|backend| &backend.target) {
-        Some(Target::Endpoints(endpoints)) => endpoints.iter().map(|e| (e.replica.clone(), e.weight)).collect(),
-        Some(Target::Files { .. }) | None => BTreeMap::new(),
+        Some(Target::Endpoints(endpoints)) => endpoints,
+        Some(Target::Files { .. }) | None => &[],
     }
 }
 

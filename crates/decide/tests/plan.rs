@@ -128,3 +128,21 @@ fn same_inputs_same_plan() {
     let seen = converged(&before);
     assert_eq!(planner.plan(&after, &seen).0.id, planner.plan(&after, &seen).0.id);
 }
+
+#[test]
+fn a_replica_that_came_back_at_another_address_is_routed_again() {
+    let spec = spec([web("1")]);
+    let mut seen = converged(&spec);
+    let Some(daybook_model::route::Target::Endpoints(endpoints)) =
+        seen.routes.backends.values_mut().next().map(|backend| &mut backend.target)
+    else {
+        panic!("web has endpoints")
+    };
+    endpoints[0].ports.insert(8080, "172.20.0.9:8080".parse().unwrap());
+    let planner = Planner { purpose: RunKind::Heal, ..Planner::after(&spec) };
+    let (plan, _) = planner.plan(&spec, &seen);
+    assert_eq!(
+        plan.steps.iter().map(daybook_decide::text::step).collect::<Vec<_>>(),
+        ["send requests for web to 1 replica"]
+    );
+}

@@ -44,7 +44,7 @@ impl Observed {
 
     /// The replica of this id and role [`Role::Main`].
     pub fn replica(&self, id: &ReplicaId) -> Option<&SeenReplica> {
-        self.replicas.iter().find(|replica| &replica.id == id)
+        self.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main)
     }
 
     /// Replicas of `service` that the plan counts.

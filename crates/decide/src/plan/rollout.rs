@@ -171,7 +171,20 @@ impl<'a> World<'a> {
     }
 
     fn routed_right(&self, service: &Service, serving: &[ReplicaId], warm: &[ReplicaId]) -> bool {
-        routes::matches(&self.seen.routes, service, &routes::with_warm(serving, warm))
+        let shares = routes::with_warm(serving, warm);
+        routes::matches(&self.seen.routes, service, &shares) && self.addresses_are_current(service)
+    }
+
+    /// Whether the edge reaches each replica where it is now: one that was started again may have another
+    /// address than before.
+    fn addresses_are_current(&self, service: &Service) -> bool {
+        routes::endpoints(&self.seen.routes, &service.name).iter().all(|endpoint| {
+            let replica = self.seen.replica(&endpoint.replica).filter(|replica| replica.is_running());
+            let Some((replica, now)) = replica.and_then(|replica| Some((replica, replica.address?))) else {
+                return true;
+            };
+            endpoint.ports.iter().all(|(port, at)| (at.ip(), at.port()) == (now, replica.port(*port)))
+        })
     }
 
     fn start(&self, builder: &mut Builder, service: &Service, id: &ReplicaId, why: &str, needs: &[StepId]) -> StepId {
