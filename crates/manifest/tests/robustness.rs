@@ -158,7 +158,7 @@ fn r36_growth_is_bounded() {
     let mut variables = "services: {w: {image: ".to_owned();
     for level in 1..60 {
         let below = format!("*x{}", level - 1);
-        bomb += &format!("x{level}: &x{level} [{}]\n", vec![below.as_str(); 10].join(", "));
+        bomb += &format!("x{level}: &x{level} [{}]\n", [below.as_str(); 10].join(", "));
         merges += &format!("x{level}: &x{level} {{a: {below}, b: {below}, <<: {below}}}\n");
         variables += "${A:-";
     }
