@@ -13,12 +13,9 @@ use daybook_model::{Action, ReplicaId, Service, ServiceName, Step};
 use daybook_runtime::ErrorKind;
 use tokio::time::Instant;
 
-use crate::drive::RunContext;
+use crate::drive::{PATIENCE, RunContext};
 use crate::note::Note;
 use crate::{Error, Executor, Result};
-
-/// How long a runtime or an edge that is away is waited for, before a step fails.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Executor {
     /// Carries a step out. Whatever goes wrong is its outcome.

@@ -22,8 +22,8 @@ use crate::{Error, Executor, Result};
 /// Steps that act at the same time, at most: starting fifty containers at once starves what serves.
 const ACTS_AT_ONCE: usize = 6;
 
-/// How long the runtime or the edge may be away while a plan is being made.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the runtime or the edge may be away, before a plan is not made or a step fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How driving a run came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
     let known = before.into_iter().flat_map(BTreeMap::keys);
     let names: BTreeSet<_> = by_service.keys().copied().chain(world.spec.services.keys()).chain(known).collect();
     let services = names.into_iter().filter_map(|name| service(world, name, by_service.get(name)));
-    services.chain(things(world, steps)).collect()
+    services.chain(things(steps)).collect()
 }
 
 fn service(world: &World<'_>, name: &ServiceName, actions: Option<&Vec<&Action>>) -> Option<Change> {
@@ -144,7 +144,7 @@ fn drift(world: &World<'_>, service: &Service) -> Detail {
     line(service.line, text)
 }
 
-fn things(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
+fn things(steps: &[Step]) -> Vec<Change> {
     let mut changes = Vec::new();
     for step in steps {
         let (sign, subject, text) = match &step.action {
@@ -165,7 +165,6 @@ fn things(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
             order: None,
         });
     }
-    let _ = world;
     changes
 }
 
