@@ -114,7 +114,9 @@ fn downtime(plan: &Plan) -> String {
         return "none expected".to_owned();
     }
     let parts: Vec<_> = paused.iter().map(|(name, ms)| format!("{name} about {}", seconds(*ms))).collect();
-    format!("{}; requests wait meanwhile, none fails", parts.join(", "))
+    let holds = plan.steps.iter().any(|step| matches!(step.action, Action::Hold { .. }));
+    let note = if holds { "requests wait meanwhile, none fails" } else { "no request waits for it" };
+    format!("{}; {note}", parts.join(", "))
 }
 
 fn destroyed(plan: &Plan) -> Option<String> {

@@ -20,8 +20,8 @@ pub struct Evidence<'a> {
     pub spec: Option<&'a Service>,
     /// Its replicas.
     pub replicas: &'a [SeenReplica],
-    /// Steps of it that failed, with their times, oldest first.
-    pub failures: &'a [(Timestamp, Failure)],
+    /// Changes of it that failed, oldest first.
+    pub failures: &'a [FailedChange],
     /// The answers of its check just now, by replica; `None` is a good answer.
     pub answers: &'a [(String, Option<String>)],
     /// The last lines of its log, oldest first.
@@ -30,6 +30,17 @@ pub struct Evidence<'a> {
     pub released: Option<(Timestamp, u64)>,
     /// The time.
     pub now: Timestamp,
+}
+
+/// A change of a service that failed.
+#[derive(Debug, Clone)]
+pub struct FailedChange {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub failure: Failure,
+    /// What was to change, as the plan told it: "LOG_LEVEL info → debug".
+    pub changed: Vec<String>,
 }
 
 /// Why a service is as it is.
@@ -121,8 +132,12 @@ fn from_exits(evidence: &Evidence<'_>) -> Option<Found> {
 
 fn from_log(evidence: &Evidence<'_>) -> Option<Found> {
     last_exit(evidence)?;
-    let name = evidence.service;
-    evidence.log.iter().rev().find_map(|line| {
+    told(evidence.service, evidence.log)
+}
+
+/// What a process that ended says of its own trouble.
+fn told(name: &ServiceName, log: &[String]) -> Option<Found> {
+    log.iter().rev().find_map(|line| {
         if let Some(variable) = missing_variable(line) {
             return Some(Found {
                 cause: format!("the environment variable {variable} is missing"),
@@ -216,17 +231,53 @@ fn is_complaint(line: &str) -> bool {
 
 /// Nothing of it runs badly now; perhaps the last attempt to change it failed.
 fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
-    let (at, failure) = evidence.failures.last()?;
+    let FailedChange { at, failure, changed } = evidence.failures.last()?;
     let stale = evidence.released.is_some_and(|(released, _)| released > *at);
     if stale {
         return None;
     }
-    let ago = ago(*at, evidence.now);
-    let mut lines = vec![format!("the last change of it failed {ago} ago")];
+    let when = format!("{} ago", ago(*at, evidence.now));
+    // A program that ended tells why; one that goes on only complains.
+    let ended = failure.evidence.iter().any(|line| line.contains("exit code"));
+    let root = if ended { told(evidence.service, &failure.log) } else { None };
+    let first = match &root {
+        Some(_) => format!("its last change failed {when}: {}", failure.why),
+        None => format!("its last change failed {when}"),
+    };
+    let mut lines = vec![first];
     lines.extend(failure.evidence.iter().cloned());
-    lines.extend(failure.log.iter().rev().take(5).rev().map(|line| format!("log: {}", clip(line))));
-    let options = vec![choice("correct it and try again", "daybook up"), choice("see all of it", "daybook history")];
-    Some(Found { cause: failure.why.clone(), evidence: lines, options })
+    if !changed.is_empty() {
+        lines.push(format!("it changed {}", clip(&changed.join(", "))));
+    }
+    let (cause, mut options) = match root {
+        Some(root) => {
+            lines.extend(root.evidence);
+            (root.cause, root.options)
+        }
+        None => {
+            lines.extend(last_lines(&failure.log).into_iter().map(|line| format!("log: {line}")));
+            (failure.why.clone(), Vec::new())
+        }
+    };
+    if options.is_empty() {
+        options.push(choice("correct it and try again", "daybook up"));
+    }
+    options.push(choice("see all of it", "daybook history"));
+    Some(Found { cause, evidence: lines, options })
+}
+
+/// The last five different lines of a log, oldest first; one that came often is told once.
+fn last_lines(log: &[String]) -> Vec<String> {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for line in log.iter().rev().map(|line| clip(line)) {
+        if let Some((_, count)) = lines.iter_mut().find(|(known, _)| *known == line) {
+            *count += 1;
+        } else if lines.len() < 5 {
+            lines.push((line, 1));
+        }
+    }
+    let told = lines.into_iter().rev();
+    told.map(|(line, count)| if count > 1 { format!("{line} ({count} times)") } else { line }).collect()
 }
 
 fn headline(evidence: &Evidence<'_>) -> String {
@@ -281,6 +332,50 @@ fn clip(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn failed(evidence: &[&str], log: &[&str]) -> Why {
+        let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let failure =
+            Failure { why: "web.3 never became ready".to_owned(), evidence: owned(evidence), log: owned(log) };
+        let change = FailedChange {
+            at: Timestamp::from_second(60).unwrap(),
+            failure,
+            changed: vec!["LEVEL info → debug".to_owned()],
+        };
+        why(&Evidence {
+            service: &"web".parse().unwrap(),
+            spec: None,
+            replicas: &[],
+            failures: &[change],
+            answers: &[],
+            log: &[],
+            released: Some((Timestamp::from_second(30).unwrap(), 2)),
+            now: Timestamp::from_second(90).unwrap(),
+        })
+    }
+
+    #[test]
+    fn r07_a_failed_change_is_told_by_what_its_program_said_as_it_ended() {
+        let log = ["web listens", "env var API_TOKEN is missing", "web listens", "env var API_TOKEN is missing"];
+        let why = failed(&["it ended with exit code 3"], &log);
+        assert_eq!(why.cause.as_deref(), Some("the environment variable API_TOKEN is missing"));
+        assert_eq!(
+            why.evidence,
+            [
+                "its last change failed 30 s ago: web.3 never became ready",
+                "it ended with exit code 3",
+                "it changed LEVEL info → debug",
+                "its log says: env var API_TOKEN is missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_that_come_often_are_told_once() {
+        let why = failed(&["GET / answers 500"], &["ERROR a", "ERROR b", "ERROR a", "ERROR a"]);
+        assert_eq!(why.cause.as_deref(), Some("web.3 never became ready"));
+        assert_eq!(why.evidence[3..], ["log: ERROR b", "log: ERROR a (3 times)"]);
+    }
 
     #[test]
     fn r07_a_missing_variable_is_read_from_the_words_of_many_languages() {

@@ -55,6 +55,12 @@ fn r08_a_single_writer_and_a_worker_end_before_their_successors_start() {
 }
 
 #[test]
+fn r04_a_worker_is_not_stopped_for_a_version_that_cannot_serve() {
+    let before = spec([web("1"), worker("1")]);
+    assert_snapshot!(Planner::after(&before).show(&spec([web("2"), worker("2")]), &converged(&before)));
+}
+
+#[test]
 fn r16_a_removed_service_keeps_its_volume() {
     let before = spec([web("1"), db("16")]);
     assert_snapshot!(Planner::after(&before).show(&spec([web("1")]), &converged(&before)));

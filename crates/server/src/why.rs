@@ -1,10 +1,11 @@
 //! Gathering the evidence that the cause of a service's trouble is concluded from.
 
 use daybook_api::why::{WhyOption, WhyView};
-use daybook_decide::why::{Evidence, why};
-use daybook_model::event::{Failure, StepOutcome};
+use daybook_decide::why::{Evidence, FailedChange, why};
+use daybook_model::event::StepOutcome;
 use daybook_model::launch::Role;
-use daybook_model::{Entry, EnvKey, Event, Plan, PlanId, SeenReplica, Service, ServiceName, Timestamp};
+use daybook_model::plan::Subject;
+use daybook_model::{Entry, EnvKey, Event, Plan, PlanId, SeenReplica, Service, ServiceName};
 use daybook_runtime::{Answer, LogQuery};
 use daybook_store::{Journal as _, Query};
 use futures::StreamExt as _;
@@ -103,8 +104,8 @@ fn last_wanted<'a>(entries: &'a [Entry], service: &ServiceName) -> Option<&'a Se
     })
 }
 
-/// Steps of a service that failed, oldest first.
-fn failures(entries: &[Entry], service: &ServiceName) -> Vec<(Timestamp, Failure)> {
+/// Changes of a service that failed, oldest first.
+fn failures(entries: &[Entry], service: &ServiceName) -> Vec<FailedChange> {
     let mut plans: HashMap<&PlanId, &Plan> = HashMap::new();
     let mut found = Vec::new();
     for entry in entries {
@@ -113,13 +114,20 @@ fn failures(entries: &[Entry], service: &ServiceName) -> Vec<(Timestamp, Failure
                 plans.insert(&plan.id, plan);
             }
             Event::StepFinished { plan, step, outcome: StepOutcome::Failed(failure), .. } => {
-                let step = plans.get(plan).and_then(|plan| plan.step(*step));
-                if step.and_then(|step| step.action.service()) == Some(service) {
-                    found.push((entry.at, failure.clone()));
+                let Some(plan) = plans.get(plan) else { continue };
+                if plan.step(*step).and_then(|step| step.action.service()) == Some(service) {
+                    let changed = changed(plan, service);
+                    found.push(FailedChange { at: entry.at, failure: failure.clone(), changed });
                 }
             }
             _ => {}
         }
     }
     found
+}
+
+/// What a plan was to change of a service, a line each.
+fn changed(plan: &Plan, service: &ServiceName) -> Vec<String> {
+    let of_service = plan.changes.iter().filter(|change| change.subject == Subject::Service(service.clone()));
+    of_service.flat_map(|change| &change.details).map(|detail| detail.text.clone()).collect()
 }

@@ -118,7 +118,8 @@ fn failed(view: &RunView, failure: Option<&FailureView>) -> String {
     let gap = if why.chars().count() + serves.chars().count() > HEADLINE { "\n           " } else { " " };
     let mut out = format!("{cross} {name} {why};{gap}{serves}\n\n");
     list(&mut out, "Why", &failure.evidence);
-    list(&mut out, "Last", &failure.log[failure.log.len().saturating_sub(LOG_LINES)..]);
+    let log = without_repeats(&failure.log);
+    list(&mut out, "Last", &log[log.len().saturating_sub(LOG_LINES)..]);
     let env = view.key.env.as_str();
     let next = match service {
         Some(service) => command(&format!("why {service}"), env),
@@ -128,16 +129,22 @@ fn failed(view: &RunView, failure: Option<&FailureView>) -> String {
     out
 }
 
+/// Lines that come several times in a row are told once.
+fn without_repeats(lines: &[String]) -> Vec<String> {
+    let runs = lines.chunk_by(|one, next| one == next);
+    runs.map(|run| if run.len() > 1 { format!("{} ({} times)", run[0], run.len()) } else { run[0].clone() }).collect()
+}
+
 /// Who serves after a failure.
 fn now_serves(view: &RunView) -> String {
     let swapped = view.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::SwappedBack);
-    let moving = |step: &RunStep| matches!(step.action.as_str(), "route" | "hold" | "drain" | "stop" | "remove");
-    let moved = view
-        .steps
-        .iter()
-        .any(|step| step.toward == TowardView::Target && step.state == StepState::Done && moving(step));
+    let done = |actions: &[&str]| {
+        let reached = |step: &&RunStep| step.toward == TowardView::Target && step.state == StepState::Done;
+        view.steps.iter().filter(reached).any(|step| actions.contains(&step.action.as_str()))
+    };
     match (swapped, view.from) {
-        (true, Some(from)) if moved => format!("release {from} serves again"),
+        (true, Some(from)) if done(&["route", "hold"]) => format!("release {from} serves again"),
+        (true, Some(from)) if done(&["drain", "stop", "remove"]) => format!("release {from} serves on"),
         (true, Some(from)) => format!("release {from} serves on, nothing was moved"),
         (false, Some(from)) => format!("release {from} could not be restored whole"),
         (_, None) => "there is no earlier release to serve".to_owned(),

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use daybook_model::plan::Step;
 use daybook_model::{Action, Cause, ServiceName, StepId};
 
+/// How many proofs a step waits for, at most.
+const MOST_PROOFS: usize = 100;
+
 /// Collects steps in topological order: a step can only need those that are already there.
 #[derive(Default)]
 pub(crate) struct Builder {
@@ -12,6 +15,7 @@ pub(crate) struct Builder {
     grounds: Vec<StepId>,
     started: BTreeMap<ServiceName, Vec<StepId>>,
     ready: BTreeMap<ServiceName, Vec<StepId>>,
+    proofs: Vec<StepId>,
     ends: Vec<StepId>,
 }
 
@@ -61,6 +65,17 @@ impl Builder {
     /// The steps after which `service` is ready (a task: completed); none if it is so already.
     pub(crate) fn ready(&self, service: &ServiceName) -> &[StepId] {
         self.ready.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// `ids` show that a new version can serve, at no cost to the old one.
+    pub(crate) fn proves(&mut self, ids: &[StepId]) {
+        self.proofs.extend(ids);
+    }
+
+    /// The steps so far that show whether new versions can serve; only the first of very many, for each
+    /// step that waits for them lists them all.
+    pub(crate) fn proofs(&self) -> &[StepId] {
+        &self.proofs[..self.proofs.len().min(MOST_PROOFS)]
     }
 
     /// A service's last steps, which removals of other services wait for.

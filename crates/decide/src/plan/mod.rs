@@ -81,7 +81,7 @@ pub struct Progress {
 pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Problem>) {
     let world = World::new(spec, seen, cx);
     let mut builder = Builder::default();
-    let (order, cyclic) = in_dependency_order(&spec.services);
+    let (order, cyclic) = in_dependency_order(&spec.services, |service| service.stop_first(&spec.volumes));
     world.networks_and_volumes(&mut builder);
     world.prepare(&mut builder);
     for name in &order {
@@ -170,7 +170,8 @@ impl<'a> World<'a> {
 
     /// What is there and is not in the spec goes last, and what others depended on goes after them.
     fn removals(&self, builder: &mut Builder) {
-        let before = self.cx.current.map(|release| in_dependency_order(&release.spec.services).0).unwrap_or_default();
+        let services = self.cx.current.map(|release| &release.spec.services);
+        let before = services.map(|services| in_dependency_order(services, |_| false).0).unwrap_or_default();
         let mut gone: Vec<&ServiceName> =
             self.known_services().filter(|name| !self.spec.services.contains_key(*name)).collect();
         let position: BTreeMap<&ServiceName, usize> = before.iter().enumerate().map(|(i, name)| (*name, i)).collect();

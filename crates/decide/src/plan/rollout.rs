@@ -222,6 +222,7 @@ impl<'a> World<'a> {
         let live_old = self.live_old(service, turnover);
         let (canary, rest) = self.canary_split(service, &serving, &live_old);
         let mut launched = self.launch(builder, service, turnover, &canary, gates);
+        builder.proves(&launched.ready);
         let mut gate = if launched.ready.is_empty() { gates.to_vec() } else { launched.ready.clone() };
         if !rest.is_empty() || (self.canary_due(service, &live_old)) {
             gate = self.canary(builder, service, &canary, &live_old, &gate);
@@ -254,6 +255,10 @@ impl<'a> World<'a> {
     /// Old first: nobody but one version may run. The edge holds requests meanwhile.
     fn stop_first(&self, builder: &mut Builder, service: &'a Service, turnover: &Turnover<'a>, gates: &[StepId]) {
         let mut last = gates.to_vec();
+        if turnover.changes_version && !self.cx.recovery {
+            // What stops first is not stopped for a version that turns out to be unfit elsewhere.
+            last.extend(builder.proofs());
+        }
         let running: Vec<_> = turnover.going.iter().filter(|r| self.running(&r.id)).copied().collect();
         let known = self.seen.routes.backends.contains_key(&service.name);
         if service.has_edge() && known && !turnover.to_start().is_empty() {
