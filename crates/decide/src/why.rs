@@ -294,7 +294,9 @@ fn headline(evidence: &Evidence<'_>) -> String {
     }
     match (running, evidence.replicas.len()) {
         (0, 0) => "does not run: nothing of it is there.".to_owned(),
+        (0, 1) => format!("does not run: its replica has ended{since}."),
         (0, all) => format!("does not run: {all} replicas have ended{since}."),
+        (1, _) => "serves with 1 replica; its last change failed.".to_owned(),
         (n, _) => format!("serves with {n} replicas; its last change failed."),
     }
 }
@@ -305,7 +307,8 @@ fn fine(evidence: &Evidence<'_>) -> String {
     match evidence.spec {
         Some(spec) if spec.stopped => format!("was stopped. It starts again with: daybook start {name}"),
         Some(spec) if spec.replicas() == 0 => "has nothing that runs all the time; that is as wanted.".to_owned(),
-        _ if running > 0 => format!("is fine: {running} replicas run and answer."),
+        _ if running == 1 => "is fine: its replica runs and answers.".to_owned(),
+        _ if running > 1 => format!("is fine: {running} replicas run and answer."),
         _ => "has nothing wrong with it that is known.".to_owned(),
     }
 }

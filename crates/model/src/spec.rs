@@ -262,7 +262,7 @@ pub enum FileContent {
     Text(String),
     /// A secret in the sealed store.
     Secret(SecretRef),
-    /// A secret or config that is a file of this machine, mounted as it is.
+    /// A secret or config that is a file of this machine and no text: read whenever a replica starts.
     HostFile(String),
 }
 

@@ -5,7 +5,7 @@ use daybook_model::ServiceName;
 
 use crate::context::Ctx;
 use crate::error::Result;
-use crate::follow::verdict::list;
+use crate::follow::verdict::{last_lines, list};
 use crate::output::style::{STRONG, paint};
 
 /// Say what is wrong with a service, why, and what can be done.
@@ -30,7 +30,7 @@ fn render(why: &WhyView) -> String {
     let mut out = format!("{} ({}) {headline}.\n\n", paint(STRONG, &why.service), why.key);
     list(&mut out, "Cause", why.cause.as_slice());
     list(&mut out, "Evidence", &why.evidence);
-    list(&mut out, "Last", &why.log);
+    list(&mut out, "Last", &last_lines(&why.log));
     let width = why.options.iter().map(|option| option.text.chars().count()).max().unwrap_or(0);
     let options: Vec<_> = why
         .options

@@ -118,8 +118,7 @@ fn failed(view: &RunView, failure: Option<&FailureView>) -> String {
     let gap = if why.chars().count() + serves.chars().count() > HEADLINE { "\n           " } else { " " };
     let mut out = format!("{cross} {name} {why};{gap}{serves}\n\n");
     list(&mut out, "Why", &failure.evidence);
-    let log = without_repeats(&failure.log);
-    list(&mut out, "Last", &log[log.len().saturating_sub(LOG_LINES)..]);
+    list(&mut out, "Last", &last_lines(&failure.log));
     let env = view.key.env.as_str();
     let next = match service {
         Some(service) => command(&format!("why {service}"), env),
@@ -129,10 +128,15 @@ fn failed(view: &RunView, failure: Option<&FailureView>) -> String {
     out
 }
 
-/// Lines that come several times in a row are told once.
-fn without_repeats(lines: &[String]) -> Vec<String> {
-    let runs = lines.chunk_by(|one, next| one == next);
-    runs.map(|run| if run.len() > 1 { format!("{} ({} times)", run[0], run.len()) } else { run[0].clone() }).collect()
+/// The last lines of a log; one that came several times in a row is told once.
+pub(crate) fn last_lines(log: &[String]) -> Vec<String> {
+    let runs = log.chunk_by(|one, next| one == next);
+    let told = runs.map(|run| match run {
+        [line] => line.clone(),
+        run => format!("{} ({} times)", run[0], run.len()),
+    });
+    let told: Vec<_> = told.collect();
+    told[told.len().saturating_sub(LOG_LINES)..].to_vec()
 }
 
 /// Who serves after a failure.

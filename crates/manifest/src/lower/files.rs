@@ -58,7 +58,16 @@ fn file(manifest: &Manifest<'_, '_>, item: &Node, section: &Section) -> Option<F
 
 fn secret_content(manifest: &Manifest<'_, '_>, name: &str, declared: &Node, span: Span) -> Option<FileContent> {
     if let Some(file) = declared.get("file") {
-        return host_file(manifest, file, "secret");
+        let path = manifest.ctx.resolve(file.span, file.scalar()?);
+        // Sealed like any other secret, so that a change of it is planned and a rollback brings it back.
+        return match manifest.ctx.files.read(&path) {
+            Ok(value) => {
+                let secret = template::secret(manifest, name, span, false)?;
+                keep(manifest, &secret.name, value);
+                Some(FileContent::Secret(secret))
+            }
+            Err(_) => host_file(manifest, file, "secret"),
+        };
     }
     if let Some(variable) = declared.get("environment") {
         let value = manifest.ctx.variable(variable.span, variable.scalar()?);

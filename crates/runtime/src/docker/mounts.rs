@@ -8,7 +8,7 @@ use bollard::models::{
 };
 use daybook_model::Launch;
 use daybook_model::launch::LaunchFile;
-use daybook_model::spec::{FileContent, Mount, MountSource};
+use daybook_model::spec::{Mount, MountSource};
 
 use super::names;
 use crate::{Error, ErrorKind, Result};
@@ -32,11 +32,6 @@ pub(super) fn mounts(launch: &Launch, secrets: &[(PathBuf, &LaunchFile)], knows_
             _ => all.mounts.push(described(launch, mount, knows_subpath)?),
         }
     }
-    for file in &launch.container.files {
-        if let FileContent::HostFile(path) = &file.content {
-            all.mounts.push(read_only_file(path, &file.target));
-        }
-    }
     all.mounts.extend(secrets.iter().map(|(path, file)| read_only_file(&path.to_string_lossy(), &file.target)));
     Ok(all)
 }
@@ -47,12 +42,13 @@ pub(super) fn volume_name(launch: &Launch, name: &daybook_model::VolumeName) -> 
     names::resource(&launch.key, name.as_str(), outside)
 }
 
-/// Host directories that must be made because the manifest's short form does so.
+/// Host directories that must be made because the manifest's short form does so: where nothing is yet.
 pub(super) fn directories_to_make(launch: &Launch) -> impl Iterator<Item = &Path> {
-    launch.container.mounts.iter().filter_map(|mount| match &mount.source {
+    let wanted = launch.container.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Bind { path, create: true, .. } => Some(Path::new(path)),
         _ => None,
-    })
+    });
+    wanted.filter(|path| !path.exists())
 }
 
 fn described(launch: &Launch, mount: &Mount, knows_subpath: bool) -> Result<Wanted> {
