@@ -135,10 +135,13 @@ impl<'a> Context<'a> {
     /// Keeps a finding. One that says the same of the same place is kept once: aliases, `extends` and
     /// environments show the same text more than once.
     pub(crate) fn report(&self, problem: Problem) {
+        if self.diagnostics.borrow().len() >= MAX_DIAGNOSTICS {
+            return;
+        }
         let place = self.place(problem.span);
         let mut diagnostics = self.diagnostics.borrow_mut();
         let id = (place.file.clone(), place.start, format!("{} {}", problem.code, problem.message));
-        if diagnostics.len() >= MAX_DIAGNOSTICS || !self.seen.borrow_mut().insert(id) {
+        if !self.seen.borrow_mut().insert(id) {
             return;
         }
         let row = codes::find(problem.code);

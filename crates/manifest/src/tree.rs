@@ -63,8 +63,13 @@ pub(crate) enum Piece {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Map {
     entries: Vec<Entry>,
+    /// Where each key is. Empty while there are few: then looking through them is faster, and most
+    /// mappings of a manifest stay small.
     places: HashMap<String, usize>,
 }
+
+/// How many entries are looked through one by one.
+const FEW: usize = 16;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -79,31 +84,47 @@ impl Map {
     }
 
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
-        self.places.get(key).map(|&at| &self.entries[at])
+        self.place(key).map(|at| &self.entries[at])
     }
 
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
-        self.places.get(key).map(|&at| &mut self.entries[at].value)
+        self.place(key).map(|at| &mut self.entries[at].value)
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        if self.entries.len() <= FEW {
+            return self.entries.iter().position(|entry| entry.key == key);
+        }
+        self.places.get(key).copied()
     }
 
     /// Puts `entry` in; one with its key keeps its place and gets the new value.
     pub(crate) fn put(&mut self, entry: Entry) {
-        match self.places.get(&entry.key) {
-            Some(&at) => self.entries[at] = entry,
-            None => {
-                self.places.insert(entry.key.clone(), self.entries.len());
-                self.entries.push(entry);
-            }
+        if let Some(at) = self.place(&entry.key) {
+            self.entries[at] = entry;
+            return;
+        }
+        self.entries.push(entry);
+        if self.entries.len() == FEW + 1 {
+            self.index();
+        } else if self.entries.len() > FEW {
+            let at = self.entries.len() - 1;
+            self.places.insert(self.entries[at].key.clone(), at);
         }
     }
 
     pub(crate) fn remove(&mut self, key: &str) -> Option<Node> {
-        let at = self.places.remove(key)?;
+        let at = self.place(key)?;
         let entry = self.entries.remove(at);
-        for place in self.places.values_mut().filter(|place| **place > at) {
-            *place -= 1;
-        }
+        self.index();
         Some(entry.value)
+    }
+
+    fn index(&mut self) {
+        self.places.clear();
+        if self.entries.len() > FEW {
+            self.places.extend(self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)));
+        }
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Entry> {

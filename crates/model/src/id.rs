@@ -107,19 +107,42 @@ impl From<ReplicaId> for String {
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 
+/// Takes what is written to it into the hash.
+struct Hasher(Sha256);
+
+impl std::io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self::from_hash(&Sha256::digest(bytes).into())
     }
 
+    /// The digest of `value` as JSON, which is never in memory as a whole.
+    pub fn of_json(value: &impl Serialize) -> Self {
+        let mut hasher = std::io::BufWriter::new(Hasher(Sha256::new()));
+        serde_json::to_writer(&mut hasher, value).expect("what has a digest is plain data");
+        let Hasher(hash) = hasher.into_inner().map_err(|error| error.into_error()).expect("hashing cannot fail");
+        Self::from_hash(&hash.finalize().into())
+    }
+
     /// Takes a digest that a hasher has finished.
     pub fn from_hash(hash: &[u8; 32]) -> Self {
-        use fmt::Write as _;
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(71);
         text.push_str("sha256:");
         for byte in hash {
-            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
         Self(text)
     }

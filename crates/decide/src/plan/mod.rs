@@ -107,8 +107,7 @@ fn seal(key: EnvKey, cx: &PlanContext<'_>, builder: Builder, changes: Vec<dayboo
         steps: builder.into_steps(),
         changes,
     };
-    let bytes = serde_json::to_vec(&plan).expect("a plan is plain data");
-    plan.id = PlanId(daybook_model::Digest::of(&bytes));
+    plan.id = PlanId(daybook_model::Digest::of_json(&plan));
     plan
 }
 
