@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use crate::bundle::Files;
 use crate::codes;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::tree::Span;
 
-/// How many findings are kept: more help nobody.
-const MAX_DIAGNOSTICS: usize = 200;
+/// How many findings of one severity are kept: more help nobody, and many warnings must not hide an error.
+const MAX_DIAGNOSTICS: usize = 100;
 
 /// A file that was read as YAML.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub(crate) struct Context<'a> {
     pub(crate) files: &'a dyn Files,
     sources: RefCell<Vec<Source>>,
     diagnostics: RefCell<Vec<Diagnostic>>,
+    kept: RefCell<BTreeMap<Severity, usize>>,
     seen: RefCell<BTreeSet<(String, u32, String)>>,
     unset: RefCell<BTreeSet<String>>,
     budget: Cell<usize>,
@@ -52,6 +53,7 @@ impl<'a> Context<'a> {
             files,
             sources: RefCell::default(),
             diagnostics: RefCell::default(),
+            kept: RefCell::default(),
             seen: RefCell::default(),
             unset: RefCell::default(),
             budget: Cell::new(2_000_000),
@@ -135,7 +137,10 @@ impl<'a> Context<'a> {
     /// Keeps a finding. One that says the same of the same place is kept once: aliases, `extends` and
     /// environments show the same text more than once.
     pub(crate) fn report(&self, problem: Problem) {
-        if self.diagnostics.borrow().len() >= MAX_DIAGNOSTICS {
+        let row = codes::find(problem.code);
+        let mut kept = self.kept.borrow_mut();
+        let kept = kept.entry(row.severity).or_default();
+        if *kept >= MAX_DIAGNOSTICS {
             return;
         }
         let place = self.place(problem.span);
@@ -144,7 +149,7 @@ impl<'a> Context<'a> {
         if !self.seen.borrow_mut().insert(id) {
             return;
         }
-        let row = codes::find(problem.code);
+        *kept += 1;
         diagnostics.push(Diagnostic {
             code: problem.code.into(),
             severity: row.severity,

@@ -80,11 +80,11 @@ fn a_bundle_says_the_same_after_a_journey() {
 }
 
 #[test]
-fn r31_a_secret_from_the_environment_is_not_in_the_specification() {
+fn r31_a_secret_from_the_environment_or_a_file_is_not_in_the_specification() {
     let (bundle, _) = Bundle::collect(&entries(&folder("compose/secrets")), &environment);
     let loaded = load(&bundle, &options());
-    assert!(!serde_json::to_string(&loaded.spec).unwrap().contains("canary-token"));
-    assert_eq!(loaded.provided_secrets.values().collect::<Vec<_>>(), ["canary-token"]);
+    assert!(!serde_json::to_string(&loaded.spec).unwrap().contains("canary-"));
+    assert_eq!(loaded.provided_secrets.values().collect::<Vec<_>>(), ["canary-password\n", "canary-token"]);
 }
 
 #[test]

@@ -151,6 +151,20 @@ proptest! {
 }
 
 #[test]
+fn many_warnings_hide_no_error() {
+    let services: String =
+        (0..300).map(|n| format!("  s{n}: {{image: a, links: [s0], domain: s{n}.example.com}}\n")).collect();
+    let text = format!("services:\n{services}  last: {{image: a, enviroment: {{}}}}\n");
+    let mut bundle =
+        Bundle { entries: vec!["/app/daybook.yaml".to_owned()], root: "/app".to_owned(), ..Bundle::default() };
+    bundle.files.insert("/app/daybook.yaml".to_owned(), text);
+    let loaded = load(&bundle, &Options::new("production".parse().unwrap()));
+    assert!(loaded.diagnostics.len() > 100, "{}", loaded.diagnostics.len());
+    assert!(loaded.spec.is_none());
+    assert!(loaded.diagnostics.iter().any(|found| found.message.contains("enviroment")));
+}
+
+#[test]
 fn r36_growth_is_bounded() {
     let nest = |open: &str, close: &str| format!("a: {}{}", open.repeat(5_000), close.repeat(5_000));
     let mut bomb = "x0: &x0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
