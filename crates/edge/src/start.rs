@@ -104,6 +104,8 @@ async fn wait_until_it_answers(client: &Client, child: &mut Child, config: &Conf
 pub(crate) fn make_directory(config: &Config) -> Result<PathBuf, StartError> {
     let directory = config.directory();
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+    // A table in the directory survives power loss only if the directory's own name does.
+    let made = made.and_then(|()| File::open(&config.state)?.sync_all());
     made.map_err(|source| StartError::Io { operation: format!("make {}", directory.display()), source })?;
     Ok(directory)
 }

@@ -68,7 +68,8 @@ impl App {
         };
         let strange: Vec<_> = served.iter().filter(|key| !live(key)).map(ToString::to_string).collect();
         if strange.is_empty() {
-            return ok("edge routes", format!("{} environments", served.len()));
+            let noun = if served.len() == 1 { "environment" } else { "environments" };
+            return ok("edge routes", format!("{} {noun}", served.len()));
         }
         let found = format!("the edge serves {} without a record of it", strange.join(", "));
         warn("edge routes", found, Some("run `daybook up` or `daybook down` for it"))

@@ -1,5 +1,7 @@
 //! Choosing what runs replicas, once for a state directory.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,9 +50,23 @@ pub(crate) async fn open(state: &Path, choice: RuntimeChoice, exe: &Path) -> Res
             }
         },
     };
-    let keep = std::fs::write(state.join("runtime"), format!("{chosen}\n"));
-    keep.map_err(|error| Error::new(ErrorKind::Internal, "keep the choice of a runtime", error))?;
+    let kept = keep(state, &format!("{chosen}\n"));
+    kept.map_err(|error| Error::new(ErrorKind::Internal, "keep the choice of a runtime", error))?;
     Ok(runtime)
+}
+
+/// Keeps the choice whole or not at all: one that is lost with the power could be made otherwise the next time.
+fn keep(state: &Path, chosen: &str) -> std::io::Result<()> {
+    let path = state.join("runtime");
+    if std::fs::read_to_string(&path).is_ok_and(|kept| kept == chosen) {
+        return Ok(());
+    }
+    let temporary = state.join("runtime.new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(chosen.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, &path)?;
+    File::open(state)?.sync_all()
 }
 
 async fn open_docker(state: &Path) -> Result<DockerRuntime> {

@@ -1,6 +1,6 @@
 //! Opening the database file, and what its errors mean.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
@@ -80,7 +80,18 @@ fn make_private(dir: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(dir, Permissions::from_mode(mode & 0o711 | 0o700))?;
     let file = dir.join("daybook.db");
     OpenOptions::new().create(true).append(true).mode(0o600).open(&file)?;
-    std::fs::set_permissions(&file, Permissions::from_mode(0o600))
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+    sync_names(dir)
+}
+
+/// A name survives power loss once its directory is synced: that of the database, and that of the state
+/// directory itself. Whose parent we may not read was made by someone else, long ago.
+fn sync_names(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()?;
+    match std::path::absolute(dir)?.parent().map(File::open) {
+        Some(Ok(parent)) => parent.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 /// A system error of `operation`.
