@@ -48,9 +48,9 @@ async fn r03_upgrades_of_the_edge_are_not_noticed() {
     edge.set(vec![("web", web(vec![endpoint("web.1", replica.address)]))]).await;
     let load = Load::start(edge.http);
     load.more_answers(50).await;
-    let upgrades = upgrades();
+    const UPGRADES: u64 = 100;
     let mut pids = vec![edge.client.status().await.unwrap().pid];
-    for generation in 2..2 + upgrades {
+    for generation in 2..2 + UPGRADES {
         let status = edge.client.upgrade(&program()).await.unwrap();
         assert_eq!(status.generation, generation);
         assert!(status.listeners.iter().all(|listener| listener.error.is_none()), "{:?}", status.listeners);
@@ -66,12 +66,7 @@ async fn r03_upgrades_of_the_edge_are_not_noticed() {
     assert!(is_running(last));
     let seen = load.stop().await;
     assert_eq!(seen.failures, Vec::<String>::new(), "of {}", seen.answered.len());
-    assert!(seen.ended_well >= upgrades, "streams and sockets ended well: {}", seen.ended_well);
-}
-
-/// How often the edge is upgraded: `UPGRADES` says so, for a longer run than every test run can afford.
-fn upgrades() -> u64 {
-    std::env::var("UPGRADES").map_or(6, |count| count.parse().expect("UPGRADES is a number"))
+    assert!(seen.ended_well >= UPGRADES, "streams and sockets ended well: {}", seen.ended_well);
 }
 
 /// Whether a process lives; one that has ended and waits to be collected does not.
