@@ -7,6 +7,7 @@
 //! - `routing` decides (which route, which endpoint, whether it may be used) and does no I/O.
 //! - `state`, `backend` and `counters` hold what connections share.
 //! - `http`, `tcp`, `tls` and `listeners` face clients; `upstream` faces replicas.
+//! - `workers` are the threads that connections live on.
 //! - `edge`, `persist`, `control` and `generation` change tables and hand over to the next process.
 //!
 //! What never happens: a table in force that is not on disk; a request at an endpoint that is not counted
@@ -34,6 +35,7 @@ mod state;
 mod tcp;
 mod tls;
 mod upstream;
+mod workers;
 
 pub use config::{Config, ConfigError};
 pub use control::client::{Client, ClientError};

@@ -18,6 +18,7 @@ use crate::ports;
 use crate::state::State;
 use crate::tcp;
 use crate::tls::Terminator;
+use crate::workers::Workers;
 
 /// What a socket listens for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,6 +57,7 @@ pub(crate) struct Listeners {
     terminator: Arc<Terminator>,
     open: Mutex<BTreeMap<Place, Open>>,
     connections: Arc<Semaphore>,
+    workers: Arc<Workers>,
 }
 
 struct Open {
@@ -69,9 +71,9 @@ const BACKLOG: u32 = 4096;
 const BREATH: Duration = Duration::from_millis(20);
 
 impl Listeners {
-    pub(crate) fn new(state: Arc<State>, terminator: Arc<Terminator>) -> Self {
+    pub(crate) fn new(state: Arc<State>, terminator: Arc<Terminator>, workers: Workers) -> Self {
         let connections = Arc::new(Semaphore::new(most_connections()));
-        Self { state, terminator, open: Mutex::default(), connections }
+        Self { state, terminator, open: Mutex::default(), connections, workers: Arc::new(workers) }
     }
 
     /// Opens sockets, all or none; nothing is accepted yet.
@@ -100,6 +102,7 @@ impl Listeners {
             state: self.state.clone(),
             terminator: self.terminator.clone(),
             connections: self.connections.clone(),
+            workers: self.workers.clone(),
             place,
         };
         tokio::spawn(acceptor.run(listener, stop));
@@ -172,6 +175,7 @@ struct Acceptor {
     state: Arc<State>,
     terminator: Arc<Terminator>,
     connections: Arc<Semaphore>,
+    workers: Arc<Workers>,
     place: Place,
 }
 
@@ -207,26 +211,35 @@ impl Acceptor {
         }
     }
 
+    /// Hands a connection to the worker that has the fewest, which serves it to its end.
     fn serve(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         stream.set_nodelay(true).ok();
-        let state = self.state.clone();
-        let scheme = if matches!(self.place, Place::Https(_)) { "https" } else { "http" };
-        let entry = if let Place::Entry(address) = self.place { Some(address) } else { None };
-        let origin = Origin { peer, entry, scheme, place: state.count_connection(permit) };
-        match entry.map(|address| state.live.load().addresses.get(&address).cloned()) {
-            None if scheme == "https" => {
-                let terminator = self.terminator.clone();
-                tokio::spawn(async move { terminator.serve(state, stream, origin).await });
-            }
-            None => drop(tokio::spawn(front::serve(state, stream, origin))),
-            // The entry has just left the table.
-            Some(None) => {}
-            Some(Some(entry)) => match entry.speaks {
-                Speaks::Http => drop(tokio::spawn(front::serve(state, stream, origin))),
-                Speaks::Tcp => drop(tokio::spawn(tcp::forward(state, entry.route, stream, Vec::new(), origin.place))),
-                Speaks::Detect => drop(tokio::spawn(tcp::detect(state, entry.route, stream, origin))),
+        let (state, terminator) = (self.state.clone(), self.terminator.clone());
+        let (scheme, entry) = match self.place {
+            Place::Http(_) => ("http", None),
+            Place::Https(_) => ("https", None),
+            Place::Entry(address) => match state.live.load().addresses.get(&address).cloned() {
+                Some(entry) => ("http", Some((address, entry))),
+                // It has just left the table.
+                None => return,
             },
-        }
+        };
+        // Out of this runtime and into the worker's.
+        let Ok(stream) = stream.into_std() else { return };
+        let seat = self.workers.seat();
+        let worker = seat.runtime();
+        let place = state.count_connection(permit, seat);
+        let origin = Origin { peer, entry: entry.as_ref().map(|(address, _)| *address), scheme, place };
+        worker.spawn(async move {
+            // Fails only when the kernel cannot watch another file.
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            match entry.map(|(_, entry)| (entry.speaks, entry.route)) {
+                None if scheme == "https" => terminator.serve(state, stream, origin).await,
+                None | Some((Speaks::Http, _)) => front::serve(state, stream, origin).await,
+                Some((Speaks::Tcp, route)) => tcp::forward(state, route, stream, Vec::new(), origin.place).await,
+                Some((Speaks::Detect, route)) => tcp::detect(state, route, stream, origin).await,
+            }
+        });
     }
 }
 

@@ -19,6 +19,7 @@ use crate::start::{StartError, make_directory};
 use crate::state::State;
 use crate::tls::Terminator;
 use crate::tls::authority::Authority;
+use crate::workers::Workers;
 
 /// Why an edge could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -44,13 +45,11 @@ pub enum ServeError {
     Directory(#[from] StartError),
 }
 
-/// Worker threads at most: the work of a proxy is mostly the kernel's.
-const MOST_WORKERS: usize = 8;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs an edge until it is told to stop, by [`Client::stop`], SIGTERM or SIGINT, or until it has handed over to
-/// its next generation. Has a runtime of its own: call it outside of any.
+/// its next generation. Has runtimes of its own: call it outside of any.
 pub fn serve(mut config: Config) -> Result<(), ServeError> {
     let absolute = std::path::absolute(&config.state);
     config.state = absolute.map_err(|source| ServeError::Io { operation: "find the state directory", source })?;
@@ -59,20 +58,21 @@ pub fn serve(mut config: Config) -> Result<(), ServeError> {
         let _ = rustix::process::setsid();
     }
     raise_file_limit();
-    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, MOST_WORKERS);
+    let workers = Workers::start().map_err(|source| ServeError::Io { operation: "start the workers", source })?;
+    // For everything but clients' connections: accepting them, checks, and what the control plane asks for.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
+        .worker_threads(1)
         .max_blocking_threads(32)
         .thread_name("edge")
         .enable_all()
         .build()
         .map_err(|source| ServeError::Io { operation: "start the runtime", source })?;
-    let result = runtime.block_on(run(config));
+    let result = runtime.block_on(run(config, workers));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn run(config: Config) -> Result<(), ServeError> {
+async fn run(config: Config, workers: Workers) -> Result<(), ServeError> {
     let failed = |operation| move |source| ServeError::Io { operation, source };
     let directory = make_directory(&config)?;
     if config.inherit.is_none()
@@ -87,7 +87,7 @@ async fn run(config: Config) -> Result<(), ServeError> {
     let state = State::new(log);
     let terminator = Terminator::new(state.clone(), authority.clone());
     let terminator = terminator.map_err(|error| failed("set TLS up")(io::Error::other(error)))?;
-    let listeners = Listeners::new(state.clone(), Arc::new(terminator));
+    let listeners = Listeners::new(state.clone(), Arc::new(terminator), workers);
     let kept = TableFile::new(&directory).read();
     kept.damage.iter().for_each(|damage| tracing::error!("{damage}; a table before it is used"));
     let generation = inheritance.as_ref().map_or(1, |inheritance| inheritance.generation);

@@ -21,6 +21,7 @@ use crate::counters::ReplicaCounters;
 use crate::routing::domain::DomainIndex;
 use crate::routing::table::{backends, service_name};
 use crate::tls::files::LoadedFiles;
+use crate::workers::Seat;
 
 /// The running edge.
 pub(crate) struct State {
@@ -215,10 +216,10 @@ impl State {
         self.connections.load(Relaxed)
     }
 
-    /// Counts a client connection, which has a permit, until it is dropped.
-    pub(crate) fn count_connection(&self, permit: OwnedSemaphorePermit) -> OpenConnection {
+    /// Counts a client connection, which has a permit and a place on a worker, until it is dropped.
+    pub(crate) fn count_connection(&self, permit: OwnedSemaphorePermit, seat: Seat) -> OpenConnection {
         self.connections.fetch_add(1, Relaxed);
-        OpenConnection { connections: self.connections.clone(), _permit: permit }
+        OpenConnection { connections: self.connections.clone(), _permit: permit, _seat: seat }
     }
 
     /// Everything in flight.
@@ -232,6 +233,7 @@ impl State {
 pub(crate) struct OpenConnection {
     connections: Arc<AtomicU64>,
     _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Drop for OpenConnection {

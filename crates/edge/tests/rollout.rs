@@ -48,7 +48,7 @@ async fn r03_upgrades_of_the_edge_are_not_noticed() {
     edge.set(vec![("web", web(vec![endpoint("web.1", replica.address)]))]).await;
     let load = Load::start(edge.http);
     load.more_answers(50).await;
-    const UPGRADES: u64 = 6;
+    const UPGRADES: u64 = 100;
     let mut pids = vec![edge.client.status().await.unwrap().pid];
     for generation in 2..2 + UPGRADES {
         let status = edge.client.upgrade(&program()).await.unwrap();
