@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) key: EnvKey,
     pub(crate) runtime: DockerRuntime,
     pub(crate) docker: Docker,
-    _state: tempfile::TempDir,
+    pub(crate) state: tempfile::TempDir,
 }
 
 impl World {
@@ -55,7 +55,7 @@ impl World {
         let config = Config { socket: Some(socket.to_owned()), state: state.path().to_owned() };
         let runtime = DockerRuntime::connect(config).await.unwrap();
         let docker = engine(socket).negotiate_version().await.unwrap();
-        let world = Self { key: format!("docker-{app}/test").parse().unwrap(), runtime, docker, _state: state };
+        let world = Self { key: format!("docker-{app}/test").parse().unwrap(), runtime, docker, state };
         world.clear().await;
         world
     }
