@@ -54,7 +54,7 @@ pub(crate) async fn open(state: &Path, choice: RuntimeChoice, exe: &Path) -> Res
 }
 
 async fn open_docker(state: &Path) -> Result<DockerRuntime> {
-    DockerRuntime::connect(docker::Config { socket: None, state: state.to_owned() }).await
+    DockerRuntime::connect(docker::Config { socket: None, state: state.to_owned(), logins: None }).await
 }
 
 /// Replicas may run as other users, who pass through the state directory to their own.

@@ -9,6 +9,7 @@
 
 mod body;
 mod build;
+mod credentials;
 mod engine;
 mod environments;
 mod error;
@@ -48,6 +49,7 @@ use crate::{
     Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime,
     Seen, Usage,
 };
+use credentials::Logins;
 use engine::Engine;
 use exits::Exits;
 use files::SecretFiles;
@@ -62,12 +64,15 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// Daybook's state directory.
     pub state: PathBuf,
+    /// The directory of `docker login`. `None`: `DOCKER_CONFIG`, then `~/.docker`.
+    pub logins: Option<PathBuf>,
 }
 
 /// Runs replicas as containers.
 pub struct DockerRuntime {
     engine: Engine,
     owners: Owners,
+    logins: Logins,
     secrets: SecretFiles,
     addresses: Option<ServiceAddresses>,
     samples: Samples,
@@ -87,6 +92,7 @@ impl DockerRuntime {
             secrets: SecretFiles::new(&config.state),
             engine,
             owners,
+            logins: Logins::new(config.logins),
             addresses,
             samples: Samples::default(),
             exits: Exits::default(),

@@ -144,5 +144,5 @@ async fn r15_what_another_living_daybook_owns_is_left_alone_until_it_is_taken_ov
 }
 
 async fn connect(state: &Path) -> DockerRuntime {
-    DockerRuntime::connect(Config { socket: Some(socket()), state: state.to_owned() }).await.unwrap()
+    DockerRuntime::connect(Config { socket: Some(socket()), state: state.to_owned(), logins: None }).await.unwrap()
 }
