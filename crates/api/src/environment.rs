@@ -37,3 +37,16 @@ pub struct EnvironmentView {
     #[serde(default)]
     pub adopted: bool,
 }
+
+/// An environment on this machine's runtime that belongs to another Daybook. It is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OtherEnvironmentView {
+    /// Its key.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// The other's state directory.
+    #[schema(example = "/var/lib/daybook")]
+    pub state: String,
+    /// The machine of that directory.
+    pub host: String,
+}

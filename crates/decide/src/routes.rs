@@ -58,6 +58,20 @@ pub fn matches(routes: &EnvRoutes, service: &Service, endpoints: &[(ReplicaId, u
         && backend.entries.iter().filter(|entry| !is_internal(entry)).eq(&public_entries(service))
 }
 
+/// Whether the edge sends requests for one of this service's entries to another service now.
+pub fn is_served_by_another(routes: &EnvRoutes, service: &Service) -> bool {
+    let wanted = public_entries(service);
+    let same = |a: &Entry, b: &Entry| match (a, b) {
+        (Entry::Domain { host, path, .. }, Entry::Domain { host: other_host, path: other_path, .. }) => {
+            (host, path) == (other_host, other_path)
+        }
+        (Entry::Address { listen, .. }, Entry::Address { listen: other, .. }) => listen == other,
+        _ => false,
+    };
+    let others = routes.backends.iter().filter(|(name, _)| **name != service.name);
+    others.flat_map(|(_, backend)| &backend.entries).any(|entry| wanted.iter().any(|one| same(one, entry)))
+}
+
 fn is_internal(entry: &Entry) -> bool {
     matches!(entry, Entry::Address { listen, .. } if is_service_address(listen.ip()))
 }

@@ -147,6 +147,7 @@ pub fn step(step: &Step) -> String {
         Action::CreateVolume { volume } => format!("make volume {volume}"),
         Action::RunHook { service, .. } => format!("run the release hook of {service}"),
         Action::Start { replica, .. } => format!("start {replica}"),
+        Action::AwaitAnswer { replica } => format!("wait until {replica} answers"),
         Action::AwaitReady { replica } => format!("wait until {replica} is ready"),
         Action::AwaitCompleted { replica } => format!("wait until {replica} has completed"),
         Action::Route { service, endpoints } => route(service, endpoints),

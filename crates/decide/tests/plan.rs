@@ -152,3 +152,44 @@ fn a_replica_that_came_back_at_another_address_is_routed_again() {
         ["send requests for web to 1 replica"]
     );
 }
+
+/// The steps in words.
+fn steps(planner: &Planner, spec: &daybook_model::Spec, seen: &Observed) -> Vec<String> {
+    planner.plan(spec, seen).0.steps.iter().map(daybook_decide::text::step).collect()
+}
+
+const AT_ONCE: [&str; 4] =
+    ["start web.1", "wait until web.1 answers", "wait until web.1 is ready", "send requests for web to 1 replica"];
+
+#[test]
+fn where_nothing_serves_the_first_answer_is_enough_for_requests_and_not_for_the_release() {
+    let spec = spec([web("1")]);
+    let mut seen = Observed::nothing(spec.key.clone());
+    seen.artifacts = converged(&spec).artifacts;
+    let planner = Planner::first();
+    assert_eq!(steps(&planner, &spec, &seen), AT_ONCE);
+    let (plan, _) = planner.plan(&spec, &seen);
+    assert_eq!(plan.steps[3].needs, [plan.steps[1].id], "requests wait for the answer alone");
+}
+
+#[test]
+fn where_another_service_answers_for_the_same_domain_readiness_is_waited_for() {
+    let mut other = web("1");
+    other.name = "site".parse().unwrap();
+    let before = spec([other]);
+    let after = steps(&Planner::after(&before), &spec([web("2")]), &converged(&before));
+    assert!(!after.contains(&"wait until web.1 answers".to_owned()), "{after:?}");
+}
+
+#[test]
+fn where_requests_are_held_readiness_is_waited_for() {
+    let spec = spec([web("1")]);
+    let mut seen = converged(&spec);
+    seen.replicas.clear();
+    let planner = Planner { purpose: RunKind::Heal, ..Planner::after(&spec) };
+    assert!(steps(&planner, &spec, &seen).contains(&"wait until web.1 answers".to_owned()), "all are lost");
+    for backend in seen.routes.backends.values_mut() {
+        backend.hold_ms = Some(1_000);
+    }
+    assert!(!steps(&planner, &spec, &seen).contains(&"wait until web.1 answers".to_owned()));
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use daybook_decide::readiness::Wanted;
 use daybook_decide::routes;
 use daybook_model::event::{Failure, StepOutcome};
 use daybook_model::launch::Role;
@@ -53,7 +54,8 @@ impl Executor {
                 let launch = self.launch(cx, replica, Role::Main).await?;
                 runtime.start(&launch).await?;
             }
-            Action::AwaitReady { replica } => return self.await_ready(cx, step, replica).await,
+            Action::AwaitAnswer { replica } => return self.await_ready(cx, step, replica, Wanted::Answer).await,
+            Action::AwaitReady { replica } => return self.await_ready(cx, step, replica, Wanted::Ready).await,
             Action::AwaitCompleted { replica } => return self.await_completed(cx, replica).await,
             Action::Route { service, endpoints } => self.route(cx, service, endpoints).await?,
             Action::Hold { service } => self.hold(cx, service).await?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_decide::readiness::{Heard, Readiness, Stage};
+use daybook_decide::readiness::{Heard, Readiness, Stage, Wanted};
 use daybook_decide::text::seconds;
 use daybook_model::event::{Failure, StepOutcome};
 use daybook_model::launch::Role;
@@ -27,12 +27,18 @@ const USUAL_DRAIN_MS: u64 = 30_000;
 const DRAIN_SLACK: Duration = Duration::from_secs(2);
 
 impl Executor {
-    pub(crate) async fn await_ready(&self, cx: &RunContext, step: &Step, id: &ReplicaId) -> Result<StepOutcome> {
+    pub(crate) async fn await_ready(
+        &self,
+        cx: &RunContext,
+        step: &Step,
+        id: &ReplicaId,
+        wanted: Wanted,
+    ) -> Result<StepOutcome> {
         let service = service(cx, &id.service)?;
         let check = service.effective_check();
         let began = Instant::now();
-        let mut readiness = Readiness::new(&check, self.now(), service.rollout.ready_ms);
-        let pause = Duration::from_millis(check.start_interval_ms.min(check.interval_ms).clamp(20, 1_000));
+        let mut readiness = Readiness::new(&check, wanted, self.now(), service.rollout.ready_ms);
+        let interval_ms = check.start_interval_ms.min(check.interval_ms).min(1_000);
         let mut said = String::new();
         loop {
             let seen = self.glance_at(&cx.key, id, Role::Main).await?;
@@ -41,7 +47,11 @@ impl Executor {
             match readiness.hear(heard, restarts, self.now()) {
                 Stage::Ready => {
                     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    return Ok(StepOutcome::Done(format!("ready after {}", seconds(took))));
+                    let what = match wanted {
+                        Wanted::Answer => "answered",
+                        Wanted::Ready => "ready",
+                    };
+                    return Ok(StepOutcome::Done(format!("{what} after {}", seconds(took))));
                 }
                 Stage::Never(why) => return Ok(StepOutcome::Failed(self.not_ready(cx, id, seen.as_ref(), &why).await)),
                 Stage::NotYet => {}
@@ -50,7 +60,7 @@ impl Executor {
                 last.clone_into(&mut said);
                 self.note(cx, step, last);
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(Duration::from_millis(readiness.pause_ms(self.now(), interval_ms))).await;
         }
     }
 

@@ -277,7 +277,11 @@ impl Driver<'_> {
 fn only_waits(action: &Action) -> bool {
     matches!(
         action,
-        Action::AwaitReady { .. } | Action::AwaitCompleted { .. } | Action::Drain { .. } | Action::Watch { .. }
+        Action::AwaitAnswer { .. }
+            | Action::AwaitReady { .. }
+            | Action::AwaitCompleted { .. }
+            | Action::Drain { .. }
+            | Action::Watch { .. }
     )
 }
 

@@ -121,7 +121,9 @@ impl Simulation {
         let Some(release) = self.journal.current_release(key) else { return Ok(Vec::new()) };
         let server = self.server();
         let none = BTreeSet::new();
-        let (plan, _) = server.preview(&release.spec, RunKind::Up, Some(&release), release.number, &none).await?;
+        let seen = server.observe(key, Some(&release.spec)).await?;
+        let (plan, _) =
+            server.preview(&release.spec, &seen, RunKind::Up, Some(&release), release.number, &none).await?;
         Ok(plan.steps.iter().map(daybook_decide::text::step).collect())
     }
 }

@@ -4,7 +4,7 @@ use daybook_decide::plan::Able;
 use daybook_decide::{PlanContext, Problem, Progress};
 use daybook_model::spec::Artifact;
 use daybook_model::{
-    Actor, Digest, EnvKey, Event, Plan, Release, ReleaseNumber, RunId, RunKind, Spec, Verdict, VolumeName,
+    Actor, Digest, EnvKey, Event, Observed, Plan, Release, ReleaseNumber, RunId, RunKind, Spec, Verdict, VolumeName,
 };
 use daybook_store::Write;
 use std::collections::BTreeSet;
@@ -50,16 +50,16 @@ impl Executor {
         Ok(spec)
     }
 
-    /// Plans without doing anything.
+    /// Plans from what was `seen`, without doing anything.
     pub async fn preview(
         &self,
         spec: &Spec,
+        seen: &Observed,
         purpose: RunKind,
         current: Option<&Release>,
         to: ReleaseNumber,
         remove_volumes: &BTreeSet<VolumeName>,
     ) -> Result<(Plan, Vec<Problem>)> {
-        let seen = self.observe(&spec.key, Some(spec)).await?;
         let next_ordinals = self.inner.ledger.next_ordinals(&spec.key).await?;
         let cx = PlanContext {
             current,
@@ -72,7 +72,7 @@ impl Executor {
             remove_volumes,
             able: self.able(),
         };
-        Ok(daybook_decide::plan(spec, &seen, &cx))
+        Ok(daybook_decide::plan(spec, seen, &cx))
     }
 
     /// Journals that a run begins. Refused while another run of the environment is open.

@@ -85,6 +85,12 @@ pub enum Action {
         /// Its configuration's identity.
         fingerprint: Fingerprint,
     },
+    /// Wait until a replica has answered its service's check once. Enough for requests where nothing
+    /// serves them; whether it works is for [`Action::AwaitReady`] to tell.
+    AwaitAnswer {
+        /// Which.
+        replica: ReplicaId,
+    },
     /// Wait until a replica is ready by its service's check.
     AwaitReady {
         /// Which.
@@ -193,6 +199,7 @@ impl Action {
             | Self::Unroute { service }
             | Self::Watch { service, .. } => Some(service),
             Self::Start { replica, .. }
+            | Self::AwaitAnswer { replica }
             | Self::AwaitReady { replica }
             | Self::AwaitCompleted { replica }
             | Self::Stop { replica }

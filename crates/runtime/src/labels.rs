@@ -21,3 +21,9 @@ pub const FINGERPRINT: &str = "dev.daybook.fingerprint";
 pub const ARTIFACT: &str = "dev.daybook.artifact";
 /// Name of the volume or network inside its environment.
 pub const NAME: &str = "dev.daybook.name";
+/// Identity of the state directory whose server made it.
+pub const OWNER: &str = "dev.daybook.owner";
+/// The machine of that state directory.
+pub const MACHINE: &str = "dev.daybook.owner.machine";
+/// The path of that state directory there.
+pub const STATE: &str = "dev.daybook.owner.state";

@@ -13,8 +13,9 @@ pub mod process;
 pub mod simulated;
 pub mod snapshot;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,8 +50,23 @@ pub trait Runtime: Send + Sync + 'static {
     /// What is there of one environment.
     async fn observe(&self, key: &EnvKey) -> Result<Seen>;
 
-    /// Environments that something with our labels belongs to: how state is rebuilt.
+    /// Environments that something with our labels belongs to: how state is rebuilt. Those of
+    /// [`Runtime::others`] are not among them.
     async fn environments(&self) -> Result<BTreeSet<EnvKey>>;
+
+    /// Environments that belong to another Daybook, which may live. They are left alone: whatever is
+    /// asked of them is refused with [`ErrorKind::Conflict`]. A runtime that keeps all that it makes in
+    /// its state directory has none.
+    async fn others(&self) -> Result<BTreeMap<EnvKey, Owner>> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Takes an environment over from another Daybook, which a person says is no more.
+    /// [`ErrorKind::Conflict`] when its server answers.
+    async fn take_over(&self, key: &EnvKey) -> Result<()> {
+        let message = format!("{key} belongs to no other Daybook");
+        Err(Error::new(ErrorKind::NotFound, format!("take over {key}"), message))
+    }
 
     /// Makes a network unless it is there.
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()>;
@@ -139,6 +155,30 @@ pub struct Capabilities {
     pub memory_limits: bool,
     /// Gives services addresses of their own: see [`Runtime::service_address`].
     pub service_addresses: bool,
+}
+
+/// Which Daybook something belongs to: one state directory of one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The identity of the state directory.
+    pub id: String,
+    /// The machine: its name, and what tells its root directory from others.
+    pub machine: String,
+    /// The state directory.
+    pub state: PathBuf,
+}
+
+impl Owner {
+    /// The name of the machine alone.
+    pub fn host(&self) -> &str {
+        self.machine.split(' ').next().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "another Daybook, the one of {} on {}", self.state.display(), self.host())
+    }
 }
 
 /// What [`Runtime::observe`] finds.

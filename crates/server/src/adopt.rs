@@ -62,21 +62,32 @@ impl App {
             let planning = self.planning(&key);
             let _planning = planning.lock().await;
             if self.inner.store.environment(&key).await?.is_none() {
-                self.adopt_one(&key).await?;
+                let replicas = self.inner.runtime.observe(&key).await?.replicas.len();
+                if replicas > 0 {
+                    self.record_adopted(&key, replicas, Actor::daybook("heal")).await?;
+                }
             }
         }
         Ok(())
     }
 
-    async fn adopt_one(&self, key: &EnvKey) -> Result<(), ApiError> {
-        let replicas = self.inner.runtime.observe(key).await?.replicas.len();
-        if replicas == 0 {
-            return Ok(());
+    /// Takes on an environment that a person names: of another Daybook that is no more, or one of ours
+    /// that no record knows.
+    pub(crate) async fn adopt_by_name(&self, key: &EnvKey, actor: Actor) -> Result<(), ApiError> {
+        let planning = self.planning(key);
+        let _planning = planning.lock().await;
+        let runtime = &self.inner.runtime;
+        if !runtime.environments().await?.contains(key) {
+            runtime.take_over(key).await?;
         }
+        let replicas = runtime.observe(key).await?.replicas.len();
+        self.record_adopted(key, replicas, actor).await
+    }
+
+    async fn record_adopted(&self, key: &EnvKey, replicas: usize, actor: Actor) -> Result<(), ApiError> {
         let event = Event::Adopted { replicas: replicas as u64 };
-        let actor = Actor::daybook("heal");
         self.inner.store.append(Write { key: Some(key.clone()), run: None, actor, event, expected: None }).await?;
-        tracing::warn!(%key, replicas, "found running without a record: run `daybook up` to make a release of it");
+        tracing::warn!(%key, replicas, "taken on without a record: run `daybook up` to make a release of it");
         Ok(())
     }
 

@@ -21,6 +21,7 @@ impl App {
     pub(crate) async fn doctor(&self) -> Vec<CheckView> {
         let mut checks = vec![self.runtime_check().await, self.edge_check().await];
         checks.push(self.table_check().await);
+        checks.extend(self.others_check().await);
         checks.push(self.journal_check().await);
         checks.push(disk_check(&self.inner.state));
         checks.push(files_check());
@@ -73,6 +74,19 @@ impl App {
         }
         let found = format!("the edge serves {} without a record of it", strange.join(", "));
         warn("edge routes", found, Some("run `daybook up` or `daybook down` for it"))
+    }
+
+    /// Environments of another Daybook on the same runtime are nothing bad; whoever misses one of them
+    /// should learn whose it is.
+    async fn others_check(&self) -> Option<CheckView> {
+        let others = self.inner.runtime.others().await.ok()?;
+        let first = others.keys().next()?;
+        let fix = format!(
+            "they are left alone; of one that is no more: `daybook env adopt {} --app {}`",
+            first.env, first.app
+        );
+        let found: Vec<_> = others.iter().map(|(key, owner)| format!("{key} belongs to {owner}")).collect();
+        Some(CheckView { fix: Some(fix), ..ok("other owners", found.join("; ")) })
     }
 
     async fn journal_check(&self) -> CheckView {

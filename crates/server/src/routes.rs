@@ -66,6 +66,8 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(system::upgrade_edge))
         .routes(routes!(environments::list_environments, environments::create_environment))
         .routes(routes!(environments::remove_environment))
+        .routes(routes!(environments::list_other_environments))
+        .routes(routes!(environments::adopt_environment))
         .routes(routes!(runs::plan))
         .routes(routes!(runs::list_runs, runs::start_run))
         .routes(routes!(runs::get_run))

@@ -132,7 +132,7 @@ impl App {
         let executor = &self.inner.executor;
         let seen = executor.observe(&desired.key, Some(&desired.spec)).await?;
         let Desired { spec, purpose, current, to, remove_volumes, .. } = desired;
-        let (plan, problems) = executor.preview(spec, *purpose, current.as_ref(), *to, remove_volumes).await?;
+        let (plan, problems) = executor.preview(spec, &seen, *purpose, current.as_ref(), *to, remove_volumes).await?;
         let basis = basis(spec, &seen, current.as_ref().map(|release| release.number));
         Ok(Preview { plan, problems, basis })
     }

@@ -70,7 +70,7 @@ fn keep(state: &Path, chosen: &str) -> std::io::Result<()> {
 }
 
 async fn open_docker(state: &Path) -> Result<DockerRuntime> {
-    DockerRuntime::connect(docker::Config { socket: None, state: state.to_owned() }).await
+    DockerRuntime::connect(docker::Config { socket: None, state: state.to_owned(), logins: None }).await
 }
 
 /// Replicas may run as other users, who pass through the state directory to their own.

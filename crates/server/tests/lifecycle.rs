@@ -12,6 +12,7 @@ use daybook_api::run::{Expect, Outcome, RunReply, RunRequest, RunState, StepStat
 use daybook_api::status::ServiceState;
 use daybook_api::{ErrorBody, ErrorCode};
 use daybook_model::ReleaseNumber;
+use daybook_runtime::Owner;
 use daybook_runtime::simulated::{Behaviour, Simulated};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorBody {
@@ -188,6 +189,42 @@ async fn r14_what_runs_without_a_record_is_taken_on_and_released_again() {
     );
     assert_eq!(world.picture(), before, "nothing that ran was replaced");
     assert!(!server.client.status(&key()).await.unwrap().adopted);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r15_an_environment_of_another_daybook_is_left_alone_until_it_is_adopted_by_name() {
+    let (dir, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let world = Simulated::new(11);
+    let server = Server::start(dir.path(), &world).await;
+    server.carry_out(up(&manifest("1", ""))).await;
+    server.stop().await;
+    let owner = Owner { id: "1".into(), machine: "elsewhere 1:2".into(), state: "/var/lib/daybook".into() };
+    world.give_away(&key(), owner);
+    let before = world.picture();
+
+    let server = Server::start(empty.path(), &world).await;
+    assert!(server.client.environments().await.unwrap().is_empty());
+    let others = server.client.other_environments().await.unwrap();
+    assert_eq!((others[0].key.clone(), others[0].state.as_str()), (key(), "/var/lib/daybook"));
+    let checks = server.client.doctor().await.unwrap();
+    let check = checks.iter().find(|check| check.check == "other owners").unwrap();
+    assert!(check.fix.as_ref().unwrap().contains("daybook env adopt production --app shop"));
+    let refused = refusal(server.client.run(&RunRequest { change: up(&manifest("2", "")), expect: None }).await);
+    assert!(refused.message.contains("another Daybook, the one of /var/lib/daybook on elsewhere"), "{refused:?}");
+    assert_eq!(world.picture(), before);
+
+    let adopted = server.client.adopt_environment(&key()).await.unwrap();
+    assert!(adopted.adopted && adopted.services == 1);
+    let events = server.client.events(&EventsQuery::default()).await.unwrap();
+    assert!(
+        events.iter().any(|event| event.kind == "adopted" && event.actor.name != "daybook"),
+        "a person asked for it"
+    );
+    let run = server.carry_out(up(&manifest("2", ""))).await;
+    assert_eq!(run.verdict.unwrap().outcome, Outcome::Reached);
+    let unknown = "no/such".parse().unwrap();
+    assert_eq!(refusal(server.client.adopt_environment(&unknown).await).code, ErrorCode::NotFound);
     server.stop().await;
 }
 

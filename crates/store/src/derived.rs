@@ -25,6 +25,7 @@ fn replicas(event: &Event) -> Vec<&ReplicaId> {
 fn named_by(action: &Action) -> Option<&ReplicaId> {
     match action {
         Action::Start { replica, .. }
+        | Action::AwaitAnswer { replica }
         | Action::AwaitReady { replica }
         | Action::AwaitCompleted { replica }
         | Action::Stop { replica }

@@ -19,7 +19,7 @@ pub use error::{Error, Exit};
 pub use exec::ExecSession;
 
 use crate::doctor::CheckView;
-use crate::environment::{CreateEnvironment, EnvironmentView};
+use crate::environment::{CreateEnvironment, EnvironmentView, OtherEnvironmentView};
 use crate::event::{EventView, EventsQuery};
 use crate::exec::ExecRequest;
 use crate::history::{HistoryEntry, HistoryQuery};
@@ -74,6 +74,16 @@ impl Client {
     /// Removes the record of an environment in which nothing runs any more.
     pub async fn remove_environment(&self, key: &EnvKey) -> Result<()> {
         self.request_empty(Method::DELETE, &environment(key)).await
+    }
+
+    /// Environments that belong to another Daybook.
+    pub async fn other_environments(&self) -> Result<Vec<OtherEnvironmentView>> {
+        self.get("/v1/other-environments").await
+    }
+
+    /// Takes over an environment that belonged to another Daybook.
+    pub async fn adopt_environment(&self, key: &EnvKey) -> Result<EnvironmentView> {
+        self.post(&below(key, "adopt")).await
     }
 
     /// What a change would do.

@@ -1,6 +1,6 @@
 use clap::{Args, Subcommand};
 use daybook_api::client::Exit;
-use daybook_api::environment::EnvironmentView;
+use daybook_api::environment::{EnvironmentView, OtherEnvironmentView};
 use daybook_model::{EnvKey, EnvName, Timestamp};
 
 use crate::context::{Ctx, command, now};
@@ -9,7 +9,7 @@ use crate::output::style::{GOOD, WARN, paint};
 use crate::output::table::Table;
 use crate::output::words;
 
-/// List, create and remove environments.
+/// List, create, take over and remove environments.
 #[derive(Debug, Args)]
 pub(crate) struct Env {
     #[command(subcommand)]
@@ -26,6 +26,12 @@ enum Action {
         #[arg(value_name = "NAME")]
         name: EnvName,
     },
+    /// Take over an environment that belonged to another Daybook, which is no more.
+    Adopt {
+        /// Its name; the app is the manifest's, or `--app`.
+        #[arg(value_name = "NAME")]
+        name: EnvName,
+    },
     /// Forget an environment in which nothing runs any more.
     Rm {
         /// Its name.
@@ -38,8 +44,13 @@ impl Env {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         match self.action {
             Action::Ls => {
-                let environments = ctx.client().await?.environments().await?;
+                let client = ctx.client().await?;
+                let environments = client.environments().await?;
                 ctx.data(&environments, |environments| render(environments, now()))?;
+                // A runtime that is away leaves the list readable.
+                for other in client.other_environments().await.unwrap_or_default() {
+                    ctx.say(&elsewhere(&other));
+                }
                 if environments.is_empty() {
                     ctx.next("begin with: daybook init");
                 }
@@ -50,6 +61,12 @@ impl Env {
                 ctx.say(&format!("{} made {key}", paint(GOOD, "✓")));
                 ctx.say(&format!("  deploy to it: {}", command("up", key.env.as_str())));
             }
+            Action::Adopt { name } => {
+                let key = EnvKey::new(ctx.key().await?.app, name);
+                ctx.client().await?.adopt_environment(&key).await?;
+                ctx.say(&format!("{} took over {key}", paint(GOOD, "✓")));
+                ctx.say(&format!("  make a release of it: {}", command("up", key.env.as_str())));
+            }
             Action::Rm { name } => {
                 let key = EnvKey::new(ctx.key().await?.app, name);
                 ctx.client().await?.remove_environment(&key).await?;
@@ -58,6 +75,11 @@ impl Env {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// One that is here and not ours.
+fn elsewhere(other: &OtherEnvironmentView) -> String {
+    format!("{} belongs to another Daybook, the one of {} on {}", other.key, other.state, other.host)
 }
 
 fn render(environments: &[EnvironmentView], now: Timestamp) -> String {

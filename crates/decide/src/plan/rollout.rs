@@ -2,13 +2,14 @@
 
 use daybook_model::launch::Role;
 use daybook_model::plan::WatchPhase;
+use daybook_model::route::Target;
 use daybook_model::spec::{Artifact, Condition, Kind};
 use daybook_model::{Action, ReplicaId, ReplicaState, RunKind, SeenReplica, Service, ServiceName, StepId};
 
 use super::World;
 use super::builder::Builder;
 use super::replicas::{is_completed, is_usable};
-use crate::routes;
+use crate::{readiness, routes};
 
 /// What becomes of a service's replicas.
 struct Turnover<'a> {
@@ -39,7 +40,17 @@ impl Turnover<'_> {
 #[derive(Default)]
 struct Launched {
     started: Vec<StepId>,
+    /// What requests wait for: `ready`, or the first answers where nothing serves them.
+    answered: Vec<StepId>,
     ready: Vec<StepId>,
+}
+
+impl Launched {
+    /// What is true once requests were `routed` and all replicas are ready.
+    fn proven(&self, routed: &[StepId]) -> Vec<StepId> {
+        let further = if self.answered == self.ready { &[] } else { self.ready.as_slice() };
+        routed.iter().chain(further).copied().collect()
+    }
 }
 
 impl<'a> World<'a> {
@@ -207,14 +218,53 @@ impl<'a> World<'a> {
         for id in &to_start {
             let started = self.start(builder, service, id, why, needs);
             launched.started.push(started);
-            let action = Action::AwaitReady { replica: id.clone() };
-            launched.ready.push(builder.step(action, "it must answer before it serves", service.line, &[started]));
+            self.await_ready(builder, service, turnover, id, &[started], &mut launched);
         }
-        for id in self.awaited(service, turnover).into_iter().filter(|id| only.contains(id)) {
-            let action = Action::AwaitReady { replica: id };
-            launched.ready.push(builder.step(action, "it must answer before it serves", service.line, needs));
+        for id in self.awaited(service, turnover).iter().filter(|id| only.contains(id)) {
+            self.await_ready(builder, service, turnover, id, needs, &mut launched);
         }
         launched
+    }
+
+    /// Requests that nothing answers gain by the first replica that answers at all. Whether it is ready is
+    /// waited for all the same: the release, and whatever depends on the service, counts on that.
+    fn await_ready(
+        &self,
+        builder: &mut Builder,
+        service: &'a Service,
+        turnover: &Turnover<'a>,
+        id: &ReplicaId,
+        needs: &[StepId],
+        launched: &mut Launched,
+    ) {
+        let ready = Action::AwaitReady { replica: id.clone() };
+        if self.is_unserved(service, turnover) {
+            let action = Action::AwaitAnswer { replica: id.clone() };
+            let answered =
+                builder.step(action, "nothing serves yet, so its first answer is enough", service.line, needs);
+            launched.answered.push(answered);
+            launched.ready.push(builder.step(ready, "it must go on answering", service.line, &[answered]));
+        } else {
+            let ready = builder.step(ready, "it must answer before it serves", service.line, needs);
+            launched.answered.push(ready);
+            launched.ready.push(ready);
+        }
+    }
+
+    /// Whether nothing answers or holds the requests that this service is to get.
+    fn is_unserved(&self, service: &Service, turnover: &Turnover<'a>) -> bool {
+        let ours = self.seen.routes.backends.get(&service.name);
+        let is_free = ours.is_none_or(|backend| match &backend.target {
+            Target::Endpoints(all) => {
+                backend.hold_ms.is_none() && !all.iter().any(|one| one.weight > 0 && self.running(&one.replica))
+            }
+            Target::Files { .. } => false,
+        });
+        service.has_edge()
+            && readiness::is_answered(&service.effective_check())
+            && is_free
+            && !turnover.going.iter().any(|replica| self.running(&replica.id))
+            && !routes::is_served_by_another(&self.seen.routes, service)
     }
 
     fn start_first(&self, builder: &mut Builder, service: &'a Service, turnover: &Turnover<'a>, gates: &[StepId]) {
@@ -223,28 +273,28 @@ impl<'a> World<'a> {
         let (canary, rest) = self.canary_split(service, &serving, &live_old);
         let mut launched = self.launch(builder, service, turnover, &canary, gates);
         builder.proves(&launched.ready);
-        let mut gate = if launched.ready.is_empty() { gates.to_vec() } else { launched.ready.clone() };
+        let mut gate = if launched.answered.is_empty() { gates.to_vec() } else { launched.answered.clone() };
         if !rest.is_empty() || (self.canary_due(service, &live_old)) {
             gate = self.canary(builder, service, &canary, &live_old, &gate);
             let second = self.launch(builder, service, turnover, &rest, &gate);
             gate.extend(&second.ready);
             launched.started.extend(second.started);
+            launched.answered.extend(second.answered);
             launched.ready.extend(second.ready);
         }
         let watched = turnover.changes_version && !live_old.is_empty() && self.probation_due(service);
         let warm = if watched { live_old.clone() } else { Vec::new() };
         let why = if launched.ready.is_empty() {
             "these are the replicas that should serve"
+        } else if launched.answered != launched.ready {
+            "new replicas answer, and nothing else does"
         } else {
             "new replicas are ready"
         };
         let routed = self.route(builder, service, &serving, &warm, why, &gate);
-        builder.reached(
-            &service.name,
-            launched.started,
-            if service.has_edge() { routed.clone() } else { launched.ready },
-        );
-        let mut last = routed;
+        let mut last = launched.proven(&routed);
+        let reached = if service.has_edge() { last.clone() } else { launched.ready };
+        builder.reached(&service.name, launched.started, reached);
         if watched {
             last = vec![self.probation(builder, service, &serving, &live_old, &last)];
             last = self.route(builder, service, &serving, &[], "probation is over", &last);

@@ -10,11 +10,14 @@ use daybook_model::launch::{LaunchFile, Role};
 use daybook_model::spec::Attachment;
 
 use super::engine::Reach;
+use super::identity::Labels;
 use super::{health, host, identity, mounts, names};
 use crate::Result;
 
 /// What must be known of the daemon and of other containers to make one.
 pub(super) struct Surroundings<'a> {
+    /// The labels that say whose it is.
+    pub(super) owner: Labels,
     /// How the daemon calls the image.
     pub(super) image: String,
     /// `host`, `none`, `container:ID`, or the network that is joined first.
@@ -66,7 +69,7 @@ pub(super) fn body(launch: &Launch, around: &Surroundings) -> Result<ContainerCr
         working_dir: container.working_dir.clone(),
         user: container.user.clone(),
         env: Some(launch.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        labels: Some(identity::of_launch(launch)),
+        labels: Some(identity::of_launch(launch, &around.owner)),
         // Containers in another's network have its host name.
         hostname: options.hostname.clone().filter(|_| !around.joins_network),
         domainname: options.domainname.clone().filter(|_| !around.joins_network),

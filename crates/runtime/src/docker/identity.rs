@@ -25,9 +25,10 @@ pub(super) struct Identity {
 }
 
 /// The labels of a replica: the manifest's, and ours, which win.
-pub(super) fn of_launch(launch: &Launch) -> Labels {
+pub(super) fn of_launch(launch: &Launch, owner: &Labels) -> Labels {
     let mut all: Labels = launch.container.labels.clone().into_iter().collect();
     all.extend(of_environment(&launch.key));
+    all.extend(owner.clone());
     let ours = [
         (labels::SERVICE, launch.id.service.to_string()),
         (labels::ORDINAL, launch.id.ordinal.to_string()),

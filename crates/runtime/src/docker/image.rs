@@ -12,7 +12,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, TagImageOptionsBuilder};
 use daybook_model::Digest;
 use daybook_model::spec::PullPolicy;
-use futures::TryStreamExt;
+use futures::StreamExt;
 
 use super::DockerRuntime;
 use super::error::{failed, is_missing};
@@ -49,16 +49,17 @@ impl DockerRuntime {
         let asked = reference.asked();
         let operation = format!("ask the registry for {asked}");
         let docker = self.engine.patient(PULL_PATIENCE);
-        let found = docker.inspect_registry_image(&asked, None).await.map_err(|said| {
-            let error = failed(operation.as_str(), &said);
-            // Registries answer "unauthorized" and "forbidden" for repositories that do not exist.
-            if error.message.to_lowercase().contains("denied") || error.message.contains("unauthorized") {
-                return Error { kind: ErrorKind::NotFound, ..error }.hint("correct the name, or `docker login`");
+        let registry = reference.registry();
+        let login = self.logins.of(&registry).await;
+        let found = match docker.inspect_registry_image(&asked, login).await {
+            Ok(found) => found,
+            Err(said) => {
+                let error = self.logins.explain(failed(operation.as_str(), &said), &registry).await;
+                let usual = || format!("is `{asked}` spelled right, and is its registry up?");
+                let hint = error.hint.clone().unwrap_or_else(usual);
+                return Err(error.hint(hint));
             }
-            let hint =
-                error.hint.clone().unwrap_or_else(|| format!("is `{asked}` spelled right, and is its registry up?"));
-            error.hint(hint)
-        })?;
+        };
         let digest = found.descriptor.digest.unwrap_or_default();
         digest.parse().map_err(|e| Error::new(ErrorKind::Internal, operation, e))
     }
@@ -90,17 +91,23 @@ impl DockerRuntime {
             return Ok(());
         }
         let exact = reference.at(&digest);
-        let operation = format!("pull {exact}");
+        let (operation, registry) = (format!("pull {exact}"), reference.registry());
         let options = CreateImageOptionsBuilder::default().from_image(&exact).build();
         let docker = self.engine.patient(PULL_PATIENCE);
-        let mut answers = std::pin::pin!(docker.create_image(Some(options), None, None));
+        let mut answers = std::pin::pin!(docker.create_image(Some(options), None, self.logins.of(&registry).await));
         let mut said = HashMap::new();
-        while let Some(answer) = answers.try_next().await.map_err(|e| failed(operation.as_str(), &e))? {
-            if let Some(message) = answer.error_detail.and_then(|detail| detail.message) {
-                let said = bollard::errors::Error::DockerStreamError { error: message };
-                return Err(failed(operation, &said));
-            }
-            let (layer, status) = (answer.id.unwrap_or_default(), answer.status.unwrap_or_default());
+        while let Some(answer) = answers.next().await {
+            let answer = match answer {
+                Ok(answer) => match answer.error_detail.and_then(|detail| detail.message) {
+                    Some(error) => Err(bollard::errors::Error::DockerStreamError { error }),
+                    None => Ok((answer.id, answer.status)),
+                },
+                Err(said) => Err(said),
+            };
+            let (layer, status) = match answer {
+                Ok((layer, status)) => (layer.unwrap_or_default(), status.unwrap_or_default()),
+                Err(said) => return Err(self.logins.explain(failed(operation, &said), &registry).await),
+            };
             // "Downloading" comes many times a second for each layer; once is progress enough.
             if said.insert(layer.clone(), status.clone()).as_ref() != Some(&status) {
                 progress(format!("{layer} {status}").trim());

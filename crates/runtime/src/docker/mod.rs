@@ -2,13 +2,16 @@
 //!
 //! - Whatever is made carries [`crate::labels`]; whatever does not is never touched, even if it has
 //!   the name that something of ours should have.
+//! - What belongs to another Daybook is not touched either: see `owner`.
 //! - Nothing is remembered between calls that matters: the daemon is asked each time, so a daemon
 //!   that was killed and came back is the same daemon.
 //! - Containers run exactly the resolved artifact: an image by its digest, never by its tag.
 
 mod body;
 mod build;
+mod credentials;
 mod engine;
+mod environments;
 mod error;
 mod exec;
 mod exits;
@@ -22,6 +25,7 @@ mod mounts;
 mod names;
 mod network;
 mod observe;
+mod owner;
 mod probe;
 mod reference;
 mod replica;
@@ -30,7 +34,7 @@ mod service_address;
 mod usage;
 mod volume;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -42,12 +46,14 @@ use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
 use futures::stream::BoxStream;
 
 use crate::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Progress, Result, Runtime, Seen,
-    Usage,
+    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime,
+    Seen, Usage,
 };
+use credentials::Logins;
 use engine::Engine;
 use exits::Exits;
 use files::SecretFiles;
+use owner::Owners;
 use service_address::ServiceAddresses;
 use usage::Samples;
 
@@ -58,11 +64,15 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// Daybook's state directory.
     pub state: PathBuf,
+    /// The directory of `docker login`. `None`: `DOCKER_CONFIG`, then `~/.docker`.
+    pub logins: Option<PathBuf>,
 }
 
 /// Runs replicas as containers.
 pub struct DockerRuntime {
     engine: Engine,
+    owners: Owners,
+    logins: Logins,
     secrets: SecretFiles,
     addresses: Option<ServiceAddresses>,
     samples: Samples,
@@ -76,10 +86,13 @@ impl DockerRuntime {
     /// `DOCKER_HOST` is no Unix socket.
     pub async fn connect(config: Config) -> Result<Self> {
         let engine = Engine::connect(config.socket.as_deref()).await?;
+        let owners = Owners::open(&config.state, &engine.labelled().await?)?;
         let addresses = ServiceAddresses::open(&engine, &config.state)?;
         let runtime = Self {
             secrets: SecretFiles::new(&config.state),
             engine,
+            owners,
+            logins: Logins::new(config.logins),
             addresses,
             samples: Samples::default(),
             exits: Exits::default(),
@@ -130,7 +143,15 @@ impl Runtime for DockerRuntime {
     }
 
     async fn environments(&self) -> Result<BTreeSet<EnvKey>> {
-        self.labelled_environments().await
+        self.our_environments().await
+    }
+
+    async fn others(&self) -> Result<BTreeMap<EnvKey, Owner>> {
+        self.others_environments().await
+    }
+
+    async fn take_over(&self, key: &EnvKey) -> Result<()> {
+        self.take_from_others(key).await
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {

@@ -22,13 +22,13 @@ impl DockerRuntime {
         let called = names::resource(key, name.as_str(), network.outside_name.as_deref());
         let operation = format!("make network {called}");
         if let Some(found) = self.inspect_network(&called).await? {
-            return ours(&operation, &found.labels.unwrap_or_default(), key, name.as_str());
+            return self.ours(&operation, &found.labels.unwrap_or_default(), key, name.as_str());
         }
-        match self.engine.docker.create_network(request(key, name, network, &called)).await {
+        match self.engine.docker.create_network(request(key, name, network, &called, &self.owners.labels())).await {
             Ok(_) => Ok(()),
             // Somebody else was faster; it may have been us.
             Err(said) if is_conflict(&said) => match self.inspect_network(&called).await? {
-                Some(found) => ours(&operation, &found.labels.unwrap_or_default(), key, name.as_str()),
+                Some(found) => self.ours(&operation, &found.labels.unwrap_or_default(), key, name.as_str()),
                 None => Err(failed(operation, &said)),
             },
             Err(said) => Err(failed(operation, &said)),
@@ -37,6 +37,11 @@ impl DockerRuntime {
 
     pub(super) async fn drop_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()> {
         for network in self.networks(&of_resource(key, name.as_str(), [])).await? {
+            self.owners.refuse(
+                &format!("remove network {name}"),
+                key,
+                network.labels.as_ref().unwrap_or(&Labels::new()),
+            )?;
             let id = network.id.unwrap_or_default();
             match self.engine.docker.remove_network(&id).await {
                 Ok(()) => {}
@@ -50,6 +55,9 @@ impl DockerRuntime {
     /// Names of the environment's networks.
     pub(super) async fn network_names(&self, key: &EnvKey) -> Result<Vec<NetworkName>> {
         let found = self.networks(&of_environment(key)).await?;
+        for network in &found {
+            self.owners.refuse("look at networks", key, network.labels.as_ref().unwrap_or(&Labels::new()))?;
+        }
         Ok(found.iter().filter_map(|network| name_label(network.labels.as_ref()?)).collect())
     }
 
@@ -68,9 +76,23 @@ impl DockerRuntime {
             Err(said) => Err(failed(format!("look for network {called}"), &said)),
         }
     }
+
+    /// That something of the right name has our labels.
+    pub(super) fn ours(&self, operation: &str, found: &Labels, key: &EnvKey, name: &str) -> Result<()> {
+        self.owners.refuse(operation, key, found)?;
+        if has_all(found, &of_resource(key, name, [])) {
+            return Ok(());
+        }
+        let message = match found.get(labels::APP) {
+            Some(app) => format!("it belongs to {app}/{}", found.get(labels::ENV).map_or("", String::as_str)),
+            None => "it is there already and is not ours".to_owned(),
+        };
+        let hint = "mark it `external: true`, or give it another name";
+        Err(Error::new(ErrorKind::Conflict, operation, message).hint(hint))
+    }
 }
 
-fn request(key: &EnvKey, name: &NetworkName, network: &Network, called: &str) -> NetworkCreateRequest {
+fn request(key: &EnvKey, name: &NetworkName, network: &Network, called: &str, owner: &Labels) -> NetworkCreateRequest {
     let subnets = network.subnets.iter().map(|(subnet, gateway)| IpamConfig {
         subnet: Some(subnet.clone()),
         gateway: gateway.clone(),
@@ -84,21 +106,9 @@ fn request(key: &EnvKey, name: &NetworkName, network: &Network, called: &str) ->
         enable_ipv6: Some(network.ipv6),
         options: (!network.driver_opts.is_empty()).then(|| network.driver_opts.clone().into_iter().collect()),
         ipam: (!subnets.is_empty()).then(|| Ipam { config: Some(subnets), ..Default::default() }),
-        labels: Some(of_resource(key, name.as_str(), network.labels.clone())),
+        labels: Some(of_resource(key, name.as_str(), network.labels.clone().into_iter().chain(owner.clone()))),
         ..Default::default()
     }
-}
-
-/// That something of the right name has our labels.
-pub(super) fn ours(operation: &str, found: &Labels, key: &EnvKey, name: &str) -> Result<()> {
-    if has_all(found, &of_resource(key, name, [])) {
-        return Ok(());
-    }
-    let message = match found.get(labels::APP) {
-        Some(app) => format!("it belongs to {app}/{}", found.get(labels::ENV).map_or("", String::as_str)),
-        None => "it is there already and is not ours".to_owned(),
-    };
-    Err(Error::new(ErrorKind::Conflict, operation, message).hint("mark it `external: true`, or give it another name"))
 }
 
 /// The name that a network or volume has in its environment. A malformed label is reported.

@@ -1,18 +1,19 @@
 //! What is there of an environment, by labels.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use daybook_model::name::EnvKey;
 use futures::{StreamExt, TryStreamExt};
 
 use super::DockerRuntime;
+use super::engine::Engine;
 use super::error::{failed, is_missing};
-use super::identity::{Labels, environment, filter, has_all, identity, of_environment};
+use super::identity::{Labels, filter, has_all, identity, of_environment};
 use super::seen::{SeenContainer, seen, share_addresses};
-use crate::{Result, Seen, labels};
+use crate::{Result, Seen};
 
 /// Containers that are inspected at once.
 const AT_ONCE: usize = 16;
@@ -32,6 +33,9 @@ impl DockerRuntime {
     /// Every container of an environment, running or not.
     pub(super) async fn containers_of(&self, key: &EnvKey) -> Result<Vec<SeenContainer>> {
         let listed = self.list_containers(&of_environment(key)).await?;
+        for (_, found) in &listed {
+            self.owners.refuse("look at replicas", key, found)?;
+        }
         let inspected = futures::stream::iter(listed).map(|(id, found)| self.inspect_listed(id, found));
         let mut all: Vec<_> =
             inspected.buffer_unordered(AT_ONCE).try_filter_map(|seen| async { Ok(seen) }).try_collect().await?;
@@ -71,37 +75,24 @@ impl DockerRuntime {
         }
     }
 
-    /// Environments of containers, volumes and networks with our labels.
-    pub(super) async fn labelled_environments(&self) -> Result<BTreeSet<EnvKey>> {
-        let containers = self.list_filtered(&any_of_ours()).await?;
-        let volumes =
-            self.engine.docker.list_volumes(Some(ListVolumesOptionsBuilder::default().filters(&any_of_ours()).build()));
-        let volumes = volumes.await.map_err(|e| failed("list volumes", &e))?.volumes.unwrap_or_default();
-        let networks = self
-            .engine
-            .docker
-            .list_networks(Some(ListNetworksOptionsBuilder::default().filters(&any_of_ours()).build()));
-        let networks = networks.await.map_err(|e| failed("list networks", &e))?;
-        let all = containers
-            .into_iter()
-            .filter_map(|container| container.labels)
-            .chain(volumes.into_iter().map(|volume| volume.labels))
-            .chain(networks.into_iter().filter_map(|network| network.labels));
-        Ok(all.filter_map(|found| well_formed(&found)).collect())
-    }
-
     /// Ids and labels of containers with all of these labels.
     pub(super) async fn list_containers(&self, wanted: &Labels) -> Result<Vec<(String, Labels)>> {
-        let found = self.list_filtered(&filter(wanted)).await?;
+        let found = self.engine.list_containers(&filter(wanted)).await?;
         let all = found.into_iter().map(|one| (one.id.unwrap_or_default(), one.labels.unwrap_or_default()));
         Ok(all.filter(|(_, found)| has_all(found, wanted)).collect())
     }
+}
 
-    async fn list_filtered(&self, filters: &HashMap<String, Vec<String>>) -> Result<Vec<ContainerSummary>> {
+impl Engine {
+    /// Containers that a filter chooses, running or not.
+    pub(super) async fn list_containers(
+        &self,
+        filters: &HashMap<String, Vec<String>>,
+    ) -> Result<Vec<ContainerSummary>> {
         let options = ListContainersOptionsBuilder::default().all(true).filters(filters).build();
         let begun = Instant::now();
         loop {
-            match self.engine.docker.list_containers(Some(options.clone())).await {
+            match self.docker.list_containers(Some(options.clone())).await {
                 Ok(found) => return Ok(found),
                 Err(said) if is_passing(&said) && begun.elapsed() < PASSING => tokio::time::sleep(AGAIN).await,
                 Err(said) => return Err(failed("list containers", &said)),
@@ -114,18 +105,4 @@ impl DockerRuntime {
 /// has not cleaned up after yet is in a state that the client does not know.
 fn is_passing(said: &bollard::errors::Error) -> bool {
     is_missing(said) || matches!(said, bollard::errors::Error::JsonDataError { .. })
-}
-
-fn any_of_ours() -> HashMap<String, Vec<String>> {
-    [("label".to_owned(), vec![labels::APP.to_owned()])].into()
-}
-
-fn well_formed(found: &Labels) -> Option<EnvKey> {
-    match environment(found)? {
-        Ok(key) => Some(key),
-        Err(error) => {
-            tracing::warn!(error, "labels of ours are malformed; what has them is left alone");
-            None
-        }
-    }
 }

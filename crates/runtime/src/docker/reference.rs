@@ -63,6 +63,12 @@ impl Reference {
         whole_name(&self.repository) == whole_name(repository)
     }
 
+    /// The host and port of the registry: `docker.io`, `localhost:5000`.
+    pub(super) fn registry(&self) -> String {
+        let whole = whole_name(&self.repository);
+        whole.split('/').next().unwrap_or_default().to_owned()
+    }
+
     /// The digest under which this repository's registry knows an image, from what the daemon
     /// recorded about it (`RepoDigests`). Of several, always the same one.
     pub(super) fn digest_among(&self, repo_digests: &[String]) -> Option<Digest> {

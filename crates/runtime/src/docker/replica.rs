@@ -42,7 +42,7 @@ impl DockerRuntime {
                 continue;
             };
             let operation = format!("start {}", launch.id);
-            let known = owned(&operation, &name, &found, &launch.key, &launch.id, launch.role)?;
+            let known = self.owned(&operation, &name, &found, &launch.key, &launch.id, launch.role)?;
             if known.fingerprint != launch.fingerprint {
                 let message =
                     format!("it is there with configuration {}, not {}", known.fingerprint, launch.fingerprint);
@@ -122,7 +122,7 @@ impl DockerRuntime {
         let name = names::container(key, id, role);
         let operation = format!("stop {id}");
         let Some(found) = self.inspect_container(&name).await? else { return Ok(()) };
-        owned(&operation, &name, &found, key, id, role)?;
+        self.owned(&operation, &name, &found, key, id, role)?;
         if !matches!(status(&found), Status::RUNNING | Status::RESTARTING | Status::PAUSED | Status::STOPPING) {
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl DockerRuntime {
     pub(super) async fn remove_replica(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
         let name = names::container(key, id, role);
         if let Some(found) = self.inspect_container(&name).await? {
-            owned(&format!("remove {id}"), &name, &found, key, id, role)?;
+            self.owned(&format!("remove {id}"), &name, &found, key, id, role)?;
             self.discard(&name).await?;
         }
         self.secrets.remove(&name)
@@ -188,6 +188,7 @@ impl DockerRuntime {
         let (networks, reaches_edge) = self.networks_of(launch).await?;
         let edge_hosts = if reaches_edge || !has_own_network { launch.hosts.clone() } else { Vec::new() };
         Ok(Surroundings {
+            owner: self.owners.labels(),
             image: self.image_for(launch).await?,
             network_mode: network_mode.or_else(|| Some(networks.first()?.network.clone())),
             joins_network,
@@ -274,30 +275,33 @@ impl DockerRuntime {
         let name = names::container(key, id, role);
         let found = self.inspect_container(&name).await?;
         let found = found.ok_or_else(|| Error::new(ErrorKind::NotFound, operation, format!("{id} is not there")))?;
-        owned(operation, &name, &found, key, id, role)?;
+        self.owned(operation, &name, &found, key, id, role)?;
         Ok((name, found))
     }
-}
 
-/// That a container is the replica whose name it has.
-fn owned(
-    operation: &str,
-    name: &str,
-    found: &ContainerInspectResponse,
-    key: &EnvKey,
-    id: &ReplicaId,
-    role: Role,
-) -> Result<Identity> {
-    let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
-    match identity(&labels) {
-        Ok(known) if known.key == *key && known.id == *id && known.role == role => Ok(known),
-        Ok(known) => {
-            let message = format!("container {name} is replica {} of {}", known.id, known.key);
-            Err(Error::new(ErrorKind::Conflict, operation, message).hint("rename the app or the environment"))
-        }
-        Err(why) => {
-            let message = format!("container {name} is there and is not ours ({why})");
-            Err(Error::new(ErrorKind::Conflict, operation, message).hint(format!("rename or remove container {name}")))
+    /// That a container is the replica whose name it has, and ours.
+    fn owned(
+        &self,
+        operation: &str,
+        name: &str,
+        found: &ContainerInspectResponse,
+        key: &EnvKey,
+        id: &ReplicaId,
+        role: Role,
+    ) -> Result<Identity> {
+        let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+        self.owners.refuse(operation, key, &labels)?;
+        match identity(&labels) {
+            Ok(known) if known.key == *key && known.id == *id && known.role == role => Ok(known),
+            Ok(known) => {
+                let message = format!("container {name} is replica {} of {}", known.id, known.key);
+                Err(Error::new(ErrorKind::Conflict, operation, message).hint("rename the app or the environment"))
+            }
+            Err(why) => {
+                let message = format!("container {name} is there and is not ours ({why})");
+                let hint = format!("rename or remove container {name}");
+                Err(Error::new(ErrorKind::Conflict, operation, message).hint(hint))
+            }
         }
     }
 }

@@ -86,16 +86,20 @@ impl ServiceAddresses {
 }
 
 impl DockerRuntime {
-    /// Learns from containers what the registry may have lost, and puts back what a reboot took.
+    /// Learns from our containers what the registry may have lost, and puts back what a reboot took.
     pub(super) async fn restore_addresses(&self) -> Result<()> {
-        let Some(addresses) = &self.addresses else { return Ok(()) };
-        for key in self.labelled_environments().await? {
-            for (service, address) in self.hosts_told(&key).await? {
-                addresses.adopt(&key, &service, address)?;
-            }
-            addresses.restore(&key).await?;
+        for key in self.our_environments().await? {
+            self.restore_addresses_of(&key).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn restore_addresses_of(&self, key: &EnvKey) -> Result<()> {
+        let Some(addresses) = &self.addresses else { return Ok(()) };
+        for (service, address) in self.hosts_told(key).await? {
+            addresses.adopt(key, &service, address)?;
+        }
+        addresses.restore(key).await
     }
 
     /// What the environment's containers have in `/etc/hosts` for its services.

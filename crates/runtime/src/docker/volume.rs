@@ -7,7 +7,7 @@ use daybook_model::spec::Volume;
 
 use super::error::{failed, is_missing};
 use super::identity::{Labels, filter, has_all, of_environment, of_resource};
-use super::network::{in_use, missing_external, name_label, ours};
+use super::network::{in_use, missing_external, name_label};
 use super::{DockerRuntime, names};
 use crate::Result;
 
@@ -23,22 +23,27 @@ impl DockerRuntime {
         let called = names::resource(key, name.as_str(), volume.outside_name.as_deref());
         let operation = format!("make volume {called}");
         if let Some(found) = self.inspect_volume(&called).await? {
-            return ours(&operation, &found.labels, key, name.as_str());
+            return self.ours(&operation, &found.labels, key, name.as_str());
         }
         let request = VolumeCreateRequest {
             name: Some(called.clone()),
             driver: volume.driver.clone(),
             driver_opts: Some(volume.driver_opts.clone().into_iter().collect()),
-            labels: Some(of_resource(key, name.as_str(), volume.labels.clone())),
+            labels: Some(of_resource(
+                key,
+                name.as_str(),
+                volume.labels.clone().into_iter().chain(self.owners.labels()),
+            )),
             ..Default::default()
         };
         // Creating a volume that is there succeeds and returns it: what it returned must be ours.
         let made = self.engine.docker.create_volume(request).await.map_err(|e| failed(operation.as_str(), &e))?;
-        ours(&operation, &made.labels, key, name.as_str())
+        self.ours(&operation, &made.labels, key, name.as_str())
     }
 
     pub(super) async fn drop_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
         for volume in self.volumes(&of_resource(key, name.as_str(), [])).await? {
+            self.owners.refuse(&format!("remove volume {name}"), key, &volume.labels)?;
             let options = RemoveVolumeOptionsBuilder::default().force(false).build();
             match self.engine.docker.remove_volume(&volume.name, Some(options)).await {
                 Ok(()) => {}
@@ -52,6 +57,9 @@ impl DockerRuntime {
     /// Names of the environment's volumes.
     pub(super) async fn volume_names(&self, key: &EnvKey) -> Result<Vec<VolumeName>> {
         let found = self.volumes(&of_environment(key)).await?;
+        for volume in &found {
+            self.owners.refuse("look at volumes", key, &volume.labels)?;
+        }
         Ok(found.iter().filter_map(|volume| name_label(&volume.labels)).collect())
     }
 

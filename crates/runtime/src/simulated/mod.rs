@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use daybook_model::{Digest, ServiceName, Timestamp};
+use daybook_model::{Digest, EnvKey, ServiceName, Timestamp};
 use tokio::time::Instant;
 
+use crate::Owner;
 use world::World;
 
 /// How the replicas of an artifact behave.
@@ -113,6 +114,11 @@ impl Simulated {
     /// Someone other than Daybook removes a replica: a lost machine, a clumsy hand.
     pub fn lose(&self, replica: &str) {
         self.lock().replicas.retain(|(_, id, _), _| id.to_string() != replica);
+    }
+
+    /// An environment belongs to another Daybook from now on.
+    pub fn give_away(&self, key: &EnvKey, owner: Owner) {
+        self.lock().others.insert(key.clone(), owner);
     }
 
     fn elapsed(&self) -> u64 {

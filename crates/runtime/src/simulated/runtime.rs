@@ -16,8 +16,8 @@ use futures::stream::BoxStream;
 use super::world::{Replica, World};
 use super::{Simulated, unavailable};
 use crate::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Progress, Result, Runtime, Seen,
-    Usage,
+    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime,
+    Seen, Usage,
 };
 
 #[async_trait]
@@ -64,6 +64,9 @@ impl Runtime for Simulated {
     async fn observe(&self, key: &EnvKey) -> Result<Seen> {
         let now = self.elapsed();
         let world = self.lock();
+        if let Some(owner) = world.others.get(key) {
+            return Err(Error::new(ErrorKind::Conflict, "observe", format!("{key} belongs to {owner}")));
+        }
         let of_key = world.replicas.iter().filter(|((other, ..), _)| other == key);
         let replicas = of_key.map(|((_, id, role), replica)| seen(&world, id, *role, replica, now)).collect();
         let volumes = world.volumes.iter().filter(|(other, _)| other == key).map(|(_, name)| name.clone()).collect();
@@ -72,7 +75,20 @@ impl Runtime for Simulated {
     }
 
     async fn environments(&self) -> Result<BTreeSet<EnvKey>> {
-        Ok(self.lock().replicas.keys().map(|(key, ..)| key.clone()).collect())
+        let world = self.lock();
+        let all = world.replicas.keys().map(|(key, ..)| key);
+        Ok(all.filter(|key| !world.others.contains_key(key)).cloned().collect())
+    }
+
+    async fn others(&self) -> Result<BTreeMap<EnvKey, Owner>> {
+        Ok(self.lock().others.clone())
+    }
+
+    async fn take_over(&self, key: &EnvKey) -> Result<()> {
+        let taken = self.lock().others.remove(key);
+        taken
+            .map(drop)
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("take over {key}"), "it is not another's"))
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, _network: &Network) -> Result<()> {

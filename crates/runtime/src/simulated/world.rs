@@ -11,6 +11,7 @@ use daybook_model::{
 };
 
 use super::Behaviour;
+use crate::Owner;
 
 /// Requests a second that each routed service gets.
 const REQUESTS_PER_SECOND: u64 = 100;
@@ -20,6 +21,7 @@ pub(super) struct World {
     pub(super) volumes: BTreeSet<(EnvKey, VolumeName)>,
     pub(super) networks: BTreeSet<(EnvKey, NetworkName)>,
     pub(super) artifacts: BTreeSet<Digest>,
+    pub(super) others: BTreeMap<EnvKey, Owner>,
     pub(super) routes: BTreeMap<EnvKey, EnvRoutes>,
     pub(super) behaviours: BTreeMap<Digest, Behaviour>,
     pub(super) exclusive: BTreeSet<ServiceName>,
@@ -58,6 +60,7 @@ impl World {
             volumes: BTreeSet::new(),
             networks: BTreeSet::new(),
             artifacts: BTreeSet::new(),
+            others: BTreeMap::new(),
             routes: BTreeMap::new(),
             behaviours: BTreeMap::new(),
             exclusive: BTreeSet::new(),

@@ -35,7 +35,7 @@ async fn open() -> Daemon {
 async fn connect(state: &Path) -> DockerRuntime {
     let socket = std::env::var("DAYBOOK_DOCKER_SOCKET");
     let socket = socket.expect("set DAYBOOK_DOCKER_SOCKET to the socket of a Docker Engine (scripts/dockerd start)");
-    DockerRuntime::connect(Config { socket: Some(socket.into()), state: state.to_owned() }).await.unwrap()
+    DockerRuntime::connect(Config { socket: Some(socket.into()), state: state.to_owned(), logins: None }).await.unwrap()
 }
 
 /// The image with the test program, built once.

@@ -7,6 +7,7 @@ mod builds;
 mod crash;
 mod files;
 mod images;
+mod logins;
 mod networks;
 mod ownership;
 mod replicas;

@@ -1,10 +1,11 @@
 //! Only what carries our labels is ours, and what is ours is found again by them.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptions, RemoveVolumeOptions};
-use daybook_model::spec::Volume;
+use daybook_model::spec::{Network, Volume};
 use daybook_runtime::docker::{Config, DockerRuntime};
 use daybook_runtime::{ErrorKind, Runtime};
 
@@ -70,9 +71,10 @@ async fn r14_everything_is_found_again_without_our_state() {
     world.runtime.start(&launch).await.unwrap();
     let before = world.runtime.observe(&world.key).await.unwrap();
 
+    let lost = world.state.path().to_owned();
+    std::fs::remove_dir_all(&lost).unwrap();
     let empty = tempfile::tempdir().unwrap();
-    let config = Config { socket: Some(socket()), state: empty.path().to_owned() };
-    let another = DockerRuntime::connect(config).await.unwrap();
+    let another = connect(empty.path()).await;
     assert!(another.environments().await.unwrap().contains(&world.key));
     let after = another.observe(&world.key).await.unwrap();
     assert_eq!(after, before);
@@ -84,5 +86,63 @@ async fn r14_everything_is_found_again_without_our_state() {
     another.start(&launch).await.unwrap();
     assert_eq!(another.observe(&world.key).await.unwrap(), before);
     another.release_addresses(&world.key).await.unwrap();
+
+    // Made anew at its place, the directory is the owner again, and nobody else.
+    std::fs::create_dir(&lost).unwrap();
+    let again = connect(&lost).await;
+    assert_eq!(again.observe(&world.key).await.unwrap(), before);
+    assert_eq!(another.observe(&world.key).await.unwrap_err().kind, ErrorKind::Conflict);
     world.clear().await;
+}
+
+#[tokio::test]
+async fn r15_what_another_living_daybook_owns_is_left_alone_until_it_is_taken_over_by_name() {
+    let owner = World::new("two-owners").await;
+    let key = &owner.key;
+    owner.network("default").await;
+    owner.runtime.create_volume(key, &"data".parse().unwrap(), &Volume::default()).await.unwrap();
+    let launch = owner.launch("web.1", BUSYBOX, &IDLE).await;
+    owner.runtime.start(&launch).await.unwrap();
+    let before = owner.runtime.observe(key).await.unwrap();
+
+    let state = tempfile::tempdir().unwrap();
+    let other = connect(state.path()).await;
+    assert!(!other.environments().await.unwrap().contains(key));
+    let known = other.others().await.unwrap().remove(key).expect("it is another's");
+    assert_eq!(known.state, owner.state.path().canonicalize().unwrap());
+    let second = owner.launch("web.2", BUSYBOX, &IDLE).await;
+    let (network, volume) = ("default".parse().unwrap(), "data".parse().unwrap());
+    for error in [
+        other.observe(key).await.unwrap_err(),
+        other.create_network(key, &network, &Network::default()).await.unwrap_err(),
+        other.create_volume(key, &volume, &Volume::default()).await.unwrap_err(),
+        other.start(&launch).await.unwrap_err(),
+        other.stop(key, &launch.id, launch.role, &launch.stop).await.unwrap_err(),
+        other.remove(key, &launch.id, launch.role).await.unwrap_err(),
+        other.remove_network(key, &network).await.unwrap_err(),
+        other.remove_volume(key, &volume).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+        assert!(error.message.contains(&known.state.display().to_string()), "{error}");
+        assert!(error.hint.as_ref().unwrap().contains("daybook env adopt"), "{error:?}");
+    }
+    assert_eq!(owner.runtime.observe(key).await.unwrap(), before);
+
+    // Its server would go on with it.
+    let socket = std::os::unix::net::UnixListener::bind(owner.state.path().join("daybook.sock")).unwrap();
+    assert_eq!(other.take_over(key).await.unwrap_err().kind, ErrorKind::Conflict);
+    drop(socket);
+    other.take_over(key).await.unwrap();
+    assert!(!other.others().await.unwrap().contains_key(key));
+    assert_eq!(other.observe(key).await.unwrap(), before);
+    assert_eq!(other.take_over(key).await.unwrap_err().kind, ErrorKind::NotFound);
+    // What the new owner makes is not the old one's any more.
+    other.start(&second).await.unwrap();
+    assert_eq!(owner.runtime.observe(key).await.unwrap_err().kind, ErrorKind::Conflict);
+    let taken = World { runtime: other, state, key: key.clone(), docker: owner.docker };
+    taken.clear().await;
+}
+
+async fn connect(state: &Path) -> DockerRuntime {
+    DockerRuntime::connect(Config { socket: Some(socket()), state: state.to_owned(), logins: None }).await.unwrap()
 }

@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) key: EnvKey,
     pub(crate) runtime: DockerRuntime,
     pub(crate) docker: Docker,
-    _state: tempfile::TempDir,
+    pub(crate) state: tempfile::TempDir,
 }
 
 impl World {
@@ -52,10 +52,12 @@ impl World {
 
     pub(crate) async fn at(socket: &Path, app: &str) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let config = Config { socket: Some(socket.to_owned()), state: state.path().to_owned() };
+        // Logins of the state directory's own: a test writes them there if it has any.
+        let logins = Some(state.path().join("logins"));
+        let config = Config { socket: Some(socket.to_owned()), state: state.path().to_owned(), logins };
         let runtime = DockerRuntime::connect(config).await.unwrap();
         let docker = engine(socket).negotiate_version().await.unwrap();
-        let world = Self { key: format!("docker-{app}/test").parse().unwrap(), runtime, docker, _state: state };
+        let world = Self { key: format!("docker-{app}/test").parse().unwrap(), runtime, docker, state };
         world.clear().await;
         world
     }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use daybook_api::environment::{CreateEnvironment, EnvironmentView};
+use daybook_api::environment::{CreateEnvironment, EnvironmentView, OtherEnvironmentView};
 use daybook_api::oneoff::{OneOffRequest, OneOffStarted, OneOffView};
 use daybook_api::{ErrorBody, ErrorCode};
 use daybook_model::{EnvKey, Event};
@@ -90,6 +90,38 @@ pub(crate) async fn remove_environment(
     }
     app.retire(&key, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Environments on the same runtime that belong to another Daybook. They are left alone.
+#[utoipa::path(
+    get, path = "/v1/other-environments", tag = "environments",
+    responses((status = 200, body = Vec<OtherEnvironmentView>), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn list_other_environments(State(app): State<App>) -> Reply<Vec<OtherEnvironmentView>> {
+    let others = app.inner.runtime.others().await?;
+    let views = others.into_iter().map(|(key, owner)| OtherEnvironmentView {
+        key,
+        state: owner.state.display().to_string(),
+        host: owner.host().to_owned(),
+    });
+    Ok(Json(views.collect()))
+}
+
+/// Takes over an environment that belonged to another Daybook, which is no more. Refused while the
+/// other's server answers.
+#[utoipa::path(
+    post, path = "/v1/environments/{app}/{env}/adopt", tag = "environments", params(AtEnvironment),
+    responses((status = 200, body = EnvironmentView), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn adopt_environment(
+    State(app): State<App>,
+    Path(at): Path<AtEnvironment>,
+    Caller(actor): Caller,
+) -> Reply<EnvironmentView> {
+    let key = at.key();
+    app.adopt_by_name(&key, actor).await?;
+    let adopted = app.inner.store.environment(&key).await?.ok_or_else(|| no_environment(&key))?;
+    Ok(Json(view(&app, adopted).await))
 }
 
 fn down(key: &EnvKey) -> String {

@@ -65,7 +65,8 @@ impl DockerRuntime {
         let mut said = Said::default();
         let mut result = Ok(());
         {
-            let mut answers = std::pin::pin!(docker.build_image(options, None, Some(bollard::body_try_stream(pieces))));
+            let (logins, pieces) = (self.logins.all().await, bollard::body_try_stream(pieces));
+            let mut answers = std::pin::pin!(docker.build_image(options, Some(logins), Some(pieces)));
             while let Some(answer) = answers.next().await {
                 match answer {
                     Ok(info) => said.add(&info, progress),
