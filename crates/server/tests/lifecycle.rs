@@ -234,7 +234,7 @@ async fn a_plan_is_shown_before_everything_can_be_had_and_carried_out_only_after
     let open: Vec<_> = plan.unresolved.iter().map(|open| (open.kind.as_str(), open.name.as_str())).collect();
     assert_eq!(open, [("image", "shop:1"), ("secret", "outside")]);
     assert!(plan.diagnostics.iter().all(|found| found.severity == "warning"));
-    assert!(plan.diagnostics.iter().any(|found| found.code == "M0401" && found.line == 9), "{:?}", plan.diagnostics);
+    assert!(plan.diagnostics.iter().any(|found| found.code == "M0401" && found.line == 8), "{:?}", plan.diagnostics);
 
     let run = |text: &str| RunRequest { change: up(text), expect: None };
     let refused = refusal(server.client.run(&run(&text)).await);
