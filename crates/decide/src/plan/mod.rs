@@ -165,7 +165,7 @@ impl<'a> World<'a> {
                 Some(digest) => other.digest() == Some(digest),
                 None => **other == service.artifact,
             };
-            if service.stopped || here || done.iter().any(|other| same(other)) {
+            if service.stopped || here || done.iter().any(same) {
                 continue;
             }
             done.push(&service.artifact);
