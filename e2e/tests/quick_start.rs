@@ -82,3 +82,25 @@ async fn wrong_use_and_wrong_manifests_change_nothing() {
     assert_eq!(environments.as_array().map_or(0, Vec::len), 0, "{environments}");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compose_file_is_planned_without_what_it_names_and_carried_out_only_with_it() {
+    let world = World::new().await;
+    let services =
+        "services:\n  db: {image: \"postgres:16\", env_file: db.env}\n  web: {build: ./nowhere, command: bin/web}\n";
+    world.write("daybook.yaml", &format!("app: shop\n{services}"));
+    let validate = world.run(&["validate"]).await.expect(0);
+    assert!(validate.err.contains("M0401") && validate.err.contains("daybook.yaml:3"), "{validate}");
+    let plan = world.run(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("postgres:16 (digest known after pull)"), "{plan}");
+    assert!(plan.err.contains("not known yet: postgres:16"), "{plan}");
+    let json = world.run(&["plan", "-o", "json"]).await.expect(2).json();
+    assert_eq!(json["unresolved"].as_array().map_or(0, Vec::len), 2, "{json}");
+    let saved = world.run(&["plan", "--out", "open.plan"]).await.expect(1);
+    assert!(saved.err.contains("the plan is not saved"), "{saved}");
+    let up = world.run(&["up", "--yes"]).await.expect(1);
+    assert!(up.err.contains("error[M0401]") && up.err.contains("error[M0408]"), "all at once: {up}");
+    let environments = world.run(&["env", "ls", "-o", "json"]).await.expect(0).json();
+    assert_eq!(environments.as_array().map_or(0, Vec::len), 0, "{environments}");
+    world.end().await;
+}

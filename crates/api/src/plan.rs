@@ -12,6 +12,10 @@ use crate::change::Change;
 pub struct PlanRequest {
     /// The change.
     pub change: Change,
+    /// The plan is wanted in order to carry it out: what cannot be had now, and what the manifest names and is
+    /// not there, is refused, all of it at once. Without it, such a plan comes with what is `unresolved`.
+    #[serde(default)]
+    pub carry_out: bool,
 }
 
 /// A plan, as data and as the text that people read.
@@ -45,6 +49,10 @@ pub struct PlanReply {
     /// Warnings of the manifest, and what of it is not honoured.
     #[serde(default)]
     pub diagnostics: Vec<DiagnosticView>,
+    /// What nobody can tell now, so that this plan cannot be carried out as it is: digests of images whose
+    /// registry does not answer, builds without their files, secrets without a value.
+    #[serde(default)]
+    pub unresolved: Vec<Unresolved>,
     /// Hash of what the plan was made from (spec, observed state, release); a saved plan carries it.
     pub basis: String,
 }
@@ -64,9 +72,29 @@ impl PlanReply {
             steps: plan.steps.iter().map(PlanStep::of).collect(),
             changes: plan.changes.iter().map(PlanChange::of).collect(),
             diagnostics,
+            unresolved: Vec::new(),
             basis,
         }
     }
+}
+
+/// Something that a plan needs and that cannot be had now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unresolved {
+    /// `image`, `build`, `files` or `secret`.
+    pub kind: String,
+    /// What it is called: an image's name, a directory, a secret's name.
+    pub name: String,
+    /// The services that need it.
+    pub services: Vec<String>,
+    /// Line of the manifest at which the first of them stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Why it cannot be had. The same cause has the same words.
+    pub reason: String,
+    /// What a person may try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// One step of a plan.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use daybook_api::change::Up;
 use daybook_api::client::Exit;
-use daybook_manifest::{Bundle, Loaded, Options};
+use daybook_manifest::{Aim, Bundle, Loaded, Options};
 use daybook_model::{AppName, Spec};
 
 use crate::args::Global;
@@ -45,7 +45,7 @@ pub(crate) fn app(global: &Global) -> Result<Option<AppName>> {
     if global.file.is_empty() && find(&here).is_none() {
         return Ok(None);
     }
-    match load(global) {
+    match load(global, Aim::Look) {
         Ok((spec, _)) => Ok(Some(spec.key.app)),
         Err(error) => Err(error.hint("this needs only the app's name: --app NAME does without the manifest")),
     }
@@ -55,8 +55,8 @@ pub(crate) fn app(global: &Global) -> Result<Option<AppName>> {
 ///
 /// # Errors
 /// The manifest has errors: they are shown, with the lines they are about.
-pub(crate) fn load(global: &Global) -> Result<(Spec, Bundle)> {
-    let (loaded, bundle) = read(global)?;
+pub(crate) fn load(global: &Global, aim: Aim) -> Result<(Spec, Bundle)> {
+    let (loaded, bundle) = read(global, aim)?;
     match loaded.spec {
         Some(spec) => Ok((spec, bundle)),
         None => Err(CommandError {
@@ -67,16 +67,17 @@ pub(crate) fn load(global: &Global) -> Result<(Spec, Bundle)> {
 }
 
 /// Reads the manifest and says what it means, errors and all.
-pub(crate) fn read(global: &Global) -> Result<(Loaded, Bundle)> {
+pub(crate) fn read(global: &Global, aim: Aim) -> Result<(Loaded, Bundle)> {
     let (bundle, _) = Bundle::collect(&files(global)?, &|name| std::env::var(name).ok());
     let options =
-        Options { profiles: global.profile.clone(), app: global.app.clone(), ..Options::new(global.env.clone()) };
+        Options { profiles: global.profile.clone(), app: global.app.clone(), aim, ..Options::new(global.env.clone()) };
     Ok((daybook_manifest::load(&bundle, &options), bundle))
 }
 
-/// What `up` asks for. A manifest with errors is refused before any server is asked.
-pub(crate) fn up(ctx: &Ctx) -> Result<Up> {
-    let (_, bundle) = load(&ctx.global)?;
+/// What `up` asks for. A manifest with errors is refused before any server is asked, and with
+/// [`Aim::Act`] so is one that misses what it needs.
+pub(crate) fn up(ctx: &Ctx, aim: Aim) -> Result<Up> {
+    let (_, bundle) = load(&ctx.global, aim)?;
     let unsendable = |error: serde_json::Error| CommandError::failed(format!("send the manifest: {error}"));
     Ok(Up {
         bundle: daybook_api::change::Bundle::encode(&bundle).map_err(unsendable)?,

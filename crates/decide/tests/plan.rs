@@ -101,6 +101,26 @@ fn fewer_replicas_drain_the_surplus() {
 }
 
 #[test]
+fn a_digest_that_nobody_tells_is_shown_as_known_later() {
+    let unknown = |mut service: daybook_model::Service| {
+        if let daybook_model::spec::Artifact::Image { digest, .. } = &mut service.artifact {
+            *digest = None;
+        }
+        service
+    };
+    let before = spec([web("1")]);
+    let mut twin = worker("1");
+    twin.name = "twin".parse().unwrap();
+    let after = spec([unknown(web("2")), unknown(worker("1")), unknown(twin)]);
+    let (plan, problems) = Planner::after(&before).plan(&after, &converged(&before));
+    assert_eq!(plan.id, Planner::after(&before).plan(&after, &converged(&before)).0.id, "same inputs, same plan");
+    assert!(problems.iter().all(daybook_decide::Problem::is_open) && problems.len() == 3, "{problems:?}");
+    let prepared = plan.steps.iter().filter(|step| matches!(step.action, daybook_model::Action::Prepare { .. }));
+    assert_eq!(prepared.count(), 2, "one image for two services is one pull");
+    assert_snapshot!(Planner::after(&before).show(&after, &converged(&before)));
+}
+
+#[test]
 fn an_image_needs_a_runtime_that_runs_images() {
     let spec = spec([web("1")]);
     let planner = Planner { images: false, ..Planner::first() };

@@ -15,6 +15,7 @@ mod launch;
 pub mod ledger;
 mod look;
 pub mod note;
+mod resolve;
 pub mod simulation;
 mod start;
 mod watch;
@@ -30,6 +31,7 @@ pub use aside::{Aside, AsideState};
 pub use drive::Ending;
 pub use ledger::{Ledger, Vault};
 pub use note::Note;
+pub use resolve::{Resolved, Unresolved};
 pub use start::RunStart;
 
 /// Tells the time.

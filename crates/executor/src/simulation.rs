@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use daybook_model::spec::{
@@ -74,7 +75,7 @@ impl Simulation {
             manifest: None,
             expected: None,
             remove_volumes: BTreeSet::new(),
-            spec: self.server().resolve(spec).await?,
+            spec: self.server().resolve(spec, Duration::from_secs(60)).await.spec,
         };
         match self.server().start(start.clone()).await {
             Err(Error::Journal(StoreError::Unavailable { .. })) => {

@@ -2,7 +2,6 @@
 
 use daybook_decide::plan::Able;
 use daybook_decide::{PlanContext, Problem, Progress};
-use daybook_model::spec::Artifact;
 use daybook_model::{
     Actor, Digest, EnvKey, Event, Observed, Plan, Release, ReleaseNumber, RunId, RunKind, Spec, Verdict, VolumeName,
 };
@@ -37,19 +36,6 @@ pub struct RunStart {
 }
 
 impl Executor {
-    /// Finds the digest of every artifact of `spec`.
-    pub async fn resolve(&self, mut spec: Spec) -> Result<Spec> {
-        let key = spec.key.clone();
-        for service in spec.services.values_mut() {
-            let found = self.inner.runtime.resolve(&key, &service.artifact).await?;
-            match &mut service.artifact {
-                Artifact::Image { digest, .. } | Artifact::Static { digest, .. } => *digest = Some(found),
-                Artifact::Build(build) => build.digest = Some(found),
-            }
-        }
-        Ok(spec)
-    }
-
     /// Plans from what was `seen`, without doing anything.
     pub async fn preview(
         &self,

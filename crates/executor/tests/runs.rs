@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use daybook_executor::simulation::{Simulation, shop};
 use daybook_executor::{Ending, Error};
-use daybook_model::{RunKind, Spec, Verdict};
+use daybook_model::spec::Artifact;
+use daybook_model::{Digest, RunKind, Spec, Verdict};
+use daybook_runtime::simulated::Behaviour;
 use daybook_store::Error as StoreError;
 use tokio_util::sync::CancellationToken;
 
@@ -73,4 +75,23 @@ async fn a_rollback_brings_back_the_configuration() {
     assert_ne!(simulation.world.picture(), before);
     assert_eq!(simulation.run(RunKind::Rollback, shop("1")).await.unwrap(), Verdict::Reached);
     assert_eq!(simulation.world.picture(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_tells_stays_open_and_the_rest_is_resolved() {
+    let simulation = Simulation::new(1, 0);
+    let spec = shop("1");
+    let wanted = spec.services.values().find_map(|service| match &service.artifact {
+        Artifact::Image { reference, .. } => Some(reference.clone()),
+        _ => None,
+    });
+    let reference = wanted.unwrap();
+    let unknown = Behaviour { unknown: true, ..Behaviour::default() };
+    simulation.world.behave(&Digest::of(reference.as_bytes()), unknown);
+    let resolved = simulation.server().resolve(spec, Duration::from_secs(10)).await;
+    let names: Vec<_> = resolved.open.iter().flat_map(|open| &open.services).collect();
+    assert!(!names.is_empty());
+    for service in resolved.spec.services.values() {
+        assert_eq!(service.artifact.digest().is_none(), names.contains(&&service.name), "{}", service.name);
+    }
 }

@@ -1,12 +1,13 @@
 //! What every reader has at hand: the files, the variables, and a place to report to.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::bundle::Files;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::load::Aim;
 use crate::tree::Span;
 
 /// How many findings of one severity are kept: more help nobody, and many warnings must not hide an error.
@@ -30,6 +31,9 @@ pub(crate) struct Context<'a> {
     kept: RefCell<BTreeMap<Severity, usize>>,
     seen: RefCell<BTreeSet<(String, u32, String)>>,
     unset: RefCell<BTreeSet<String>>,
+    hollow: RefCell<HashSet<Span>>,
+    incomplete: Cell<bool>,
+    aim: Aim,
     budget: Cell<usize>,
 }
 
@@ -48,7 +52,7 @@ impl Variables {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(files: &'a dyn Files) -> Self {
+    pub(crate) fn new(files: &'a dyn Files, aim: Aim) -> Self {
         Self {
             files,
             sources: RefCell::default(),
@@ -56,6 +60,9 @@ impl<'a> Context<'a> {
             kept: RefCell::default(),
             seen: RefCell::default(),
             unset: RefCell::default(),
+            hollow: RefCell::default(),
+            incomplete: Cell::new(false),
+            aim,
             budget: Cell::new(2_000_000),
         }
     }
@@ -106,6 +113,18 @@ impl<'a> Context<'a> {
         self.unset.borrow_mut().insert(name.to_owned())
     }
 
+    /// Remembers that the value at `span` lacks a variable's text. What is wrong with such a value may be
+    /// right where the variable is set, so it is an error only for who carries the manifest out.
+    pub(crate) fn mark_hollow(&self, span: Span) {
+        self.hollow.borrow_mut().insert(span);
+    }
+
+    /// Remembers that a file of the manifest itself is missing: what it would have declared cannot be held
+    /// against the rest before somebody carries the manifest out.
+    pub(crate) fn mark_incomplete(&self) {
+        self.incomplete.set(true);
+    }
+
     /// Takes `size` from what may be copied while a manifest is put together; `false` when nothing is
     /// left, which the caller reports.
     pub(crate) fn spend(&self, size: usize) -> bool {
@@ -138,8 +157,12 @@ impl<'a> Context<'a> {
     /// environments show the same text more than once.
     pub(crate) fn report(&self, problem: Problem) {
         let row = codes::find(problem.code);
+        let (severity, help) = match self.aim {
+            Aim::Look if self.is_deferred(row, &problem) => (Severity::Warning, Some(until_up(problem.help))),
+            _ => (row.severity, problem.help),
+        };
         let mut kept = self.kept.borrow_mut();
-        let kept = kept.entry(row.severity).or_default();
+        let kept = kept.entry(severity).or_default();
         if *kept >= MAX_DIAGNOSTICS {
             return;
         }
@@ -152,13 +175,20 @@ impl<'a> Context<'a> {
         *kept += 1;
         diagnostics.push(Diagnostic {
             code: problem.code.into(),
-            severity: row.severity,
+            severity,
             message: problem.message,
             place,
             label: problem.label,
             also: problem.also.into_iter().map(|(span, label)| (self.place(span), label)).collect(),
-            help: problem.help,
+            help,
         });
+    }
+
+    fn is_deferred(&self, row: &codes::Explanation, problem: &Problem) -> bool {
+        let for_a_missing_file = || self.incomplete.get() && matches!(row.code, "M0121" | "M0122" | "M0201");
+        let for_an_unset_variable = || self.hollow.borrow().contains(&problem.span);
+        let error = row.severity == Severity::Error;
+        error && !problem.always && (row.deferred || for_a_missing_file() || for_an_unset_variable())
     }
 
     /// Everything that was reported, by file and place.
@@ -172,6 +202,12 @@ impl<'a> Context<'a> {
     }
 }
 
+/// The help of what is put off.
+fn until_up(help: Option<String>) -> String {
+    const REFUSES: &str = "`daybook up` refuses as long as this is so";
+    help.map_or_else(|| REFUSES.to_owned(), |help| format!("{help}; {REFUSES}"))
+}
+
 /// A finding before its place is known as line and column.
 #[derive(Debug)]
 #[must_use]
@@ -182,11 +218,12 @@ pub(crate) struct Problem {
     label: String,
     also: Vec<(Span, String)>,
     help: Option<String>,
+    always: bool,
 }
 
 impl Problem {
     pub(crate) fn new(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        Self { code, span, message: message.into(), label: String::new(), also: Vec::new(), help: None }
+        Self { code, span, message: message.into(), label: String::new(), also: Vec::new(), help: None, always: false }
     }
 
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
@@ -196,6 +233,12 @@ impl Problem {
 
     pub(crate) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.also.push((span, label.into()));
+        self
+    }
+
+    /// Without what is missing there is no manifest at all, not even one to look at.
+    pub(crate) fn always(mut self) -> Self {
+        self.always = true;
         self
     }
 

@@ -76,7 +76,13 @@ pub(crate) fn documents(
                 ..Span::default()
             });
             let code = if error == ReadError::Missing { "M0401" } else { "M0402" };
-            ctx.report(Problem::new(code, span, format!("cannot read {path}: {error}")));
+            let problem = Problem::new(code, span, format!("cannot read {path}: {error}"));
+            if asked.is_some() {
+                ctx.mark_incomplete();
+                ctx.report(problem.label("asked for here").help("what it declares is left out"));
+            } else {
+                ctx.report(problem.always());
+            }
             return None;
         }
     };
@@ -126,6 +132,7 @@ fn included(ctx: &Context<'_>, item: &Node, variables: &Rc<Variables>, stack: &m
         let written = node.scalar()?;
         if written.contains("://") || written.starts_with("git@") {
             let problem = Problem::new("M0404", node.span, "files elsewhere are not fetched");
+            ctx.mark_incomplete();
             ctx.report(problem.label("not a local file").help("keep a copy beside the manifest"));
             return None;
         }

@@ -91,7 +91,7 @@ impl Expander<'_, '_, '_> {
                 self.plain(&after[..name]);
                 rest = &after[name..];
             } else {
-                self.invalid("a name must follow `$`");
+                // A dollar sign that begins no variable is one, as in Compose: `$(date)`, `$1`.
                 self.push("$");
                 rest = after;
             }
@@ -124,6 +124,7 @@ impl Expander<'_, '_, '_> {
     }
 
     fn unset(&self, name: &str) {
+        self.ctx.mark_hollow(self.span);
         if self.ctx.first_unset(name) {
             let problem = Problem::new("M0302", self.span, format!("the variable `{name}` is not set"));
             let help = format!("set it in the environment or in `.env`, or give a default: `${{{name}:-value}}`");
@@ -164,14 +165,20 @@ impl Expander<'_, '_, '_> {
     }
 
     fn required(&self, name: &str, word: &str) {
+        self.ctx.mark_hollow(self.span);
         let why = if word.is_empty() { "it must be set".to_owned() } else { short(word) };
         let problem = Problem::new("M0303", self.span, format!("the variable `{name}` is required"));
         self.ctx.report(problem.label(why).help("set it in the environment or in `.env`"));
     }
 }
 
-/// `web.host`, `db.url`, `secret.NAME`: a dot, and nothing that interpolation gives a meaning.
+/// `web.host`, `db.url`, `secret.NAME`: a dot, and nothing that interpolation gives a meaning. With a
+/// hyphen it is one only where a fact stands behind the dot: `${TAG-1.27}` has a default, as in Compose.
 fn is_reference(inner: &str) -> bool {
+    let facts = [".host", ".port", ".url"];
+    if inner.contains('-') && !inner.starts_with("secret.") && !facts.iter().any(|fact| inner.ends_with(fact)) {
+        return false;
+    }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     inner.contains('.') && inner.bytes().all(plain) && !inner.starts_with(['.', '-']) && !inner.ends_with('.')
 }

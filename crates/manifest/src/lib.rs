@@ -34,7 +34,7 @@ pub mod init;
 pub use bundle::Bundle;
 pub use codes::{Explanation, codes, explain};
 pub use diagnostic::{Diagnostic, Place, Severity};
-pub use load::{EnvironmentSettings, Loaded, Options, load};
+pub use load::{Aim, EnvironmentSettings, Loaded, Options, load};
 pub use render::render;
 pub use schema::{SCHEMA, generate as generate_schema};
 

@@ -24,12 +24,25 @@ pub struct Options {
     /// The runtime that will carry it out, where it is known: `process`, `docker`. What this runtime
     /// can never do is an error.
     pub runtime: Option<String>,
+    /// What it is wanted for.
+    pub aim: Aim,
+}
+
+/// What a manifest is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Aim {
+    /// To be checked or planned, maybe away from its surroundings: what is needed to carry it out and
+    /// cannot be had is a warning.
+    #[default]
+    Look,
+    /// To be carried out: what is needed and cannot be had is an error.
+    Act,
 }
 
 impl Options {
     /// The options for one environment, with nothing else asked.
     pub fn new(environment: EnvName) -> Self {
-        Self { environment, profiles: Vec::new(), app: None, runtime: None }
+        Self { environment, profiles: Vec::new(), app: None, runtime: None, aim: Aim::Look }
     }
 
     /// The options under which every file is read that any others could need.
@@ -74,7 +87,7 @@ pub fn load(bundle: &Bundle, options: &Options) -> Loaded {
 
 pub(crate) fn run(entries: &[String], root: &str, files: &dyn Files, options: &Options) -> Loaded {
     let recorded = Recorded { files, hash: std::cell::RefCell::default() };
-    let ctx = Context::new(&recorded);
+    let ctx = Context::new(&recorded, options.aim);
     let mut loaded = Loaded {
         spec: None,
         diagnostics: Vec::new(),

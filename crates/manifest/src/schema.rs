@@ -106,7 +106,7 @@ mod tests {
 
     fn documents(text: &str) -> Vec<Value> {
         let bundle = Bundle::default();
-        let ctx = Context::new(&bundle);
+        let ctx = Context::new(&bundle, crate::Aim::Look);
         let file = ctx.add_source("/m.yaml", text, "/", std::rc::Rc::default());
         yaml::parse(&ctx, file).unwrap_or_default().iter().map(to_json).collect()
     }

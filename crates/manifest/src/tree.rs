@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// A place in one of the files that were read, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Span {
     /// Which file, by its place in [`crate::context::Context::source`].
     pub(crate) file: u16,

@@ -149,6 +149,7 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
         match (tag.core_suffix(), tag.suffix()) {
             (Some("str"), _) => (Merge::Join, true),
             (Some(_), _) => (Merge::Join, false),
+            (None, "merge") => (Merge::Join, false),
             (None, "reset") => (Merge::Reset, false),
             (None, "override") => (Merge::Override, false),
             (None, other) => {

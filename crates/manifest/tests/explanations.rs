@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use daybook_manifest::{Bundle, Options, codes, explain, load};
+use daybook_manifest::{Aim, Bundle, Options, Severity, codes, explain, load};
 
 fn bundle(code: &str, example: &str) -> Bundle {
     let mut bundle =
@@ -36,7 +36,7 @@ fn options(code: &str) -> Options {
 fn each_example_shows_its_code() {
     let mut missing = Vec::new();
     for row in codes() {
-        let loaded = load(&bundle(row.code, row.example), &options(row.code));
+        let loaded = load(&bundle(row.code, row.example), &Options { aim: Aim::Act, ..options(row.code) });
         let found: Vec<_> = loaded.diagnostics.iter().map(|found| found.code.as_ref()).collect();
         if !found.contains(&row.code) {
             missing.push(format!("the example of {} shows {found:?}", row.code));
@@ -45,6 +45,19 @@ fn each_example_shows_its_code() {
         assert_eq!(loaded.spec.is_none(), error, "{}: a specification exists exactly when there is no error", row.code);
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn what_is_put_off_is_a_warning_until_the_manifest_is_carried_out() {
+    for row in codes().filter(|row| row.deferred) {
+        let severity = |aim: Aim| {
+            let loaded = load(&bundle(row.code, row.example), &Options { aim, ..options(row.code) });
+            let found = loaded.diagnostics.into_iter().find(|found| found.code == row.code).unwrap();
+            (found.severity, loaded.spec.is_some())
+        };
+        assert_eq!(severity(Aim::Look), (Severity::Warning, true), "{}", row.code);
+        assert_eq!(severity(Aim::Act), (Severity::Error, false), "{}", row.code);
+    }
 }
 
 #[test]

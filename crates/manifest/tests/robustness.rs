@@ -152,7 +152,7 @@ proptest! {
 
 #[test]
 fn many_warnings_hide_no_error() {
-    let services: String = (0..300).map(|n| format!("  s{n}: {{image: a, scale: {cpu: 70%}}}\n")).collect();
+    let services: String = (0..300).map(|n| format!("  s{n}: {{image: a, scale: {{cpu: 70%}}}}\n")).collect();
     let text = format!("services:\n{services}  last: {{image: a, enviroment: {{}}}}\n");
     let mut bundle =
         Bundle { entries: vec!["/app/daybook.yaml".to_owned()], root: "/app".to_owned(), ..Bundle::default() };

@@ -1,10 +1,13 @@
 //! From a change that a person asks for to the desired state that it means.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use daybook_api::ErrorCode;
 use daybook_api::change::{Change, Down, Rollback, Scale, Services, Up};
-use daybook_api::plan::DiagnosticView;
+use daybook_api::plan::{DiagnosticView, Unresolved};
+use daybook_executor::Resolved;
+use daybook_manifest::Aim;
 use daybook_model::spec::Artifact;
 use daybook_model::{Digest, EnvKey, Release, ReleaseNumber, RunKind, Service, ServiceName, Spec, VolumeName};
 
@@ -12,6 +15,12 @@ use crate::App;
 use crate::error::ApiError;
 use crate::manifest::{self, Loaded};
 use crate::sealing::Sealing;
+use crate::unresolved;
+
+/// How long a registry may take to answer while a change is looked at.
+const LOOKING: Duration = Duration::from_secs(10);
+/// How long a registry may take to answer when a change is to be carried out.
+const ACTING: Duration = Duration::from_secs(120);
 
 /// What a change leads to. Nothing was done yet.
 pub(crate) struct Desired {
@@ -26,14 +35,16 @@ pub(crate) struct Desired {
     pub(crate) remove_volumes: BTreeSet<VolumeName>,
     pub(crate) diagnostics: Vec<DiagnosticView>,
     pub(crate) sealing: Option<Sealing>,
+    /// What cannot be had now. Nothing, where the change is to be carried out.
+    pub(crate) unresolved: Vec<Unresolved>,
 }
 
 impl App {
     /// Works out what `change` leads to. Reads the store, the runtime and the files of the bundle;
-    /// changes nothing.
-    pub(crate) async fn desired(&self, change: &Change) -> Result<Desired, ApiError> {
+    /// changes nothing. To be carried out, everything that it needs must be there.
+    pub(crate) async fn desired(&self, change: &Change, aim: Aim) -> Result<Desired, ApiError> {
         let mut desired = match change {
-            Change::Up(up) => self.up(up).await?,
+            Change::Up(up) => self.up(up, aim).await?,
             Change::Rollback(rollback) => self.rollback(rollback).await?,
             Change::Scale(scale) => self.scale(scale).await?,
             Change::Restart(services) => self.edited(services, |service| service.generation += 1).await?,
@@ -52,7 +63,7 @@ impl App {
     /// The environment that a change is about.
     pub(crate) fn key_of(&self, change: &Change) -> Result<EnvKey, ApiError> {
         Ok(match change {
-            Change::Up(up) => self.load(up)?.key(),
+            Change::Up(up) => self.load(up, Aim::Look)?.key(),
             Change::Rollback(rollback) => rollback.key.clone(),
             Change::Scale(scale) => scale.key.clone(),
             Change::Restart(services) | Change::Stop(services) | Change::Start(services) => services.key.clone(),
@@ -60,26 +71,35 @@ impl App {
         })
     }
 
-    fn load(&self, up: &Up) -> Result<Loaded, ApiError> {
+    fn load(&self, up: &Up, aim: Aim) -> Result<Loaded, ApiError> {
         let runtime = self.inner.runtime.capabilities().name;
         self.expect_runtime(up.runtime.as_deref())?;
-        let mut loaded = manifest::load(up, &runtime)?;
+        let mut loaded = manifest::load(up, &runtime, aim)?;
         if runtime == "process" {
             loaded.warn_of_processes();
         }
         Ok(loaded)
     }
 
-    async fn up(&self, up: &Up) -> Result<Desired, ApiError> {
-        let loaded = self.load(up)?;
+    async fn up(&self, up: &Up, aim: Aim) -> Result<Desired, ApiError> {
+        let loaded = self.load(up, aim)?;
         let mut desired = self.toward(loaded.spec).await?;
         desired.diagnostics = loaded.diagnostics;
         desired.manifest = Some(loaded.digest);
         if let Some(current) = &desired.current {
             keep_generations(&mut desired.spec, &current.spec);
         }
-        desired.sealing = Some(Sealing::of(&self.inner.store, &mut desired.spec, loaded.provided).await?);
-        desired.spec = self.inner.executor.resolve(desired.spec).await?;
+        let sealing = Sealing::of(&self.inner.store, &mut desired.spec, loaded.provided).await?;
+        let patience = if aim == Aim::Look { LOOKING } else { ACTING };
+        let Resolved { spec, open } = self.inner.executor.resolve(desired.spec, patience).await;
+        desired.unresolved = unresolved::of_artifacts(&spec, open);
+        desired.unresolved.extend(unresolved::of_secrets(&spec, &sealing.missing));
+        desired.spec = spec;
+        desired.sealing = Some(sealing);
+        match aim {
+            Aim::Act => unresolved::refuse(&desired, &loaded.file)?,
+            Aim::Look => {}
+        }
         Ok(desired)
     }
 
@@ -195,6 +215,7 @@ impl App {
             remove_volumes: BTreeSet::new(),
             diagnostics: Vec::new(),
             sealing: None,
+            unresolved: Vec::new(),
         })
     }
 

@@ -33,6 +33,7 @@ mod sealing;
 mod serve;
 mod socket;
 mod traffic;
+mod unresolved;
 mod vault;
 mod view;
 mod why;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use daybook_api::change::Up;
 use daybook_api::plan::DiagnosticView;
 use daybook_decide::Problem;
-use daybook_manifest::{Bundle, Diagnostic, Options, Severity};
+use daybook_manifest::{Aim, Bundle, Diagnostic, Options, Severity};
 use daybook_model::{Digest, EnvKey, SecretName, Spec};
 
 use crate::error::ApiError;
@@ -18,7 +18,8 @@ pub(crate) struct Loaded {
     pub(crate) diagnostics: Vec<DiagnosticView>,
     /// Values of secrets that come from the client's variables.
     pub(crate) provided: BTreeMap<SecretName, String>,
-    file: String,
+    /// The manifest, as the person named it.
+    pub(crate) file: String,
 }
 
 impl Loaded {
@@ -49,7 +50,7 @@ impl Loaded {
 }
 
 /// Loads the manifest of `up` for a runtime of this name. All of its errors come at once.
-pub(crate) fn load(up: &Up, runtime: &str) -> Result<Loaded, ApiError> {
+pub(crate) fn load(up: &Up, runtime: &str, aim: Aim) -> Result<Loaded, ApiError> {
     let bundle: Bundle = up.bundle.decode().map_err(|_| ApiError::invalid("the bundle does not have its form"))?;
     let runtime = if runtime == "podman" { "docker" } else { runtime };
     let options = Options {
@@ -57,6 +58,7 @@ pub(crate) fn load(up: &Up, runtime: &str) -> Result<Loaded, ApiError> {
         profiles: up.profiles.clone(),
         app: up.app.clone(),
         runtime: Some(runtime.to_owned()),
+        aim,
     };
     let loaded = daybook_manifest::load(&bundle, &options);
     let diagnostics: Vec<_> = loaded.diagnostics.iter().map(|diagnostic| view(diagnostic, &bundle)).collect();

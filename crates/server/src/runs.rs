@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use daybook_api::ErrorCode;
-use daybook_api::plan::PlanReply;
+use daybook_api::plan::{PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
 use daybook_decide::Problem;
 use daybook_executor::RunStart;
+use daybook_manifest::Aim;
 use daybook_model::event::Verdict;
 use daybook_model::{Actor, Digest, EnvKey, Event, Observed, Plan, Release, ReleaseNumber, RunId, RunKind, Spec};
 use daybook_store::{Journal, Query, Write};
@@ -25,9 +26,13 @@ struct Preview {
 
 impl App {
     /// What a change would do.
-    pub(crate) async fn plan(&self, change: &daybook_api::change::Change) -> Result<PlanReply, ApiError> {
-        let desired = self.desired(change).await?;
-        let preview = self.preview(&desired).await?;
+    pub(crate) async fn plan(&self, request: &PlanRequest) -> Result<PlanReply, ApiError> {
+        let aim = if request.carry_out { Aim::Act } else { Aim::Look };
+        let desired = self.desired(&request.change, aim).await?;
+        let mut preview = self.preview(&desired).await?;
+        if aim == Aim::Look {
+            preview.problems.retain(|problem| !problem.is_open());
+        }
         refuse_problems(&desired, &preview.problems)?;
         let mut text = daybook_decide::text::render(&preview.plan);
         let nothing_to_do = nothing_to_do(&desired, &preview.plan);
@@ -35,7 +40,7 @@ impl App {
             text.push_str(&format!("It is recorded as release {}.\n", desired.to));
         }
         let reply = PlanReply::of(&preview.plan, text, preview.basis, desired.diagnostics);
-        Ok(PlanReply { empty: nothing_to_do, ..reply })
+        Ok(PlanReply { empty: nothing_to_do, unresolved: desired.unresolved, ..reply })
     }
 
     /// Begins to carry a change out, unless there is nothing to do.
@@ -47,7 +52,7 @@ impl App {
         let planning = self.planning(&key);
         let _planning = planning.lock().await;
         self.refuse_if_locked(&key).await?;
-        let desired = self.desired(&request.change).await?;
+        let desired = self.desired(&request.change, Aim::Act).await?;
         let preview = self.preview(&desired).await?;
         refuse_problems(&desired, &preview.problems)?;
         if let Some(expect) = &request.expect {
@@ -89,6 +94,7 @@ impl App {
             remove_volumes: BTreeSet::new(),
             diagnostics: Vec::new(),
             sealing: None,
+            unresolved: Vec::new(),
         };
         self.start_run(desired, Actor::daybook("heal")).await.map(Some)
     }

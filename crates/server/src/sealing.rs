@@ -3,7 +3,7 @@
 //! While planning nothing is written: [`Sealing::of`] foresees which version each value will have, and
 //! [`Sealing::commit`] writes them when a run begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::spec::{EnvValue, FileContent, SecretRef, TemplatePart};
 use daybook_model::{Actor, Digest, EnvKey, SecretName, ServiceName, Spec};
@@ -15,6 +15,8 @@ use crate::error::ApiError;
 /// What has to be sealed before a spec may be carried out. Not `Debug`: it holds values.
 pub(crate) struct Sealing {
     key: EnvKey,
+    /// Secrets that the spec refers to and nobody has set. References to them have no version.
+    pub(crate) missing: BTreeSet<SecretName>,
     pending: Vec<Pending>,
 }
 
@@ -27,13 +29,13 @@ struct Pending {
 
 impl Sealing {
     /// Takes in the values that the manifest `provided`, replaces literal secrets of `spec` by
-    /// references, and gives every reference a version.
+    /// references, and gives every reference a version; see [`Sealing::missing`].
     pub(crate) async fn of(
         store: &Store,
         spec: &mut Spec,
         provided: BTreeMap<SecretName, String>,
     ) -> Result<Self, ApiError> {
-        let mut sealing = Self { key: spec.key.clone(), pending: Vec::new() };
+        let mut sealing = Self { key: spec.key.clone(), missing: BTreeSet::new(), pending: Vec::new() };
         for (name, value) in provided {
             sealing.take(store, name, value.into_bytes()).await?;
         }
@@ -101,9 +103,8 @@ impl Sealing {
         }
         secret.version = store.secret_version(&self.key, &secret.name).await?;
         if secret.version.is_none() && !secret.generate {
-            let name = &secret.name;
-            return Err(ApiError::invalid(format!("the secret `{name}` is not set in {}", self.key))
-                .hint(format!("set it: `daybook secret set {name}`, or write `{{secret: generate}}`")));
+            self.missing.insert(secret.name.clone());
+            return Ok(());
         }
         if secret.version.is_none() {
             let version = store.foresee_secret(&self.key, &secret.name, None).await?;

@@ -259,3 +259,26 @@ async fn a_record_is_made_and_removed_only_when_nothing_runs() {
     assert_eq!(refusal(server.client.remove_environment(&key()).await).code, ErrorCode::Denied);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_is_shown_before_everything_can_be_had_and_carried_out_only_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &Simulated::new(1)).await;
+    server.world.behave(&artifact("1"), Behaviour { unknown: true, ..Behaviour::default() });
+    let text = manifest("1", "    environment: {KEY: {secret: outside}}\n    env_file: settings.env\n");
+    let plan = server.plan(up(&text)).await;
+    assert!(plan.text.contains("shop:1 (digest known after pull)"), "{}", plan.text);
+    let open: Vec<_> = plan.unresolved.iter().map(|open| (open.kind.as_str(), open.name.as_str())).collect();
+    assert_eq!(open, [("image", "shop:1"), ("secret", "outside")]);
+    assert!(plan.diagnostics.iter().all(|found| found.severity == "warning"));
+    assert!(plan.diagnostics.iter().any(|found| found.code == "M0401" && found.line == 8), "{:?}", plan.diagnostics);
+
+    let run = |text: &str| RunRequest { change: up(text), expect: None };
+    let refused = refusal(server.client.run(&run(&text)).await);
+    assert!(refused.diagnostics.iter().any(|found| found.code == "M0401" && found.severity == "error"));
+    let refused = refusal(server.client.run(&run(&text.replace("env_file", "x-env_file"))).await);
+    let said: Vec<_> = refused.diagnostics.iter().map(|found| (found.code.as_str(), found.line)).collect();
+    assert_eq!(said, [("P0103", 3), ("P0106", 3)], "everything at once: {refused:?}");
+    assert!(server.client.environments().await.unwrap().is_empty(), "nothing was recorded");
+    server.stop().await;
+}

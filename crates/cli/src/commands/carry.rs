@@ -11,7 +11,7 @@ use daybook_model::{EnvKey, RunId};
 use crate::args::Format;
 use crate::context::{Ctx, command, now};
 use crate::error::{CommandError, Result};
-use crate::output::style::{self, GOOD, STRONG, paint};
+use crate::output::style::{self, GOOD, STRONG, WARN, paint};
 use crate::output::{self, words};
 use crate::{follow, terminal};
 
@@ -30,7 +30,7 @@ pub(crate) enum Ask {
 /// Plans `change`, shows it, asks, carries it out and follows it to its end.
 pub(crate) async fn carry_out(ctx: &Ctx, change: Change, ask: Ask) -> Result<Exit> {
     let client = ctx.client().await?;
-    let plan = client.plan(&PlanRequest { change: change.clone() }).await?;
+    let plan = client.plan(&PlanRequest { change: change.clone(), carry_out: true }).await?;
     remarks(ctx, &plan);
     if plan.empty {
         let nothing = NothingToDo { empty: true, key: plan.key.clone(), release: plan.from };
@@ -64,11 +64,35 @@ pub(crate) async fn follow(ctx: &Ctx, run: RunId) -> Result<Exit> {
     conclude(ctx, &view).await
 }
 
-/// Warnings of the manifest, on standard error.
+/// Warnings of the manifest, and what cannot be had now, on standard error.
 pub(crate) fn remarks(ctx: &Ctx, plan: &PlanReply) {
     for diagnostic in &plan.diagnostics {
         ctx.say(diagnostic.rendered.trim_end());
     }
+    for line in unresolved(plan) {
+        ctx.say(&line);
+    }
+}
+
+/// A line for each cause, however many images it keeps away.
+fn unresolved(plan: &PlanReply) -> Vec<String> {
+    let mut causes: Vec<(&str, Option<&str>, Vec<&str>)> = Vec::new();
+    for open in &plan.unresolved {
+        match causes.iter_mut().find(|(reason, ..)| *reason == open.reason) {
+            Some((.., names)) => names.push(&open.name),
+            None => causes.push((&open.reason, open.hint.as_deref(), vec![&open.name])),
+        }
+    }
+    let line = |(reason, hint, names): (&str, Option<&str>, Vec<&str>)| {
+        let more = match names.len() {
+            0..=3 => String::new(),
+            all => format!(" and {} more", all - 3),
+        };
+        let named = names[..names.len().min(3)].join(", ");
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}: not known yet: {named}{more}: {reason}{hint}", paint(WARN, "warning"))
+    };
+    causes.into_iter().map(line).collect()
 }
 
 fn nothing_to_do(ctx: &Ctx, nothing: &NothingToDo) -> Result<Exit> {
@@ -178,6 +202,27 @@ mod tests {
         let lost = question(&plan(change("data", true, None), true));
         assert_eq!(lost, "What data holds is lost for good. Go on?");
         assert_eq!(question(&plan(change("web", false, None), false)), "Go on?");
+    }
+
+    #[test]
+    fn each_cause_is_said_once_however_many_images_it_keeps_away() {
+        let open = |name: &str, reason: &str| serde_json::json!({"kind": "image", "name": name, "services": [name], "reason": reason, "hint": "look"});
+        let away = ["a:1", "b:1", "c:1", "d:1", "e:1"].map(|name| open(name, "no such host"));
+        let mut all = away.to_vec();
+        all.push(open("f:1", "denied"));
+        let plan: PlanReply = serde_json::from_value(serde_json::json!({
+            "plan_id": "p", "key": "shop/production", "to": 2, "empty": false, "destructive": false, "text": "",
+            "steps": [], "changes": [], "unresolved": all, "basis": "b"
+        }))
+        .unwrap();
+        let lines: Vec<_> = unresolved(&plan).iter().map(|line| style::plain(line)).collect();
+        assert_eq!(
+            lines,
+            [
+                "warning: not known yet: a:1, b:1, c:1 and 2 more: no such host (look)",
+                "warning: not known yet: f:1: denied (look)"
+            ]
+        );
     }
 
     #[test]

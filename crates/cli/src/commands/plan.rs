@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 use daybook_api::change::Change;
 use daybook_api::client::Exit;
 use daybook_api::plan::{PlanReply, PlanRequest};
+use daybook_manifest::Aim;
 use daybook_model::EnvKey;
 use serde::{Deserialize, Serialize};
 
@@ -59,11 +60,12 @@ pub(crate) const FORMAT: u32 = 1;
 
 impl Plan {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
-        let change = Change::Up(manifest::up(ctx)?);
-        let reply = ctx.client().await?.plan(&PlanRequest { change: change.clone() }).await?;
+        let change = Change::Up(manifest::up(ctx, Aim::Look)?);
+        let reply = ctx.client().await?.plan(&PlanRequest { change: change.clone(), carry_out: false }).await?;
         remarks(ctx, &reply);
         ctx.data(&reply, |reply| style::plan(&reply.text))?;
         if let Some(out) = &self.out {
+            refuse_unresolved(&reply)?;
             save(out, &reply, change)?;
         }
         if reply.empty {
@@ -76,6 +78,17 @@ impl Plan {
         }
         Ok(Exit::Changes)
     }
+}
+
+/// A saved plan is carried out exactly as it was shown, which this one cannot be.
+fn refuse_unresolved(reply: &PlanReply) -> Result<()> {
+    let Some(first) = reply.unresolved.first() else { return Ok(()) };
+    let what = match reply.unresolved.len() {
+        1 => first.name.clone(),
+        many => format!("{} and {} more", first.name, many - 1),
+    };
+    let message = format!("the plan is not saved: it cannot be carried out exactly before {what} can be had");
+    Err(CommandError::failed(message).hint("plan again with `--out` when it can"))
 }
 
 /// The file is readable by its owner only: a manifest's variables may be in it.

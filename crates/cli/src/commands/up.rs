@@ -1,6 +1,7 @@
 use clap::Args;
 use daybook_api::change::Change;
 use daybook_api::client::Exit;
+use daybook_manifest::Aim;
 
 use super::carry::{Ask, carry_out};
 use crate::context::Ctx;
@@ -22,6 +23,6 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
-        carry_out(ctx, Change::Up(manifest::up(ctx)?), Ask::AtStake).await
+        carry_out(ctx, Change::Up(manifest::up(ctx, Aim::Act)?), Ask::AtStake).await
     }
 }

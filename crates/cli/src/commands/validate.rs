@@ -1,5 +1,6 @@
 use clap::Args;
 use daybook_api::client::Exit;
+use daybook_manifest::Aim;
 use daybook_model::Spec;
 
 use crate::args::Format;
@@ -15,7 +16,7 @@ pub(crate) struct Validate {}
 
 impl Validate {
     pub(crate) fn run(self, ctx: &Ctx) -> Result<Exit> {
-        let (loaded, bundle) = manifest::read(&ctx.global)?;
+        let (loaded, bundle) = manifest::read(&ctx.global, Aim::Look)?;
         let rendered = daybook_manifest::render(&loaded.diagnostics, &bundle, true);
         if ctx.format() != Format::Table {
             ctx.data(&loaded.diagnostics, |_| String::new())?;

@@ -99,11 +99,11 @@ fn describe(service: &Service) -> String {
     let what = match &service.artifact {
         Artifact::Image { reference, digest, .. } => match digest {
             Some(digest) => format!("{reference} ({})", digest.short()),
-            None => reference.clone(),
+            None => format!("{reference} ({})", known_after(&service.artifact)),
         },
         Artifact::Build(build) => match &build.digest {
             Some(digest) => format!("built from its directory ({})", digest.short()),
-            None => "built from its directory".to_owned(),
+            None => format!("built from its directory ({})", known_after(&service.artifact)),
         },
         Artifact::Static { .. } => "static files".to_owned(),
     };
@@ -113,6 +113,15 @@ fn describe(service: &Service) -> String {
         (Kind::Task, _) => format!("new task; {what}"),
         (Kind::Service, _) if matches!(service.artifact, Artifact::Static { .. }) => format!("new site; {what}"),
         (Kind::Service, _) => format!("new service, {}; {what}", count(service.scale.min, "replica")),
+    }
+}
+
+/// What stands in the place of a digest that nobody can tell while planning.
+pub(super) fn known_after(artifact: &Artifact) -> &'static str {
+    match artifact {
+        Artifact::Image { .. } => "digest known after pull",
+        Artifact::Build(_) => "digest known after build",
+        Artifact::Static { .. } => "digest known after its files are read",
     }
 }
 
@@ -206,10 +215,14 @@ fn artifact(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
     } else if matches!(after.artifact, Artifact::Image { .. }) && name(&before.artifact) != name(&after.artifact) {
         say(format!("image {} → {}", name(&before.artifact), name(&after.artifact)));
     }
-    if let (Some(old), Some(new)) = (before.artifact.digest(), after.artifact.digest())
-        && old != new
-    {
-        say(format!("{} {} → {}", kind(&after.artifact), old.short(), new.short()));
+    match (before.artifact.digest(), after.artifact.digest()) {
+        (Some(old), Some(new)) if old != new => {
+            say(format!("{} {} → {}", kind(&after.artifact), old.short(), new.short()));
+        }
+        (Some(old), None) => {
+            say(format!("{} {} → ({})", kind(&after.artifact), old.short(), known_after(&after.artifact)));
+        }
+        _ => {}
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
+use daybook_model::spec::Artifact;
 use daybook_model::{
     Action, EnvKey, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, ReplicaState, RunKind, Service,
     ServiceName, Spec, VolumeName,
@@ -76,7 +77,7 @@ pub struct Progress {
 
 /// Plans the way from `seen` to `spec`. Same inputs, same plan.
 ///
-/// The artifacts of `spec` must be resolved. Problems make the plan unfit to be carried out; it is
+/// An artifact of `spec` without a digest is shown as such, and is a problem of its own. Problems make the plan unfit to be carried out; it is
 /// returned all the same, so that a person sees both.
 pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Problem>) {
     let world = World::new(spec, seen, cx);
@@ -154,14 +155,24 @@ impl<'a> World<'a> {
     /// Artifacts one after the other, before anything else moves: a build that fails changes nothing,
     /// and two builds at once would starve what serves.
     fn prepare(&self, builder: &mut Builder) {
-        let mut done = BTreeSet::new();
+        let mut done = Vec::new();
         for service in self.spec.services.values() {
-            let Some(digest) = service.artifact.digest() else { continue };
-            if service.stopped || self.seen.artifacts.contains(digest) || !done.insert(digest) {
+            let digest = service.artifact.digest();
+            let here = digest.is_some_and(|digest| self.seen.artifacts.contains(digest));
+            // The same artifact, however two services name it; without a digest, the same name.
+            let same = |other: &&Artifact| match digest {
+                Some(digest) => other.digest() == Some(digest),
+                None => **other == service.artifact,
+            };
+            if service.stopped || here || done.iter().any(same) {
                 continue;
             }
+            done.push(&service.artifact);
             let needs: Vec<_> = builder.grounds().to_vec();
-            let why = format!("this machine does not have {}", digest.short());
+            let why = match digest {
+                Some(digest) => format!("this machine does not have {}", digest.short()),
+                None => changes::known_after(&service.artifact).to_owned(),
+            };
             let id = builder.step(Action::Prepare { service: service.name.clone() }, why, service.line, &needs);
             builder.ground_alone(id);
         }

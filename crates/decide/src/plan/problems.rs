@@ -24,6 +24,14 @@ pub struct Problem {
     pub hint: String,
 }
 
+impl Problem {
+    /// Whether it only keeps a plan from being carried out: nobody knows yet what a service should run, or
+    /// this runtime cannot run it. Such a plan can be shown.
+    pub fn is_open(&self) -> bool {
+        matches!(self.code.as_str(), "P0102" | "P0103")
+    }
+}
+
 pub(super) fn cycle(circle: &[&ServiceName]) -> Problem {
     let names: Vec<_> = circle.iter().map(|name| name.as_str()).collect();
     Problem {

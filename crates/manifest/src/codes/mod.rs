@@ -12,6 +12,9 @@ pub struct Explanation {
     pub code: &'static str,
     /// Whether a manifest with it can be used.
     pub severity: Severity,
+    /// An error only for who carries the manifest out: while it is looked at ([`crate::Aim::Look`]) it is a
+    /// warning, so that a manifest can be checked and planned away from what it needs.
+    pub deferred: bool,
     /// What is wrong, in a few words.
     pub title: &'static str,
     /// Why it matters and what to do.
@@ -36,9 +39,14 @@ pub(crate) fn find(code: &str) -> &'static Explanation {
 }
 
 const fn error(code: &'static str, title: &'static str, text: &'static str, example: &'static str) -> Explanation {
-    Explanation { code, severity: Severity::Error, title, text, example }
+    Explanation { code, severity: Severity::Error, deferred: false, title, text, example }
+}
+
+/// What is needed to carry a manifest out, and not to understand it.
+const fn deferred(code: &'static str, title: &'static str, text: &'static str, example: &'static str) -> Explanation {
+    Explanation { code, severity: Severity::Error, deferred: true, title, text, example }
 }
 
 const fn warning(code: &'static str, title: &'static str, text: &'static str, example: &'static str) -> Explanation {
-    Explanation { code, severity: Severity::Warning, title, text, example }
+    Explanation { code, severity: Severity::Warning, deferred: false, title, text, example }
 }

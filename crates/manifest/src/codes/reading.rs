@@ -27,10 +27,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "`*name` repeats what stands at `&name`, which must come before it in the same file and cannot contain the alias itself.",
         "services:\n  web:\n    image: nginx\n    labels: *common\n",
     ),
-    error(
+    warning(
         "M0105",
         "unknown tag",
-        "Of YAML's tags, the usual ones (`!!str` and so on) are known, and two of Compose's: `!reset` takes away what an earlier file said, `!override` replaces it without merging.",
+        "Of YAML's tags, the usual ones (`!!str` and so on) are known, and two of Compose's: `!reset` takes away what an earlier file said, `!override` replaces it without merging. Any other has no effect, as in Compose.",
         "services:\n  web: {image: !custom nginx}\n",
     ),
     error(

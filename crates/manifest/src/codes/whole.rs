@@ -1,6 +1,6 @@
 //! Codes of what is found while a manifest is understood.
 
-use super::{Explanation, error, warning};
+use super::{Explanation, deferred, error, warning};
 
 pub(super) const TABLE: &[Explanation] = &[
     error(
@@ -57,17 +57,17 @@ pub(super) const TABLE: &[Explanation] = &[
         "A host and path lead to one service. Give one of them another path: `domain: {host: shop.test, path: /api}`.",
         "services:\n  a: {image: nginx, port: 80, domain: shop.test}\n  b: {image: httpd, port: 80, domain: shop.test}\n",
     ),
-    error(
+    deferred(
         "M0210",
         "an image without containers",
-        "The runtime `process` starts programs of this machine, and an image is no program. Use the runtime `docker`, or give `build: DIRECTORY` and a `command`.",
+        "The runtime `process` starts programs of this machine, and an image is no program. Use the runtime `docker`, or give `build: DIRECTORY` and a `command`. A plan is shown all the same; `daybook up` refuses.",
         "services:\n  web: {image: nginx}\n",
     ),
     error(
         "M0301",
         "a variable that is not well formed",
         "`$NAME`, `${NAME}`, and with an operator `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME?message}`, `${NAME:+value}`, `${NAME+value}` are known. A dollar sign that is meant as such is written `$$`.",
-        "services:\n  web: {image: nginx, command: \"echo $?\"}\n",
+        "services:\n  web: {image: nginx, command: \"echo ${TAG!}\"}\n",
     ),
     warning(
         "M0302",
@@ -75,10 +75,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "The variable is neither in the environment nor in `.env`, and has no default. An empty text takes its place, as in Compose.",
         "services:\n  web: {image: \"nginx:${TAG}\"}\n",
     ),
-    error(
+    deferred(
         "M0303",
         "a required variable",
-        "The manifest insists on this variable (`${NAME:?message}`), and it is not set, or empty.",
+        "The manifest insists on this variable (`${NAME:?message}`), and it is not set, or empty. `daybook validate` and `daybook plan` go on with an empty text, so that a manifest can be looked at where its variables are not known; `daybook up` refuses.",
         "services:\n  web: {image: \"nginx:${TAG:?which version?}\"}\n",
     ),
     error(
@@ -105,13 +105,13 @@ pub(super) const TABLE: &[Explanation] = &[
         "A variable of the environment has a name without `=`.",
         "services:\n  web: {image: nginx, environment: [\"=x\"]}\n",
     ),
-    error(
+    deferred(
         "M0401",
         "a missing file",
-        "A file that the manifest needs is not there. Paths are meant from the directory of the manifest that names them. Mark an env file that may be missing: `{path: FILE, required: false}`.",
+        "A file that the manifest needs is not there. Paths are meant from the directory of the manifest that names them. Mark an env file that may be missing: `{path: FILE, required: false}`. `daybook validate` and `daybook plan` go on without the file; `daybook up` refuses.",
         "services:\n  web: {image: nginx, env_file: web.env}\n",
     ),
-    error(
+    deferred(
         "M0402",
         "an unreadable file",
         "The file is there and cannot be used: it is a directory, larger than 8 MiB, not UTF-8 text, or its permissions forbid it.",
@@ -123,17 +123,35 @@ pub(super) const TABLE: &[Explanation] = &[
         "A manifest may read 200 files. Files that include each other without end are stopped by this too.",
         "include: [many.yaml]\nservices:\n  web: {image: nginx}\n",
     ),
-    error(
+    deferred(
         "M0404",
         "a file elsewhere",
-        "Daybook takes a manifest, and what it builds, from this machine: what is fetched while planning could differ from what is fetched while acting. Keep a copy beside the manifest.",
+        "Daybook takes a manifest, and what it builds, from this machine: what is fetched while planning could differ from what is fetched while acting. Keep a copy beside the manifest. `daybook validate` and `daybook plan` go on without it; `daybook up` refuses.",
         "services:\n  web: {build: \"https://example.com/app.git\"}\n",
     ),
-    warning(
+    deferred(
         "M0405",
         "a file that is not there yet",
-        "A secret or config is a file of this machine that does not exist now. It is needed when the service starts.",
+        "A secret or config is a file of this machine that does not exist now. It may be written after the manifest was checked and planned; `daybook up` refuses as long as it is missing.",
         "services:\n  web: {image: nginx, secrets: [key]}\nsecrets:\n  key: {file: ./key.txt}\n",
+    ),
+    warning(
+        "M0406",
+        "a path that is not there yet",
+        "A path of this machine is mounted and does not exist now. As with Compose, a directory is made there before the service starts, which is not what is meant where the path is a file's. With `create_host_path: false` nothing is made, and `daybook up` refuses.",
+        "services:\n  web: {image: nginx, volumes: [\"./site.conf:/etc/site.conf\"]}\n",
+    ),
+    deferred(
+        "M0407",
+        "a path that must be there",
+        "A mount says with `create_host_path: false` that its path of this machine exists, and it does not. `daybook validate` and `daybook plan` go on; `daybook up` refuses.",
+        "services:\n  web: {image: nginx, volumes: [{type: bind, source: ./a, target: /a, bind: {create_host_path: false}}]}\n",
+    ),
+    deferred(
+        "M0408",
+        "a build without its files",
+        "The directory that an image is built from, or its Dockerfile, is not there. `daybook validate` and `daybook plan` go on, without knowing what the build would make; `daybook up` refuses.",
+        "services:\n  web: {build: ./nowhere}\n",
     ),
     error(
         "M0501",
@@ -171,16 +189,16 @@ pub(super) const TABLE: &[Explanation] = &[
         "The short form is `SOURCE:TARGET[:OPTIONS]`.",
         "services:\n  web: {image: nginx, volumes: [\"a:/b:ro:/c\"]}\n",
     ),
-    error(
+    warning(
         "M0507",
         "an unknown option of a volume",
-        "`ro`, `rw`, `z`, `Z`, `nocopy`, and modes of propagation such as `rshared` are known.",
+        "`ro`, `rw`, `z`, `Z`, `nocopy`, and modes of propagation such as `rshared` are known. Others have no effect, as in Compose.",
         "services:\n  web: {image: nginx, volumes: [\"./a:/a:readable\"]}\n",
     ),
-    error(
+    deferred(
         "M0508",
         "a mount that cannot be made",
-        "`volume`, `bind` and `tmpfs` can be mounted. `npipe` and `cluster` belong to other systems, and images are not mounted.",
+        "`volume`, `bind` and `tmpfs` can be mounted. `npipe` and `cluster` belong to other systems, and images are not mounted. `daybook validate` and `daybook plan` leave the mount out; `daybook up` refuses.",
         "services:\n  web: {image: nginx, volumes: [{type: npipe, source: a, target: /a}]}\n",
     ),
     error(
@@ -266,5 +284,17 @@ pub(super) const TABLE: &[Explanation] = &[
         "a command that is not well formed",
         "A command in one text is split into words by the quoting rules of shells; no shell runs it. A quote is not closed, or a backslash stands at the end.",
         "services:\n  web: {image: nginx, command: \"echo 'hello\"}\n",
+    ),
+    warning(
+        "M0523",
+        "two mounts at one place",
+        "Two mounts of a service have the same path inside. As with Compose, the later one counts and the earlier one is not made.",
+        "services:\n  web: {image: nginx, volumes: [\"./a:/data\", \"./b:/data\"]}\n",
+    ),
+    deferred(
+        "M0524",
+        "an empty text where something must stand",
+        "The key is there and its value is empty, usually because of a variable that is not set. `daybook validate` and `daybook plan` go on; `daybook up` refuses.",
+        "services:\n  web: {image: \"${IMAGE}\"}\n",
     ),
 ];

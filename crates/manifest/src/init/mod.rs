@@ -78,6 +78,7 @@ mod tests {
         let mut bundle =
             Bundle { entries: vec!["/x/daybook.yaml".to_owned()], root: "/x".to_owned(), ..Bundle::default() };
         bundle.files.insert("/x/daybook.yaml".to_owned(), text.clone());
+        bundle.present.insert("/x".to_owned());
         let loaded = load(&bundle, &Options::new("production".parse().unwrap()));
         assert_eq!(loaded.diagnostics, [], "{text}");
         text

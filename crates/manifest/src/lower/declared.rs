@@ -18,7 +18,8 @@ pub(crate) fn app_name(ctx: &Context<'_>, root: &Node, asked: Option<&AppName>, 
         return Some(asked.clone());
     }
     let from_environment = ctx.files.variable("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
-    let written = root.get("app").or_else(|| root.get("name"));
+    let filled = |key: &str| root.get(key).filter(|node| node.scalar() != Some(""));
+    let written = filled("app").or_else(|| filled("name"));
     if from_environment.is_none()
         && let Some((text, span)) = written.and_then(|node| Some((node.scalar()?, node.span)))
     {

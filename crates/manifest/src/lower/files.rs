@@ -124,7 +124,7 @@ fn host_file(manifest: &Manifest<'_, '_>, file: &Node, what: &str) -> Option<Fil
     let path = manifest.ctx.resolve(file.span, written);
     if !manifest.ctx.files.exists(&path) {
         let problem = Problem::new("M0405", file.span, format!("the file of a {what} is not there: {written}"));
-        manifest.ctx.report(problem.label("no such file").help("write it before `daybook up`"));
+        manifest.ctx.report(problem.label("no such file").help("write it"));
     }
     Some(FileContent::HostFile(path))
 }

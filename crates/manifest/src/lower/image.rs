@@ -4,8 +4,8 @@ use daybook_model::spec::{Artifact, Build, PullPolicy};
 
 use super::Manifest;
 use super::read::{text, text_map};
-use crate::context::Problem;
-use crate::tree::{Entry, Node};
+use crate::context::{Problem, join};
+use crate::tree::{Entry, Node, Span};
 
 /// The artifact of a service. `None` when it has none, which has been reported.
 pub(crate) fn lower(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<Artifact> {
@@ -19,6 +19,12 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<Artifa
     }
     match image {
         Some(reference) => Some(Artifact::Image { reference, pull: pull_policy(manifest, service), digest: None }),
+        None if service.get("image").is_some_and(|node| node.scalar().is_some()) => {
+            let span = service.get("image").map_or(entry.key_span, |node| node.span);
+            let problem = Problem::new("M0524", span, format!("the image of `{}` is empty", entry.key));
+            manifest.ctx.report(problem.label("no name").help("give the image's name"));
+            Some(Artifact::Image { reference: String::new(), pull: PullPolicy::Missing, digest: None })
+        }
         None => {
             let message = format!("the service `{}` has nothing to run", entry.key);
             let problem = Problem::new("M0121", entry.key_span, message).label("give `image`, `build` or `static`");
@@ -50,10 +56,13 @@ fn build(manifest: &Manifest<'_, '_>, node: &Node, tag: Option<String>) -> Optio
         Some(context) => (context.scalar()?, context.span),
         None => (".", node.span),
     };
-    if written.contains("://") || written.starts_with("git@") {
+    let elsewhere = written.contains("://") || written.starts_with("git@") || written.starts_with("github.com/");
+    let context = if elsewhere { written.to_owned() } else { manifest.ctx.resolve(span, written) };
+    if elsewhere {
         let problem = Problem::new("M0404", span, "build contexts elsewhere are not fetched");
         manifest.ctx.report(problem.label("not a local directory").help("clone it beside the manifest"));
-        return None;
+    } else {
+        look_for_files(manifest, node, &context, span);
     }
     let mut args = text_map(node, "args");
     // An argument without a value is taken from the environment, as in Compose.
@@ -66,7 +75,7 @@ fn build(manifest: &Manifest<'_, '_>, node: &Node, tag: Option<String>) -> Optio
         }
     }
     Some(Build {
-        context: manifest.ctx.resolve(span, written),
+        context,
         dockerfile: text(node, "dockerfile"),
         dockerfile_inline: text(node, "dockerfile_inline"),
         target: text(node, "target"),
@@ -75,4 +84,20 @@ fn build(manifest: &Manifest<'_, '_>, node: &Node, tag: Option<String>) -> Optio
         tag,
         digest: None,
     })
+}
+
+/// Reports a build whose directory or Dockerfile is not there.
+fn look_for_files(manifest: &Manifest<'_, '_>, build: &Node, context: &str, span: Span) {
+    let ctx = manifest.ctx;
+    if !ctx.files.exists(context) {
+        let problem = Problem::new("M0408", span, "the directory of a build is not there");
+        return ctx.report(problem.label("no such directory").help("paths are meant from the manifest's directory"));
+    }
+    let named = build.get("dockerfile").filter(|node| node.scalar().is_some_and(|text| !text.is_empty()));
+    let file = join(context, named.and_then(Node::scalar).unwrap_or("Dockerfile"));
+    // The runtime `process` builds nothing, so only a Dockerfile that is named must be there.
+    if let Some(node) = named.filter(|_| text(build, "dockerfile_inline").is_none() && !ctx.files.exists(&file)) {
+        let problem = Problem::new("M0408", node.span, "the Dockerfile of a build is not there");
+        ctx.report(problem.label("no such file").help("its path is meant from `context`"));
+    }
 }

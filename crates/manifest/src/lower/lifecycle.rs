@@ -180,8 +180,10 @@ pub(crate) fn depends_on(manifest: &Manifest<'_, '_>, entry: &Entry) -> Vec<Depe
     let mut all = Vec::new();
     for on in crate::merge::pairs(node, &[]) {
         let required = boolean(&on.value, "required").unwrap_or(true);
-        let exists = manifest.section("services").is_some_and(|services| services.get(&on.key).is_some());
-        if !required && !manifest.active.contains(&on.key) {
+        let known = manifest.section("services").and_then(|services| services.entry(&on.key));
+        let exists = known.is_some();
+        let left_out = !required || known.is_some_and(super::is_provided);
+        if left_out && !manifest.active.contains(&on.key) {
             continue;
         }
         if !exists {

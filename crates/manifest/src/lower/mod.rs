@@ -48,7 +48,7 @@ impl<'c, 'a> Manifest<'c, 'a> {
             awaited: BTreeSet::new(),
             provided: std::cell::RefCell::default(),
         };
-        let active = manifest.services().filter(|entry| is_active(&entry.value, profiles));
+        let active = manifest.services().filter(|entry| is_active(&entry.value, profiles) && !is_provided(entry));
         manifest.active = active.map(|entry| entry.key.clone()).collect();
         manifest.awaited = manifest.active_services().flat_map(|entry| awaited(&entry.value)).collect();
         manifest
@@ -110,6 +110,11 @@ fn service_name(ctx: &Context<'_>, entry: &Entry) -> Option<ServiceName> {
             None
         }
     }
+}
+
+/// Whether another program is to run the service, which is reported and left out.
+pub(crate) fn is_provided(service: &Entry) -> bool {
+    service.value.get("provider").is_some_and(|provider| !provider.is_null())
 }
 
 /// A service without profiles is always there; `*` asks for every profile.

@@ -19,12 +19,31 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node, volumes: &BTree
             Some(short) => short_form(manifest, short, item.span, volumes),
             None => long_form(manifest, item, volumes),
         };
-        mounts.extend(mount);
+        if let Some(mount) = mount {
+            add(manifest, &mut mounts, mount, item.span);
+        }
     }
     for item in service.get("tmpfs").map(Node::items).unwrap_or_default() {
-        mounts.extend(item.scalar().and_then(|short| tmpfs(manifest, short, item.span)));
+        if let Some(mount) = item.scalar().and_then(|short| tmpfs(manifest, short, item.span)) {
+            add(manifest, &mut mounts, mount, item.span);
+        }
     }
     mounts
+}
+
+/// One path inside is one mount: the later one counts, as in Compose.
+fn add(manifest: &Manifest<'_, '_>, mounts: &mut Vec<Mount>, mount: Mount, span: Span) {
+    let target = |mount: &Mount| mount.target.trim_end_matches('/').to_owned();
+    match mounts.iter_mut().find(|known| target(known) == target(&mount)) {
+        Some(known) if *known == mount => {}
+        Some(known) => {
+            let problem =
+                Problem::new("M0523", span, format!("something else is mounted at `{}` before", mount.target));
+            manifest.ctx.report(problem.label("this one counts").help("remove one of the two"));
+            *known = mount;
+        }
+        None => mounts.push(mount),
+    }
 }
 
 fn absolute(manifest: &Manifest<'_, '_>, target: &str, span: Span) -> Option<String> {
@@ -53,6 +72,11 @@ fn short_form(
             return None;
         }
     };
+    if parts.len() > 1 && source.is_empty() {
+        let problem = Problem::new("M0506", span, format!("`{written}` is no volume"));
+        manifest.ctx.report(problem.label("nothing stands before the colon").help("give a path or a volume's name"));
+        return None;
+    }
     let target = absolute(manifest, target, span)?;
     let mut mount = Mount { target, source: source_of(manifest, source, span, volumes)?, read_only: false };
     options.split(',').filter(|option| !option.is_empty()).for_each(|option| apply(manifest, &mut mount, option, span));
@@ -71,9 +95,26 @@ fn source_of(
     }
     if source.starts_with(['.', '/', '~']) {
         let path = manifest.ctx.resolve(span, source);
+        look_for(manifest, source, &path, true, span);
         return Some(MountSource::Bind { path, create: true, propagation: None, selinux: None });
     }
     named(manifest, source, span, volumes).map(|name| MountSource::Volume { name, subpath: None, nocopy: false })
+}
+
+/// Reports a path of this machine that is not there. One that may be made is made without a word, as
+/// Compose does, unless it looks like a file that belongs beside the manifest.
+fn look_for(manifest: &Manifest<'_, '_>, written: &str, path: &str, create: bool, span: Span) {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let like_a_file = written.starts_with('.') && last.trim_start_matches('.').contains('.') && !last.ends_with(".d");
+    if (create && !like_a_file) || manifest.ctx.files.exists(path) {
+        return;
+    }
+    let (code, help) = if create {
+        ("M0406", "a directory is made there, as Compose does; if it is a file, write it first")
+    } else {
+        ("M0407", "make it, or leave `create_host_path` out")
+    };
+    manifest.ctx.report(Problem::new(code, span, "a path to mount is not there").label("no such file").help(help));
 }
 
 fn named(
@@ -136,7 +177,10 @@ fn long_form(manifest: &Manifest<'_, '_>, item: &Node, volumes: &BTreeMap<Volume
             let create = options.and_then(|options| boolean(options, "create_host_path")).unwrap_or(true);
             let propagation = options.and_then(|options| text(options, "propagation"));
             let selinux = options.and_then(|options| text(options, "selinux")?.chars().next());
-            MountSource::Bind { path: manifest.ctx.resolve(span, &path), create, propagation, selinux }
+            let written = path;
+            let path = manifest.ctx.resolve(span, &written);
+            look_for(manifest, &written, &path, create, span);
+            MountSource::Bind { path, create, propagation, selinux }
         }
         ("tmpfs", _) => {
             let options = item.get("tmpfs");

@@ -36,6 +36,8 @@ pub struct Behaviour {
     pub hook_code: i32,
     /// It cannot be built or pulled.
     pub unavailable: bool,
+    /// Nobody tells its digest: its registry does not answer.
+    pub unknown: bool,
 }
 
 impl Default for Behaviour {
@@ -48,6 +50,7 @@ impl Default for Behaviour {
             drains_ms: 20,
             hook_code: 0,
             unavailable: false,
+            unknown: false,
         }
     }
 }

@@ -37,11 +37,17 @@ impl Runtime for Simulated {
     }
 
     async fn resolve(&self, _key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
-        Ok(match artifact {
-            Artifact::Image { reference, .. } => Digest::of(reference.as_bytes()),
-            Artifact::Build(build) => Digest::of(build.context.as_bytes()),
-            Artifact::Static { root, .. } => Digest::of(root.as_bytes()),
-        })
+        let name = match artifact {
+            Artifact::Image { reference, .. } => reference,
+            Artifact::Build(build) => &build.context,
+            Artifact::Static { root, .. } => root,
+        };
+        let digest = Digest::of(name.as_bytes());
+        if self.lock().behaviour(&digest).unknown {
+            let error = Error::new(ErrorKind::Unavailable, format!("ask the registry for {name}"), "no such host");
+            return Err(error.hint("is the registry up?"));
+        }
+        Ok(digest)
     }
 
     async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {

@@ -22,7 +22,7 @@ const USUAL: usize = 20;
     responses((status = 200, body = PlanReply), (status = "default", body = ErrorBody))
 )]
 pub(crate) async fn plan(State(app): State<App>, Body(request): Body<PlanRequest>) -> Reply<PlanReply> {
-    Ok(Json(app.plan(&request.change).await?))
+    Ok(Json(app.plan(&request).await?))
 }
 
 /// Begins to carry a change out. 200: there is nothing to do. 409: another run is open (`locked`), or

@@ -83,7 +83,7 @@ impl Server {
 
     /// What a change would do.
     pub async fn plan(&self, change: Change) -> daybook_api::plan::PlanReply {
-        self.client.plan(&PlanRequest { change }).await.unwrap()
+        self.client.plan(&PlanRequest { change, carry_out: false }).await.unwrap()
     }
 }
 

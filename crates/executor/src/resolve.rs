@@ -1,0 +1,88 @@
+//! What the artifacts of a spec are, as far as anybody can tell now.
+
+use std::time::Duration;
+
+use daybook_model::spec::Artifact;
+use daybook_model::{Digest, EnvKey, ServiceName, Spec};
+use daybook_runtime::{Error, ErrorKind};
+use futures::StreamExt as _;
+
+use crate::Executor;
+
+/// How many artifacts are asked for at once. A registry that does not answer costs its patience once, not
+/// once for each image.
+const AT_ONCE: usize = 32;
+
+/// A spec with its digests, and what has none yet.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The spec. Artifacts in [`Resolved::open`] have no digest in it.
+    pub spec: Spec,
+    /// In the order of the first service of each.
+    pub open: Vec<Unresolved>,
+}
+
+/// An artifact whose digest cannot be had now.
+#[derive(Debug)]
+pub struct Unresolved {
+    /// The artifact.
+    pub artifact: Artifact,
+    /// The services that run it, at least one.
+    pub services: Vec<ServiceName>,
+    /// Why.
+    pub error: Error,
+}
+
+impl Executor {
+    /// Finds the digest of every artifact of `spec`, each artifact once and many at a time. Whoever holds an
+    /// image is given `patience` to answer; a directory is read to its end.
+    pub async fn resolve(&self, mut spec: Spec, patience: Duration) -> Resolved {
+        let key = spec.key.clone();
+        let asked = distinct(&spec);
+        let answers = futures::stream::iter(asked)
+            .map(|(artifact, services)| async {
+                let answer = self.digest_of(&key, &artifact, patience).await;
+                (artifact, services, answer)
+            })
+            .buffered(AT_ONCE);
+        let answers: Vec<_> = answers.collect().await;
+        let mut open = Vec::new();
+        for (artifact, services, answer) in answers {
+            match answer {
+                Ok(digest) => services.iter().for_each(|name| set_digest(&mut spec, name, &digest)),
+                Err(error) => open.push(Unresolved { artifact, services, error }),
+            }
+        }
+        Resolved { spec, open }
+    }
+
+    async fn digest_of(&self, key: &EnvKey, artifact: &Artifact, patience: Duration) -> Result<Digest, Error> {
+        let asked = self.inner.runtime.resolve(key, artifact);
+        let Artifact::Image { reference, .. } = artifact else { return asked.await };
+        tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| {
+            let why = format!("no answer within {} s", patience.as_secs());
+            Err(Error::new(ErrorKind::Unavailable, format!("ask the registry for {reference}"), why)
+                .hint("is the registry up, and does this machine reach it?"))
+        })
+    }
+}
+
+/// Each artifact once, with the services that run it.
+fn distinct(spec: &Spec) -> Vec<(Artifact, Vec<ServiceName>)> {
+    let mut all: Vec<(Artifact, Vec<ServiceName>)> = Vec::new();
+    for service in spec.services.values() {
+        match all.iter_mut().find(|(artifact, _)| *artifact == service.artifact) {
+            Some((_, services)) => services.push(service.name.clone()),
+            None => all.push((service.artifact.clone(), vec![service.name.clone()])),
+        }
+    }
+    all
+}
+
+fn set_digest(spec: &mut Spec, service: &ServiceName, found: &Digest) {
+    let Some(service) = spec.services.get_mut(service) else { return };
+    match &mut service.artifact {
+        Artifact::Image { digest, .. } | Artifact::Static { digest, .. } => *digest = Some(found.clone()),
+        Artifact::Build(build) => build.digest = Some(found.clone()),
+    }
+}
