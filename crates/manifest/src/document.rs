@@ -99,7 +99,7 @@ pub(crate) fn documents(
         interpolate(ctx, document, true);
         if document.map().is_none() {
             let message = format!("a manifest must be a mapping, not {}", document.kind());
-            ctx.report(Problem::new("M0116", document.span, message).help("begin with `services:`"));
+            ctx.report(Problem::new("M0116", document.span, message).help("begin with `services:`").always());
         }
     }
     documents.retain(|document| document.map().is_some());
