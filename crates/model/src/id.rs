@@ -131,7 +131,8 @@ impl Digest {
     pub fn of_json(value: &impl Serialize) -> Self {
         let mut hasher = std::io::BufWriter::new(Hasher(Sha256::new()));
         serde_json::to_writer(&mut hasher, value).expect("what has a digest is plain data");
-        let Hasher(hash) = hasher.into_inner().map_err(|error| error.into_error()).expect("hashing cannot fail");
+        let Hasher(hash) =
+            hasher.into_inner().map_err(std::io::IntoInnerError::into_error).expect("hashing cannot fail");
         Self::from_hash(&hash.finalize().into())
     }
 
