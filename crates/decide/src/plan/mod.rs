@@ -16,7 +16,7 @@ use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::spec::Artifact;
 use daybook_model::{
-    Action, EnvKey, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, ReplicaState, RunKind, Service,
+    Action, Digest, EnvKey, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, ReplicaState, RunKind, Service,
     ServiceName, Spec, VolumeName,
 };
 use serde::{Deserialize, Serialize};
@@ -155,19 +155,15 @@ impl<'a> World<'a> {
     /// Artifacts one after the other, before anything else moves: a build that fails changes nothing,
     /// and two builds at once would starve what serves.
     fn prepare(&self, builder: &mut Builder) {
-        let mut done = Vec::new();
+        let mut done = BTreeSet::new();
         for service in self.spec.services.values() {
             let digest = service.artifact.digest();
             let here = digest.is_some_and(|digest| self.seen.artifacts.contains(digest));
             // The same artifact, however two services name it; without a digest, the same name.
-            let same = |other: &&Artifact| match digest {
-                Some(digest) => other.digest() == Some(digest),
-                None => **other == service.artifact,
-            };
-            if service.stopped || here || done.iter().any(same) {
+            let identity = || digest.cloned().unwrap_or_else(|| Digest::of_json(&service.artifact));
+            if service.stopped || here || !done.insert(identity()) {
                 continue;
             }
-            done.push(&service.artifact);
             let needs: Vec<_> = builder.grounds().to_vec();
             let why = match digest {
                 Some(digest) => format!("this machine does not have {}", digest.short()),
