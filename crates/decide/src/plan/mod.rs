@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
-use daybook_model::spec::Artifact;
 use daybook_model::{
     Action, Digest, EnvKey, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, ReplicaState, RunKind, Service,
     ServiceName, Spec, VolumeName,
