@@ -58,28 +58,20 @@ fn subject(change: &Change) -> String {
 
 /// The services in the order in which their steps come, at most twelve of them.
 fn order(plan: &Plan) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut said = BTreeSet::new();
     let started: BTreeSet<_> = plan.steps.iter().filter_map(|step| starts(&step.action)).collect();
-    for step in &plan.steps {
-        let leaving = match &step.action {
-            Action::Stop { replica } if !started.contains(&replica.service) => {
-                Some(format!("fewer replicas of {}", replica.service))
-            }
-            _ => None,
-        };
-        let Some(part) = leaving.or_else(|| phase(&step.action)) else { continue };
-        if said.insert(part.clone()) {
-            parts.push(part);
-        }
-    }
-    if parts.is_empty() {
+    let mut said = BTreeSet::new();
+    let phases = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Stop { replica } if !started.contains(&replica.service) => Some(Phase::Fewer(&replica.service)),
+        action => phase(action),
+    });
+    let phases: Vec<_> = phases.filter(|phase| said.insert(*phase)).collect();
+    if phases.is_empty() {
         return "only the record changes; no replica is touched".to_owned();
     }
-    let more = parts.len().saturating_sub(12);
-    parts.truncate(12);
+    let more = phases.len().saturating_sub(12);
+    let shown: Vec<_> = phases.iter().take(12).map(Phase::to_string).collect();
     let tail = if more > 0 { format!(" → … {more} more") } else { String::new() };
-    format!("{}{tail}", parts.join(" → "))
+    format!("{}{tail}", shown.join(" → "))
 }
 
 fn starts(action: &Action) -> Option<&ServiceName> {
@@ -90,20 +82,44 @@ fn starts(action: &Action) -> Option<&ServiceName> {
     }
 }
 
-fn phase(action: &Action) -> Option<String> {
+/// A part of a plan, as its order names it. Times are in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase<'a> {
+    Prepare(&'a ServiceName),
+    Hook(&'a ServiceName),
+    Hold(&'a ServiceName),
+    Canary(&'a ServiceName, u64),
+    Probation(&'a ServiceName, u64),
+    Replicas(&'a ServiceName),
+    Fewer(&'a ServiceName),
+    Leaves(&'a ServiceName),
+}
+
+impl std::fmt::Display for Phase<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Prepare(service) => write!(f, "prepare {service}"),
+            Self::Hook(service) => write!(f, "{service} release hook"),
+            Self::Hold(service) => write!(f, "hold {service}"),
+            Self::Canary(service, ms) => write!(f, "{service} canary {}", seconds(*ms)),
+            Self::Probation(service, ms) => write!(f, "{service} probation {}", seconds(*ms)),
+            Self::Replicas(service) => write!(f, "{service}"),
+            Self::Fewer(service) => write!(f, "fewer replicas of {service}"),
+            Self::Leaves(service) => write!(f, "{service} leaves"),
+        }
+    }
+}
+
+fn phase(action: &Action) -> Option<Phase<'_>> {
     match action {
-        Action::Prepare { service } => Some(format!("prepare {service}")),
-        Action::RunHook { service, .. } => Some(format!("{service} release hook")),
-        Action::Hold { service } => Some(format!("hold {service}")),
-        Action::Watch { service, phase: WatchPhase::Canary, for_ms, .. } => {
-            Some(format!("{service} canary {}", seconds(*for_ms)))
-        }
-        Action::Watch { service, phase: WatchPhase::Probation, for_ms, .. } => {
-            Some(format!("{service} probation {}", seconds(*for_ms)))
-        }
-        Action::Start { replica, .. } => Some(replica.service.to_string()),
-        Action::Unroute { service } => Some(format!("{service} leaves")),
-        Action::Route { service, endpoints } if endpoints.is_empty() => Some(service.to_string()),
+        Action::Prepare { service } => Some(Phase::Prepare(service)),
+        Action::RunHook { service, .. } => Some(Phase::Hook(service)),
+        Action::Hold { service } => Some(Phase::Hold(service)),
+        Action::Watch { service, phase: WatchPhase::Canary, for_ms, .. } => Some(Phase::Canary(service, *for_ms)),
+        Action::Watch { service, phase: WatchPhase::Probation, for_ms, .. } => Some(Phase::Probation(service, *for_ms)),
+        Action::Start { replica, .. } => Some(Phase::Replicas(&replica.service)),
+        Action::Unroute { service } => Some(Phase::Leaves(service)),
+        Action::Route { service, endpoints } if endpoints.is_empty() => Some(Phase::Replicas(service)),
         _ => None,
     }
 }

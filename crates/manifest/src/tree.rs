@@ -63,9 +63,9 @@ pub(crate) enum Piece {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Map {
     entries: Vec<Entry>,
-    /// Where each key is. Empty while there are few: then looking through them is faster, and most
+    /// Where each key is. Nothing while there are few: then looking through them is faster, and most
     /// mappings of a manifest stay small.
-    places: HashMap<String, usize>,
+    places: Option<Box<HashMap<String, usize>>>,
 }
 
 /// How many entries are looked through one by one.
@@ -92,10 +92,10 @@ impl Map {
     }
 
     fn place(&self, key: &str) -> Option<usize> {
-        if self.entries.len() <= FEW {
-            return self.entries.iter().position(|entry| entry.key == key);
+        match &self.places {
+            Some(places) => places.get(key).copied(),
+            None => self.entries.iter().position(|entry| entry.key == key),
         }
-        self.places.get(key).copied()
     }
 
     /// Puts `entry` in; one with its key keeps its place and gets the new value.
@@ -104,12 +104,12 @@ impl Map {
             self.entries[at] = entry;
             return;
         }
+        if let Some(places) = &mut self.places {
+            places.insert(entry.key.clone(), self.entries.len());
+        }
         self.entries.push(entry);
-        if self.entries.len() == FEW + 1 {
+        if self.places.is_none() {
             self.index();
-        } else if self.entries.len() > FEW {
-            let at = self.entries.len() - 1;
-            self.places.insert(self.entries[at].key.clone(), at);
         }
     }
 
@@ -121,10 +121,13 @@ impl Map {
     }
 
     fn index(&mut self) {
-        self.places.clear();
-        if self.entries.len() > FEW {
-            self.places.extend(self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)));
-        }
+        let keys = self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at));
+        self.places = (self.entries.len() > FEW).then(|| Box::new(keys.collect()));
+    }
+
+    /// Gives back the room that was kept for more entries.
+    pub(crate) fn fit(&mut self) {
+        self.entries.shrink_to_fit();
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Entry> {

@@ -191,6 +191,7 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
             let (event, span) = self.next()?;
             match event {
                 Event::SequenceEnd | Event::StreamEnd => {
+                    items.shrink_to_fit();
                     return Ok((items, Span { end: span.end.max(open.end), ..open }));
                 }
                 event => {
@@ -210,7 +211,9 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd | Event::StreamEnd) {
-                return Ok((self.with_bases(map, bases), Span { end: span.end.max(open.end), ..open }));
+                let mut map = self.with_bases(map, bases);
+                map.fit();
+                return Ok((map, Span { end: span.end.max(open.end), ..open }));
             }
             let key = self.key(event, span, depth)?;
             let (event, span) = self.next()?;

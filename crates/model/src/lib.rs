@@ -10,6 +10,7 @@ pub mod launch;
 pub mod name;
 pub mod observed;
 pub mod plan;
+pub mod rare;
 pub mod release;
 pub mod route;
 pub mod spec;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Digest;
 use crate::name::{EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
+use crate::rare::RareOptions;
 
 /// One environment's desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,29 +166,39 @@ pub struct Build {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Container {
     /// Replaces the image's entry point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
     /// Replaces the image's command; what the `process` runtime executes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// Where it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
     /// User, or `user:group`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Environment variables.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, EnvValue>,
     /// Mounts of volumes, host paths and memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
     /// Configuration and secrets as files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileMount>,
     /// Networks to be on; empty with `network_mode`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<NetworkName, Attachment>,
     /// Limits and reservations.
     pub resources: Resources,
     /// Labels as written in the manifest. Ours are added by the runtime.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Bound of what the log keeps.
     pub log: LogBound,
     /// Less common container settings.
-    pub options: ContainerOptions,
+    #[serde(default, skip_serializing_if = "RareOptions::is_none")]
+    pub options: RareOptions,
 }
 
 /// The value of an environment variable.

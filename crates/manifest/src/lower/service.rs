@@ -63,7 +63,7 @@ fn container(manifest: &Manifest<'_, '_>, node: &Node, volumes: &BTreeMap<Volume
         resources: resources::lower(node),
         labels,
         log: resources::log_bound(node),
-        options: options::lower(manifest, node),
+        options: options::lower(manifest, node).into(),
     }
 }
 
