@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Digest;
@@ -178,8 +179,8 @@ pub struct Container {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Environment variables.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub environment: BTreeMap<String, EnvValue>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub environment: LiteMap<String, EnvValue>,
     /// Mounts of volumes, host paths and memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
@@ -187,8 +188,8 @@ pub struct Container {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileMount>,
     /// Networks to be on; empty with `network_mode`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub networks: BTreeMap<NetworkName, Attachment>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub networks: LiteMap<NetworkName, Attachment>,
     /// Limits and reservations.
     pub resources: Resources,
     /// Labels as written in the manifest. Ours are added by the runtime.

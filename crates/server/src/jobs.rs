@@ -196,7 +196,7 @@ mod tests {
             "artifact": Artifact::Image { reference: "report:1".to_owned(), pull: Default::default(),
                                           digest: Some(Digest::of(b"report:1")) },
             "container": daybook_model::spec::Container {
-                environment: [("A".to_owned(), EnvValue::Text("1".to_owned()))].into(), ..Default::default()
+                environment: [("A".to_owned(), EnvValue::Text("1".to_owned()))].into_iter().collect(), ..Default::default()
             },
             "scale": daybook_model::spec::Scale::default(), "ports": [], "routes": [], "check": null,
             "depends_on": [], "restart": "no", "stop": daybook_model::spec::Stop::default(),

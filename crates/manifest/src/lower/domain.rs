@@ -15,7 +15,10 @@ use crate::tree::{Node, Span};
 /// The routes of a service.
 pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node, ports: &[Port]) -> Vec<Domain> {
     let items = service.get("domain").map(Node::items).unwrap_or_default();
-    items.iter().filter_map(|item| domain(manifest, service, item, ports)).collect()
+    // As long as it is written, which is less than a vector would reserve.
+    let mut domains = Vec::with_capacity(items.len());
+    domains.extend(items.iter().filter_map(|item| domain(manifest, service, item, ports)));
+    domains
 }
 
 fn domain(manifest: &Manifest<'_, '_>, service: &Node, item: &Node, ports: &[Port]) -> Option<Domain> {

@@ -67,7 +67,7 @@ pub(crate) fn link(manifest: &Manifest<'_, '_>, spec: &mut Spec) {
                 continue;
             };
             if let Some(other) = spec.services.get_mut(&target).filter(|_| !alias.is_empty()) {
-                let attachments = other.container.networks.values_mut();
+                let attachments = other.container.networks.iter_mut().map(|(_, attachment)| attachment);
                 attachments.for_each(|attachment| attachment.aliases.push(alias.to_owned()));
             }
             let Some(service) = spec.services.get_mut(&name) else { continue };
