@@ -65,6 +65,7 @@ pub(crate) struct Map {
     entries: Vec<Entry>,
     /// Where each key is. Nothing while there are few: then looking through them is faster, and most
     /// mappings of a manifest stay small.
+    #[expect(clippy::box_collection, reason = "there are thousands of small mappings, and each is moved often")]
     places: Option<Box<HashMap<String, usize>>>,
 }
 
