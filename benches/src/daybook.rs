@@ -183,7 +183,15 @@ impl Daybook {
         if !environments.as_array().into_iter().flatten().any(|environment| environment["key"] == key) {
             return Ok(());
         }
-        self.succeed(&mut self.command(&["down", "--app", app, "--yes", "--no-input"])).await.map(drop)
+        let status = self.get(&format!("/v1/environments/{key}/status")).await?;
+        let names = status["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let volumes = names.collect::<Vec<_>>().join(",");
+        let mut down = self.command(&["down", "--app", app, "--yes", "--no-input"]);
+        if !volumes.is_empty() {
+            // What stays would be the next one's past.
+            down.args(["--volumes", &volumes, &format!("--confirm={key}")]);
+        }
+        self.succeed(&mut down).await.map(drop)
     }
 
     /// Signals every process that was started for this state directory.
