@@ -31,15 +31,16 @@ async fn r14_what_runs_on_docker_is_adopted_after_the_whole_state_was_lost() {
     );
     world.up(1, &[]).await.expect(0);
     world.daybook.kill_server().await.unwrap();
-    for entry in std::fs::read_dir(world.state()).unwrap().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("daybook.db") {
-            std::fs::remove_file(entry.path()).unwrap();
-        }
-    }
+    // Everything: journal, keys, the edge's table and its socket. The edge itself serves on until the next one.
+    std::fs::remove_dir_all(world.state()).unwrap();
+    std::fs::create_dir(world.state()).unwrap();
     world.daybook.serve().await.unwrap();
     let status = world.daybook.settled("lost/production").await.unwrap();
     assert_ne!("lost/production", KEY);
     assert_eq!(status["adopted"], true, "{status:#}");
+    world.up(1, &[]).await.expect(0);
+    let about = get(world.daybook.http, "lost.localhost", "/api/about").await.unwrap();
+    assert_eq!(about.status, 200, "the app serves again through an edge of its own");
     world
         .run(&["down", "--app", "lost", "--volumes", "orders", "--confirm=lost/production", "--no-input"])
         .await

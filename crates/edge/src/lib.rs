@@ -34,6 +34,7 @@ mod start;
 mod state;
 mod tcp;
 mod tls;
+mod unreachable;
 mod upstream;
 mod workers;
 

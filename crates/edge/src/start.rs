@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::config::Config;
 use crate::control::client::Client;
+use crate::unreachable;
 
 /// Why an edge could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,7 @@ pub async fn ensure_running(
     if client.status().await.is_ok() {
         return Ok(client);
     }
+    unreachable::end(&config).await;
     let operation = format!("start {}", exe.display());
     let mut child = spawn(exe, &config).map_err(|source| StartError::Io { operation, source })?;
     wait_until_it_answers(&client, &mut child, &config).await?;

@@ -13,7 +13,7 @@ use daybook_runtime::Seen;
 use tokio::time::Instant;
 
 use crate::drive::RunContext;
-use crate::{Executor, Result};
+use crate::{Executor, Result, act};
 
 /// Between two looks: a worse version is to be swapped back within two seconds.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -48,7 +48,8 @@ impl Executor {
                 return Ok(StepOutcome::Failed(self.worse(cx, service, new, &why).await));
             }
             if began.elapsed() >= span {
-                return Ok(StepOutcome::Done(summary(&now.traffic, before.as_ref())));
+                let routed = act::service(cx, service)?.has_edge();
+                return Ok(StepOutcome::Done(summary(&now, before.as_ref(), routed)));
             }
             tokio::time::sleep(PAUSE.min(span)).await;
         }
@@ -113,7 +114,12 @@ fn compared(phase: WatchPhase, old: &[ReplicaId], traffic: &Traffic, base: &Base
     Some(Conduct { traffic: sum(counts.iter()), ..Conduct::default() })
 }
 
-fn summary(new: &ReplicaTraffic, old: Option<&Conduct>) -> String {
+/// How the new version did: by its answers, or, where nobody can ask it anything, by whether it kept running.
+fn summary(new: &Conduct, old: Option<&Conduct>, routed: bool) -> String {
+    if !routed {
+        return "it kept running".to_owned();
+    }
+    let new = &new.traffic;
     let mut text = format!("{} requests, {} failed", new.requests(), new.errors());
     if let Some(p95) = new.quantile_ms(0.95) {
         text.push_str(&format!(", p95 {p95} ms"));
