@@ -3,7 +3,7 @@
 //! Who removes a state directory removes the socket of the edge in it, and the edge serves on: it has the ports,
 //! and nobody can tell it anything. The next edge of the same directory takes its place.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -44,7 +44,7 @@ fn running(state: &Path) -> Vec<Pid> {
 /// Whether a command line, as `/proc` shows it, is that of an edge of `state`.
 fn serves(line: &[u8], state: &Path) -> bool {
     let words: Vec<_> = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word)).collect();
-    let named = words.windows(2).any(|pair| pair[0] == "--state" && PathBuf::from(&*pair[1]) == state);
+    let named = words.windows(2).any(|pair| pair[0] == "--state" && Path::new(&*pair[1]) == state);
     words.get(1).is_some_and(|word| word == "edge") && named
 }
 
