@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::config::Config;
+use crate::control;
 
 /// How long it may take to end what it has in flight.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -16,7 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Ends edges that were started for the same state directory and whose socket is gone.
 pub(crate) async fn end(config: &Config) {
-    if config.directory().join("control.sock").exists() {
+    if config.directory().join(control::SOCKET).exists() {
         return;
     }
     for pid in running(&config.state) {
@@ -26,7 +27,9 @@ pub(crate) async fn end(config: &Config) {
         let deadline = Instant::now() + END_WITHIN;
         while test_kill_process(pid).is_ok() {
             if Instant::now() > deadline {
+                // Whoever should wait for it may not: then it stays listed, and has no port any more.
                 let _ = kill_process(pid, Signal::KILL);
+                break;
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

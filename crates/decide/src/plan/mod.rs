@@ -76,8 +76,8 @@ pub struct Progress {
 
 /// Plans the way from `seen` to `spec`. Same inputs, same plan.
 ///
-/// An artifact of `spec` without a digest is shown as such, and is a problem of its own. Problems make the plan unfit to be carried out; it is
-/// returned all the same, so that a person sees both.
+/// An artifact of `spec` without a digest is shown as such, and is a problem of its own. Problems make the plan
+/// unfit to be carried out; it is returned all the same, so that a person sees both.
 pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Problem>) {
     let world = World::new(spec, seen, cx);
     let mut builder = Builder::default();

@@ -65,7 +65,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 impl Client {
     /// A client of the edge that keeps its state in `state/edge`. Connects with each call, not now.
     pub fn new(state: &Path) -> Self {
-        Self { socket: state.join("edge").join("control.sock") }
+        Self { socket: state.join("edge").join(super::SOCKET) }
     }
 
     pub(crate) fn at(socket: PathBuf) -> Self {

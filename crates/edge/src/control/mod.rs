@@ -3,3 +3,6 @@
 pub(crate) mod client;
 pub(crate) mod server;
 pub(crate) mod wire;
+
+/// The name in the edge's directory of the socket that is in force.
+pub(crate) const SOCKET: &str = "control.sock";

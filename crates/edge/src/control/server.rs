@@ -46,7 +46,7 @@ impl ControlSocket {
         let link = directory.join("control.new");
         let _ = fs::remove_file(&link);
         symlink(self.path.file_name().expect("it was given a name"), &link)?;
-        fs::rename(&link, directory.join("control.sock"))
+        fs::rename(&link, directory.join(super::SOCKET))
     }
 
     /// Answers until the process ends.
