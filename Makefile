@@ -15,7 +15,7 @@ test: ## Install what the tests need and run everything; ends with 'N passed, N 
 
 lint: ## Format check and lints
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 format: ## Format everything
 	cargo fmt --all

@@ -1,7 +1,7 @@
 //! Configs and secrets as files.
 
 use daybook_model::launch::LaunchFile;
-use daybook_model::spec::{Container, FileContent, FileMount, SecretRef};
+use daybook_model::spec::{FileContent, FileMount, SecretRef};
 use daybook_runtime::Runtime;
 
 use crate::support::{BUSYBOX, World};
@@ -56,8 +56,7 @@ async fn r31_a_secret_is_readable_inside_and_nowhere_else() {
 async fn a_read_only_container_has_its_files_too() {
     let world = World::new("read-only").await;
     let mut launch = launch(&world, "web.1").await;
-    let options = daybook_model::spec::ContainerOptions { read_only: true, ..Default::default() };
-    launch.container = Container { options, ..launch.container };
+    launch.container.options.read_only = true;
     world.runtime.start(&launch).await.unwrap();
     assert_eq!(world.run("web.1", &["cat", "/etc/app/config.yml"]).await.0, "level: info");
     assert_eq!(world.run("web.1", &["cat", "/run/secrets/token"]).await.0, SECRET);

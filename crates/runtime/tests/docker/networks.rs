@@ -17,7 +17,7 @@ async fn services_reach_each_other_by_name() {
     world.network("default").await;
     let mut web = world.app("web.1").await;
     let attachment = Attachment { aliases: vec!["www".into()], ..Default::default() };
-    web.container.networks = [("default".parse().unwrap(), attachment)].into();
+    web.container.networks = [("default".parse().unwrap(), attachment)].into_iter().collect();
     web.environment = vec![("MESSAGE".into(), "from web".into())];
     world.runtime.start(&web).await.unwrap();
     world.ready("web.1", &web.check).await;
@@ -109,7 +109,7 @@ async fn a_container_is_on_all_its_networks_or_in_anothers() {
     let mut web = world.app("web.1").await;
     let fixed = Attachment { ipv4: Some("10.231.77.7".into()), priority: 5, ..Default::default() };
     web.container.networks =
-        [("front".parse().unwrap(), Attachment::default()), ("back".parse().unwrap(), fixed)].into();
+        [("front".parse().unwrap(), Attachment::default()), ("back".parse().unwrap(), fixed)].into_iter().collect();
     world.runtime.start(&web).await.unwrap();
     let networks = world.inspect("web.1").await["NetworkSettings"]["Networks"].clone();
     let prefix = format!("{}_{}", world.key.app, world.key.env);

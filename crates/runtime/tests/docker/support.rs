@@ -1,6 +1,5 @@
 //! An environment for one test, and launches in it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -180,6 +179,6 @@ pub(crate) fn check(test: CheckTest) -> Check {
 }
 
 /// The network `default`, without further names.
-pub(crate) fn on_default() -> BTreeMap<daybook_model::NetworkName, Attachment> {
-    [("default".parse().unwrap(), Attachment::default())].into()
+pub(crate) fn on_default<M: FromIterator<(daybook_model::NetworkName, Attachment)>>() -> M {
+    std::iter::once(("default".parse().unwrap(), Attachment::default())).collect()
 }
