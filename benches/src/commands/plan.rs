@@ -121,7 +121,9 @@ pub(crate) fn once(arguments: &OnceArguments) -> Result<()> {
         bail!("the plan is not whole: {} changes, {:?}", plan.changes.len(), problems.first());
     }
     say(&memory(std::process::id(), Memory::Peak)?.to_string());
-    Ok(())
+    // As a program that has said its plan ends, Terraform among them: without giving back piece by piece what
+    // ends with it.
+    std::process::exit(0)
 }
 
 /// What a runtime answers when it is asked for digests.

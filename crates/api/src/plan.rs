@@ -123,7 +123,7 @@ impl PlanStep {
             id: step.id.0,
             action: serde_json::to_value(&step.action).expect("an action is plain data"),
             service: step.action.service().map(ToString::to_string),
-            cause: step.cause.why.clone(),
+            cause: step.cause.why.to_string(),
             line: step.cause.line,
             needs: step.needs.iter().map(|id| id.0).collect(),
         }

@@ -45,7 +45,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 pub fn matches(routes: &EnvRoutes, service: &Service, endpoints: &[(ReplicaId, u32)]) -> bool {
     let Some(backend) = routes.backends.get(&service.name) else { return false };
     let target = match (&service.artifact, &backend.target) {
-        (Artifact::Static { digest: Some(digest), .. }, Target::Files { root }) => root.ends_with(digest.hex()),
+        (Artifact::Static { digest: Some(digest), .. }, Target::Files { root }) => root.ends_with(&digest.hex()),
         (Artifact::Static { .. }, _) | (_, Target::Files { .. }) => false,
         (_, Target::Endpoints(_)) => {
             shares(routes, &service.name) == endpoints.iter().cloned().collect::<BTreeMap<_, _>>()

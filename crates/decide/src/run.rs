@@ -100,7 +100,7 @@ impl Run {
             to: *to,
             from: *from,
             spec: (**spec).clone(),
-            manifest: manifest.clone(),
+            manifest: *manifest,
             remove_volumes: remove_volumes.clone(),
             plan: None,
             toward: Toward::Target,

@@ -93,7 +93,7 @@ fn read_one(path: &Path) -> Result<Option<RouteTable>, Damage> {
     };
     let at = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("it has no checksum".to_owned()))?;
     let (checksum, json) = (&bytes[..at], &bytes[at + 1..]);
-    if Digest::of(json).as_str().as_bytes() != checksum {
+    if Digest::of(json).to_string().as_bytes() != checksum {
         return Err(damaged("its checksum does not match".to_owned()));
     }
     serde_json::from_slice(json).map(Some).map_err(|error| damaged(error.to_string()))

@@ -153,7 +153,7 @@ impl Executor {
 
 /// The service of the plan's spec. The planner names only those.
 pub(crate) fn service<'a>(cx: &'a RunContext, name: &ServiceName) -> Result<&'a Service> {
-    cx.spec.services.get(name).ok_or_else(|| Error::Illegal {
+    cx.spec.services.get(name).map(Box::as_ref).ok_or_else(|| Error::Illegal {
         run: cx.run,
         why: format!("the plan names service {name}, and its spec does not have it"),
     })

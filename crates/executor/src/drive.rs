@@ -263,7 +263,7 @@ impl Driver<'_> {
             run: self.id,
             accepted_at: self.executor.now(),
             spec: self.run.spec.clone(),
-            manifest: self.run.manifest.clone(),
+            manifest: self.run.manifest,
             reason: self.run.reason.clone(),
         };
         let event = Event::ReleaseAccepted { number: release.number };

@@ -20,7 +20,7 @@ impl Executor {
         let hosts = self.hosts(cx).await?;
         let environment = self.environment(cx, service, &hosts).await?;
         let files = self.files(cx, service).await?;
-        let artifact = service.artifact.digest().cloned().ok_or_else(|| Error::Illegal {
+        let artifact = service.artifact.digest().copied().ok_or_else(|| Error::Illegal {
             run: cx.run,
             why: format!("the artifact of {} is not resolved", service.name),
         })?;

@@ -82,7 +82,7 @@ fn distinct(spec: &Spec) -> Vec<(Artifact, Vec<ServiceName>)> {
 fn set_digest(spec: &mut Spec, service: &ServiceName, found: &Digest) {
     let Some(service) = spec.services.get_mut(service) else { return };
     match &mut service.artifact {
-        Artifact::Image { digest, .. } | Artifact::Static { digest, .. } => *digest = Some(found.clone()),
-        Artifact::Build(build) => build.digest = Some(found.clone()),
+        Artifact::Image { digest, .. } | Artifact::Static { digest, .. } => *digest = Some(*found),
+        Artifact::Build(build) => build.digest = Some(*found),
     }
 }

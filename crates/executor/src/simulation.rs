@@ -255,7 +255,7 @@ pub fn shop(version: &str) -> Spec {
     spec.volumes.insert("data".parse().expect("a valid name"), Default::default());
     spec.networks.insert("default".parse().expect("a valid name"), Default::default());
     for service in [web, worker, db] {
-        spec.services.insert(service.name.clone(), service);
+        spec.services.insert(service.name.clone(), Box::new(service));
     }
     spec
 }

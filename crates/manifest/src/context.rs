@@ -23,6 +23,13 @@ struct Source {
     variables: Rc<Variables>,
 }
 
+impl Source {
+    /// The line that the byte `at` stands on, from 0.
+    fn line(&self, at: u32) -> usize {
+        self.lines.partition_point(|start| *start <= at).max(1) - 1
+    }
+}
+
 /// What is at hand while one manifest is read.
 pub(crate) struct Context<'a> {
     pub(crate) files: &'a dyn Files,
@@ -135,13 +142,13 @@ impl<'a> Context<'a> {
 
     /// The line that `span` begins on, from 1.
     pub(crate) fn line(&self, span: Span) -> u32 {
-        self.place(span).line
+        self.sources.borrow().get(span.file as usize).map_or(1, |source| source.line(span.start) as u32 + 1)
     }
 
     pub(crate) fn place(&self, span: Span) -> Place {
         let sources = self.sources.borrow();
         let Some(source) = sources.get(span.file as usize) else { return Place::default() };
-        let index = source.lines.partition_point(|start| *start <= span.start).max(1) - 1;
+        let index = source.line(span.start);
         let head = source.text.get(source.lines[index] as usize..span.start as usize).unwrap_or_default();
         let written = source.text.get(span.start as usize..span.end as usize).unwrap_or_default();
         Place {

@@ -208,7 +208,7 @@ fn choose(whole: &mut Node, environment: &str) {
         return;
     };
     let Value::Map(map) = &mut whole.value else { return };
-    let (key, span) = ("services".to_owned(), over.span);
+    let (key, span) = ("services".into(), over.span);
     let base = map.remove("services").unwrap_or_else(|| Node::new(span, Value::Map(Map::default())));
     map.put(Entry { key, key_span: base.span, value: merge(base, over) });
 }

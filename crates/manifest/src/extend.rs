@@ -34,7 +34,7 @@ pub(crate) fn resolve(ctx: &Context<'_>, whole: &mut Node, variables: &Rc<Variab
     if !services.iter().any(|entry| entry.value.get("extends").is_some() || entry.value.get("from").is_some()) {
         return;
     }
-    let names: Vec<String> = services.iter().map(|entry| entry.key.clone()).collect();
+    let names: Vec<String> = services.iter().map(|entry| entry.key.to_string()).collect();
     let mut resolver = Resolver { ctx, variables, files: HashMap::new(), done: HashMap::new() };
     for name in names {
         let mut stack = Vec::new();

@@ -112,7 +112,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     loaded.environments = tree
         .get("environments")
         .and_then(Node::map)
-        .map_or_else(Vec::new, |environments| environments.iter().map(|entry| entry.key.clone()).collect());
+        .map_or_else(Vec::new, |environments| environments.iter().map(|entry| entry.key.to_string()).collect());
     loaded.environment = settings(tree, options.environment.as_str());
     let manifest = Manifest::new(ctx, tree, &profiles(ctx, options));
     if manifest.services().next().is_none() {

@@ -1,5 +1,7 @@
 //! One tree over another, as Compose merges files, `extends` and overrides.
 
+use compact_str::CompactString;
+
 use crate::tree::{Entry, Map, Merge, Node, Scalar, Value};
 
 /// Keys whose lists of `KEY=value` are mappings in another spelling.
@@ -19,7 +21,7 @@ pub(crate) fn merge(base: Node, over: Node) -> Node {
 pub(crate) fn settle(node: &mut Node) {
     match &mut node.value {
         Value::Map(map) => {
-            let gone: Vec<String> =
+            let gone: Vec<CompactString> =
                 map.iter().filter(|entry| entry.value.merge == Merge::Reset).map(|entry| entry.key.clone()).collect();
             for key in gone {
                 map.remove(&key);
@@ -84,7 +86,7 @@ fn in_merging_form(key: &str, node: Node, other: &Node) -> Node {
     if scalar && key == "build" && other.map().is_some() {
         let mut map = Map::default();
         let span = node.span;
-        map.put(Entry { key: "context".to_owned(), key_span: span, value: node });
+        map.put(Entry { key: "context".into(), key_span: span, value: node });
         return Node::new(span, Value::Map(map));
     }
     if scalar && other.list().is_some() && !REPLACED.contains(&key) {
@@ -122,9 +124,9 @@ fn pair(item: &Node, scalar: &Scalar, separators: &[char]) -> Entry {
         }
         pieces
     });
-    let text = scalar.text[at + 1..].to_owned();
+    let text = scalar.text[at + 1..].into();
     let value = Value::Scalar(Scalar { text, quoted: true, pieces });
-    Entry { key: scalar.text[..at].trim_end().to_owned(), key_span: item.span, value: Node::new(item.span, value) }
+    Entry { key: scalar.text[..at].trim_end().into(), key_span: item.span, value: Node::new(item.span, value) }
 }
 
 fn names(node: &Node) -> Map {
@@ -132,7 +134,7 @@ fn names(node: &Node) -> Map {
     for item in node.items() {
         if let Some(name) = item.scalar() {
             let value = Node::new(item.span, Value::Null);
-            map.put(Entry { key: name.to_owned(), key_span: item.span, value });
+            map.put(Entry { key: name.into(), key_span: item.span, value });
         }
     }
     map

@@ -94,7 +94,7 @@ mod tests {
             Tree::Null => Value::Null,
             Tree::List(items) => items.iter().map(to_json).collect(),
             Tree::Map(map) => {
-                Value::Object(map.iter().map(|entry| (entry.key.clone(), to_json(&entry.value))).collect())
+                Value::Object(map.iter().map(|entry| (entry.key.to_string(), to_json(&entry.value))).collect())
             }
             Tree::Scalar(scalar) if scalar.quoted => json!(scalar.text),
             Tree::Scalar(scalar) => {

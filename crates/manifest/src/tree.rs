@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use compact_str::CompactString;
+
 /// A place in one of the files that were read, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Span {
@@ -44,7 +46,7 @@ pub(crate) enum Value {
 /// A scalar as text: what it means depends on who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scalar {
-    pub(crate) text: String,
+    pub(crate) text: CompactString,
     /// Written in quotes or as a block, so never a number, a truth value or nothing.
     pub(crate) quoted: bool,
     /// Set when the text holds references to services or secrets.
@@ -63,10 +65,13 @@ pub(crate) enum Piece {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Map {
     entries: Vec<Entry>,
+    /// The [`mark`] of every key that was ever put in. Readers ask a service for some seventy keys of
+    /// which it has a few; most questions end here.
+    marks: u64,
     /// Where each key is. Nothing while there are few: then looking through them is faster, and most
     /// mappings of a manifest stay small.
     #[expect(clippy::box_collection, reason = "there are thousands of small mappings, and each is moved often")]
-    places: Option<Box<HashMap<String, usize>>>,
+    places: Option<Box<HashMap<CompactString, usize>>>,
 }
 
 /// How many entries are looked through one by one.
@@ -74,12 +79,24 @@ const FEW: usize = 16;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    pub(crate) key: String,
+    pub(crate) key: CompactString,
     pub(crate) key_span: Span,
     pub(crate) value: Node,
 }
 
+/// One of 64 bits for a key, by its length and its ends: telling keys apart is enough.
+fn mark(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    let ends = bytes.first().zip(bytes.last()).map_or(0, |(first, last)| usize::from(*first) * 5 + usize::from(*last));
+    1 << ((bytes.len() * 11 + ends) % 64)
+}
+
 impl Map {
+    /// An empty mapping with room for as many entries as most have: [`Map::fit`] gives back what is left.
+    pub(crate) fn roomy() -> Self {
+        Self { entries: Vec::with_capacity(8), ..Self::default() }
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
@@ -93,6 +110,9 @@ impl Map {
     }
 
     fn place(&self, key: &str) -> Option<usize> {
+        if self.marks & mark(key) == 0 {
+            return None;
+        }
         match &self.places {
             Some(places) => places.get(key).copied(),
             None => self.entries.iter().position(|entry| entry.key == key),
@@ -105,6 +125,7 @@ impl Map {
             self.entries[at] = entry;
             return;
         }
+        self.marks |= mark(&entry.key);
         if let Some(places) = &mut self.places {
             places.insert(entry.key.clone(), self.entries.len());
         }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use compact_str::CompactString;
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 use crate::context::{Context, Problem};
@@ -119,7 +120,7 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
                 let value = if nothing {
                     Value::Null
                 } else {
-                    Value::Scalar(Scalar { text: text.into_owned(), quoted, pieces: None })
+                    Value::Scalar(Scalar { text: text.into(), quoted, pieces: None })
                 };
                 Ok(self.remember(anchor, Node { span, value, merge }))
             }
@@ -206,7 +207,7 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
     }
 
     fn mapping(&mut self, open: Span, depth: usize) -> Result<(Map, Span), Stop> {
-        let mut map = Map::default();
+        let mut map = Map::roomy();
         let mut bases = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -233,11 +234,11 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
         }
     }
 
-    fn key(&mut self, event: Event<'i>, span: Span, depth: usize) -> Result<Option<(String, Span, bool)>, Stop> {
+    fn key(&mut self, event: Event<'i>, span: Span, depth: usize) -> Result<Option<(CompactString, Span, bool)>, Stop> {
         let node = self.node(event, span, depth + 1)?;
         match node.value {
             Value::Scalar(scalar) => Ok(Some((scalar.text, span, scalar.quoted))),
-            Value::Null => Ok(Some((self.ctx.slice(span).unwrap_or_else(|| "null".to_owned()), span, false))),
+            Value::Null => Ok(Some((self.ctx.slice(span).map_or("null".into(), Into::into), span, false))),
             Value::List(_) | Value::Map(_) => {
                 self.ctx.report(Problem::new("M0108", span, "a key is a single value").label("not a name"));
                 Ok(None)

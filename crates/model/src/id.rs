@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub struct PlanId(pub Digest);
 
 impl fmt::Display for PlanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.short())
+        f.write_str(&self.0.short())
     }
 }
 
@@ -54,8 +54,8 @@ impl fmt::Display for StepId {
 
 /// One replica of a service: `web.3`. Ordinals only grow, so a name is never used for a second
 /// configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ReplicaId {
     /// The service it is a copy of.
     pub service: ServiceName,
@@ -96,16 +96,18 @@ impl TryFrom<String> for ReplicaId {
     }
 }
 
-impl From<ReplicaId> for String {
-    fn from(id: ReplicaId) -> String {
-        id.to_string()
+impl Serialize for ReplicaId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-/// A SHA-256 digest in its usual text form, `sha256:` and 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Digest(String);
+const PREFIX: &str = "sha256:";
+
+/// A SHA-256 digest. Its text is the usual one: `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Digest([u8; 32]);
 
 /// Takes what is written to it into the hash.
 struct Hasher(Sha256);
@@ -138,51 +140,60 @@ impl Digest {
 
     /// Takes a digest that a hasher has finished.
     pub fn from_hash(hash: &[u8; 32]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in hash {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        Self(text)
-    }
-
-    /// `sha256:` and 64 digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
+        Self(*hash)
     }
 
     /// The 64 digits alone.
-    pub fn hex(&self) -> &str {
-        &self.0["sha256:".len()..]
+    pub fn hex(&self) -> String {
+        self.with_text(|text| text[PREFIX.len()..].to_owned())
     }
 
     /// The first twelve digits: enough for people to tell digests apart.
-    pub fn short(&self) -> &str {
-        &self.hex()[..12]
+    pub fn short(&self) -> String {
+        self.with_text(|text| text[PREFIX.len()..][..12].to_owned())
+    }
+
+    /// Makes the text without allocating: plans hold thousands of digests.
+    fn with_text<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; PREFIX.len() + 64];
+        let (head, tail) = text.split_at_mut(PREFIX.len());
+        head.copy_from_slice(PREFIX.as_bytes());
+        for (pair, byte) in tail.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        use_it(std::str::from_utf8(&text).expect("digits are text"))
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.with_text(|text| f.write_str(text))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 
 impl std::str::FromStr for Digest {
     type Err = InvalidName;
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let digits = text.strip_prefix("sha256:").unwrap_or_default();
-        if digits.len() == 64 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidName {
-                kind: "digest",
-                text: text.chars().take(80).collect(),
-                why: "write `sha256:` and 64 lower-case hexadecimal digits",
-            })
-        }
+        let digits = text.strip_prefix(PREFIX).unwrap_or_default().as_bytes();
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let pairs = digits.chunks_exact(2).map(|pair| Some(value(pair[0])? << 4 | value(pair[1])?));
+        let hash = pairs.collect::<Option<Vec<u8>>>().and_then(|hash| hash.try_into().ok());
+        hash.filter(|_| digits.len() == 64).map(Self).ok_or_else(|| InvalidName {
+            kind: "digest",
+            text: text.chars().take(80).collect(),
+            why: "write `sha256:` and 64 lower-case hexadecimal digits",
+        })
     }
 }
 
@@ -190,11 +201,5 @@ impl TryFrom<String> for Digest {
     type Error = InvalidName;
     fn try_from(text: String) -> Result<Self, InvalidName> {
         text.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> String {
-        digest.0
     }
 }

@@ -1,5 +1,7 @@
 //! The steps from what is there to what should be.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
@@ -217,7 +219,7 @@ impl Action {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// In words: "image changed", "2 replicas wanted, 1 there".
-    pub why: String,
+    pub why: Cow<'static, str>,
     /// Line of the manifest that asked for it.
     pub line: Option<u32>,
 }

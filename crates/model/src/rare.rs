@@ -17,7 +17,7 @@ static NONE: LazyLock<ContainerOptions> = LazyLock::new(ContainerOptions::defaul
 impl RareOptions {
     /// Whether nothing is set.
     pub fn is_none(&self) -> bool {
-        **self == *NONE
+        self.0.as_ref().is_none_or(|options| **options == *NONE)
     }
 }
 

@@ -3,6 +3,7 @@
 //! `manifest` makes a [`Spec`] from text; the server then resolves each artifact to a digest and each
 //! secret to a version. Maps are sorted, so equal specs serialize to equal bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use litemap::LiteMap;
@@ -17,8 +18,9 @@ use crate::rare::RareOptions;
 pub struct Spec {
     /// Which environment this is the desired state of.
     pub key: EnvKey,
-    /// Every workload, by name. Services of inactive profiles are not here.
-    pub services: BTreeMap<ServiceName, Service>,
+    /// Every workload, by name. Services of inactive profiles are not here. A service is large, so the map holds
+    /// pointers: otherwise it would be moved with each of its neighbours, and half-filled nodes would cost memory.
+    pub services: BTreeMap<ServiceName, Box<Service>>,
     /// Named volumes.
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks inside the environment. The network `default` is here when anything uses it.
@@ -682,7 +684,7 @@ pub struct Network {
 /// The part of a service that enters its fingerprint.
 #[derive(Serialize)]
 pub(crate) struct RuntimePart<'a> {
-    artifact: &'a str,
+    artifact: Cow<'a, str>,
     container: &'a Container,
     ports: Vec<(u16, Protocol)>,
     udp: Vec<&'a Publish>,
@@ -771,10 +773,10 @@ impl Service {
 
     pub(crate) fn runtime_part(&self) -> RuntimePart<'_> {
         let artifact = match (&self.artifact, self.artifact.digest()) {
-            (_, Some(digest)) => digest.as_str(),
-            (Artifact::Image { reference, .. }, None) => reference,
-            (Artifact::Build(build), None) => &build.context,
-            (Artifact::Static { root, .. }, None) => root,
+            (_, Some(digest)) => digest.to_string().into(),
+            (Artifact::Image { reference, .. }, None) => reference.into(),
+            (Artifact::Build(build), None) => (&build.context).into(),
+            (Artifact::Static { root, .. }, None) => root.into(),
         };
         let command_check = self.check.as_ref().filter(|check| matches!(check.test, CheckTest::Command(_)));
         RuntimePart {

@@ -160,7 +160,7 @@ impl App {
         let current = self.require_release(&services.key).await?;
         let mut spec = current.spec.clone();
         if services.services.is_empty() {
-            spec.services.values_mut().for_each(edit);
+            spec.services.values_mut().for_each(|service| edit(service));
         } else {
             for name in &services.services {
                 edit(find(&mut spec, name)?);
@@ -241,7 +241,7 @@ pub(crate) fn no_environment(key: &EnvKey) -> ApiError {
 fn find<'a>(spec: &'a mut Spec, name: &ServiceName) -> Result<&'a mut Service, ApiError> {
     let known: Vec<_> = spec.services.keys().map(ToString::to_string).collect();
     let key = spec.key.clone();
-    spec.services.get_mut(name).ok_or_else(|| {
+    spec.services.get_mut(name).map(Box::as_mut).ok_or_else(|| {
         ApiError::not_found(format!("{key} has no service `{name}`")).hint(format!("it has {}", known.join(", ")))
     })
 }

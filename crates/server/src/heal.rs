@@ -88,7 +88,7 @@ impl App {
             return Ok(None);
         }
         let first = plan.steps.first().map(|step| step.cause.why.clone());
-        Ok(Some(first.unwrap_or_else(|| "what runs is not what should run".to_owned())))
+        Ok(Some(first.map_or_else(|| "what runs is not what should run".to_owned(), Into::into)))
     }
 
     /// Journals crashes that no step caused. The first look only learns.

@@ -86,7 +86,7 @@ impl App {
         let desired = Desired {
             key,
             spec: release.spec.clone(),
-            manifest: release.manifest.clone(),
+            manifest: release.manifest,
             purpose: RunKind::Heal,
             reason: format!("heal: {why}"),
             to: release.number,

@@ -31,7 +31,7 @@ impl App {
         let release = store.current_release(key).await?;
         let query = Query { key: Some(key.clone()), limit: Some(ENTRIES), newest: true, ..Query::default() };
         let entries = store.read(&query).await?;
-        let in_release = release.as_ref().and_then(|release| release.spec.services.get(service));
+        let in_release = release.as_ref().and_then(|release| release.spec.services.get(service).map(Box::as_ref));
         let spec = in_release.or_else(|| last_wanted(&entries, service));
         let mut replicas = self.inner.runtime.observe(key).await?.replicas;
         replicas.retain(|replica| &replica.id.service == service);
@@ -99,7 +99,7 @@ impl App {
 /// The service as the last run wanted it, where no release has it yet.
 fn last_wanted<'a>(entries: &'a [Entry], service: &ServiceName) -> Option<&'a Service> {
     entries.iter().rev().find_map(|entry| match &entry.event {
-        Event::RunStarted { spec, .. } => spec.services.get(service),
+        Event::RunStarted { spec, .. } => spec.services.get(service).map(Box::as_ref),
         _ => None,
     })
 }

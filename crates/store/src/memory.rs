@@ -209,7 +209,7 @@ impl Inner {
 
     fn commit(&mut self, write: Write, at: Timestamp) -> Entry {
         let seq = self.entries.len() as u64 + 1;
-        let previous = self.entries.last().map_or_else(|| Digest::of(b""), |entry| entry.hash.clone());
+        let previous = self.entries.last().map_or_else(|| Digest::of(b""), |entry| entry.hash);
         let hash = Digest::of(&seq.to_be_bytes());
         let Write { key, run, actor, event, .. } = write;
         if let Some(key) = &key {

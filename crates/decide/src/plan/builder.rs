@@ -1,6 +1,7 @@
 //! Steps as they are put together.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use daybook_model::plan::Step;
 use daybook_model::{Action, Cause, ServiceName, StepId};
@@ -13,8 +14,8 @@ const MOST_PROOFS: usize = 100;
 pub(crate) struct Builder {
     steps: Vec<Step>,
     grounds: Vec<StepId>,
-    started: BTreeMap<ServiceName, Vec<StepId>>,
-    ready: BTreeMap<ServiceName, Vec<StepId>>,
+    started: HashMap<ServiceName, Vec<StepId>>,
+    ready: HashMap<ServiceName, Vec<StepId>>,
     proofs: Vec<StepId>,
     ends: Vec<StepId>,
 }
@@ -24,7 +25,7 @@ impl Builder {
     pub(crate) fn step(
         &mut self,
         action: Action,
-        why: impl Into<String>,
+        why: impl Into<Cow<'static, str>>,
         line: Option<u32>,
         needs: &[StepId],
     ) -> StepId {
@@ -86,10 +87,6 @@ impl Builder {
     /// The last steps of all services so far.
     pub(crate) fn ends(&self) -> &[StepId] {
         &self.ends
-    }
-
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
     }
 
     pub(crate) fn into_steps(self) -> Vec<Step> {

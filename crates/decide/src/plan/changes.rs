@@ -1,6 +1,6 @@
 //! What changes, for people.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
@@ -17,7 +17,7 @@ const USUAL_PAUSE_MS: u64 = 3_000;
 /// Sums the steps up: a change for each service, volume and network that something happens to, and
 /// for each service whose settings differ from the release in force.
 pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
-    let mut by_service: BTreeMap<&ServiceName, Vec<&Action>> = BTreeMap::new();
+    let mut by_service: HashMap<&ServiceName, Vec<&Action>> = HashMap::new();
     for step in steps {
         if let Some(name) = step.action.service() {
             by_service.entry(name).or_default().push(&step.action);
@@ -25,7 +25,9 @@ pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
     }
     let before = world.cx.current.map(|release| &release.spec.services);
     let known = before.into_iter().flat_map(BTreeMap::keys);
-    let names: BTreeSet<_> = by_service.keys().copied().chain(world.spec.services.keys()).chain(known).collect();
+    let mut names: Vec<_> = by_service.keys().copied().chain(world.spec.services.keys()).chain(known).collect();
+    names.sort_unstable();
+    names.dedup();
     let services = names.into_iter().filter_map(|name| service(world, name, by_service.get(name)));
     services.chain(things(steps)).collect()
 }
@@ -56,7 +58,7 @@ fn service(world: &World<'_>, name: &ServiceName, actions: Option<&Vec<&Action>>
 fn removed(world: &World<'_>, name: &ServiceName) -> Change {
     let mut details = vec![line(None, "service removed")];
     let before = world.cx.current.and_then(|release| release.spec.services.get(name));
-    for volume in before.into_iter().flat_map(volumes_of) {
+    for volume in before.into_iter().flat_map(|service| volumes_of(service)) {
         if world.seen.volumes.contains(volume) && !world.cx.remove_volumes.contains(volume) {
             details.push(line(None, format!("volume {volume} is kept")));
         }
@@ -79,7 +81,7 @@ fn volumes_of(service: &Service) -> impl Iterator<Item = &daybook_model::VolumeN
 }
 
 fn added(world: &World<'_>, after: &Service, actions: &[&Action]) -> Change {
-    let there = world.seen.main_replicas(&after.name).count();
+    let there = world.replicas_of(&after.name).count();
     let mut details = vec![line(after.line, describe(after))];
     if there > 0 {
         details.push(line(None, format!("{there} replicas of it run already and are taken over where they fit")));
@@ -144,7 +146,7 @@ fn changed(world: &World<'_>, after: &Service, details: Vec<Detail>, replaced: b
 /// The settings are those of the release, and yet there is something to do.
 fn drift(world: &World<'_>, service: &Service) -> Detail {
     let wanted = service.replicas();
-    let running = world.seen.main_replicas(&service.name).filter(|replica| replica.is_running()).count();
+    let running = world.replicas_of(&service.name).filter(|replica| replica.is_running()).count();
     let text = if wanted as usize == running {
         format!("{} as wanted; the edge or an old replica is not as it should be", count(wanted, "replica"))
     } else {
@@ -316,11 +318,12 @@ fn resources(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
     }
 }
 
-fn differ<T: Serialize>(what: &str, before: &T, after: &T, say: &mut impl FnMut(String)) {
+fn differ<T: Serialize + PartialEq>(what: &str, before: &T, after: &T, say: &mut impl FnMut(String)) {
+    if before == after {
+        return;
+    }
     let text = |value: &T| serde_json::to_string(value).expect("a spec is plain data");
     let (old, new) = (text(before), text(after));
-    if old != new {
-        let short = old.len() + new.len() <= 80 && !old.contains('{') && !new.contains('{');
-        say(if short { format!("{what} {old} → {new}") } else { what.to_owned() });
-    }
+    let short = old.len() + new.len() <= 80 && !old.contains('{') && !new.contains('{');
+    say(if short { format!("{what} {old} → {new}") } else { what.to_owned() });
 }

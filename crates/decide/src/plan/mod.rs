@@ -5,18 +5,19 @@
 
 mod builder;
 mod changes;
+mod large;
 mod order;
 mod problems;
 mod replicas;
 mod rollout;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
-use daybook_model::launch::Role;
+use daybook_model::plan::Change;
 use daybook_model::{
-    Action, Digest, EnvKey, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, ReplicaState, RunKind, Service,
-    ServiceName, Spec, VolumeName,
+    Action, Digest, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, ReplicaState, RunKind, SeenReplica,
+    Service, ServiceName, Spec, VolumeName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,24 +92,25 @@ pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Pr
     world.sweep_hooks(&mut builder);
     let mut problems = problems::find(spec, cx);
     problems.extend(cyclic.map(|circle| problems::cycle(&circle)));
-    let changes = changes::summarize(&world, builder.steps());
-    let plan = seal(spec.key.clone(), cx, builder, changes);
+    let steps = builder.into_steps();
+    let digest_of_steps = || Digest::of_json(&steps);
+    let (digest, changes) = large::both(order.len(), digest_of_steps, || changes::summarize(&world, &steps));
+    let plan = Plan {
+        id: name(spec, cx, &digest, &changes),
+        parent: cx.parent.cloned(),
+        key: spec.key.clone(),
+        from: cx.current.map(|release| release.number),
+        to: cx.to,
+        steps,
+        changes,
+    };
     (plan, problems)
 }
 
-fn seal(key: EnvKey, cx: &PlanContext<'_>, builder: Builder, changes: Vec<daybook_model::plan::Change>) -> Plan {
-    let nameless = daybook_model::Digest::of(b"");
-    let mut plan = Plan {
-        id: PlanId(nameless),
-        parent: cx.parent.cloned(),
-        key,
-        from: cx.current.map(|release| release.number),
-        to: cx.to,
-        steps: builder.into_steps(),
-        changes,
-    };
-    plan.id = PlanId(daybook_model::Digest::of_json(&plan));
-    plan
+/// The name of a plan: the digest of everything in it.
+fn name(spec: &Spec, cx: &PlanContext<'_>, steps: &Digest, changes: &[Change]) -> PlanId {
+    let from = cx.current.map(|release| release.number);
+    PlanId(Digest::of_json(&(cx.parent, &spec.key, from, cx.to, steps, changes)))
 }
 
 /// The inputs of a plan, indexed.
@@ -116,15 +118,13 @@ pub(crate) struct World<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) seen: &'a Observed,
     pub(crate) cx: &'a PlanContext<'a>,
-    pub(crate) replicas: BTreeMap<&'a ServiceName, replicas::Replicas<'a>>,
+    pub(crate) replicas: HashMap<&'a ServiceName, replicas::Replicas<'a>>,
 }
 
 impl<'a> World<'a> {
     fn new(spec: &'a Spec, seen: &'a Observed, cx: &'a PlanContext<'a>) -> Self {
-        let mut replicas: BTreeMap<&ServiceName, replicas::Replicas> = BTreeMap::new();
-        for (name, service) in &spec.services {
-            replicas.insert(name, replicas::Replicas::wanting(Fingerprint::of(service)));
-        }
+        let wanted = large::fingerprints(spec).into_iter().map(replicas::Replicas::wanting);
+        let mut replicas: HashMap<&ServiceName, replicas::Replicas> = spec.services.keys().zip(wanted).collect();
         for replica in &seen.replicas {
             replicas.entry(&replica.id.service).or_default().add(replica);
         }
@@ -159,7 +159,7 @@ impl<'a> World<'a> {
             let digest = service.artifact.digest();
             let here = digest.is_some_and(|digest| self.seen.artifacts.contains(digest));
             // The same artifact, however two services name it; without a digest, the same name.
-            let identity = || digest.cloned().unwrap_or_else(|| Digest::of_json(&service.artifact));
+            let identity = || digest.copied().unwrap_or_else(|| Digest::of_json(&service.artifact));
             if service.stopped || here || !done.insert(identity()) {
                 continue;
             }
@@ -184,7 +184,7 @@ impl<'a> World<'a> {
         let kept: Vec<_> = builder.ends().to_vec();
         let mut after = kept;
         for name in gone {
-            let old: Vec<_> = self.replicas.get(name).map(|r| r.all().collect()).unwrap_or_default();
+            let old: Vec<_> = self.replicas_of(name).collect();
             let ends = self.retire(builder, name, &old, "the manifest no longer has this service", &after);
             if !ends.is_empty() {
                 after = ends;
@@ -212,19 +212,27 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn running(&self, id: &ReplicaId) -> bool {
-        self.seen.replicas.iter().any(|r| {
-            r.role == Role::Main && &r.id == id && matches!(r.state, ReplicaState::Running | ReplicaState::Restarting)
-        })
+        let alive = |r: &SeenReplica| matches!(r.state, ReplicaState::Running | ReplicaState::Restarting);
+        self.replica(id).is_some_and(alive)
+    }
+
+    pub(crate) fn replica(&self, id: &ReplicaId) -> Option<&'a SeenReplica> {
+        self.replicas_of(&id.service).find(|replica| &replica.id == id)
+    }
+
+    /// Replicas of a service that the plan counts.
+    pub(crate) fn replicas_of(&self, service: &ServiceName) -> impl Iterator<Item = &'a SeenReplica> {
+        self.replicas.get(service).into_iter().flat_map(replicas::Replicas::all)
     }
 
     /// Whether a service's hook has to run: a new configuration goes live because someone asked for it.
     pub(crate) fn hook_due(&self, service: &Service) -> bool {
         let before = self.cx.current.and_then(|release| release.spec.services.get(&service.name));
-        let same = before.is_some_and(|before| Fingerprint::of(before) == Fingerprint::of(service));
+        let same = || before.is_some_and(|before| Fingerprint::of(before) == Fingerprint::of(service));
         service.release_hook.is_some()
             && self.cx.purpose == RunKind::Up
             && !self.cx.recovery
-            && !same
             && !self.cx.progress.hooks.contains(&service.name)
+            && !same()
     }
 }

@@ -79,9 +79,9 @@ impl<'a> World<'a> {
         builder.reached(&service.name, reached.clone(), reached);
     }
 
-    fn nothing_runs(&self, builder: &mut Builder, service: &'a Service, why: &str) {
+    fn nothing_runs(&self, builder: &mut Builder, service: &'a Service, why: &'static str) {
         let grounds = builder.grounds().to_vec();
-        let going: Vec<_> = self.replicas[&service.name].all().collect();
+        let going: Vec<_> = self.replicas_of(&service.name).collect();
         for id in self.retire(builder, &service.name, &going, why, &grounds) {
             builder.end(id);
         }
@@ -190,7 +190,7 @@ impl<'a> World<'a> {
     /// address than before.
     fn addresses_are_current(&self, service: &Service) -> bool {
         routes::endpoints(&self.seen.routes, &service.name).iter().all(|endpoint| {
-            let replica = self.seen.replica(&endpoint.replica).filter(|replica| replica.is_running());
+            let replica = self.replica(&endpoint.replica).filter(|replica| replica.is_running());
             let Some((replica, now)) = replica.and_then(|replica| Some((replica, replica.address?))) else {
                 return true;
             };
@@ -198,7 +198,14 @@ impl<'a> World<'a> {
         })
     }
 
-    fn start(&self, builder: &mut Builder, service: &Service, id: &ReplicaId, why: &str, needs: &[StepId]) -> StepId {
+    fn start(
+        &self,
+        builder: &mut Builder,
+        service: &Service,
+        id: &ReplicaId,
+        why: &'static str,
+        needs: &[StepId],
+    ) -> StepId {
         let fingerprint = self.replicas[&service.name].fingerprint().clone();
         builder.step(Action::Start { replica: id.clone(), fingerprint }, why, service.line, needs)
     }
@@ -359,7 +366,7 @@ impl<'a> World<'a> {
         builder: &mut Builder,
         name: &ServiceName,
         going: &[&'a SeenReplica],
-        why: &str,
+        why: &'static str,
         needs: &[StepId],
     ) -> Vec<StepId> {
         let mut last = needs.to_vec();
@@ -380,7 +387,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn stop_and_remove(&self, builder: &mut Builder, replica: &SeenReplica, why: &str, needs: &[StepId]) -> StepId {
+    fn stop_and_remove(
+        &self,
+        builder: &mut Builder,
+        replica: &SeenReplica,
+        why: &'static str,
+        needs: &[StepId],
+    ) -> StepId {
         let mut last = needs.to_vec();
         if matches!(replica.state, ReplicaState::Running | ReplicaState::Restarting) {
             last = vec![builder.step(Action::Stop { replica: replica.id.clone() }, why, None, &last)];
@@ -415,7 +428,7 @@ impl<'a> World<'a> {
         service: &Service,
         serving: &[ReplicaId],
         warm: &[ReplicaId],
-        why: &str,
+        why: &'static str,
         needs: &[StepId],
     ) -> Vec<StepId> {
         let waits_for_nothing = needs.iter().all(|id| builder.grounds().contains(id));

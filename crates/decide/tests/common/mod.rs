@@ -65,7 +65,7 @@ pub fn spec(services: impl IntoIterator<Item = Service>) -> Spec {
         if service.single_writer(&BTreeMap::new()).is_some() {
             spec.volumes.insert("data".parse().unwrap(), Volume::default());
         }
-        spec.services.insert(service.name.clone(), service);
+        spec.services.insert(service.name.clone(), Box::new(service));
     }
     spec
 }
@@ -91,7 +91,7 @@ pub fn converged(spec: &Spec) -> Observed {
     seen.volumes = spec.volumes.keys().cloned().collect();
     seen.networks = spec.networks.keys().cloned().collect();
     for service in spec.services.values() {
-        seen.artifacts.extend(service.artifact.digest().cloned());
+        seen.artifacts.extend(service.artifact.digest().copied());
         let ids: Vec<_> =
             (1..=u64::from(service.replicas())).map(|n| ReplicaId::new(service.name.clone(), n)).collect();
         seen.replicas.extend(ids.iter().map(|id| running(service, id)));
@@ -109,7 +109,7 @@ pub fn running(service: &Service, id: &ReplicaId) -> SeenReplica {
         fingerprint: Fingerprint::of(service),
         release: ReleaseNumber(1),
         run: RunId(uuid()),
-        artifact: service.artifact.digest().cloned().unwrap(),
+        artifact: service.artifact.digest().copied().unwrap(),
         state: ReplicaState::Running,
         health: Health::Unasked,
         started_at: None,

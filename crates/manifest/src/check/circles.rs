@@ -1,73 +1,90 @@
 //! Services that wait for each other.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::context::Problem;
 use crate::lower::Manifest;
-use crate::merge::pairs;
-use crate::tree::{Node, Span};
+use crate::tree::{Entry, Node, Span, Value};
 
-/// A service's neighbours: whom it waits for, and where it says so.
-type Edges<'m> = BTreeMap<&'m str, Vec<(String, Span)>>;
+/// Whom each service waits for, and where it says so. Services go by their place in the manifest.
+struct Waits<'m> {
+    names: Vec<&'m str>,
+    edges: Vec<Vec<(usize, Span)>>,
+}
 
 /// Reports each circle of `depends_on`, `links` and shared namespaces once.
 pub(crate) fn check(manifest: &Manifest<'_, '_>) {
-    let edges: Edges<'_> =
-        manifest.active_services().map(|entry| (entry.key.as_str(), waits_for(&entry.value))).collect();
-    let mut done = BTreeMap::new();
-    for start in edges.keys() {
-        walk(manifest, &edges, start, &mut done);
+    let services: Vec<&Entry> = manifest.active_services().collect();
+    let names: Vec<&str> = services.iter().map(|entry| entry.key.as_str()).collect();
+    let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+    let known = |(name, span): (&str, Span)| places.get(name).map(|place| (*place, span));
+    let edges = services.iter().map(|entry| waits_for(&entry.value).into_iter().filter_map(known).collect()).collect();
+    let waits = Waits { names, edges };
+    let mut marks = vec![Mark::Untouched; services.len()];
+    for start in waits.in_order_of_names() {
+        walk(manifest, &waits, start, &mut marks);
     }
 }
 
-fn waits_for(service: &Node) -> Vec<(String, Span)> {
+fn waits_for(service: &Node) -> Vec<(&str, Span)> {
     let mut all = Vec::new();
-    if let Some(node) = service.get("depends_on") {
-        all.extend(pairs(node, &[]).into_iter().map(|entry| (entry.key, entry.key_span)));
+    match service.get("depends_on").map(|node| &node.value) {
+        Some(Value::Map(map)) => all.extend(map.iter().map(|entry| (entry.key.as_str(), entry.key_span))),
+        Some(Value::List(items)) => all.extend(items.iter().filter_map(|item| Some((item.scalar()?, item.span)))),
+        _ => {}
     }
     for item in service.get("links").map(Node::items).unwrap_or_default() {
         let name = item.scalar().and_then(|text| text.split(':').next());
-        all.extend(name.map(|name| (name.to_owned(), item.span)));
+        all.extend(name.map(|name| (name, item.span)));
     }
     for key in ["network_mode", "pid", "ipc"] {
         let Some(node) = service.get(key) else { continue };
         let name = node.scalar().and_then(|text| text.strip_prefix("service:"));
-        all.extend(name.map(|name| (name.to_owned(), node.span)));
+        all.extend(name.map(|name| (name, node.span)));
     }
     all
 }
 
+impl Waits<'_> {
+    /// So that a circle is told in the same way however the manifest is sorted.
+    fn in_order_of_names(&self) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.names.len()).collect();
+        places.sort_unstable_by_key(|place| self.names[*place]);
+        places
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
+    Untouched,
     OnPath,
     Done,
 }
 
 /// Depth first, without recursion: a chain may be as long as there are services.
-fn walk<'m>(manifest: &Manifest<'_, '_>, edges: &'m Edges<'_>, start: &'m str, marks: &mut BTreeMap<&'m str, Mark>) {
-    if marks.contains_key(start) {
+fn walk(manifest: &Manifest<'_, '_>, waits: &Waits<'_>, start: usize, marks: &mut [Mark]) {
+    if marks[start] != Mark::Untouched {
         return;
     }
-    let mut path: Vec<(&str, usize)> = vec![(start, 0)];
-    marks.insert(start, Mark::OnPath);
-    while let Some((name, next)) = path.last_mut() {
-        let Some((other, span)) = edges.get(*name).and_then(|all| all.get(*next)) else {
-            marks.insert(name, Mark::Done);
+    let mut path: Vec<(usize, usize)> = vec![(start, 0)];
+    marks[start] = Mark::OnPath;
+    while let Some((place, next)) = path.last_mut() {
+        let Some((other, span)) = waits.edges[*place].get(*next) else {
+            marks[*place] = Mark::Done;
             path.pop();
             continue;
         };
         *next += 1;
-        match marks.get(other.as_str()) {
-            Some(Mark::OnPath) => {
-                let names: Vec<&str> = path.iter().map(|(name, _)| *name).collect();
-                report(manifest, &names, other, *span);
+        match marks[*other] {
+            Mark::OnPath => {
+                let names: Vec<&str> = path.iter().map(|(place, _)| waits.names[*place]).collect();
+                report(manifest, &names, waits.names[*other], *span);
             }
-            Some(Mark::Done) => {}
-            None if edges.contains_key(other.as_str()) => {
-                marks.insert(other, Mark::OnPath);
-                path.push((other, 0));
+            Mark::Done => {}
+            Mark::Untouched => {
+                marks[*other] = Mark::OnPath;
+                path.push((*other, 0));
             }
-            None => {}
         }
     }
 }

@@ -28,10 +28,10 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<Str
     if let Some(environment) = service.get("environment") {
         for entry in pairs(environment, &['=']).iter() {
             match variable(manifest, entry) {
-                Some(value) => drop(all.insert(entry.key.clone(), value)),
+                Some(value) => drop(all.insert(entry.key.to_string(), value)),
                 // Passed through from an environment that does not have it: what a file said stays.
                 None if entry.value.is_null() => {}
-                None => drop(all.remove(&entry.key)),
+                None => drop(all.remove(entry.key.as_str())),
             }
         }
     }

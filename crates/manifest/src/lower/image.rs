@@ -69,8 +69,8 @@ fn build(manifest: &Manifest<'_, '_>, node: &Node, tag: Option<String>) -> Optio
     for entry in node.get("args").map(|args| crate::merge::pairs(args, &['='])).unwrap_or_default() {
         if entry.value.is_null() {
             match manifest.ctx.variable(entry.key_span, &entry.key) {
-                Some(value) => drop(args.insert(entry.key, value)),
-                None => drop(args.remove(&entry.key)),
+                Some(value) => drop(args.insert(entry.key.into(), value)),
+                None => drop(args.remove(entry.key.as_str())),
             }
         }
     }

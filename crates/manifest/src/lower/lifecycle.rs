@@ -16,7 +16,7 @@ pub(crate) fn kind(manifest: &Manifest<'_, '_>, entry: &Entry, restart: Restart,
     if let Some(schedule) = schedule(manifest, service) {
         return Kind::Job(schedule);
     }
-    let awaited = manifest.awaited.contains(&entry.key);
+    let awaited = manifest.awaited.contains(entry.key.as_str());
     let mode = service.get("deploy").and_then(|deploy| text(deploy, "mode"));
     let job = matches!(mode.as_deref(), Some("replicated-job" | "global-job"));
     let alone = ports.is_empty() && service.get("healthcheck").is_none();
@@ -183,14 +183,14 @@ pub(crate) fn depends_on(manifest: &Manifest<'_, '_>, entry: &Entry) -> Vec<Depe
         let known = manifest.section("services").and_then(|services| services.entry(&on.key));
         let exists = known.is_some();
         let left_out = !required || known.is_some_and(super::is_provided);
-        if left_out && !manifest.active.contains(&on.key) {
+        if left_out && !manifest.active.contains(on.key.as_str()) {
             continue;
         }
         if !exists {
             manifest.declared("services", "service", &on.key, on.key_span);
             continue;
         }
-        if !manifest.active.contains(&on.key) {
+        if !manifest.active.contains(on.key.as_str()) {
             let message = format!("`{}` depends on `{}`, whose profile is not active", entry.key, on.key);
             let problem = Problem::new("M0204", on.key_span, message).label("not there without its profile");
             manifest.ctx.report(problem.help("ask for the profile, or mark the dependency `required: false`"));

@@ -16,7 +16,7 @@ mod resources;
 mod service;
 mod template;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use daybook_model::{EnvKey, SecretName, ServiceName, Spec};
 
@@ -32,9 +32,9 @@ pub(crate) struct Manifest<'c, 'a> {
     pub(crate) ctx: &'c Context<'a>,
     pub(crate) root: &'c Node,
     /// Services whose profiles are active.
-    pub(crate) active: BTreeSet<String>,
+    pub(crate) active: HashSet<&'c str>,
     /// Services whose success somebody waits for.
-    pub(crate) awaited: BTreeSet<String>,
+    pub(crate) awaited: HashSet<&'c str>,
     /// Values of secrets that come from the environment, for the sealed store.
     pub(crate) provided: std::cell::RefCell<BTreeMap<SecretName, String>>,
 }
@@ -44,12 +44,12 @@ impl<'c, 'a> Manifest<'c, 'a> {
         let mut manifest = Self {
             ctx,
             root,
-            active: BTreeSet::new(),
-            awaited: BTreeSet::new(),
+            active: HashSet::new(),
+            awaited: HashSet::new(),
             provided: std::cell::RefCell::default(),
         };
         let active = manifest.services().filter(|entry| is_active(&entry.value, profiles) && !is_provided(entry));
-        manifest.active = active.map(|entry| entry.key.clone()).collect();
+        manifest.active = active.map(|entry| entry.key.as_str()).collect();
         manifest.awaited = manifest.active_services().flat_map(|entry| awaited(&entry.value)).collect();
         manifest
     }
@@ -61,7 +61,7 @@ impl<'c, 'a> Manifest<'c, 'a> {
 
     /// The services that will be there.
     pub(crate) fn active_services(&self) -> impl Iterator<Item = &'c Entry> {
-        self.services().filter(|entry| self.active.contains(&entry.key))
+        self.services().filter(|entry| self.active.contains(entry.key.as_str()))
     }
 
     pub(crate) fn section(&self, name: &str) -> Option<&'c Map> {
@@ -94,7 +94,7 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, key: EnvKey) -> Spec {
     for entry in manifest.active_services() {
         let Some(name) = service_name(manifest.ctx, entry) else { continue };
         if let Some(service) = service::lower(manifest, name.clone(), entry, &mut spec.volumes) {
-            spec.services.insert(name, service);
+            spec.services.insert(name, Box::new(service));
         }
     }
     networks::link(manifest, &mut spec);
@@ -127,9 +127,9 @@ fn is_active(service: &Node, profiles: &[String]) -> bool {
 }
 
 /// The services whose success `service` waits for.
-fn awaited(service: &Node) -> Vec<String> {
+fn awaited(service: &Node) -> impl Iterator<Item = &str> {
     let conditions = service.get("depends_on").and_then(Node::map).into_iter().flat_map(Map::iter);
     let completed =
         |entry: &&Entry| entry.value.get("condition").and_then(Node::scalar) == Some("service_completed_successfully");
-    conditions.filter(completed).map(|entry| entry.key.clone()).collect()
+    conditions.filter(completed).map(|entry| entry.key.as_str())
 }

@@ -36,7 +36,7 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<Net
 }
 
 fn attachments(named: Option<&Node>) -> Vec<Entry> {
-    let default = |span| Entry { key: "default".to_owned(), key_span: span, value: Node::new(span, Value::Null) };
+    let default = |span| Entry { key: "default".into(), key_span: span, value: Node::new(span, Value::Null) };
     match named.map(|node| (node, &node.value)) {
         Some((_, Value::Map(map))) if !map.is_empty() => map.iter().cloned().collect(),
         Some((node, Value::List(items))) if !items.is_empty() => pairs(node, &[]).into_iter().collect(),

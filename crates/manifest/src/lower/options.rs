@@ -90,7 +90,7 @@ fn ulimits(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<String, (i64
             manifest.ctx.report(Problem::new("M0516", entry.value.span, message).label(format!("{soft} > {hard}")));
             continue;
         }
-        limits.insert(entry.key.clone(), (soft, hard));
+        limits.insert(entry.key.to_string(), (soft, hard));
     }
     limits
 }

@@ -46,5 +46,5 @@ pub(crate) fn texts(node: &Node, key: &str) -> Vec<String> {
 pub(crate) fn text_map(node: &Node, key: &str) -> BTreeMap<String, String> {
     let Some(node) = node.get(key) else { return BTreeMap::new() };
     let pairs = pairs(node, &['=']);
-    pairs.iter().map(|entry| (entry.key.clone(), entry.value.scalar().unwrap_or_default().to_owned())).collect()
+    pairs.iter().map(|entry| (entry.key.to_string(), entry.value.scalar().unwrap_or_default().to_owned())).collect()
 }

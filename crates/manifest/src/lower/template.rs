@@ -11,7 +11,7 @@ use crate::tree::{Piece, Scalar, Span};
 /// The value of an environment variable. `None` when it holds a reference that cannot be filled in
 /// yet, which has been reported.
 pub(crate) fn value(manifest: &Manifest<'_, '_>, scalar: &Scalar, span: Span) -> Option<EnvValue> {
-    let Some(pieces) = &scalar.pieces else { return Some(EnvValue::Text(scalar.text.clone())) };
+    let Some(pieces) = &scalar.pieces else { return Some(EnvValue::Text(scalar.text.to_string())) };
     let mut parts = Vec::with_capacity(pieces.len());
     for piece in pieces {
         match piece {

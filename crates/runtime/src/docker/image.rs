@@ -27,7 +27,7 @@ impl DockerRuntime {
     pub(super) async fn resolve_image(&self, text: &str, pull: PullPolicy) -> Result<Digest> {
         let reference = parse(text)?;
         if let Some(digest) = &reference.digest {
-            return Ok(digest.clone());
+            return Ok(*digest);
         }
         let local = self.inspect_image(&reference.asked()).await?.and_then(|image| identity(&reference, &image));
         match (pull, local) {
@@ -77,14 +77,14 @@ impl DockerRuntime {
             here.extend(image.repo_digests.iter().filter_map(|entry| Some(entry.split_once('@')?.1)));
             here.extend(image.labels.get(labels::ARTIFACT).map(String::as_str));
         }
-        Ok(digests.iter().filter(|digest| here.contains(digest.as_str())).cloned().collect())
+        Ok(digests.iter().filter(|digest| here.contains(digest.to_string().as_str())).copied().collect())
     }
 
     /// Pulls exactly `digest`, and lets the written tag mean it, so that the next plan finds it here.
     pub(super) async fn pull(&self, text: &str, digest: Option<&Digest>, progress: Progress<'_>) -> Result<()> {
         let reference = parse(text)?;
         let digest = match digest {
-            Some(digest) => digest.clone(),
+            Some(digest) => *digest,
             None => self.resolve_image(text, PullPolicy::Missing).await?,
         };
         if self.image_of(Some(text), &digest).await?.is_some() {
@@ -132,21 +132,20 @@ impl DockerRuntime {
         {
             return Ok(Some(exact));
         }
-        if self.inspect_image(digest.as_str()).await?.is_some_and(|image| image.id.as_deref() == Some(digest.as_str()))
-        {
-            return Ok(Some(digest.to_string()));
+        let id = digest.to_string();
+        if self.inspect_image(&id).await?.is_some_and(|image| image.id.as_ref() == Some(&id)) {
+            return Ok(Some(id));
         }
         self.built_image(digest).await
     }
 
     /// The id of the image that was built from inputs of this digest.
     pub(super) async fn built_image(&self, digest: &Digest) -> Result<Option<String>> {
-        let filters = HashMap::from([("label", vec![format!("{}={digest}", labels::ARTIFACT)])]);
+        let wanted = digest.to_string();
+        let filters = HashMap::from([("label", vec![format!("{}={wanted}", labels::ARTIFACT)])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let images = self.engine.docker.list_images(Some(options)).await.map_err(|e| failed("list images", &e))?;
-        let built = images
-            .into_iter()
-            .filter(|image| image.labels.get(labels::ARTIFACT).is_some_and(|label| label == digest.as_str()));
+        let built = images.into_iter().filter(|image| image.labels.get(labels::ARTIFACT) == Some(&wanted));
         Ok(built.max_by_key(|image| image.created).map(|image| image.id))
     }
 

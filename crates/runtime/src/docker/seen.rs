@@ -43,7 +43,7 @@ pub(super) fn seen(identity: Identity, found: &ContainerInspectResponse, reach: 
         fingerprint: identity.fingerprint.clone(),
         release: identity.release,
         run: identity.run,
-        artifact: identity.artifact.clone(),
+        artifact: identity.artifact,
         state: replica_state,
         health: health(&state),
         started_at: time(state.started_at.as_deref()),

@@ -102,7 +102,7 @@ fn seen(record: &Record, life: Option<&Life>) -> SeenReplica {
         fingerprint: record.fingerprint.clone(),
         release: record.release,
         run: record.run,
-        artifact: record.artifact.clone(),
+        artifact: record.artifact,
         state,
         health: Health::Unasked,
         started_at: life.and_then(|life| life.started_at),

@@ -224,7 +224,7 @@ fn record(layout: &Layout, launch: &Launch, argv: Vec<String>, before: Option<Re
         release: launch.release,
         run: launch.run,
         fingerprint: launch.fingerprint.clone(),
-        artifact: launch.artifact.clone(),
+        artifact: launch.artifact,
         ports: ports::assign(&launch.ports, &before, &given)?,
         volumes: volumes.collect(),
         argv,

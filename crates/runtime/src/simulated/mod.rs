@@ -77,7 +77,7 @@ impl Simulated {
 
     /// Replicas of `artifact` behave so from now on.
     pub fn behave(&self, artifact: &Digest, behaviour: Behaviour) {
-        self.lock().behaviours.insert(artifact.clone(), behaviour);
+        self.lock().behaviours.insert(*artifact, behaviour);
     }
 
     /// Replicas of `service` with different configurations must never run at the same time.

@@ -51,12 +51,12 @@ impl Runtime for Simulated {
     }
 
     async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
-        Ok(digests.intersection(&self.lock().artifacts).cloned().collect())
+        Ok(digests.intersection(&self.lock().artifacts).copied().collect())
     }
 
     async fn prepare(&self, _key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
         progress("1 of 1");
-        let digest = artifact.digest().cloned().expect("a planned artifact is resolved");
+        let digest = artifact.digest().copied().expect("a planned artifact is resolved");
         self.act("prepare", |world, _| {
             if world.behaviour(&digest).unavailable {
                 return Err(Error::new(ErrorKind::BuildFailed, "build", "it does not compile"));
@@ -238,11 +238,11 @@ fn start(world: &mut World, launch: &Launch, now: u64) -> Result<()> {
         let mut ends = world.behaviour(&launch.artifact);
         ends.ends_after_ms = Some((30, code));
         let artifact = Digest::of(format!("hook of {}", launch.artifact).as_bytes());
-        world.behaviours.insert(artifact.clone(), ends);
+        world.behaviours.insert(artifact, ends);
         world.replicas.insert(place, replica(launch, artifact, now));
         return Ok(());
     }
-    world.replicas.insert(place, replica(launch, launch.artifact.clone(), now));
+    world.replicas.insert(place, replica(launch, launch.artifact, now));
     Ok(())
 }
 
@@ -268,7 +268,7 @@ fn seen(world: &World, id: &ReplicaId, role: Role, replica: &Replica, now: u64) 
         fingerprint: replica.fingerprint.clone(),
         release: replica.release,
         run: replica.run,
-        artifact: replica.artifact.clone(),
+        artifact: replica.artifact,
         state,
         health: Health::Unasked,
         started_at: None,

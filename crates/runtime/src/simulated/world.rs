@@ -173,7 +173,7 @@ impl World {
             }
         }
         for (key, id, requests) in hits {
-            let artifact = self.replicas.get(&(key.clone(), id.clone(), Role::Main)).map(|r| r.artifact.clone());
+            let artifact = self.replicas.get(&(key.clone(), id.clone(), Role::Main)).map(|r| r.artifact);
             let percent = artifact.map_or(100, |artifact| self.behaviour(&artifact).errors_percent);
             let counts = self.traffic.entry(key).or_default().replicas.entry(id).or_default();
             let errors = requests * percent / 100;

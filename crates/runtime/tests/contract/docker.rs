@@ -47,11 +47,11 @@ async fn image(runtime: &DockerRuntime) -> Digest {
         let key = "contract/docker".parse().unwrap();
         let mut build = build(context.path());
         let digest = runtime.resolve(&key, &Artifact::Build(build.clone())).await.unwrap();
-        build.digest = Some(digest.clone());
+        build.digest = Some(digest);
         runtime.prepare(&key, &Artifact::Build(build), &|_| ()).await.unwrap();
         digest
     });
-    digest.await.clone()
+    *digest.await
 }
 
 /// Copies a program to `/testapp` of a tree, and the libraries it loads to where it looks for them.
@@ -94,7 +94,7 @@ impl Subject for Daemon {
     }
 
     fn artifact(&self) -> (Digest, Option<String>) {
-        (self.artifact.clone(), None)
+        (self.artifact, None)
     }
 
     fn program(&self) -> String {

@@ -35,7 +35,7 @@ pub(crate) async fn open_at(state: tempfile::TempDir) -> Machine {
     let key = "contract/process".parse().unwrap();
     let mut build = build(source.path());
     let artifact = runtime.resolve(&key, &Artifact::Build(build.clone())).await.unwrap();
-    build.digest = Some(artifact.clone());
+    build.digest = Some(artifact);
     runtime.prepare(&key, &Artifact::Build(build), &|_| ()).await.unwrap();
     Machine { state, runtime, artifact }
 }
@@ -73,7 +73,7 @@ impl Subject for Machine {
     }
 
     fn artifact(&self) -> (Digest, Option<String>) {
-        (self.artifact.clone(), None)
+        (self.artifact, None)
     }
 
     fn program(&self) -> String {

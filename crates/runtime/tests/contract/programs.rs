@@ -277,19 +277,19 @@ pub(crate) async fn a_build_is_told_by_what_it_holds(subject: &dyn Subject) {
     let resolve = async || runtime.resolve(&key, &subject.build(directory.path())).await.unwrap();
     let first = resolve().await;
     assert_eq!(first, resolve().await);
-    assert!(runtime.present(&[first.clone()].into()).await.unwrap().is_empty());
+    assert!(runtime.present(&[first].into()).await.unwrap().is_empty());
     fs::write(directory.path().join("content"), unique + "!").unwrap();
     let second = resolve().await;
     assert_ne!(first, second);
 
     let mut build = subject.build(directory.path());
     if let daybook_model::spec::Artifact::Build(build) = &mut build {
-        build.digest = Some(second.clone());
+        build.digest = Some(second);
     }
     for _ in 0..2 {
         runtime.prepare(&key, &build, &|_| ()).await.unwrap();
-        let asked = [first.clone(), second.clone(), Digest::of(b"another")].into();
-        assert_eq!(runtime.present(&asked).await.unwrap(), [second.clone()].into());
+        let asked = [first, second, Digest::of(b"another")].into();
+        assert_eq!(runtime.present(&asked).await.unwrap(), [second].into());
     }
 }
 

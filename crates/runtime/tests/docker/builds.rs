@@ -49,8 +49,8 @@ async fn a_build_makes_what_runs_and_is_not_made_twice() {
     build.args = [("GREETING".to_owned(), nonce.clone())].into();
 
     let digest = world.runtime.resolve(&world.key, &Artifact::Build(build.clone())).await.unwrap();
-    build.digest = Some(digest.clone());
-    let wanted = [digest.clone()].into();
+    build.digest = Some(digest);
+    let wanted = [digest].into();
     assert!(world.runtime.present(&wanted).await.unwrap().is_empty());
     let (result, lines) = prepare(&world, &build).await;
     result.unwrap();
@@ -59,7 +59,7 @@ async fn a_build_makes_what_runs_and_is_not_made_twice() {
     assert_eq!(prepare(&world, &build).await.1, Vec::<String>::new());
 
     let mut launch = world.app("web.1").await;
-    (launch.artifact, launch.image) = (digest.clone(), None);
+    (launch.artifact, launch.image) = (digest, None);
     world.runtime.start(&launch).await.unwrap();
     let replica = world.ready("web.1", &launch.check).await;
     let body = get(&replica, "/").await;

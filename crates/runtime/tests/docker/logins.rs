@@ -88,9 +88,7 @@ impl World {
     async fn resolve_and_pull(&self, reference: &str) -> daybook_runtime::Result<Digest> {
         let artifact = |digest| Artifact::Image { reference: reference.into(), pull: PullPolicy::Missing, digest };
         let digest = self.runtime.resolve(&self.key, &artifact(None)).await?;
-        self.runtime
-            .prepare(&self.key, &artifact(Some(digest.clone())), &|line| assert!(!line.contains(PASSWORD)))
-            .await?;
+        self.runtime.prepare(&self.key, &artifact(Some(digest)), &|line| assert!(!line.contains(PASSWORD))).await?;
         Ok(digest)
     }
 }
@@ -114,7 +112,7 @@ async fn r31_a_login_is_used_for_questions_and_pulls_and_never_told() {
 
     log_in(&world, &registry.address, PASSWORD);
     let digest = world.resolve_and_pull(&reference).await.unwrap();
-    assert_eq!(world.runtime.present(&[digest.clone()].into()).await.unwrap().len(), 1);
+    assert_eq!(world.runtime.present(&[digest].into()).await.unwrap().len(), 1);
     world.untag(&reference).await;
     world.untag(&format!("{repository}@{digest}")).await;
 }

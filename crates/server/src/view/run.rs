@@ -172,7 +172,7 @@ mod tests {
         let step = |n: u32, replica: &str| Step {
             id: StepId(n),
             action: Action::AwaitReady { replica: replica.parse().unwrap() },
-            cause: Cause { why: "wanted".to_owned(), line: None },
+            cause: Cause { why: "wanted".into(), line: None },
             needs: Vec::new(),
         };
         Plan {

@@ -47,7 +47,7 @@ pub fn planned(n: u128, replicas: &[&str]) -> Write {
     let step = |(i, replica): (usize, &&str)| Step {
         id: StepId(i as u32),
         action: action(replica),
-        cause: Cause { why: "wanted".to_owned(), line: None },
+        cause: Cause { why: "wanted".into(), line: None },
         needs: Vec::new(),
     };
     let plan = Plan {
