@@ -27,6 +27,9 @@ pub struct StatusView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Uuid)]
     pub open_run: Option<RunId>,
+    /// Where the open run leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coming: Option<ComingView>,
     /// Every service, by name.
     pub services: Vec<ServiceView>,
     /// Volumes that exist.
@@ -38,6 +41,19 @@ pub struct StatusView {
     /// Requests since then that failed through no fault of the client.
     #[serde(default)]
     pub errors: u64,
+    /// What keeps the environment from being reached although it runs, in words: a port that another program has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// The release that an open run leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ComingView {
+    /// Its number.
+    #[schema(value_type = u64)]
+    pub release: ReleaseNumber,
+    /// Nobody carries the run on: a person stopped it, and has not let it go on.
+    pub interrupted: bool,
 }
 
 /// One service as it is now.

@@ -1,5 +1,6 @@
 //! The edge process, as the control plane sees it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use daybook_api::version::EdgeView;
@@ -39,8 +40,8 @@ impl Edge {
         Some(EdgeView {
             pid: status.pid,
             generation: status.generation,
-            http: address(&status, "http"),
-            https: address(&status, "https"),
+            http: address(&status, "http").map(|address| address.to_string()),
+            https: address(&status, "https").map(|address| address.to_string()),
             table_version: status.table_version,
             rss,
         })
@@ -48,9 +49,9 @@ impl Edge {
 }
 
 /// Where the edge answers for domains: the first address of a kind that it could bind.
-pub(crate) fn address(status: &Status, kind: &str) -> Option<String> {
+pub(crate) fn address(status: &Status, kind: &str) -> Option<SocketAddr> {
     let bound = status.listeners.iter().find(|listener| listener.kind == kind && listener.error.is_none());
-    bound.map(|listener| listener.address.to_string())
+    bound.map(|listener| listener.address)
 }
 
 async fn resident_bytes(pid: u32) -> Option<u64> {

@@ -6,6 +6,7 @@ use daybook_api::client::{self, Exit};
 use daybook_api::error::ErrorCode;
 use daybook_api::plan::{PlanChange, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunView};
+use daybook_api::status::StatusView;
 use daybook_model::{EnvKey, RunId};
 
 use crate::args::Format;
@@ -144,21 +145,23 @@ async fn conclude(ctx: &Ctx, view: &RunView) -> Result<Exit> {
         ctx.data(view, |_| String::new())?;
         return Ok(exit);
     }
-    let text = follow::verdict::text(view, &urls(ctx, &view.key).await);
+    let status = status(ctx, &view.key).await;
+    let urls = status.iter().flat_map(|status| &status.services).flat_map(|service| &service.urls);
+    let urls: Vec<String> = urls.cloned().collect();
+    let text = follow::verdict::text(view, &urls);
     if exit == Exit::Ok {
         ctx.say("");
         output::text(&text)?;
     } else {
         output::message(&format!("\n{text}"));
     }
+    status.iter().flat_map(|status| &status.warnings).for_each(|text| output::message(&super::status::warning(text)));
     Ok(exit)
 }
 
-/// Where the environment is reached. Nobody is told when they cannot be had: the run matters more.
-async fn urls(ctx: &Ctx, key: &EnvKey) -> Vec<String> {
-    let Ok(client) = ctx.client().await else { return Vec::new() };
-    let status = client.status(key).await.ok();
-    status.into_iter().flat_map(|status| status.services).flat_map(|service| service.urls).collect()
+/// The environment after a run. Nobody is told when it cannot be had: the run matters more.
+async fn status(ctx: &Ctx, key: &EnvKey) -> Option<StatusView> {
+    ctx.client().await.ok()?.status(key).await.ok()
 }
 
 /// A lock names the run that holds it, who began it and when, and the ways out.

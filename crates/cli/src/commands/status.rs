@@ -27,8 +27,10 @@ impl Status {
 fn next(status: &StatusView) -> String {
     let env = status.key.env.as_str();
     let troubled = |service: &&ServiceView| matches!(service.state, ServiceState::Failing | ServiceState::Degraded);
-    if status.open_run.is_some() {
-        return format!("a run is open: {}", command("resume", env));
+    match &status.coming {
+        Some(coming) if coming.interrupted => return format!("let it go on: {}", command("resume", env)),
+        Some(_) => return format!("follow it: {}", command("resume", env)),
+        None => {}
     }
     match status.services.iter().find(troubled) {
         Some(service) => format!("find out why: {}", command(&format!("why {}", service.name), env)),
@@ -46,13 +48,26 @@ fn render(status: &StatusView, now: Timestamp) -> String {
     if !status.volumes.is_empty() {
         out.push_str(&format!("\nvolumes  {}\n", status.volumes.join(", ")));
     }
+    if !status.warnings.is_empty() {
+        out.push('\n');
+        status.warnings.iter().for_each(|text| out.push_str(&warning(text)));
+    }
     out
+}
+
+/// A line for what keeps people from reaching what runs.
+pub(super) fn warning(text: &str) -> String {
+    format!("{} {text}\n", paint(WARN, "!"))
 }
 
 fn head(status: &StatusView, now: Timestamp) -> String {
     let mut parts = vec![paint(STRONG, &status.key)];
     parts.push(status.release.map_or("no release yet".to_owned(), |number| format!("release {number}")));
     parts.extend(status.reached.map(|at| format!("since {}", words::ago(at, now))));
+    parts.extend(status.coming.as_ref().map(|coming| match coming.interrupted {
+        true => paint(WARN, format!("interrupted on the way to release {}", coming.release)),
+        false => paint(WARN, format!("on the way to release {}", coming.release)),
+    }));
     parts.extend(status.adopted.then(|| paint(WARN, "adopted from what runs")));
     if status.requests > 0 {
         let failed = format!("{} failed", words::count(status.errors));
@@ -123,6 +138,9 @@ pub(super) fn paint_word(word: &str) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use daybook_api::status::ComingView;
+    use daybook_model::ReleaseNumber;
+
     use super::*;
     use crate::follow::fixture;
     use crate::output::style::plain;
@@ -147,13 +165,28 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_interrupted_run_and_a_taken_port_are_told() {
+        let mut status = status();
+        (status.services, status.volumes) = (Vec::new(), Vec::new());
+        status.coming = Some(ComingView { release: ReleaseNumber(43), interrupted: true });
+        status.warnings = vec!["nothing is reached at 0.0.0.0:443: the port is taken by process 7 (nginx)".into()];
+        insta::assert_snapshot!(plain(&render(&status, fixture::now())), @r"
+        shop/production   release 42   since 2 min ago   interrupted on the way to release 43   18,330 requests, 2 failed
+
+        ! nothing is reached at 0.0.0.0:443: the port is taken by process 7 (nginx)
+        ");
+    }
+
+    #[test]
     fn the_next_command_looks_into_what_is_wrong() {
         let mut status = status();
         assert_eq!(next(&status), "find out why: daybook why worker");
         status.services.retain(|service| service.name != "worker");
         assert_eq!(next(&status), "what they say: daybook logs -f");
-        status.open_run = Some(fixture::rollout(1).id);
-        assert_eq!(next(&status), "a run is open: daybook resume");
+        status.coming = Some(ComingView { release: ReleaseNumber(43), interrupted: false });
+        assert_eq!(next(&status), "follow it: daybook resume");
+        status.coming = Some(ComingView { release: ReleaseNumber(43), interrupted: true });
+        assert_eq!(next(&status), "let it go on: daybook resume");
     }
 
     #[test]

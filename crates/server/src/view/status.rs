@@ -2,23 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use daybook_api::status::{JobRunView, ReplicaView, ServiceState, ServiceView, StatusView};
+use daybook_api::status::{ComingView, JobRunView, ReplicaView, ServiceState, ServiceView, StatusView};
+use daybook_edge::ListenerStatus;
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::observed::Health;
 use daybook_model::route::{Backend, Entry, Target, is_service_address};
 use daybook_model::spec::{Artifact, Kind, Tls};
 use daybook_model::traffic::{ReplicaTraffic, Traffic};
-use daybook_model::{EnvKey, Observed, ReplicaState, SeenReplica, Service, ServiceName, Timestamp};
+use daybook_model::{EnvKey, Event, Observed, ReplicaState, RunId, SeenReplica, Service, ServiceName, Spec, Timestamp};
 use daybook_store::Job;
 
 use crate::App;
 use crate::change::no_environment;
+use crate::edge::address;
 use crate::error::ApiError;
 
 /// What a status is made from.
 pub(crate) struct Seen<'a> {
     pub(crate) observed: &'a Observed,
+    /// What an open run leads to: replicas of it are as they should be, too.
+    pub(crate) coming: Option<&'a Spec>,
     pub(crate) traffic: &'a Traffic,
     pub(crate) jobs: &'a BTreeMap<ServiceName, Job>,
     /// Ports of the edge's own listeners, for URLs.
@@ -38,21 +42,31 @@ impl App {
         let traffic = self.inner.router.traffic(key).await.unwrap_or_default();
         let jobs = store.jobs(key).await?;
         let edge = match &self.inner.edge {
-            Some(edge) => edge.view().await,
+            Some(edge) => edge.status().await.ok(),
             None => None,
         };
-        let port = |address: &Option<String>| address.as_deref()?.rsplit_once(':')?.1.parse().ok();
+        let open = match known.open_run {
+            Some(run) => self.coming(key, run).await?,
+            None => None,
+        };
+        let coming = open.as_ref().map(|(_, spec)| spec);
+        let port = |kind| edge.as_ref().and_then(|edge| address(edge, kind)).map(|address| address.port());
         let seen = Seen {
             observed: &observed,
+            coming,
             traffic: &traffic,
             jobs: &jobs,
-            http: edge.as_ref().and_then(|edge| port(&edge.http)),
-            https: edge.as_ref().and_then(|edge| port(&edge.https)),
+            http: port("http"),
+            https: port("https"),
             now: self.now(),
         };
-        let mut services: Vec<_> =
-            spec.into_iter().flat_map(|spec| spec.services.values()).map(|service| seen.service(service)).collect();
-        services.extend(seen.unknown(|name| spec.is_some_and(|spec| spec.services.contains_key(name))));
+        let in_force = || spec.into_iter().flat_map(|spec| spec.services.values()).map(Box::as_ref);
+        let is_new = |service: &&Service| !spec.is_some_and(|spec| spec.services.contains_key(&service.name));
+        let new = coming.into_iter().flat_map(|spec| spec.services.values()).map(Box::as_ref).filter(is_new);
+        let wanted: BTreeMap<_, _> = in_force().chain(new).map(|service| (&service.name, service)).collect();
+        let mut services: Vec<_> = wanted.values().map(|service| seen.service(service)).collect();
+        services.extend(seen.unknown(|name| wanted.contains_key(name)));
+        let warnings = edge.iter().flat_map(|edge| unreached(edge, &observed, in_force())).collect();
         let counts: Vec<_> = traffic.replicas.values().collect();
         Ok(StatusView {
             key: key.clone(),
@@ -61,20 +75,58 @@ impl App {
             manifest: release.as_ref().and_then(|release| release.manifest.as_ref()).map(ToString::to_string),
             adopted: known.adopted,
             open_run: known.open_run,
+            coming: open.map(|(coming, _)| coming),
             services,
             volumes: observed.volumes.iter().map(ToString::to_string).collect(),
             requests: counts.iter().map(|count| count.requests()).sum(),
             errors: counts.iter().map(|count| count.errors()).sum(),
+            warnings,
         })
     }
+
+    /// What the open run leads to.
+    async fn coming(&self, key: &EnvKey, run: RunId) -> Result<Option<(ComingView, Spec)>, ApiError> {
+        let record = self.inner.store.run(run).await?;
+        let Some(Event::RunStarted { to, spec, .. }) = record.map(|record| record.started.event) else {
+            return Ok(None);
+        };
+        Ok(Some((ComingView { release: to, interrupted: self.is_interrupted(key, run).await? }, *spec)))
+    }
+}
+
+/// What the edge could not listen at, as far as this environment is reached there.
+fn unreached<'a>(
+    edge: &daybook_edge::Status,
+    observed: &Observed,
+    services: impl Iterator<Item = &'a Service>,
+) -> Vec<String> {
+    let domains: Vec<_> = services.flat_map(|service| &service.routes).collect();
+    let entries = || observed.routes.backends.values().flat_map(|backend| &backend.entries);
+    let concerns = |listener: &ListenerStatus| match listener.kind.as_str() {
+        "http" => !domains.is_empty(),
+        "https" => domains.iter().any(|domain| domain.tls != Tls::Off),
+        _ => entries().any(|entry| matches!(entry, Entry::Address { listen, .. } if *listen == listener.address)),
+    };
+    let told = |listener: &ListenerStatus| {
+        let error = listener.error.as_ref().filter(|_| concerns(listener))?;
+        let elsewhere = match listener.kind.as_str() {
+            "entry" => "publish another port".to_owned(),
+            kind => format!("serve elsewhere: daybook serve --{kind} ADDRESS"),
+        };
+        Some(format!("nothing is reached at {}: {error}; free it, or {elsewhere}", listener.address))
+    };
+    edge.listeners.iter().filter_map(told).collect()
 }
 
 impl Seen<'_> {
     pub(crate) fn service(&self, service: &Service) -> ServiceView {
-        let wanted_print = Fingerprint::of(service);
+        let coming = self.coming.and_then(|spec| spec.services.get(&service.name));
+        let prints = [Some(Fingerprint::of(service)), coming.map(|coming| Fingerprint::of(coming))];
         let backend = self.observed.routes.backends.get(&service.name);
         let mine = || self.observed.replicas.iter().filter(|replica| replica.id.service == service.name);
-        let current = |replica: &&SeenReplica| replica.role == Role::Main && replica.fingerprint == wanted_print;
+        let current = |replica: &&SeenReplica| {
+            replica.role == Role::Main && prints.iter().flatten().any(|print| *print == replica.fingerprint)
+        };
         let ready = mine().filter(current).filter(|replica| self.is_ready(service, replica, backend)).count();
         let (wanted, ready) = (service.replicas(), u32::try_from(ready).unwrap_or(u32::MAX));
         let job = self.jobs.get(&service.name);
