@@ -105,7 +105,7 @@ impl Serialize for ReplicaId {
 const PREFIX: &str = "sha256:";
 
 /// A SHA-256 digest. Its text is the usual one: `sha256:` and 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Digest([u8; 32]);
 
@@ -163,6 +163,12 @@ impl Digest {
             pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
         use_it(std::str::from_utf8(&text).expect("digits are text"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
     }
 }
 

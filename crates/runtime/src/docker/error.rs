@@ -60,6 +60,11 @@ const KNOWN: &[(&str, ErrorKind, Option<&str>)] = &[
         ErrorKind::Refused,
         Some("the image does not hold the command, or the program that interprets it"),
     ),
+    (
+        "attempted to invoke a command that was not found",
+        ErrorKind::Refused,
+        Some("the image does not hold the command; check `command` and `entrypoint`"),
+    ),
     ("unable to find user", ErrorKind::Refused, Some("the image does not have that user; set `user` to a number")),
     ("cannot be removed without force", ErrorKind::Conflict, None),
     ("manifest unknown", ErrorKind::NotFound, Some("the registry has the repository, but not this tag")),

@@ -15,6 +15,7 @@ use daybook_model::spec::PullPolicy;
 use futures::StreamExt;
 
 use super::DockerRuntime;
+use super::engine::Flavour;
 use super::error::{failed, is_missing};
 use super::reference::Reference;
 use crate::{Error, ErrorKind, Progress, Result, labels};
@@ -47,6 +48,9 @@ impl DockerRuntime {
 
     async fn ask_registry(&self, reference: &Reference) -> Result<Digest> {
         let asked = reference.asked();
+        if self.engine.flavour == Flavour::Podman {
+            return self.pull_to_know(reference, &asked).await;
+        }
         let operation = format!("ask the registry for {asked}");
         let docker = self.engine.patient(PULL_PATIENCE);
         let registry = reference.registry();
@@ -80,6 +84,13 @@ impl DockerRuntime {
         Ok(digests.iter().filter(|digest| here.contains(digest.to_string().as_str())).copied().collect())
     }
 
+    /// Podman's socket cannot ask a registry: what a tag means is known once it is pulled.
+    async fn pull_to_know(&self, reference: &Reference, asked: &str) -> Result<Digest> {
+        self.fetch(asked, &reference.registry(), &|_| {}).await?;
+        let known = self.inspect_image(asked).await?.and_then(|image| identity(reference, &image));
+        known.ok_or_else(|| not_here(asked))
+    }
+
     /// Pulls exactly `digest`, and lets the written tag mean it, so that the next plan finds it here.
     pub(super) async fn pull(&self, text: &str, digest: Option<&Digest>, progress: Progress<'_>) -> Result<()> {
         let reference = parse(text)?;
@@ -91,10 +102,15 @@ impl DockerRuntime {
             return Ok(());
         }
         let exact = reference.at(&digest);
-        let (operation, registry) = (format!("pull {exact}"), reference.registry());
-        let options = CreateImageOptionsBuilder::default().from_image(&exact).build();
+        self.fetch(&exact, &reference.registry(), progress).await?;
+        self.tag(&exact, &reference).await
+    }
+
+    async fn fetch(&self, image: &str, registry: &str, progress: Progress<'_>) -> Result<()> {
+        let operation = format!("pull {image}");
+        let options = CreateImageOptionsBuilder::default().from_image(image).build();
         let docker = self.engine.patient(PULL_PATIENCE);
-        let mut answers = std::pin::pin!(docker.create_image(Some(options), None, self.logins.of(&registry).await));
+        let mut answers = std::pin::pin!(docker.create_image(Some(options), None, self.logins.of(registry).await));
         let mut said = HashMap::new();
         while let Some(answer) = answers.next().await {
             let answer = match answer {
@@ -106,14 +122,14 @@ impl DockerRuntime {
             };
             let (layer, status) = match answer {
                 Ok((layer, status)) => (layer.unwrap_or_default(), status.unwrap_or_default()),
-                Err(said) => return Err(self.logins.explain(failed(operation, &said), &registry).await),
+                Err(said) => return Err(self.logins.explain(failed(operation, &said), registry).await),
             };
             // "Downloading" comes many times a second for each layer; once is progress enough.
             if said.insert(layer.clone(), status.clone()).as_ref() != Some(&status) {
                 progress(format!("{layer} {status}").trim());
             }
         }
-        self.tag(&exact, &reference).await
+        Ok(())
     }
 
     async fn tag(&self, exact: &str, reference: &Reference) -> Result<()> {
