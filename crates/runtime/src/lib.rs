@@ -5,6 +5,7 @@
 //! carries [`labels`], and a runtime touches only what carries them.
 
 pub mod addresses;
+mod artifacts;
 pub mod docker;
 mod files;
 pub mod labels;

@@ -43,8 +43,8 @@ use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
 use futures::stream::BoxStream;
 
 use crate::addresses::{Addresses, Range};
+use crate::artifacts::Source;
 use crate::files::{failed, make_directory};
-use crate::snapshot::{self, Ignore};
 use crate::{
     Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Progress, Result, Runtime, Seen,
     Usage,
@@ -124,34 +124,17 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn resolve(&self, _: &EnvKey, artifact: &Artifact) -> Result<Digest> {
-        let directory = Directory::of(artifact)?;
-        self.blocking(move |_| snapshot::digest(&directory.root, &Ignore::of(&directory.root)?, &directory.extra)).await
+        source(artifact)?.digest().await
     }
 
     async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
         let digests = digests.clone();
-        self.blocking(move |inner| Ok(digests.into_iter().filter(|d| inner.layout.artifact(d).is_dir()).collect()))
+        self.blocking(move |inner| Ok(digests.into_iter().filter(|d| inner.layout.artifacts().holds(d)).collect()))
             .await
     }
 
     async fn prepare(&self, _: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
-        let directory = Directory::of(artifact)?;
-        if artifact.digest().is_some_and(|digest| self.inner.layout.artifact(digest).is_dir()) {
-            return Ok(());
-        }
-        let root = directory.root.display().to_string();
-        progress(&format!("snapshot of {root}"));
-        let found = self.blocking(move |inner| directory.store(&inner.layout)).await?;
-        match artifact.digest() {
-            Some(wanted) if *wanted != found => {
-                let why = "what it holds has changed since it was looked at";
-                Err(Error::new(ErrorKind::Conflict, format!("take a snapshot of {root}"), why).hint("plan again"))
-            }
-            _ => {
-                progress(&format!("snapshot {}", found.short()));
-                Ok(())
-            }
-        }
+        self.inner.layout.artifacts().take(source(artifact)?, artifact.digest(), progress).await
     }
 
     async fn observe(&self, key: &EnvKey) -> Result<Seen> {
@@ -236,29 +219,18 @@ impl Runtime for ProcessRuntime {
     }
 }
 
-/// A directory that is an artifact.
-struct Directory {
-    root: PathBuf,
-    extra: Vec<u8>,
-}
-
-impl Directory {
-    fn of(artifact: &Artifact) -> Result<Self> {
-        match artifact {
-            Artifact::Build(build) => Ok(Self { root: PathBuf::from(&build.context), extra: inputs(build) }),
-            Artifact::Static { root, .. } => Ok(Self { root: PathBuf::from(root), extra: Vec::new() }),
-            Artifact::Image { reference, .. } => {
-                let why = "the process runtime runs directories, not images";
-                Err(Error::new(ErrorKind::Refused, format!("use image {reference}"), why).hint(
-                    "images need Docker or Podman: install one of them, or give the service `build: DIRECTORY` and a \
-                     `command`",
-                ))
-            }
+/// The directory that is the artifact.
+fn source(artifact: &Artifact) -> Result<Source> {
+    match artifact {
+        Artifact::Build(build) => Ok(Source { root: PathBuf::from(&build.context), extra: inputs(build) }),
+        Artifact::Static { root, .. } => Ok(Source::site(root)),
+        Artifact::Image { reference, .. } => {
+            let why = "the process runtime runs directories, not images";
+            Err(Error::new(ErrorKind::Refused, format!("use image {reference}"), why).hint(
+                "images need Docker or Podman: install one of them, or give the service `build: DIRECTORY` and a \
+                 `command`",
+            ))
         }
-    }
-
-    fn store(&self, layout: &Layout) -> Result<Digest> {
-        snapshot::store(&self.root, &Ignore::of(&self.root)?, &self.extra, &layout.artifacts())
     }
 }
 

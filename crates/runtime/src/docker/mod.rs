@@ -45,9 +45,9 @@ use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
 use futures::stream::BoxStream;
 
+use crate::artifacts::{Artifacts, Source};
 use crate::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime,
-    Seen, Usage,
+    Answer, Capabilities, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime, Seen, Usage,
 };
 use credentials::Logins;
 use engine::Engine;
@@ -72,6 +72,7 @@ pub struct Config {
 pub struct DockerRuntime {
     engine: Engine,
     owners: Owners,
+    artifacts: Artifacts,
     logins: Logins,
     secrets: SecretFiles,
     addresses: Option<ServiceAddresses>,
@@ -90,6 +91,7 @@ impl DockerRuntime {
         let addresses = ServiceAddresses::open(&engine, &config.state)?;
         let runtime = Self {
             secrets: SecretFiles::new(&config.state),
+            artifacts: Artifacts::of(&config.state),
             engine,
             owners,
             logins: Logins::new(config.logins),
@@ -118,23 +120,27 @@ impl Runtime for DockerRuntime {
         self.engine.check().await
     }
 
-    async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
+    async fn resolve(&self, _: &EnvKey, artifact: &Artifact) -> Result<Digest> {
         match artifact {
             Artifact::Image { reference, pull, .. } => self.resolve_image(reference, *pull).await,
             Artifact::Build(build) => build::resolve(build.clone()).await,
-            Artifact::Static { .. } => Err(refuse_static(key)),
+            Artifact::Static { root, .. } => Source::site(root).digest().await,
         }
     }
 
     async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
-        self.present_images(digests).await
+        let mut present = self.present_images(digests).await?;
+        present.extend(digests.iter().filter(|digest| self.artifacts.holds(digest)));
+        Ok(present)
     }
 
     async fn prepare(&self, key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
         match artifact {
             Artifact::Image { reference, digest, .. } => self.pull(reference, digest.as_ref(), progress).await,
             Artifact::Build(build) => self.build(key, build, progress).await,
-            Artifact::Static { .. } => Err(refuse_static(key)),
+            Artifact::Static { root, digest } => {
+                self.artifacts.take(Source::site(root), digest.as_ref(), progress).await
+            }
         }
     }
 
@@ -217,9 +223,4 @@ impl Runtime for DockerRuntime {
     async fn exec(&self, key: &EnvKey, id: &ReplicaId, command: &ExecRequest) -> Result<Exec> {
         self.run_inside(key, id, command).await
     }
-}
-
-/// The edge serves static sites by itself; asking a runtime for one is a mistake of ours.
-fn refuse_static(key: &EnvKey) -> Error {
-    Error::new(ErrorKind::Internal, format!("prepare an artifact of {key}"), "a static site has no image")
 }

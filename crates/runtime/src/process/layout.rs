@@ -28,6 +28,7 @@ use daybook_model::{Digest, ReplicaId};
 
 use super::record::role_name;
 use crate::Result;
+use crate::artifacts::Artifacts;
 use crate::files::failed;
 
 /// The paths beneath one state directory.
@@ -45,12 +46,8 @@ impl Layout {
         Ok(Self { state, mark })
     }
 
-    pub(crate) fn artifacts(&self) -> PathBuf {
-        self.state.join("artifacts")
-    }
-
-    pub(crate) fn artifact(&self, digest: &Digest) -> PathBuf {
-        self.artifacts().join(digest.hex())
+    pub(crate) fn artifacts(&self) -> Artifacts {
+        Artifacts::of(&self.state)
     }
 
     pub(crate) fn root(&self) -> PathBuf {

@@ -55,7 +55,7 @@ pub(crate) fn prepare(layout: &Layout, shim: &[String], launch: &Launch) -> Resu
     if let Some(before) = &before {
         same(launch, before)?;
     }
-    if !layout.artifact(&launch.artifact).is_dir() {
+    if !layout.artifacts().holds(&launch.artifact) {
         let why = format!("the snapshot {} is not on this machine", launch.artifact.short());
         return Err(Error::new(ErrorKind::NotFound, format!("start {id}"), why).hint("plan and run again"));
     }

@@ -26,7 +26,7 @@ pub(crate) fn make(layout: &Layout, dir: &ReplicaDir, launch: &Launch, user: Opt
         remove_tree(&old)?;
     }
     let work = dir.work();
-    snapshot::copy(&layout.artifact(&launch.artifact), &work)?;
+    snapshot::copy(&layout.artifacts().path(&launch.artifact), &work)?;
     if let Some(user) = user {
         give(&work, user)?;
     }

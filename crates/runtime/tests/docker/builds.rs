@@ -110,3 +110,25 @@ async fn get(replica: &daybook_model::SeenReplica, path: &str) -> String {
     connection.read_to_string(&mut text).await.unwrap();
     text
 }
+
+#[tokio::test]
+async fn a_static_site_is_a_snapshot_and_no_image() {
+    let world = World::new("site").await;
+    let site = tempfile::tempdir().unwrap();
+    fs::write(site.path().join("index.html"), uuid::Uuid::now_v7().to_string()).unwrap();
+    let mut artifact = Artifact::Static { root: site.path().display().to_string(), digest: None };
+    let digest = world.runtime.resolve(&world.key, &artifact).await.unwrap();
+    let wanted = [digest].into();
+    assert!(world.runtime.present(&wanted).await.unwrap().is_empty());
+
+    let Artifact::Static { digest: known, .. } = &mut artifact else { unreachable!() };
+    *known = Some(digest);
+    world.runtime.prepare(&world.key, &artifact, &|_| {}).await.unwrap();
+    assert_eq!(world.runtime.present(&wanted).await.unwrap(), wanted);
+
+    fs::write(site.path().join("index.html"), "changed meanwhile").unwrap();
+    let Artifact::Static { digest: known, .. } = &mut artifact else { unreachable!() };
+    *known = Some(daybook_model::Digest::of(b"what it was"));
+    let error = world.runtime.prepare(&world.key, &artifact, &|_| {}).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+}
