@@ -39,7 +39,8 @@ fn waits_for(service: &Node) -> Vec<(String, Span)> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
-    OnPath,
+    /// At this place of the path.
+    OnPath(usize),
     Done,
 }
 
@@ -49,7 +50,7 @@ fn walk<'m>(manifest: &Manifest<'_, '_>, edges: &'m Edges<'_>, start: &'m str, m
         return;
     }
     let mut path: Vec<(&str, usize)> = vec![(start, 0)];
-    marks.insert(start, Mark::OnPath);
+    marks.insert(start, Mark::OnPath(0));
     while let Some((name, next)) = path.last_mut() {
         let Some((other, span)) = edges.get(*name).and_then(|all| all.get(*next)) else {
             marks.insert(name, Mark::Done);
@@ -58,13 +59,10 @@ fn walk<'m>(manifest: &Manifest<'_, '_>, edges: &'m Edges<'_>, start: &'m str, m
         };
         *next += 1;
         match marks.get(other.as_str()) {
-            Some(Mark::OnPath) => {
-                let names: Vec<&str> = path.iter().map(|(name, _)| *name).collect();
-                report(manifest, &names, other, *span);
-            }
+            Some(Mark::OnPath(at)) => report(manifest, &path[*at..], *span),
             Some(Mark::Done) => {}
             None if edges.contains_key(other.as_str()) => {
-                marks.insert(other, Mark::OnPath);
+                marks.insert(other, Mark::OnPath(path.len()));
                 path.push((other, 0));
             }
             None => {}
@@ -72,15 +70,21 @@ fn walk<'m>(manifest: &Manifest<'_, '_>, edges: &'m Edges<'_>, start: &'m str, m
     }
 }
 
-fn report(manifest: &Manifest<'_, '_>, path: &[&str], back: &str, span: Span) {
-    let from = path.iter().position(|name| *name == back).unwrap_or(0);
-    let last = path.last().copied().unwrap_or(back);
-    let circle: Vec<&str> = std::iter::once(last).chain(path[from..].iter().copied()).collect();
-    let message = match path.len() - from {
+/// How many services of a circle are named.
+const NAMED: usize = 12;
+
+/// Reports a circle: its services in their order, the last of which waits for the first.
+fn report(manifest: &Manifest<'_, '_>, circle: &[(&str, usize)], span: Span) {
+    let (Some((back, _)), Some((last, _))) = (circle.first(), circle.last()) else { return };
+    let message = match circle.len() {
         1 => format!("`{last}` depends on itself"),
         2 => format!("`{back}` depends on `{last}`, and `{last}` on `{back}`"),
         _ => format!("`{last}` depends on `{back}`, which depends on `{last}` in turn"),
     };
+    let mut names: Vec<&str> = circle.iter().take(NAMED).map(|(name, _)| *name).collect();
+    if circle.len() > NAMED {
+        names.extend(["…", last]);
+    }
     let problem = Problem::new("M0203", span, message);
-    manifest.ctx.report(problem.label(format!("closes the circle {}", circle.join(" → "))));
+    manifest.ctx.report(problem.label(format!("closes the circle {last} → {}", names.join(" → "))));
 }
