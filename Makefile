@@ -36,8 +36,9 @@ bench-%: shop ## Measure: rollout, edge, plan, footprint, crash (COUNT, SECONDS,
 soak: ## The crash simulation with many more seeds (SEEDS, default 100000)
 	SEEDS=$(or $(SEEDS),100000) cargo test --release -p daybook-executor --test crash -- --nocapture
 
-fuzz: ## Malformed manifests and bodies for longer (PROPTEST_CASES, default 100000)
-	PROPTEST_CASES=$(or $(PROPTEST_CASES),100000) cargo test --release -p daybook-manifest r36_
+fuzz: ## Malformed inputs for longer, one line of figures for each suite (PROPTEST_CASES, default 100000)
+	PROPTEST_CASES=$(or $(PROPTEST_CASES),100000) cargo test --release -p daybook-manifest -p daybook-server -p daybook-cli \
+		r36_ -- --nocapture --test-threads=1
 
 clean: ## Remove what was built, the demo with it
 	-scripts/demo stop

@@ -48,6 +48,9 @@ pub(crate) enum ReadError {
     Missing,
     #[error("{0}")]
     Unreadable(String),
+    /// The manifest reads too much, which has been reported.
+    #[error("the manifest reads too much")]
+    TooMuch,
 }
 
 impl Bundle {
@@ -119,7 +122,7 @@ impl Files for Disk<'_> {
         match &read {
             Ok(text) => drop(found.files.insert(path.to_owned(), text.clone())),
             Err(ReadError::Unreadable(why)) => drop(found.unreadable.insert(path.to_owned(), why.clone())),
-            Err(ReadError::Missing) => {}
+            Err(ReadError::Missing | ReadError::TooMuch) => {}
         }
         read
     }

@@ -4,14 +4,26 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::bundle::Files;
+use crate::bundle::{Files, ReadError};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::load::Aim;
+use crate::suggest::nearest;
 use crate::tree::Span;
 
 /// How many findings of one severity are kept: more help nobody, and many warnings must not hide an error.
 const MAX_DIAGNOSTICS: usize = 100;
+/// How long a message or a label may be, in characters: what it quotes may be as long as the file.
+const MAX_TEXT: usize = 300;
+/// What a whole manifest may weigh, with everything that it copies and reads: one for each value, and one
+/// for each [`weight`] of text. Ten thousand services as people write them are within it.
+const BUDGET: usize = 500_000;
+/// What a file weighs beside its text, whether it is there or not. It keeps the number of files far below what a [`Span`] can name.
+const FILE_WEIGHT: usize = 30;
+/// What a line weighs that is an assignment.
+const LINE_WEIGHT: usize = 4;
+/// How many names are compared to guess what was meant.
+const GUESSES: usize = 100_000;
 
 /// A file that was read as YAML.
 #[derive(Debug, Clone)]
@@ -41,7 +53,13 @@ pub(crate) struct Context<'a> {
     hollow: RefCell<HashSet<Span>>,
     incomplete: Cell<bool>,
     aim: Aim,
-    budget: Cell<usize>,
+    budget: Cell<Option<usize>>,
+    guesses: Cell<usize>,
+}
+
+/// How much a text weighs in the budget of a manifest, beside the value that it is.
+pub(crate) fn weight(text: &str) -> usize {
+    text.len() / 256
 }
 
 /// The values of dotenv files, nearest last; the process environment goes before all of them.
@@ -70,7 +88,8 @@ impl<'a> Context<'a> {
             hollow: RefCell::default(),
             incomplete: Cell::new(false),
             aim,
-            budget: Cell::new(2_000_000),
+            budget: Cell::new(Some(BUDGET)),
+            guesses: Cell::new(GUESSES),
         }
     }
 
@@ -83,6 +102,23 @@ impl<'a> Context<'a> {
         let (path, base) = (path.to_owned(), base.to_owned());
         sources.push(Source { path, base, text: Rc::from(text), lines, variables });
         (sources.len() - 1) as u16
+    }
+
+    /// Takes a file in that is no YAML, once: it may be read for many services.
+    pub(crate) fn add_lines(&self, path: &str, text: &str) -> u16 {
+        let known = self.sources.borrow().iter().position(|source| source.path == path);
+        known.map_or_else(|| self.add_source(path, text, directory(path), Rc::default()), |index| index as u16)
+    }
+
+    /// Where `line` (from 1) of a file is, or `part` of that line where it has it.
+    pub(crate) fn span_in_line(&self, file: u16, line: usize, part: &str) -> Span {
+        let sources = self.sources.borrow();
+        let source = &sources[file as usize];
+        let start = source.lines.get(line - 1).map_or(source.text.len(), |start| *start as usize);
+        let written = source.text[start..].lines().next().unwrap_or_default();
+        let (at, length) =
+            written.find(part).filter(|_| !part.is_empty()).map_or((0, written.len()), |at| (at, part.len()));
+        Span { file, start: (start + at) as u32, end: (start + at + length) as u32 }
     }
 
     /// How many files were taken in: a bound against files that include each other without end.
@@ -132,12 +168,46 @@ impl<'a> Context<'a> {
         self.incomplete.set(true);
     }
 
-    /// Takes `size` from what may be copied while a manifest is put together; `false` when nothing is
-    /// left, which the caller reports.
-    pub(crate) fn spend(&self, size: usize) -> bool {
-        let left = self.budget.get().saturating_sub(size);
+    /// Takes `weight` from the budget of the manifest for what stands at `span`. When it is used up that is
+    /// reported once, and nothing more can be had.
+    #[must_use]
+    pub(crate) fn afford(&self, span: Span, weight: usize) -> bool {
+        let Some(budget) = self.budget.get() else { return false };
+        let left = budget.checked_sub(weight);
         self.budget.set(left);
-        left > 0
+        if left.is_none() {
+            let problem = Problem::new("M0106", span, "the manifest holds more than a manifest could need");
+            self.report(problem.label("what was read before this is already too much").always());
+        }
+        left.is_some()
+    }
+
+    /// The text of a file that is asked for at `span`.
+    pub(crate) fn read(&self, span: Span, path: &str) -> Result<String, ReadError> {
+        if !self.afford(span, FILE_WEIGHT) {
+            return Err(ReadError::TooMuch);
+        }
+        let text = self.files.read(path)?;
+        if self.afford(span, weight(&text)) { Ok(text) } else { Err(ReadError::TooMuch) }
+    }
+
+    /// The text of a file of which each line says something.
+    pub(crate) fn read_lines(&self, span: Span, path: &str) -> Result<String, ReadError> {
+        let text = self.read(span, path)?;
+        let lines = text.bytes().filter(|byte| *byte == b'\n').count();
+        if self.afford(span, LINE_WEIGHT * lines) { Ok(text) } else { Err(ReadError::TooMuch) }
+    }
+
+    /// The name that may have been meant by `wrong`. After very many guesses there are none: they would
+    /// not be shown.
+    pub(crate) fn nearest<'n>(&self, wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        let left = &self.guesses;
+        let allowed = names.into_iter().take_while(|_| {
+            let before = left.get();
+            left.set(before.saturating_sub(1));
+            before > 0
+        });
+        nearest(wrong, allowed)
     }
 
     /// The line that `span` begins on, from 1.
@@ -173,21 +243,21 @@ impl<'a> Context<'a> {
         if *kept >= MAX_DIAGNOSTICS {
             return;
         }
-        let place = self.place(problem.span);
-        let mut diagnostics = self.diagnostics.borrow_mut();
-        let id = (place.file.clone(), place.start, format!("{} {}", problem.code, problem.message));
+        let message = shortened(problem.message);
+        let file = self.sources.borrow().get(problem.span.file as usize).map(|source| source.path.clone());
+        let id = (file.unwrap_or_default(), problem.span.start, format!("{} {message}", problem.code));
         if !self.seen.borrow_mut().insert(id) {
             return;
         }
         *kept += 1;
-        diagnostics.push(Diagnostic {
+        self.diagnostics.borrow_mut().push(Diagnostic {
             code: problem.code.into(),
             severity,
-            message: problem.message,
-            place,
-            label: problem.label,
-            also: problem.also.into_iter().map(|(span, label)| (self.place(span), label)).collect(),
-            help,
+            message,
+            place: self.place(problem.span),
+            label: shortened(problem.label),
+            also: problem.also.into_iter().map(|(span, label)| (self.place(span), shortened(label))).collect(),
+            help: help.map(shortened),
         });
     }
 
@@ -207,6 +277,14 @@ impl<'a> Context<'a> {
         diagnostics.sort_by_key(|d| (order.get(&d.place.file).copied(), d.place.start));
         diagnostics
     }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The help of what is put off.

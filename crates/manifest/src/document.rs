@@ -17,6 +17,11 @@ const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "conf
 
 /// The manifest as one tree. `None` when a file could not be read at all.
 pub(crate) fn assemble(ctx: &Context<'_>, entries: &[String], root: &str, environment: Option<&str>) -> Option<Node> {
+    if entries.is_empty() {
+        let span = Span { file: ctx.add_source(root, "", root, Rc::default()), ..Span::default() };
+        ctx.report(Problem::new("M0117", span, "no manifest is given").always());
+        return None;
+    }
     let variables = Rc::new(Variables { own: dotenv_file(ctx, &join(root, ".env"), None), parent: None });
     let mut whole: Option<Node> = None;
     for entry in entries {
@@ -46,9 +51,10 @@ fn read(
     stack: &mut Vec<String>,
     asked: Option<Span>,
 ) -> Option<Node> {
+    let documents = documents(ctx, path, base, variables, asked)?;
     let mut whole: Option<Node> = None;
     stack.push(path.to_owned());
-    for mut document in documents(ctx, path, base, variables, asked)? {
+    for mut document in documents {
         include(ctx, &mut document, variables, stack);
         whole = Some(match whole {
             Some(base) => merge(base, document),
@@ -68,8 +74,9 @@ pub(crate) fn documents(
     variables: &Rc<Variables>,
     asked: Option<Span>,
 ) -> Option<Vec<Node>> {
-    let text = match ctx.files.read(path) {
+    let text = match ctx.read(asked.unwrap_or_default(), path) {
         Ok(text) => text,
+        Err(ReadError::TooMuch) => return None,
         Err(error) => {
             let span = asked.unwrap_or_else(|| Span {
                 file: ctx.add_source(path, "", base, Rc::clone(variables)),
@@ -216,14 +223,12 @@ fn choose(whole: &mut Node, environment: &str) {
 /// The assignments of a dotenv file that variables are taken from. One that nobody asked for by name
 /// may be missing.
 fn dotenv_file(ctx: &Context<'_>, path: &str, asked: Option<Span>) -> BTreeMap<String, String> {
-    let text = match ctx.files.read(path) {
+    let text = match ctx.read_lines(asked.unwrap_or_default(), path) {
         Ok(text) => text,
+        Err(ReadError::TooMuch) => return BTreeMap::new(),
         Err(ReadError::Missing) if asked.is_none() => return BTreeMap::new(),
         Err(error) => {
-            let span = asked.unwrap_or_else(|| Span {
-                file: ctx.add_source(path, "", directory(path), Rc::default()),
-                ..Span::default()
-            });
+            let span = asked.unwrap_or_else(|| Span { file: ctx.add_lines(path, ""), ..Span::default() });
             let code = if error == ReadError::Missing { "M0401" } else { "M0402" };
             ctx.report(Problem::new(code, span, format!("cannot read {path}: {error}")));
             return BTreeMap::new();
@@ -234,23 +239,18 @@ fn dotenv_file(ctx: &Context<'_>, path: &str, asked: Option<Span>) -> BTreeMap<S
 
 /// The assignments in `text`, with variables taken from the environment and from the lines before. A bad line is reported in its own file.
 pub(crate) fn read_dotenv(ctx: &Context<'_>, path: &str, text: &str) -> Vec<(String, Option<String>)> {
-    let expand = |value: &str, known: &BTreeMap<String, String>| {
+    let expand = |line: usize, value: &str, known: &BTreeMap<String, String>| {
         if !value.contains('$') {
             return value.to_owned();
         }
-        let visible = Variables { own: known.clone(), parent: None };
-        let file = ctx.add_source(path, text, directory(path), Rc::new(visible));
-        let at = text.find(value).unwrap_or(0) as u32;
-        let span = Span { file, start: at, end: at + value.len() as u32 };
-        expand_text(ctx, span, value)
+        let span = ctx.span_in_line(ctx.add_lines(path, text), line, value);
+        expand_text(ctx, span, value, &|name| ctx.files.variable(name).or_else(|| known.get(name).cloned()))
     };
     match dotenv::parse(text, &expand) {
         Ok(assignments) => assignments,
         Err(bad) => {
-            let start: usize = text.split_inclusive('\n').take(bad.line - 1).map(str::len).sum();
-            let length = text[start..].lines().next().map_or(0, str::len);
-            let file = ctx.add_source(path, text, directory(path), Rc::default());
-            let span = Span { file, start: start as u32, end: (start + length) as u32 };
+            let file = ctx.add_lines(path, text);
+            let span = ctx.span_in_line(file, bad.line, "");
             ctx.report(Problem::new("M0305", span, format!("line {} is no assignment", bad.line)).label(bad.why));
             Vec::new()
         }

@@ -11,12 +11,12 @@ pub(crate) struct BadLine {
     pub(crate) why: &'static str,
 }
 
+/// Replaces the variables of a value that begins on a line, given the assignments before it.
+type Expand<'e> = &'e dyn Fn(usize, &str, &BTreeMap<String, String>) -> String;
+
 /// The assignments of `text` in their order. A name without `=` has no value: whoever asks takes it
-/// from the environment. `expand` replaces the variables of a value, given those before it.
-pub(crate) fn parse(
-    text: &str,
-    expand: &dyn Fn(&str, &BTreeMap<String, String>) -> String,
-) -> Result<Vec<(String, Option<String>)>, BadLine> {
+/// from the environment.
+pub(crate) fn parse(text: &str, expand: Expand<'_>) -> Result<Vec<(String, Option<String>)>, BadLine> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut out: Vec<(String, Option<String>)> = Vec::new();
     let mut known = BTreeMap::new();
@@ -43,7 +43,7 @@ pub(crate) fn parse(
             Some(value) => {
                 let mut more = || lines.next().map(|(_, line)| line);
                 let (text, literal) = read_value(value, &mut more).map_err(wrong)?;
-                Some(if literal { text } else { expand(&text, &known) })
+                Some(if literal { text } else { expand(index + 1, &text, &known) })
             }
         };
         if let Some(value) = &value {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(String, Option<String>)> {
-        parse(text, &|value, known| value.replace("$A", known.get("A").map_or("", String::as_str))).unwrap()
+        parse(text, &|_, value, known| value.replace("$A", known.get("A").map_or("", String::as_str))).unwrap()
     }
 
     fn pairs(text: &str) -> String {
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_no_assignments_are_named() {
-        let expand = |value: &str, _: &BTreeMap<String, String>| value.to_owned();
+        let expand = |_: usize, value: &str, _: &BTreeMap<String, String>| value.to_owned();
         assert_eq!(parse("A=1\n=2", &expand).unwrap_err().line, 2);
         assert_eq!(parse("A B=1", &expand).unwrap_err().line, 1);
         assert_eq!(parse("A='x", &expand).unwrap_err().why, "the quote is not closed");

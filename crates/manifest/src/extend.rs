@@ -6,7 +6,6 @@ use std::rc::Rc;
 use crate::context::{Context, Problem, Variables, directory};
 use crate::document::documents;
 use crate::merge::merge;
-use crate::suggest::nearest;
 use crate::tree::{Map, Node, Span, Value};
 
 /// What `from` does not copy: how the other service is reached, checked, scaled and rolled out. What
@@ -52,7 +51,7 @@ const MAX_CHAIN: usize = 50;
 struct Resolver<'c, 'a> {
     ctx: &'c Context<'a>,
     variables: &'c Rc<Variables>,
-    files: HashMap<String, Option<Map>>,
+    files: HashMap<String, Option<Rc<Map>>>,
     done: HashMap<(String, String), Node>,
 }
 
@@ -64,7 +63,10 @@ impl Resolver<'_, '_> {
             return Some(node.clone());
         }
         let mut node = services.get(name)?.clone();
-        if stack.len() >= MAX_CHAIN || !self.ctx.spend(node.size()) {
+        if !self.ctx.afford(node.span, node.size()) {
+            return None;
+        }
+        if stack.len() >= MAX_CHAIN {
             let message = "services extend each other more than a manifest could need";
             self.ctx.report(Problem::new("M0106", node.span, message));
             return None;
@@ -77,6 +79,9 @@ impl Resolver<'_, '_> {
                 map.remove(key);
             }
             if let Some(mut base) = base {
+                if !self.ctx.afford(node.span, base.size()) {
+                    return None;
+                }
                 if key == "from" {
                     strip(&mut base);
                 }
@@ -111,13 +116,13 @@ impl Resolver<'_, '_> {
     }
 
     /// The services of another file, read once.
-    fn file(&mut self, path: &str, asked: Span) -> Option<Map> {
+    fn file(&mut self, path: &str, asked: Span) -> Option<Rc<Map>> {
         if let Some(known) = self.files.get(path) {
             return known.clone();
         }
         let read = documents(self.ctx, path, directory(path), self.variables, Some(asked));
         let whole = read.and_then(|documents| documents.into_iter().reduce(merge));
-        let services = whole.and_then(|whole| whole.get("services").and_then(Node::map).cloned());
+        let services = whole.and_then(|whole| whole.get("services").and_then(Node::map).cloned()).map(Rc::new);
         self.files.insert(path.to_owned(), services.clone());
         services
     }
@@ -127,7 +132,7 @@ impl Resolver<'_, '_> {
             return Some(());
         }
         let problem = Problem::new("M0201", span, format!("there is no service `{name}` to begin from"));
-        let near = nearest(name, services.iter().map(|entry| entry.key.as_str()));
+        let near = self.ctx.nearest(name, services.iter().map(|entry| entry.key.as_str()));
         let label = near.map_or_else(|| "unknown service".to_owned(), |near| format!("did you mean `{near}`?"));
         self.ctx.report(problem.label(label));
         None

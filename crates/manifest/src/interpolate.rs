@@ -3,7 +3,7 @@
 //! What stands between braces with a dot in it is a reference to a service or a secret; it stays in
 //! the value for the server to fill in.
 
-use crate::context::{Context, Problem};
+use crate::context::{Context, Problem, weight};
 use crate::tree::{Node, Piece, Scalar, Span, Value};
 
 /// How deep defaults may stand in one another.
@@ -18,7 +18,7 @@ pub(crate) fn interpolate(ctx: &Context<'_>, node: &mut Node, top: bool) {
         Value::Null => {}
         Value::Scalar(scalar) => {
             if scalar.text.contains('$') {
-                let pieces = expand(ctx, node.span, &scalar.text);
+                let pieces = expand(ctx, node.span, &scalar.text, &|name| ctx.variable(node.span, name));
                 *scalar = assemble(pieces, scalar.quoted);
                 if !scalar.quoted && scalar.text.is_empty() && scalar.pieces.is_none() {
                     scalar.quoted = true;
@@ -36,13 +36,16 @@ pub(crate) fn interpolate(ctx: &Context<'_>, node: &mut Node, top: bool) {
     }
 }
 
+/// How variables are looked up.
+type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
+
 /// Replaces the variables in `text`, which stands at `span`. References are left as written.
-pub(crate) fn expand_text(ctx: &Context<'_>, span: Span, text: &str) -> String {
+pub(crate) fn expand_text(ctx: &Context<'_>, span: Span, text: &str, lookup: Lookup<'_>) -> String {
     let written = |piece: &Piece| match piece {
         Piece::Text(text) => text.clone(),
         Piece::Reference(name) => format!("${{{name}}}"),
     };
-    expand(ctx, span, text).iter().map(written).collect()
+    expand(ctx, span, text, lookup).iter().map(written).collect()
 }
 
 fn assemble(pieces: Vec<Piece>, quoted: bool) -> Scalar {
@@ -57,8 +60,10 @@ fn assemble(pieces: Vec<Piece>, quoted: bool) -> Scalar {
     Scalar { text: text.collect(), quoted, pieces: Some(pieces) }
 }
 
-fn expand(ctx: &Context<'_>, span: Span, text: &str) -> Vec<Piece> {
-    let mut expander = Expander { ctx, span, text, out: Vec::new(), length: 0 };
+fn expand(ctx: &Context<'_>, span: Span, text: &str, lookup: Lookup<'_>) -> Vec<Piece> {
+    // What a variable holds may be long: nothing is looked up once nothing can be afforded.
+    let full = !ctx.afford(span, 0);
+    let mut expander = Expander { ctx, span, text, lookup, out: Vec::new(), length: 0, reported: false, full };
     expander.run(text, 0);
     expander.out
 }
@@ -67,13 +72,20 @@ struct Expander<'c, 'a, 't> {
     ctx: &'c Context<'a>,
     span: Span,
     text: &'t str,
+    lookup: Lookup<'t>,
     out: Vec<Piece>,
     length: usize,
+    reported: bool,
+    /// Nothing more goes into the value, which has been reported.
+    full: bool,
 }
 
 impl Expander<'_, '_, '_> {
     fn run(&mut self, mut rest: &str, depth: usize) {
         while let Some(at) = rest.find('$') {
+            if self.full {
+                return;
+            }
             self.push(&rest[..at]);
             let after = &rest[at + 1..];
             let name = name_length(after);
@@ -101,8 +113,13 @@ impl Expander<'_, '_, '_> {
 
     fn push(&mut self, text: &str) {
         self.length += text.len();
-        if text.is_empty() || self.length > MAX_VALUE {
+        if text.is_empty() {
             return;
+        }
+        if self.length > MAX_VALUE {
+            self.full = true;
+            let problem = Problem::new("M0106", self.span, "with its variables the value is longer than 1 MiB");
+            return self.ctx.report(problem.label("give long texts as files"));
         }
         match self.out.last_mut() {
             Some(Piece::Text(last)) => last.push_str(text),
@@ -110,16 +127,28 @@ impl Expander<'_, '_, '_> {
         }
     }
 
-    fn invalid(&self, why: &str) {
+    /// Says once what is wrong with the text, however often it is.
+    fn invalid(&mut self, why: &str) {
+        if std::mem::replace(&mut self.reported, true) {
+            return;
+        }
         let problem =
             Problem::new("M0301", self.span, format!("a variable in `{}` is not well formed", short(self.text)));
         self.ctx.report(problem.label(why).help("write `$$` for a dollar sign"));
     }
 
     fn plain(&mut self, name: &str) {
-        match self.ctx.variable(self.span, name) {
-            Some(value) => self.push(&value),
+        match (self.lookup)(name) {
+            Some(value) => self.filled(&value),
             None => self.unset(name),
+        }
+    }
+
+    /// Puts a variable's value in its place.
+    fn filled(&mut self, value: &str) {
+        self.full |= !self.ctx.afford(self.span, weight(value));
+        if !self.full {
+            self.push(value);
         }
     }
 
@@ -147,7 +176,7 @@ impl Expander<'_, '_, '_> {
         if rest.is_empty() {
             return self.plain(name);
         }
-        let value = self.ctx.variable(self.span, name);
+        let value = (self.lookup)(name);
         let filled = value.clone().filter(|value| !value.is_empty());
         let operator = [":-", ":?", ":+", "-", "?", "+"].into_iter().find(|operator| rest.starts_with(operator));
         let Some(operator) = operator else {
@@ -158,7 +187,7 @@ impl Expander<'_, '_, '_> {
         match (operator.trim_start_matches(':'), present) {
             ("+", Some(_)) => self.run(word, depth + 1),
             ("+", None) => {}
-            (_, Some(value)) => self.push(&value),
+            (_, Some(value)) => self.filled(&value),
             ("-", None) => self.run(word, depth + 1),
             (_, None) => self.required(name, word),
         }
@@ -206,5 +235,8 @@ fn closing_brace(text: &str) -> Option<usize> {
 
 fn short(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    if line.chars().count() > 60 { line.chars().take(60).chain(['…']).collect() } else { line.to_owned() }
+    match line.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
 }

@@ -9,7 +9,7 @@ use crate::context::{Context, Problem};
 use crate::diagnostic::Diagnostic;
 use crate::keys::{Shape, check, root};
 use crate::lower::Manifest;
-use crate::tree::{Node, Span};
+use crate::tree::{Map, Node, Span};
 use crate::{check as whole, document, lower};
 
 /// What is asked of a manifest.
@@ -107,12 +107,20 @@ pub(crate) fn run(entries: &[String], root: &str, files: &dyn Files, options: &O
     loaded
 }
 
+/// How many environments a manifest may describe: whoever collects its files reads it once for each.
+const MAX_ENVIRONMENTS: usize = 100;
+
 fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &mut Loaded) {
     check::check(ctx, tree, &Shape::Object(root::ROOT), "a manifest");
-    loaded.environments = tree
-        .get("environments")
-        .and_then(Node::map)
-        .map_or_else(Vec::new, |environments| environments.iter().map(|entry| entry.key.to_string()).collect());
+    let described = tree.get("environments").and_then(Node::map).into_iter().flat_map(Map::iter);
+    for (index, entry) in described.enumerate() {
+        if index == MAX_ENVIRONMENTS {
+            let problem = Problem::new("M0106", entry.key_span, format!("more than {MAX_ENVIRONMENTS} environments"));
+            ctx.report(problem.label("this one is too many"));
+            break;
+        }
+        loaded.environments.push(entry.key.to_string());
+    }
     loaded.environment = settings(tree, options.environment.as_str());
     let manifest = Manifest::new(ctx, tree, &profiles(ctx, options));
     if manifest.services().next().is_none() {
@@ -165,7 +173,7 @@ impl Files for Recorded<'_> {
 
     fn variable(&self, name: &str) -> Option<String> {
         let value = self.files.variable(name)?;
-        self.hash.borrow_mut().insert(format!("${name}"), Digest::of(value.as_bytes()));
+        self.hash.borrow_mut().entry(format!("${name}")).or_insert_with(|| Digest::of(value.as_bytes()));
         Some(value)
     }
 }

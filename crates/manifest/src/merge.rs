@@ -1,6 +1,6 @@
 //! One tree over another, as Compose merges files, `extends` and overrides.
 
-use compact_str::CompactString;
+use std::collections::HashMap;
 
 use crate::tree::{Entry, Map, Merge, Node, Scalar, Value};
 
@@ -21,11 +21,7 @@ pub(crate) fn merge(base: Node, over: Node) -> Node {
 pub(crate) fn settle(node: &mut Node) {
     match &mut node.value {
         Value::Map(map) => {
-            let gone: Vec<CompactString> =
-                map.iter().filter(|entry| entry.value.merge == Merge::Reset).map(|entry| entry.key.clone()).collect();
-            for key in gone {
-                map.remove(&key);
-            }
+            map.retain(|entry| entry.value.merge != Merge::Reset);
             map.values_mut().for_each(|entry| settle(&mut entry.value));
         }
         Value::List(items) => {
@@ -141,11 +137,23 @@ fn names(node: &Node) -> Map {
 }
 
 fn append(key: &str, mut base: Vec<Node>, over: Vec<Node>) -> Vec<Node> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (at, item) in base.iter().enumerate() {
+        if let Some(id) = identity(key, item) {
+            places.entry(id).or_insert(at);
+        }
+    }
     for item in over {
-        let id = identity(key, &item);
-        match base.iter_mut().find(|old| id.is_some() && identity(key, old) == id) {
-            Some(old) => *old = item,
-            None => base.push(item),
+        let Some(id) = identity(key, &item) else {
+            base.push(item);
+            continue;
+        };
+        match places.get(&id) {
+            Some(at) => base[*at] = item,
+            None => {
+                places.insert(id, base.len());
+                base.push(item);
+            }
         }
     }
     base

@@ -1,5 +1,8 @@
 //! "Did you mean": the nearest of some names.
 
+/// How many bytes more than the wrong one a name may have: three letters of four bytes.
+const LONGER: usize = 12;
+
 /// The name nearest to `wrong`, if any is so near that it may have been meant.
 pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     if wrong.len() > 64 {
@@ -9,6 +12,7 @@ pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>)
     let folded = wrong.to_lowercase().replace('-', "_");
     names
         .into_iter()
+        .filter(|name| name.len() <= wrong.len() + LONGER)
         .map(|name| (distance(&folded, &name.to_lowercase().replace('-', "_")), name))
         .filter(|(distance, _)| *distance <= bound)
         .min_by_key(|(distance, name)| (*distance, name.len().abs_diff(wrong.len())))

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use compact_str::CompactString;
 
+use crate::context::weight;
+
 /// A place in one of the files that were read, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Span {
@@ -142,6 +144,15 @@ impl Map {
         Some(entry.value)
     }
 
+    /// Keeps what `keep` holds for.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+        let before = self.entries.len();
+        self.entries.retain(keep);
+        if self.entries.len() < before {
+            self.index();
+        }
+    }
+
     fn index(&mut self) {
         let keys = self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at));
         self.places = (self.entries.len() > FEW).then(|| Box::new(keys.collect()));
@@ -220,12 +231,13 @@ impl Node {
         }
     }
 
-    /// How many values it holds, itself included.
+    /// How many values it holds, itself included; a long text counts for more than one.
     pub(crate) fn size(&self) -> usize {
         match &self.value {
-            Value::Null | Value::Scalar(_) => 1,
+            Value::Null => 1,
+            Value::Scalar(scalar) => 1 + weight(&scalar.text),
             Value::List(list) => 1 + list.iter().map(Node::size).sum::<usize>(),
-            Value::Map(map) => 1 + map.iter().map(|entry| 1 + entry.value.size()).sum::<usize>(),
+            Value::Map(map) => 1 + map.iter().map(|entry| 1 + weight(&entry.key) + entry.value.size()).sum::<usize>(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use compact_str::CompactString;
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
-use crate::context::{Context, Problem};
+use crate::context::{Context, Problem, weight};
 use crate::tree::{Entry, Map, Merge, Node, Scalar, Span, Value};
 
 /// The largest file that is read, in bytes.
@@ -111,7 +111,11 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
         if depth > MAX_DEPTH {
             return Err(self.too_deep(span));
         }
-        self.written += 1;
+        let size = if let Event::Scalar(text, ..) = &event { 1 + weight(text) } else { 1 };
+        self.written += size;
+        if !self.ctx.afford(span, size) {
+            return Err(Stop);
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let (merge, forced) = self.tag(tag.as_deref(), span);
@@ -181,6 +185,9 @@ impl<'i, T: granit_parser::BorrowedInput<'i>> Reader<'_, '_, 'i, T> {
         if self.copied > ALIAS_ALLOWANCE + ALIAS_FACTOR * self.written {
             let message = "aliases copy more than a manifest could need";
             self.ctx.report(Problem::new("M0106", span, message).label("copied too often"));
+            return Err(Stop);
+        }
+        if !self.ctx.afford(span, *size) {
             return Err(Stop);
         }
         Ok(node.clone())

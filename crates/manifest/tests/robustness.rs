@@ -4,6 +4,9 @@
 
 use std::path::Path;
 
+mod hostile;
+
+use daybook_fuzz::{Tally, cases};
 use daybook_manifest::{Bundle, Options, load, render};
 use proptest::prelude::*;
 
@@ -18,20 +21,29 @@ fn corpus() -> Vec<String> {
 }
 
 /// Loads `text` and checks what holds for every text.
-fn survives(text: &str) {
+fn survives(tally: &Tally, text: &str) {
     let mut bundle =
         Bundle { entries: vec!["/app/daybook.yaml".to_owned()], root: "/app".to_owned(), ..Bundle::default() };
     bundle.files.insert("/app/daybook.yaml".to_owned(), text.to_owned());
-    let loaded = load(&bundle, &Options::new("production".parse().unwrap()));
+    bundle_survives(tally, text, &bundle);
+}
+
+fn bundle_survives(tally: &Tally, name: &str, bundle: &Bundle) {
+    let (loaded, rendered) = tally.measure(name.as_bytes(), || {
+        let loaded = load(bundle, &Options::new("production".parse().unwrap()));
+        let rendered = render(&loaded.diagnostics, bundle, false);
+        (loaded, rendered)
+    });
+    let name: String = name.chars().take(4_000).collect();
     let errors = loaded.diagnostics.iter().filter(|found| found.is_error()).count();
-    assert_eq!(loaded.spec.is_none(), errors > 0, "a specification or an error, and never both:\n{text}");
+    assert_eq!(loaded.spec.is_none(), errors > 0, "a specification or an error, and never both:\n{name}");
     assert!(loaded.diagnostics.len() <= 200);
     for found in &loaded.diagnostics {
         assert!(found.place.line >= 1 && found.place.start <= found.place.end, "{found:?}");
-        assert!(found.place.end as usize <= text.len(), "{found:?}");
+        let length = bundle.files.get(&found.place.file).map_or(0, String::len);
+        assert!(found.place.end as usize <= length, "{found:?}");
     }
-    let rendered = render(&loaded.diagnostics, &bundle, false);
-    assert!(rendered.len() <= 4_000 * (1 + loaded.diagnostics.len()), "{} bytes for a short text", rendered.len());
+    assert!(rendered.len() <= 4_000 * (1 + loaded.diagnostics.len()), "{} bytes are said of\n{name}", rendered.len());
 }
 
 /// What is put into texts: what YAML, Compose and terminals give a meaning.
@@ -126,28 +138,96 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, max_shrink_iters: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn r36_damaged_manifests_are_told_what_is_wrong(
+#[test]
+fn r36_damaged_manifests_are_told_what_is_wrong() {
+    let tally = Tally::start("damaged manifests");
+    let corpus = corpus();
+    let config = ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(cases(10_000)) };
+    proptest!(config, |(
         start in any::<prop::sample::Index>(),
         changes in prop::collection::vec(change(), 1..6),
-    ) {
-        static CORPUS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
-        let corpus = CORPUS.get_or_init(corpus);
+    )| {
         let text = changes.iter().fold(corpus[start.index(corpus.len())].clone(), |text, change| apply(&text, change));
-        survives(&text);
+        survives(&tally, &text);
+    });
+}
+
+#[test]
+fn r36_texts_of_any_characters_are_told_what_is_wrong() {
+    let tally = Tally::start("texts of any characters");
+    proptest!(ProptestConfig::with_cases(cases(1_000)), |(text in ".{0,300}")| survives(&tally, &text));
+}
+
+/// What YAML gives a meaning, over and over: a scanner that looks ahead too far shows here.
+#[test]
+fn r36_repeated_marks_are_told_what_is_wrong() {
+    let tally = Tally::start("repeated marks");
+    for first in PIECES {
+        for second in PIECES {
+            survives(&tally, &[first, second].concat().repeat(1_000));
+        }
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn r36_texts_of_any_characters_are_told_what_is_wrong(text in ".{0,300}") {
-        survives(&text);
+#[test]
+fn r36_hostile_manifests_are_bounded() {
+    let tally = Tally::start("hostile manifests");
+    for (_, text) in hostile::texts() {
+        survives(&tally, &text);
     }
+    for (name, bundle) in hostile::bundles() {
+        bundle_survives(&tally, name, &bundle);
+    }
+}
+
+/// As an editor on another system, a pipe or a broken disk leaves files.
+#[test]
+fn r36_files_in_other_encodings_are_told_what_is_wrong() {
+    let tally = Tally::start("files in other encodings");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("daybook.yaml");
+    let text = "app: shop\nservices:\n  web: {image: a}\n";
+    let utf16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
+        [mark, &text.encode_utf16().flat_map(bytes).collect::<Vec<_>>()].concat()
+    };
+    let inputs: [(Vec<u8>, bool); 9] = [
+        (text.into(), true),
+        ([b"\xef\xbb\xbf", text.as_bytes()].concat(), true),
+        (utf16(b"\xff\xfe", u16::to_le_bytes), false),
+        (utf16(b"\xfe\xff", u16::to_be_bytes), false),
+        (utf16(b"", u16::to_le_bytes), false),
+        ([text.as_bytes(), b"# caf\xe9\n"].concat(), false),
+        ([text.as_bytes(), b"# \xf0\x9f\x90"].concat(), false),
+        ([text.as_bytes(), &[0; 4096]].concat(), false),
+        (vec![b'#'; 9 << 20], false),
+    ];
+    for (bytes, good) in inputs {
+        std::fs::write(&path, &bytes).unwrap();
+        let (bundle, found) = tally.measure(&bytes, || Bundle::collect(std::slice::from_ref(&path), &|_| None));
+        let errors = found.iter().filter(|found| found.is_error()).count();
+        assert_eq!(errors == 0, good, "{found:?}");
+        assert_eq!(load(&bundle, &Options::new("production".parse().unwrap())).spec.is_some(), good);
+    }
+}
+
+#[test]
+fn r36_the_environments_that_are_collected_are_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("daybook.yaml");
+    let environments: String = (0..2_000).map(|n| format!("  e{n}: {{}}\n")).collect();
+    std::fs::write(&path, format!("services: {{web: {{image: a}}}}\nenvironments:\n{environments}")).unwrap();
+    let (_, found) = Bundle::collect(&[path], &|_| None);
+    assert!(found.iter().any(|found| found.is_error() && found.place.line > 2), "{found:?}");
+}
+
+#[test]
+fn a_missing_file_that_is_included_twice_is_no_circle() {
+    let mut bundle =
+        Bundle { entries: vec!["/app/daybook.yaml".to_owned()], root: "/app".to_owned(), ..Bundle::default() };
+    let text = "include: [a.yaml, a.yaml]\nservices: {web: {image: a}}\n";
+    bundle.files.insert("/app/daybook.yaml".to_owned(), text.to_owned());
+    let loaded = load(&bundle, &Options::new("production".parse().unwrap()));
+    assert!(loaded.diagnostics.iter().all(|found| found.code == "M0401"), "{:?}", loaded.diagnostics);
 }
 
 #[test]
@@ -161,37 +241,4 @@ fn many_warnings_hide_no_error() {
     assert_eq!(loaded.diagnostics.len(), 101);
     assert!(loaded.spec.is_none());
     assert!(loaded.diagnostics.iter().any(|found| found.message.contains("enviroment")));
-}
-
-#[test]
-fn r36_growth_is_bounded() {
-    let nest = |open: &str, close: &str| format!("a: {}{}", open.repeat(5_000), close.repeat(5_000));
-    let mut bomb = "x0: &x0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
-    let mut merges = "x0: &x0 {k: v}\n".to_owned();
-    let mut variables = "services: {w: {image: ".to_owned();
-    for level in 1..60 {
-        let below = format!("*x{}", level - 1);
-        bomb += &format!("x{level}: &x{level} [{}]\n", [below.as_str(); 10].join(", "));
-        merges += &format!("x{level}: &x{level} {{a: {below}, b: {below}, <<: {below}}}\n");
-        variables += "${A:-";
-    }
-    let chain: String = (1..3_000).map(|n| format!("  s{n}: {{extends: s{}}}\n", n - 1)).rev().collect();
-    let ladder: String = (1..20_000).map(|n| format!("x{n}: &x{n} [*x{}]\n", n - 1)).collect();
-    for text in [
-        nest("[", "]"),
-        nest("{a: ", "}"),
-        nest("- ", ""),
-        bomb,
-        merges,
-        variables,
-        format!("services:\n  s0: {{image: a}}\n{chain}"),
-        format!("x0: &x0 a\n{ladder}"),
-        "&a ".repeat(10_000),
-        "services: {w: {image: a, ports: [\"1-65535:1-65535\", \"1-65535\"]}}".to_owned(),
-        format!("a: {}", "x".repeat(1 << 20)),
-        "\u{feff}".repeat(1000),
-        "? ".repeat(5_000),
-    ] {
-        survives(&text);
-    }
 }

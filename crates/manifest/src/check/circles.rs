@@ -57,7 +57,8 @@ impl Waits<'_> {
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
     Untouched,
-    OnPath,
+    /// At this place of the path.
+    OnPath(usize),
     Done,
 }
 
@@ -67,7 +68,7 @@ fn walk(manifest: &Manifest<'_, '_>, waits: &Waits<'_>, start: usize, marks: &mu
         return;
     }
     let mut path: Vec<(usize, usize)> = vec![(start, 0)];
-    marks[start] = Mark::OnPath;
+    marks[start] = Mark::OnPath(0);
     while let Some((place, next)) = path.last_mut() {
         let Some((other, span)) = waits.edges[*place].get(*next) else {
             marks[*place] = Mark::Done;
@@ -76,28 +77,32 @@ fn walk(manifest: &Manifest<'_, '_>, waits: &Waits<'_>, start: usize, marks: &mu
         };
         *next += 1;
         match marks[*other] {
-            Mark::OnPath => {
-                let names: Vec<&str> = path.iter().map(|(place, _)| waits.names[*place]).collect();
-                report(manifest, &names, waits.names[*other], *span);
-            }
+            Mark::OnPath(at) => report(manifest, waits, &path[at..], *span),
             Mark::Done => {}
             Mark::Untouched => {
-                marks[*other] = Mark::OnPath;
+                marks[*other] = Mark::OnPath(path.len());
                 path.push((*other, 0));
             }
         }
     }
 }
 
-fn report(manifest: &Manifest<'_, '_>, path: &[&str], back: &str, span: Span) {
-    let from = path.iter().position(|name| *name == back).unwrap_or(0);
-    let last = path.last().copied().unwrap_or(back);
-    let circle: Vec<&str> = std::iter::once(last).chain(path[from..].iter().copied()).collect();
-    let message = match path.len() - from {
+/// How many services of a circle are named.
+const NAMED: usize = 12;
+
+/// Reports a circle: its services in their order, the last of which waits for the first.
+fn report(manifest: &Manifest<'_, '_>, waits: &Waits<'_>, circle: &[(usize, usize)], span: Span) {
+    let named = |(place, _): &(usize, usize)| waits.names[*place];
+    let (Some(back), Some(last)) = (circle.first().map(named), circle.last().map(named)) else { return };
+    let message = match circle.len() {
         1 => format!("`{last}` depends on itself"),
         2 => format!("`{back}` depends on `{last}`, and `{last}` on `{back}`"),
         _ => format!("`{last}` depends on `{back}`, which depends on `{last}` in turn"),
     };
+    let mut names: Vec<&str> = circle.iter().take(NAMED).map(named).collect();
+    if circle.len() > NAMED {
+        names.extend(["…", last]);
+    }
     let problem = Problem::new("M0203", span, message);
-    manifest.ctx.report(problem.label(format!("closes the circle {}", circle.join(" → "))));
+    manifest.ctx.report(problem.label(format!("closes the circle {last} → {}", names.join(" → "))));
 }

@@ -2,7 +2,7 @@
 
 mod circles;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use daybook_model::spec::{Artifact, Protocol};
@@ -31,29 +31,51 @@ pub(crate) fn check(manifest: &Manifest<'_, '_>, spec: &Spec, runtime: Option<&s
 
 /// One port of this machine belongs to one port of one service.
 fn published_once(manifest: &Manifest<'_, '_>) {
-    type Holder<'a> = (Option<IpAddr>, &'a str, Span);
-    let mut taken: BTreeMap<(u16, bool), Vec<Holder<'_>>> = BTreeMap::new();
+    let mut taken: HashMap<(u16, bool), Holders<'_>> = HashMap::new();
     for entry in manifest.active_services() {
         for (ip, port, protocol, span) in host_ports(manifest, &entry.value) {
             let holders = taken.entry((port, protocol == Protocol::Udp)).or_default();
-            let overlaps = |other: &Option<IpAddr>| any_address(ip) || any_address(*other) || ip == *other;
-            let clash =
-                holders.iter().find(|(other, name, at)| overlaps(other) && !(*name == entry.key && *at == span));
-            if let Some((_, name, other)) = clash {
+            let holder = (entry.key.as_str(), span);
+            let Some((name, other)) = holders.take(ip, holder) else { continue };
+            if (name, other) != holder {
                 let message = format!("`{name}` and `{}` both publish port {port}", entry.key);
                 let problem = Problem::new("M0205", span, message).label("taken already");
                 manifest
                     .ctx
-                    .report(problem.also(*other, "first here").help("choose another port, or give each a `domain`"));
-            } else {
-                holders.push((ip, &entry.key, span));
+                    .report(problem.also(other, "first here").help("choose another port, or give each a `domain`"));
             }
         }
     }
 }
 
-fn any_address(ip: Option<IpAddr>) -> bool {
-    ip.is_none_or(|ip| ip.is_unspecified())
+/// A service and where it asks.
+type Holder<'m> = (&'m str, Span);
+
+/// Who holds a port: the first of all, who holds it at every address, and who at a single one.
+#[derive(Default)]
+struct Holders<'m> {
+    first: Option<Holder<'m>>,
+    everywhere: Option<Holder<'m>>,
+    single: HashMap<IpAddr, Holder<'m>>,
+}
+
+impl<'m> Holders<'m> {
+    /// Who holds the port already where `ip` is. When nobody does, `holder` does from now on.
+    fn take(&mut self, ip: Option<IpAddr>, holder: Holder<'m>) -> Option<Holder<'m>> {
+        let ip = ip.filter(|ip| !ip.is_unspecified());
+        let known = match ip {
+            None => self.first,
+            Some(ip) => self.everywhere.or_else(|| self.single.get(&ip).copied()),
+        };
+        if known.is_none() {
+            self.first.get_or_insert(holder);
+            match ip {
+                None => self.everywhere = Some(holder),
+                Some(ip) => drop(self.single.insert(ip, holder)),
+            }
+        }
+        known
+    }
 }
 
 /// One host and path leads to one service.

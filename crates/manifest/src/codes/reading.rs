@@ -35,8 +35,8 @@ pub(super) const TABLE: &[Explanation] = &[
     ),
     error(
         "M0106",
-        "too much copied",
-        "Aliases and `extends` may copy a bounded amount, so that a small file cannot fill the memory. Write the repeated part once, as a service that the others extend.",
+        "too much",
+        "What a manifest holds is bounded, with everything that aliases and `extends` copy and that files and variables bring, so that a small file cannot fill the memory. Ten thousand services are within the bounds. Write the repeated part once, as a service that the others extend, and give long texts as files.",
         "x-a: &a [x, x, x, x, x, x, x, x, x, x]\nx-b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\nx-c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]\nx-d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]\nx-e: [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]\n",
     ),
     error(

@@ -2,7 +2,6 @@
 
 use super::{Fate, Key, Shape};
 use crate::context::{Context, Problem};
-use crate::suggest::nearest;
 use crate::tree::{Entry, Node, Scalar, Value};
 use crate::units;
 
@@ -77,7 +76,8 @@ fn check_scalar(ctx: &Context<'_>, node: &Node, scalar: &Scalar, shape: &Shape, 
     let problem = match shape {
         Shape::Choice(words) => {
             let problem = Problem::new("M0113", node.span, format!("`{what}` cannot be `{}`", scalar.text));
-            let label = nearest(&scalar.text, words.iter().copied())
+            let label = ctx
+                .nearest(&scalar.text, words.iter().copied())
                 .map_or_else(|| format!("one of {}", listed(words)), |word| format!("did you mean `{word}`?"));
             problem.label(label)
         }
@@ -95,7 +95,7 @@ fn check_entry(ctx: &Context<'_>, entry: &Entry, keys: &[Key], what: &str) {
     }
     let Some(key) = keys.iter().find(|key| key.name == entry.key) else {
         let problem = Problem::new("M0107", entry.key_span, format!("unknown key `{}`", entry.key));
-        let near = nearest(&entry.key, keys.iter().map(|key| key.name));
+        let near = ctx.nearest(&entry.key, keys.iter().map(|key| key.name));
         let problem = match near {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
             None => problem.label(format!("not a key of {what}")).help("keys that begin with `x-` are left alone"),

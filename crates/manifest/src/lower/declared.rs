@@ -1,6 +1,6 @@
 //! What a manifest declares beside services: its name, volumes, networks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::spec::{MountSource, Network, Volume};
 use daybook_model::{AppName, NetworkName, Spec, VolumeName};
@@ -115,13 +115,13 @@ fn network(node: &Node) -> Network {
 /// Keeps the networks and volumes that a service uses, as Compose makes no others. The network
 /// `default` needs no declaration.
 pub(crate) fn keep_used_networks(spec: &mut Spec) {
-    let used: Vec<NetworkName> =
+    let used: BTreeSet<NetworkName> =
         spec.services.values().flat_map(|service| service.container.networks.keys().cloned()).collect();
     spec.networks.retain(|name, _| used.contains(name));
     for name in used {
         spec.networks.entry(name).or_default();
     }
-    let mounted: Vec<VolumeName> = (spec.services.values())
+    let mounted: BTreeSet<VolumeName> = (spec.services.values())
         .flat_map(|service| &service.container.mounts)
         .filter_map(|mount| match &mount.source {
             MountSource::Volume { name, .. } => Some(name.clone()),

@@ -73,10 +73,11 @@ fn env_file(manifest: &Manifest<'_, '_>, item: &Node) -> Vec<(String, Option<Str
     let Some(written) = path.scalar().filter(|written| !written.is_empty()) else { return Vec::new() };
     let full = ctx.resolve(path.span, written);
     let required = item.get("required").and_then(Node::scalar).is_none_or(|text| text != "false");
-    match ctx.files.read(&full) {
+    match ctx.read_lines(path.span, &full) {
         Ok(content) if text(item, "format").as_deref() == Some("raw") => dotenv::parse_raw(&content),
         Ok(content) => read_dotenv(ctx, &full, &content),
         Err(ReadError::Missing) if !required => Vec::new(),
+        Err(ReadError::TooMuch) => Vec::new(),
         Err(error) => {
             unreadable(manifest, path.span, written, &error, "or mark it `required: false`");
             Vec::new()

@@ -60,12 +60,13 @@ fn secret_content(manifest: &Manifest<'_, '_>, name: &str, declared: &Node, span
     if let Some(file) = declared.get("file") {
         let path = manifest.ctx.resolve(file.span, file.scalar()?);
         // Sealed like any other secret, so that a change of it is planned and a rollback brings it back.
-        return match manifest.ctx.files.read(&path) {
+        return match manifest.ctx.read(file.span, &path) {
             Ok(value) => {
                 let secret = template::secret(manifest, name, span, false)?;
                 keep(manifest, &secret.name, value);
                 Some(FileContent::Secret(secret))
             }
+            Err(ReadError::TooMuch) => None,
             Err(_) => host_file(manifest, file, "secret"),
         };
     }
@@ -107,8 +108,9 @@ fn config_content(manifest: &Manifest<'_, '_>, name: &str, declared: &Node, span
     }
     if let Some(file) = declared.get("file") {
         let path = manifest.ctx.resolve(file.span, file.scalar()?);
-        return match manifest.ctx.files.read(&path) {
+        return match manifest.ctx.read(file.span, &path) {
             Ok(text) => Some(FileContent::Text(text)),
+            Err(ReadError::TooMuch) => None,
             Err(ReadError::Unreadable(_)) => Some(FileContent::HostFile(path)),
             Err(ReadError::Missing) => host_file(manifest, file, "config"),
         };

@@ -21,11 +21,13 @@ use std::collections::{BTreeMap, HashSet};
 use daybook_model::{EnvKey, SecretName, ServiceName, Spec};
 
 use crate::context::{Context, Problem};
-use crate::suggest::nearest;
 use crate::tree::{Entry, Map, Node, Span};
 
 pub(crate) use declared::app_name;
 pub(crate) use ports::host_ports;
+
+/// What a service weighs beside what is written of it: everything that is not said has a default.
+const SERVICE_WEIGHT: usize = 20;
 
 /// The tree with what every reader of a service asks of it.
 pub(crate) struct Manifest<'c, 'a> {
@@ -75,7 +77,7 @@ impl<'c, 'a> Manifest<'c, 'a> {
         if map.is_some_and(|map| map.get(name).is_some()) {
             return true;
         }
-        let near = nearest(name, map.into_iter().flat_map(Map::iter).map(|entry| entry.key.as_str()));
+        let near = self.ctx.nearest(name, map.into_iter().flat_map(Map::iter).map(|entry| entry.key.as_str()));
         let problem = Problem::new("M0201", span, format!("there is no {singular} `{name}`"));
         let problem = match near {
             Some(near) => problem.label(format!("did you mean `{near}`?")),
@@ -92,6 +94,9 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, key: EnvKey) -> Spec {
     spec.volumes = declared::volumes(manifest);
     spec.networks = declared::networks(manifest);
     for entry in manifest.active_services() {
+        if !manifest.ctx.afford(entry.key_span, SERVICE_WEIGHT) {
+            break;
+        }
         let Some(name) = service_name(manifest.ctx, entry) else { continue };
         if let Some(service) = service::lower(manifest, name.clone(), entry, &mut spec.volumes) {
             spec.services.insert(name, Box::new(service));

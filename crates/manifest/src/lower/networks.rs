@@ -1,6 +1,6 @@
 //! How services join networks, and the further names they have there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::spec::{Attachment, Condition, Dependency};
 use daybook_model::{NetworkName, ServiceName, Spec};
@@ -57,6 +57,7 @@ fn attachment(node: &Node) -> Attachment {
 /// Honours `links`: the other service gets the further name, and starts before.
 pub(crate) fn link(manifest: &Manifest<'_, '_>, spec: &mut Spec) {
     for entry in manifest.active_services() {
+        let mut waited = BTreeSet::new();
         for item in entry.value.get("links").map(Node::items).unwrap_or_default() {
             let Some(written) = item.scalar() else { continue };
             let (target, alias) = written.split_once(':').unwrap_or((written, ""));
@@ -71,7 +72,8 @@ pub(crate) fn link(manifest: &Manifest<'_, '_>, spec: &mut Spec) {
                 attachments.for_each(|attachment| attachment.aliases.push(alias.to_owned()));
             }
             let Some(service) = spec.services.get_mut(&name) else { continue };
-            if !service.depends_on.iter().any(|known| known.service == target) {
+            let new = waited.insert(target.clone());
+            if new && !service.depends_on.iter().any(|known| known.service == target) {
                 service.depends_on.push(Dependency { service: target, condition: Condition::Started });
             }
         }

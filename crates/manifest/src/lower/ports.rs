@@ -1,5 +1,6 @@
 //! Ports: Daybook's `port`, Compose's `ports` and `expose`.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use daybook_model::spec::{Port, Protocol, Publish};
@@ -18,30 +19,30 @@ const NOT_HTTP: [u16; 23] = [
 
 /// The ports of a service, each once for every place that it is offered at.
 pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> Vec<Port> {
-    let mut ports = Vec::new();
+    let mut ports = Ports::default();
     for item in service.get("port").map(Node::items).unwrap_or_default() {
         if let Some(container) = number(manifest, item) {
-            add(&mut ports, Port { container, protocol: Protocol::Http, publish: None });
+            ports.add(Port { container, protocol: Protocol::Http, publish: None });
         }
     }
     for item in service.get("ports").map(Node::items).unwrap_or_default() {
-        published(manifest, item).into_iter().for_each(|(port, _)| add(&mut ports, port));
+        published(manifest, item).into_iter().for_each(|(port, _)| ports.add(port));
     }
     for item in service.get("expose").map(Node::items).unwrap_or_default() {
         let Some((range, protocol)) = item.scalar().and_then(|text| exposed(manifest, text, item.span)) else {
             continue;
         };
+        if !manifest.ctx.afford(item.span, usize::from(range.1 - range.0)) {
+            break;
+        }
         for container in range.0..=range.1 {
-            if !ports.iter().any(|port: &Port| port.container == container) {
-                ports.push(Port {
-                    container,
-                    protocol: protocol_of(container, protocol.as_deref(), None),
-                    publish: None,
-                });
+            if !ports.has(container) {
+                let protocol = protocol_of(container, protocol.as_deref(), None);
+                ports.add(Port { container, protocol, publish: None });
             }
         }
     }
-    ports
+    ports.all
 }
 
 /// The ports of this machine that `service` asks for, with where it asks.
@@ -55,17 +56,31 @@ pub(crate) fn host_ports(manifest: &Manifest<'_, '_>, service: &Node) -> Vec<(Op
     .collect()
 }
 
-/// One number may be said to be HTTP by `port` and offered by `ports`: then it is both.
-fn add(ports: &mut Vec<Port>, port: Port) {
-    let same = |known: &&mut Port| known.container == port.container && udp(known) == udp(&port);
-    match ports.iter_mut().find(same) {
-        Some(known) if known.publish.is_none() => known.publish = port.publish,
-        Some(known) if known.publish == port.publish || port.publish.is_none() => {}
-        Some(known) => {
+/// The ports of a service, and where the first of each number and transport is: a range may hold all of them.
+#[derive(Default)]
+struct Ports {
+    all: Vec<Port>,
+    first: HashMap<(u16, bool), usize>,
+}
+
+impl Ports {
+    /// One number may be said to be HTTP by `port` and offered by `ports`: then it is both.
+    fn add(&mut self, port: Port) {
+        let Some(at) = self.first.get(&(port.container, udp(&port))) else {
+            self.first.insert((port.container, udp(&port)), self.all.len());
+            return self.all.push(port);
+        };
+        let known = &mut self.all[*at];
+        if known.publish.is_none() {
+            known.publish = port.publish;
+        } else if known.publish != port.publish && port.publish.is_some() {
             let protocol = known.protocol;
-            ports.push(Port { protocol, ..port });
+            self.all.push(Port { protocol, ..port });
         }
-        None => ports.push(port),
+    }
+
+    fn has(&self, container: u16) -> bool {
+        [false, true].iter().any(|udp| self.first.contains_key(&(container, *udp)))
     }
 }
 
@@ -226,6 +241,9 @@ fn expand(manifest: &Manifest<'_, '_>, parsed: &Parsed, span: Span) -> Vec<Port>
     } else if outside.is_some_and(|outside| outside != inside) {
         let problem = Problem::new("M0504", span, "the two ranges of ports differ in length");
         manifest.ctx.report(problem.label(format!("{} inside, {} outside", inside + 1, outside.unwrap_or(0) + 1)));
+        return Vec::new();
+    }
+    if !manifest.ctx.afford(span, usize::from(inside)) {
         return Vec::new();
     }
     (0..=inside)

@@ -5,7 +5,6 @@ use daybook_model::{SecretName, ServiceName};
 
 use super::Manifest;
 use crate::context::Problem;
-use crate::suggest::nearest;
 use crate::tree::{Piece, Scalar, Span};
 
 /// The value of an environment variable. `None` when it holds a reference that cannot be filled in
@@ -43,7 +42,7 @@ fn reference(manifest: &Manifest<'_, '_>, written: &str, span: Span) -> Option<T
         "url" => ServiceFact::Url,
         other => {
             let problem = Problem::new("M0306", span, format!("a service has no `{other}`"));
-            let near = nearest(other, ["host", "port", "url"]);
+            let near = manifest.ctx.nearest(other, ["host", "port", "url"]);
             let label =
                 near.map_or("one of `host`, `port`, `url`".to_owned(), |near| format!("did you mean `{near}`?"));
             manifest.ctx.report(problem.label(label).help("write `$$` for a dollar sign"));
