@@ -12,27 +12,19 @@ use daybook_model::route::{Endpoint, Target};
 use daybook_model::spec::{Artifact, Protocol, Stop};
 use daybook_model::{Action, ReplicaId, Service, ServiceName, Step};
 use daybook_runtime::ErrorKind;
-use tokio::time::Instant;
 
-use crate::drive::{PATIENCE, RunContext};
+use crate::drive::RunContext;
 use crate::note::Note;
+use crate::patience::patiently_telling;
 use crate::{Error, Executor, Result};
 
 impl Executor {
     /// Carries a step out. Whatever goes wrong is its outcome.
     pub(crate) async fn act(&self, cx: &RunContext, step: &Step) -> StepOutcome {
-        let began = Instant::now();
-        let mut pause = Duration::from_millis(100);
-        loop {
-            match self.attempt(cx, step).await {
-                Ok(outcome) => return outcome,
-                Err(Error::Runtime(error)) if error.is_transient() && began.elapsed() < PATIENCE => {
-                    self.note(cx, step, &format!("{error}; trying again"));
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(3));
-                }
-                Err(error) => return StepOutcome::Failed(failure(&error)),
-            }
+        let tell = |error: &daybook_runtime::Error| self.note(cx, step, &format!("{error}; trying again"));
+        match patiently_telling(|| Box::pin(self.attempt(cx, step)), tell).await {
+            Ok(outcome) => outcome,
+            Err(error) => StepOutcome::Failed(failure(&error)),
         }
     }
 

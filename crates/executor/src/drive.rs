@@ -17,13 +17,11 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::patience::patiently;
 use crate::{Error, Executor, Result};
 
 /// Steps that act at the same time, at most: starting fifty containers at once starves what serves.
 const ACTS_AT_ONCE: usize = 6;
-
-/// How long the runtime or the edge may be away, before a plan is not made or a step fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How driving a run came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,21 +294,4 @@ async fn carry_out(executor: &Executor, context: &RunContext, step: &Step, give_
         Some(executor.act(context, step).await)
     };
     Ended { step: step.id, outcome, took: began.elapsed() }
-}
-
-/// Tries again while the runtime or the edge is away, within [`PATIENCE`]. Attempts are boxed, for the
-/// compiler cannot tell that the future of an `AsyncFn` may move between threads.
-pub(crate) async fn patiently<'a, T>(attempt: impl Fn() -> BoxFuture<'a, Result<T>>) -> Result<T> {
-    let began = Instant::now();
-    let mut pause = Duration::from_millis(100);
-    loop {
-        match attempt().await {
-            Err(Error::Runtime(error)) if error.is_transient() && began.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(3));
-            }
-            other => return other,
-        }
-    }
 }

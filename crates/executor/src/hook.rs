@@ -4,8 +4,9 @@ use daybook_model::event::{Answer, StepOutcome};
 use daybook_model::launch::Role;
 use daybook_model::{EnvKey, ReplicaId, ReplicaState};
 
-use crate::drive::{RunContext, patiently};
+use crate::drive::RunContext;
 use crate::evidence::{ending, exit_words};
+use crate::patience::patiently;
 use crate::{Executor, Result};
 
 impl Executor {

@@ -15,6 +15,7 @@ mod launch;
 pub mod ledger;
 mod look;
 pub mod note;
+mod patience;
 mod resolve;
 pub mod simulation;
 mod start;
