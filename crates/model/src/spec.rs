@@ -32,6 +32,14 @@ impl Spec {
     pub fn empty(key: EnvKey) -> Self {
         Self { key, services: BTreeMap::new(), volumes: BTreeMap::new(), networks: BTreeMap::new() }
     }
+
+    /// The most replicas that one environment may have: a plan names each of them.
+    pub const MOST_REPLICAS: u64 = 20_000;
+
+    /// How many replicas the services have at most.
+    pub fn replicas(&self) -> u64 {
+        self.services.values().map(|service| u64::from(service.scale.max)).sum()
+    }
 }
 
 /// A named workload.
@@ -440,6 +448,11 @@ pub struct Scale {
     pub min: u32,
     /// At most.
     pub max: u32,
+}
+
+impl Scale {
+    /// The most replicas that one service may have.
+    pub const MOST: u32 = 10_000;
 }
 
 impl Default for Scale {

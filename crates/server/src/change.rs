@@ -149,9 +149,18 @@ impl App {
             if matches!(service.artifact, Artifact::Static { .. }) {
                 return Err(ApiError::invalid(format!("`{name}` is files that the edge serves: it has no replicas")));
             }
+            if *count > daybook_model::spec::Scale::MOST {
+                let message = format!("`{name}` cannot have {count} replicas");
+                let hint = format!("a service has at most {}", daybook_model::spec::Scale::MOST);
+                return Err(ApiError::invalid(message).hint(hint));
+            }
             service.scale.min = *count;
             service.scale.max = service.scale.max.max(*count);
             service.stopped = false;
+        }
+        if spec.replicas() > Spec::MOST_REPLICAS {
+            let message = format!("the services would have {} replicas together", spec.replicas());
+            return Err(ApiError::invalid(message).hint(format!("at most {} are planned", Spec::MOST_REPLICAS)));
         }
         self.edit_of(current, spec).await
     }

@@ -1,5 +1,7 @@
 //! The one shape in which a request is refused.
 
+use std::error::Error as _;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
@@ -103,12 +105,55 @@ impl From<QueryRejection> for ApiError {
 impl From<JsonRejection> for ApiError {
     /// The place is named and the content is not repeated: it may be a secret.
     fn from(rejection: JsonRejection) -> Self {
+        let place = place(&rejection);
         let why = match &rejection {
-            JsonRejection::JsonDataError(_) => "its JSON does not have the form that is documented".to_owned(),
-            JsonRejection::JsonSyntaxError(_) => "it is not JSON".to_owned(),
+            JsonRejection::JsonDataError(_) => format!("its JSON does not have the form that is documented{place}"),
+            JsonRejection::JsonSyntaxError(_) => format!("it is not JSON{place}"),
             JsonRejection::MissingJsonContentType(_) => "its content type is not application/json".to_owned(),
             other => other.body_text(),
         };
         Self::new(ErrorCode::Usage, format!("the body is not understood: {why}")).hint("see GET /v1/openapi.json")
+    }
+}
+
+type JsonError = serde_path_to_error::Error<serde_json::Error>;
+
+/// Where a body is wrong, and which field it lacks. Keys are named; values may be secrets.
+fn place(rejection: &JsonRejection) -> String {
+    let mut causes = std::iter::successors(rejection.source(), |&error| error.source());
+    let Some(error) = causes.find_map(|error| error.downcast_ref::<JsonError>()) else { return String::new() };
+    let inner = error.inner();
+    let path: String = error.path().to_string().chars().take(PATH_SHOWN).collect();
+    let path = if matches!(&*path, "." | "?") { String::new() } else { format!(" at `{path}`") };
+    let message = inner.to_string();
+    let lacks = message.split(" at line ").next().filter(|text| text.starts_with("missing field"));
+    let lacks = lacks.map(|text| format!(": {text}")).unwrap_or_default();
+    format!("{path} (line {}, column {}){lacks}", inner.line(), inner.column())
+}
+
+/// How much of the path to a value is shown, in characters: the keys are the client's.
+const PATH_SHOWN: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::FromRequest as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_is_told_and_a_value_is_not() {
+        let refused = async |body: &'static str| {
+            let request = axum::extract::Request::builder().header("content-type", "application/json");
+            let request = request.body(axum::body::Body::from(body)).expect("a request");
+            Json::<daybook_api::plan::PlanRequest>::from_request(request, &())
+                .await
+                .map(drop)
+                .map_err(|rejection| place(&rejection))
+        };
+        let wrong = refused(r#"{"change": {"scale": {"key": "a/b", "services": {"web": "canary"}}}}"#).await;
+        assert_eq!(wrong.unwrap_err(), " at `change.scale.services.web` (line 1, column 64)");
+        let lacking = refused("{}").await.unwrap_err();
+        assert_eq!(lacking, " (line 1, column 2): missing field `change`");
+        assert_eq!(refused("{\n\"canary").await.unwrap_err(), " (line 2, column 7)");
     }
 }

@@ -79,6 +79,20 @@ async fn r36_a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r36_more_replicas_than_a_plan_can_name_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &Simulated::new(1)).await;
+    server.carry_out(up(&manifest("1", ""))).await;
+    let many = "app: shop\nservices:\n  a: {image: shop:1, scale: 9000}\n  b: {image: shop:1, scale: 10000}\n  \
+                c: {image: shop:1, scale: 9000}\n";
+    for change in [scale(u32::MAX), up(many)] {
+        let refused = server.client.run(&RunRequest { change, expect: None }).await.unwrap_err();
+        assert_eq!(refused.refusal().unwrap().code, ErrorCode::Invalid, "{refused}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_manifest_comes_back_with_every_error_located() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &Simulated::new(1)).await;

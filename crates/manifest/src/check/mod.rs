@@ -17,6 +17,7 @@ pub(crate) fn check(manifest: &Manifest<'_, '_>, spec: &Spec, runtime: Option<&s
     circles::check(manifest);
     published_once(manifest);
     domains_once(manifest, spec);
+    not_too_many(manifest, spec);
     for entry in manifest.active_services() {
         referred_service(manifest, entry);
         let name = ServiceName::new(entry.key.clone()).ok();
@@ -90,6 +91,19 @@ fn domains_once(manifest: &Manifest<'_, '_>, spec: &Spec) {
             manifest.ctx.report(problem.label("second service for it").help("give one of them another `path`"));
         }
     }
+}
+
+/// A plan names every replica.
+fn not_too_many(manifest: &Manifest<'_, '_>, spec: &Spec) {
+    let all = spec.replicas();
+    if all <= Spec::MOST_REPLICAS {
+        return;
+    }
+    let largest = spec.services.values().max_by_key(|service| service.scale.max);
+    let entry = largest.and_then(|service| manifest.section("services")?.entry(service.name.as_str()));
+    let message = format!("the services have {all} replicas together");
+    let problem = Problem::new("M0520", entry.map_or(Span::default(), |entry| entry.key_span), message);
+    manifest.ctx.report(problem.label(format!("at most {}; this has the most", Spec::MOST_REPLICAS)));
 }
 
 /// `service:NAME` in `network_mode`, `pid`, `ipc`.

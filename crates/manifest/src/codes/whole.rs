@@ -270,7 +270,7 @@ pub(super) const TABLE: &[Explanation] = &[
     error(
         "M0520",
         "not a number of replicas",
-        "A service has 0 to 10000 replicas, and `min` is not above `max`.",
+        "A service has 0 to 10000 replicas, all services together have at most 20000, and `min` is not above `max`.",
         "services:\n  web: {image: nginx, scale: {min: 3, max: 2}}\n",
     ),
     error(

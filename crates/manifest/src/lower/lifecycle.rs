@@ -82,10 +82,10 @@ pub(crate) fn scale(manifest: &Manifest<'_, '_>, service: &Node) -> Scale {
     let deployed = service.get("deploy").and_then(|deploy| deploy.get("replicas"));
     let number = |node: &Node| {
         let number = units::integer(node.scalar()?)?;
-        let good = u32::try_from(number).ok().filter(|number| *number <= 10_000);
+        let good = u32::try_from(number).ok().filter(|number| *number <= Scale::MOST);
         if good.is_none() {
             let problem = Problem::new("M0520", node.span, format!("{number} is no number of replicas"));
-            manifest.ctx.report(problem.label("from 0 to 10000"));
+            manifest.ctx.report(problem.label(format!("from 0 to {}", Scale::MOST)));
         }
         good
     };
