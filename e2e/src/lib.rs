@@ -3,6 +3,7 @@
 //! Everything here panics with what was said, for these are tests. The binary under test is `DAYBOOK`,
 //! or the one beside the test's own program.
 
+pub mod disk;
 pub mod documents;
 pub mod workspace;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::disk::SmallDisk;
 use daybook_bench::compare::output;
 use daybook_bench::daybook::Daybook;
 use daybook_bench::load::{Options, Reply, Report, get, post};
@@ -31,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct World {
     /// The server, the edge, and the state directory.
     pub daybook: Daybook,
+    /// The disk of the state directory, where it is one of its own.
+    pub disk: Option<SmallDisk>,
     directory: TempDir,
     _alone: Option<File>,
 }
@@ -79,12 +83,23 @@ impl World {
 
     /// A server on a runtime, and the shop's manifest with short times.
     pub async fn on(runtime: &str) -> Self {
+        Self::with(runtime, None).await
+    }
+
+    /// A server on the `process` runtime whose state directory is a disk of so many mebibytes.
+    pub async fn on_a_small_disk(mebibytes: u64) -> Self {
+        Self::with("process", Some(mebibytes)).await
+    }
+
+    async fn with(runtime: &str, mebibytes: Option<u64>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
         let directory = tempfile::tempdir().expect("make a directory");
         let state = directory.path().join("state");
         std::fs::create_dir(&state).expect("make a directory");
+        let image = directory.path().join("disk");
+        let disk = mebibytes.map(|mebibytes| SmallDisk::mount(&image, &state, mebibytes));
         let daybook = Daybook::start(&state, runtime).await.unwrap_or_else(|error| panic!("{error:#}"));
-        let world = Self { daybook, directory, _alone: alone };
+        let world = Self { daybook, disk, directory, _alone: alone };
         world.write("daybook.yaml", &manifest());
         world
     }

@@ -6,6 +6,7 @@ use daybook_api::doctor::{CheckResult, CheckView};
 use daybook_store::Error;
 
 use crate::App;
+use crate::space::free_bytes;
 
 /// Fewer free bytes than these on the state directory's disk are a warning.
 const FEW_BYTES: u64 = 2 << 30;
@@ -104,9 +105,8 @@ impl App {
 
 fn disk_check(state: &Path) -> CheckView {
     let check = format!("disk of {}", state.display());
-    match rustix::fs::statvfs(state) {
-        Ok(stat) => {
-            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    match free_bytes(state) {
+        Ok(free) => {
             let found = format!("{:.1} GiB free", free as f64 / f64::from(1 << 30));
             match free {
                 0..TOO_FEW_BYTES => bad(check, found, "free disk space"),

@@ -32,6 +32,7 @@ mod runs;
 mod sealing;
 mod serve;
 mod socket;
+mod space;
 mod traffic;
 mod unresolved;
 mod vault;

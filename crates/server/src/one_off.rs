@@ -24,6 +24,7 @@ impl App {
         if !release.spec.services.contains_key(&request.service) {
             return Err(ApiError::not_found(format!("{key} has no service `{}`", request.service)));
         }
+        self.refuse_without_space()?;
         let replica = self.journal_one_off(key, &request, actor).await?;
         let aside = Aside {
             command: Some(request.argv).filter(|argv| !argv.is_empty()),

@@ -28,6 +28,9 @@ impl App {
     /// What a change would do.
     pub(crate) async fn plan(&self, request: &PlanRequest) -> Result<PlanReply, ApiError> {
         let aim = if request.carry_out { Aim::Act } else { Aim::Look };
+        if aim == Aim::Act {
+            self.refuse_without_space()?;
+        }
         let desired = self.desired(&request.change, aim).await?;
         let mut preview = self.preview(&desired).await?;
         if aim == Aim::Look {
@@ -52,6 +55,7 @@ impl App {
         let planning = self.planning(&key);
         let _planning = planning.lock().await;
         self.refuse_if_locked(&key).await?;
+        self.refuse_without_space()?;
         let desired = self.desired(&request.change, Aim::Act).await?;
         let preview = self.preview(&desired).await?;
         refuse_problems(&desired, &preview.problems)?;

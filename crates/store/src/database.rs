@@ -107,7 +107,9 @@ pub(crate) fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> Error {
             unavailable(operation, &error)
         }
         sqlx::Error::Database(inner) => match primary_code(inner.code().as_deref()) {
-            PERM | BUSY | LOCKED | NO_MEMORY | READ_ONLY | IO | FULL | CANNOT_OPEN => unavailable(operation, inner),
+            FULL => unavailable(operation, &"the disk is full"),
+            BUSY | LOCKED => unavailable(operation, &"another process holds the database"),
+            PERM | NO_MEMORY | READ_ONLY | IO | CANNOT_OPEN => unavailable(operation, inner),
             CORRUPT | NOT_A_DATABASE => chain::damaged(0, inner),
             _ => crate::internal(operation, inner),
         },

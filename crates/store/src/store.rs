@@ -1,6 +1,6 @@
 //! [`Store`]: our state in one SQLite file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -29,6 +29,7 @@ pub struct Store {
 
 pub(crate) struct Inner {
     database: Database,
+    file: PathBuf,
     pub(crate) master: MasterKey,
     entries: broadcast::Sender<Entry>,
 }
@@ -43,7 +44,8 @@ impl Store {
         let database = Database::open(dir, options).await?;
         let master = MasterKey::load_or_make(dir)?;
         let (entries, _) = broadcast::channel(SUBSCRIBER_LAG);
-        Ok(Self { inner: Arc::new(Inner { database, master, entries }) })
+        let file = dir.join("daybook.db");
+        Ok(Self { inner: Arc::new(Inner { database, file, master, entries }) })
     }
 
     /// Entries as they are written, in order, each after its commit.
@@ -81,6 +83,7 @@ impl Store {
                     Ok(value)
                 }
                 Err(error) => {
+                    let error = located(error, &inner.file);
                     if matches!(error, Error::Unavailable { .. } | Error::Internal { .. } | Error::Damaged { .. }) {
                         connection.close_on_drop();
                     }
@@ -94,6 +97,16 @@ impl Store {
     /// A connection for reading, which sees one state of the database for as long as a statement runs.
     pub(crate) async fn reader(&self, operation: &'static str) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>> {
         self.inner.database.readers.acquire().await.map_err(failed(operation))
+    }
+}
+
+/// A write that the system refused, with the file that could not be written: whoever frees space must know where.
+fn located(error: Error, file: &Path) -> Error {
+    match error {
+        Error::Unavailable { operation, message } => {
+            Error::Unavailable { operation, message: format!("{message} ({})", file.display()) }
+        }
+        error => error,
     }
 }
 
