@@ -15,14 +15,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::headers::Client;
 use super::service::{Front, answer};
-use super::watched::{HEAD_WITHIN, IDLE_WITHIN, LARGEST_HEAD, Verdict, Watch, Watched};
+use super::watched::{LARGEST_HEAD, Verdict, Watch, Watched};
 use crate::routing::sniff::{Sniffed, sniff_http};
 use crate::state::{OpenConnection, State};
 
 /// Concurrent streams of one HTTP/2 connection.
 const MOST_STREAMS: u32 = 128;
-/// How often a connection is looked at: the grain of all its time limits.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long an idle HTTP/1.1 connection of an ending generation may stay: a client that sends often gets
 /// `Connection: close` with its next answer, and is not cut off between two requests.
 const IDLE_AT_END: Duration = Duration::from_secs(3);
@@ -52,7 +50,7 @@ where
     };
     tokio::pin!(sniffing);
     tokio::select! {
-        sniffed = tokio::time::timeout(HEAD_WITHIN, &mut sniffing) => if sniffed.is_err() { return },
+        sniffed = tokio::time::timeout(state.limits.head, &mut sniffing) => if sniffed.is_err() { return },
         // A client that has just connected is about to send its request.
         () = state.ending.cancelled() => if tokio::time::timeout(IDLE_AT_END, &mut sniffing).await.is_err() { return },
     }
@@ -149,7 +147,8 @@ where
 async fn attend<C: Connection>(front: &Front, mut connection: C) {
     let ending = front.state.ending.clone().cancelled_owned();
     tokio::pin!(ending);
-    let mut look = tokio::time::interval(LOOK_EVERY);
+    let limits = front.state.limits;
+    let mut look = tokio::time::interval(limits.look_every());
     let mut is_ending = false;
     std::future::poll_fn(|ctx: &mut Context<'_>| {
         if !is_ending && ending.as_mut().poll(ctx).is_ready() {
@@ -160,8 +159,8 @@ async fn attend<C: Connection>(front: &Front, mut connection: C) {
             }
         }
         while look.poll_tick(ctx).is_ready() {
-            let patience = if is_ending { IDLE_AT_END } else { IDLE_WITHIN };
-            match front.watch.judge(Instant::now(), patience) {
+            let patience = if is_ending { IDLE_AT_END.min(limits.idle) } else { limits.idle };
+            match front.watch.judge(Instant::now(), limits.head, patience) {
                 Verdict::Fine => {}
                 Verdict::Idle => Pin::new(&mut connection).end(),
                 Verdict::TooSlow => return Poll::Ready(()),

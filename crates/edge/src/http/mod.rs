@@ -7,5 +7,6 @@ pub(crate) mod headers;
 pub(crate) mod service;
 pub(crate) mod strict;
 pub(crate) mod upgrade;
+pub(crate) mod upload;
 pub(crate) mod watched;
 pub(crate) mod websocket;

@@ -18,8 +18,6 @@ struct State {
     in_head: bool,
     /// When the present state began: waiting for a head, or the first byte of one.
     since: Instant,
-    /// When a write first had to wait for the client.
-    stalled: Option<Instant>,
 }
 
 /// What should be done about a connection.
@@ -29,22 +27,16 @@ pub(crate) enum Verdict {
     Fine,
     /// It has waited for a request for longer than this is useful.
     Idle,
-    /// Its client is too slow, sending a head or taking an answer.
+    /// Its client is too slow in sending a head.
     TooSlow,
 }
 
 /// The largest head of a request that is taken.
 pub(crate) const LARGEST_HEAD: usize = 64 * 1024;
-/// How long a head may take to arrive.
-pub(crate) const HEAD_WITHIN: Duration = Duration::from_secs(20);
-/// How long a connection may wait for its next request.
-pub(crate) const IDLE_WITHIN: Duration = Duration::from_secs(75);
-/// How long a client may take nothing of an answer.
-pub(crate) const STALL_WITHIN: Duration = Duration::from_secs(60);
 
 impl Watch {
     pub(crate) fn new(now: Instant) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { read: Vec::new(), in_head: true, since: now, stalled: None })))
+        Arc::new(Self(Mutex::new(State { read: Vec::new(), in_head: true, since: now })))
     }
 
     /// A head has been parsed; looks at its raw bytes.
@@ -54,17 +46,14 @@ impl Watch {
         look(&state.read)
     }
 
-    /// Judges the connection. `patience` bounds how long it may be idle.
-    pub(crate) fn judge(&self, now: Instant, patience: Duration) -> Verdict {
+    /// Judges the connection. `head_within` bounds how long a head may take, `patience` how long it may be idle.
+    pub(crate) fn judge(&self, now: Instant, head_within: Duration, patience: Duration) -> Verdict {
         let state = self.lock();
         let waited = now.saturating_duration_since(state.since);
-        let stalled = state.stalled.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        if stalled > STALL_WITHIN || (state.in_head && !state.read.is_empty() && waited > HEAD_WITHIN) {
-            Verdict::TooSlow
-        } else if state.in_head && state.read.is_empty() && waited > patience {
-            Verdict::Idle
-        } else {
-            Verdict::Fine
+        match (state.in_head, state.read.is_empty()) {
+            (true, false) if waited > head_within => Verdict::TooSlow,
+            (true, true) if waited > patience => Verdict::Idle,
+            _ => Verdict::Fine,
         }
     }
 
@@ -86,14 +75,6 @@ impl Watch {
         state.read.clear();
         state.read.shrink_to(2048);
         state.since = now;
-    }
-
-    fn was_written(&self) {
-        self.lock().stalled = None;
-    }
-
-    fn write_waits(&self) {
-        self.lock().stalled.get_or_insert_with(Instant::now);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -130,21 +111,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Watched<S> {
-    fn note(&self, result: &Poll<io::Result<usize>>) {
-        match result {
-            Poll::Ready(_) => self.watch.was_written(),
-            Poll::Pending => self.watch.write_waits(),
-        }
-    }
-}
-
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(ctx, bytes);
-        this.note(&result);
-        result
+        Pin::new(&mut self.get_mut().stream).poll_write(ctx, bytes)
     }
 
     fn poll_write_vectored(
@@ -152,10 +121,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         ctx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(ctx, pieces);
-        this.note(&result);
-        result
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(ctx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -177,24 +143,17 @@ mod tests {
 
     #[test]
     fn r09_a_slow_head_is_told_from_an_idle_connection() {
+        let (head, idle) = (Duration::from_secs(20), Duration::from_secs(75));
         let start = Instant::now();
         let watch = Watch::new(start);
-        assert_eq!(watch.judge(start + HEAD_WITHIN * 2, IDLE_WITHIN), Verdict::Fine);
-        assert_eq!(watch.judge(start + IDLE_WITHIN * 2, IDLE_WITHIN), Verdict::Idle);
+        let judge = |after: Duration| watch.judge(Instant::now() + after, head, idle);
+        assert_eq!(judge(head * 2), Verdict::Fine);
+        assert_eq!(judge(idle * 2), Verdict::Idle);
         watch.was_read(b"GET / HT");
-        assert_eq!(watch.judge(Instant::now() + HEAD_WITHIN * 2, IDLE_WITHIN), Verdict::TooSlow);
+        assert_eq!(judge(head * 2), Verdict::TooSlow);
         watch.head_ended(|raw| assert_eq!(raw, b"GET / HT"));
-        assert_eq!(watch.judge(Instant::now() + HEAD_WITHIN * 100, IDLE_WITHIN), Verdict::Fine, "the replica works");
+        assert_eq!(judge(head * 100), Verdict::Fine, "the replica works");
         watch.request_ended(Instant::now());
-        assert_eq!(watch.judge(Instant::now() + IDLE_WITHIN * 2, IDLE_WITHIN), Verdict::Idle);
-    }
-
-    #[test]
-    fn r09_a_client_that_takes_nothing_is_too_slow() {
-        let watch = Watch::new(Instant::now());
-        watch.write_waits();
-        assert_eq!(watch.judge(Instant::now() + STALL_WITHIN * 2, IDLE_WITHIN * 9), Verdict::TooSlow);
-        watch.was_written();
-        assert_eq!(watch.judge(Instant::now(), IDLE_WITHIN), Verdict::Fine);
+        assert_eq!(judge(idle * 2), Verdict::Idle);
     }
 }
