@@ -14,8 +14,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::headers::Client;
+use super::heads::LARGEST_HEAD;
 use super::service::{Front, answer};
-use super::watched::{LARGEST_HEAD, Verdict, Watch, Watched};
+use super::watched::{Verdict, Watch, Watched};
 use crate::routing::sniff::{Sniffed, sniff_http};
 use crate::state::{OpenConnection, State};
 
@@ -66,7 +67,8 @@ where
     if first.is_empty() {
         return;
     }
-    let watch = Watch::new(Instant::now());
+    let now = Instant::now();
+    let watch = if is_http2 { Watch::http2(now) } else { Watch::http1(now) };
     let address = HeaderValue::from_str(&origin.peer.ip().to_canonical().to_string());
     let front = Arc::new(Front {
         client: Client { address: address.expect("an address is a header value"), scheme: origin.scheme },
@@ -76,11 +78,10 @@ where
         _place: origin.place,
         state,
     });
-    let io = TokioIo::new(Watched::new(stream, watch.clone(), first));
+    let io = TokioIo::new(Watched::new(stream, watch, first));
     let service = front.clone();
     let service = service_fn(move |request| answer(service.clone(), request));
     if is_http2 {
-        watch.head_ended(|_| ());
         attend(&front, http2_builder().serve_connection(io, service)).await;
     } else {
         attend(&front, http1_builder().serve_connection(io, service).with_upgrades()).await;

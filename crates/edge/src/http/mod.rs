@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod files;
 pub(crate) mod front;
 pub(crate) mod headers;
+mod heads;
 pub(crate) mod service;
 pub(crate) mod strict;
 pub(crate) mod upgrade;

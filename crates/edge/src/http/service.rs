@@ -50,7 +50,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Res
     let ended = Ended {
         log: front.state.log.clone(),
         flight: None,
-        watch: is_http1.then(|| front.watch.clone()),
+        watch: front.watch.clone(),
         started,
         method: head.method.clone(),
         host: host.clone(),
@@ -62,11 +62,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Res
         bytes: 0,
         broken: false,
     };
-    let sound = if is_http1 {
-        front.watch.head_ended(|raw| strict::check(&head, Some(raw)))
-    } else {
-        strict::check(&head, None)
-    };
+    let sound = front.watch.request_began(strict::follows(&head.headers), |raw| strict::check(&head, raw));
     let mut exchange = Exchange { front: &front, host, id, ended: Some(ended), wants_close: false };
     let mut answer = match sound {
         Ok(()) => exchange.route(head, incoming).await,
@@ -76,7 +72,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Res
         }
     };
     if is_http1
-        && (exchange.wants_close || front.closing.load(Relaxed))
+        && (exchange.wants_close || front.closing.load(Relaxed) || !front.watch.sees_next_head())
         && answer.status() != StatusCode::SWITCHING_PROTOCOLS
     {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -136,7 +132,7 @@ impl Exchange<'_> {
         let again = copy.as_ref().map(|copy| copy as &(dyn Fn() -> Request<RequestBody> + Sync));
         let limits = self.front.state.limits;
         let body = if has_body {
-            RequestBody::incoming(incoming, taken.flight.clone(), limits.upload)
+            RequestBody::incoming(incoming, taken.flight.clone(), self.front.watch.clone(), limits.upload)
         } else {
             RequestBody::empty()
         };

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::body::BodyError;
+use super::watched::Watch;
 use crate::counters::Flight;
 
 /// The body of a request, on its way to a replica.
@@ -21,6 +22,7 @@ pub(crate) struct RequestBody(Option<Box<Upload>>);
 struct Upload {
     incoming: Incoming,
     flight: Arc<Flight>,
+    watch: Arc<Watch>,
     progress: Arc<Progress>,
     /// How long the client may bring nothing.
     patience: Duration,
@@ -50,9 +52,9 @@ impl RequestBody {
 
     /// A body that arrives while it is sent on; its flight is an upload until it has arrived whole. It breaks off with
     /// [`Stalled`] when the client brings nothing for as long as `patience`.
-    pub(crate) fn incoming(incoming: Incoming, flight: Arc<Flight>, patience: Duration) -> Self {
+    pub(crate) fn incoming(incoming: Incoming, flight: Arc<Flight>, watch: Arc<Watch>, patience: Duration) -> Self {
         let progress = Arc::new(Progress::new());
-        Self(Some(Box::new(Upload { incoming, flight, progress, patience, timer: None })))
+        Self(Some(Box::new(Upload { incoming, flight, watch, progress, patience, timer: None })))
     }
 
     /// Counts it as a request of another endpoint.
@@ -75,6 +77,7 @@ impl Upload {
         let frame = Pin::new(&mut self.incoming).poll_frame(ctx);
         if matches!(frame, Poll::Ready(None)) || self.incoming.is_end_stream() {
             self.flight.upload_ended();
+            self.watch.chunks_ended();
         }
         if frame.is_ready() {
             self.progress.came_on();
