@@ -11,10 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::load::open_socket;
 use common::replica::Replica;
-use common::{PATIENCE, TestEdge, endpoint, send, until, web};
+use common::{PATIENCE, TestEdge, backend, endpoint, send, until, web};
 use daybook_edge::Limits;
+use daybook_model::route::{Entry, Target};
+use daybook_model::spec::Tls;
 use http::Request;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -204,6 +208,55 @@ async fn r09_a_client_that_takes_nothing_is_cut_off() {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     until("the replica is let go", async || ended.load(SeqCst) == 1).await;
     until("nothing is in flight", async || edge.in_flight("web.1").await == 0).await;
+}
+
+/// A stream of HTTP/2 whose window is kept shut, on a connection that fares well.
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_stream_that_takes_nothing_is_reset_alone() {
+    let (address, ended) = endless_server().await;
+    let edge = TestEdge::start_with(Limits { stall: SHORT, ..Limits::default() }).await;
+    let replica = Replica::start("api.1").await;
+    let api = Entry::Domain { host: "*".into(), path: "/events".into(), port: 80, tls: Tls::Off };
+    let api = backend(vec![api], Target::Endpoints(vec![endpoint("api.1", replica.address)]));
+    edge.set(vec![("web", web(vec![endpoint("web.1", address)])), ("api", api)]).await;
+    let mut sender = http2(edge.http).await;
+    let mut get = async |path: &str| {
+        let request = Request::get(format!("http://shop.example{path}")).body(Full::<Bytes>::default()).unwrap();
+        sender.send_request(request).await.unwrap()
+    };
+    let mut shut = get("/").await.into_body();
+    let events = get("/events").await;
+    until("the replica is let go", async || ended.load(SeqCst) == 1).await;
+    until("nothing is in flight there", async || edge.in_flight("web.1").await == 0).await;
+    let error = loop {
+        match timeout(PATIENCE, shut.frame()).await.expect("it has ended").expect("it has not ended well") {
+            Ok(_) => {}
+            Err(error) => break format!("{error:?}"),
+        }
+    };
+    assert!(error.contains("CANCEL"), "{error}");
+    let mut events = events.into_body();
+    for _ in 0..3 {
+        events.frame().await.unwrap().expect("the other stream goes on");
+    }
+    assert_eq!(get("/events").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_an_idle_connection_of_http2_is_told_to_go() {
+    let replica = Replica::start("web.1").await;
+    let edge = edge(Limits { idle: SHORT, ..Limits::default() }, replica.address).await;
+    let mut sender = http2(edge.http).await;
+    let request = Request::get("http://shop.example/").body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+    until("the connection has ended", async || sender.is_closed()).await;
+}
+
+async fn http2(to: std::net::SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TokioIo::new(TcpStream::connect(to).await.unwrap());
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }
 
 /// An event stream with nothing to tell is not a stalled one.

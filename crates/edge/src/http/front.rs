@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures::TryFutureExt as _;
 use http::header::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::headers::Client;
 use super::heads::LARGEST_HEAD;
+use super::paced::{Paced, Streams};
 use super::service::{Front, answer};
 use super::watched::{Verdict, Watch, Watched};
 use crate::routing::sniff::{Sniffed, sniff_http};
@@ -80,10 +82,11 @@ where
     });
     let io = TokioIo::new(Watched::new(stream, watch, first));
     let service = front.clone();
-    let service = service_fn(move |request| answer(service.clone(), request));
     if is_http2 {
-        attend(&front, http2_builder().serve_connection(io, service)).await;
+        let service = service_fn(move |request| answer(service.clone(), request).map_ok(Paced::answer));
+        attend(&front, http2_builder(front.state.limits.stall).serve_connection(io, service)).await;
     } else {
+        let service = service_fn(move |request| answer(service.clone(), request));
         attend(&front, http1_builder().serve_connection(io, service).with_upgrades()).await;
     }
 }
@@ -95,8 +98,8 @@ fn http1_builder() -> http1::Builder {
     builder
 }
 
-fn http2_builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(stall: Duration) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams { stall });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
@@ -130,13 +133,13 @@ where
     }
 }
 
-impl<I, S> Connection for http2::Connection<I, S, TokioExecutor>
+impl<I, S> Connection for http2::Connection<I, S, Streams>
 where
     Self: Future + Unpin,
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = super::body::EdgeBody>,
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = Paced>,
     S::Error: Into<super::body::BodyError>,
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    TokioExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, super::body::EdgeBody>,
+    Streams: hyper::rt::bounds::Http2ServerConnExec<S::Future, Paced>,
 {
     const ENDS_CLEANLY: bool = true;
     fn end(self: Pin<&mut Self>) {
@@ -161,7 +164,7 @@ async fn attend<C: Connection>(front: &Front, mut connection: C) {
         }
         while look.poll_tick(ctx).is_ready() {
             let patience = if is_ending { IDLE_AT_END.min(limits.idle) } else { limits.idle };
-            match front.watch.judge(Instant::now(), limits.head, patience) {
+            match front.watch.judge(Instant::now(), &limits, patience) {
                 Verdict::Fine => {}
                 Verdict::Idle => Pin::new(&mut connection).end(),
                 Verdict::TooSlow => return Poll::Ready(()),

@@ -5,6 +5,7 @@ pub(crate) mod files;
 pub(crate) mod front;
 pub(crate) mod headers;
 mod heads;
+mod paced;
 pub(crate) mod service;
 pub(crate) mod strict;
 pub(crate) mod upgrade;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::heads::{Follows, Heads};
+use crate::limits::Limits;
 
 /// How a connection fares, as far as its bytes and its requests show.
 pub(crate) struct Watch(Mutex<State>);
@@ -29,7 +30,7 @@ pub(crate) enum Verdict {
     Fine,
     /// It has waited for a request for longer than this is useful.
     Idle,
-    /// Its client is too slow in sending a head.
+    /// Its client is too slow: in sending a head, or in taking the last of what there was for it.
     TooSlow,
 }
 
@@ -73,15 +74,16 @@ impl Watch {
         state.since = now;
     }
 
-    /// Judges the connection. `head_within` bounds how long a head may take, `patience` how long it may be idle.
-    pub(crate) fn judge(&self, now: Instant, head_within: Duration, patience: Duration) -> Verdict {
+    /// Judges the connection. `patience` bounds how long it may be idle.
+    pub(crate) fn judge(&self, now: Instant, limits: &Limits, patience: Duration) -> Verdict {
         let state = self.lock();
         if state.open > 0 {
             return Verdict::Fine;
         }
         let waited = now.saturating_duration_since(state.since);
         match state.heads.as_ref().is_some_and(Heads::has_begun) {
-            true if waited > head_within => Verdict::TooSlow,
+            true if waited > limits.head => Verdict::TooSlow,
+            false if waited > patience + limits.stall => Verdict::TooSlow,
             false if waited > patience => Verdict::Idle,
             _ => Verdict::Fine,
         }
@@ -163,23 +165,26 @@ mod tests {
 
     const HEAD: Duration = Duration::from_secs(20);
     const IDLE: Duration = Duration::from_secs(75);
+    const STALL: Duration = Duration::from_secs(60);
 
     fn judge(watch: &Watch, after: Duration) -> Verdict {
-        watch.judge(Instant::now() + after, HEAD, IDLE)
+        let limits = Limits { head: HEAD, idle: IDLE, stall: STALL, ..Limits::default() };
+        watch.judge(Instant::now() + after, &limits, IDLE)
     }
 
     #[test]
     fn r09_a_slow_head_is_told_from_an_idle_connection() {
         let watch = Watch::http1(Instant::now());
         assert_eq!(judge(&watch, HEAD * 2), Verdict::Fine);
-        assert_eq!(judge(&watch, IDLE * 2), Verdict::Idle);
+        assert_eq!(judge(&watch, IDLE + STALL / 2), Verdict::Idle);
+        assert_eq!(judge(&watch, IDLE + STALL * 2), Verdict::TooSlow, "it should have ended");
         watch.was_read(b"GET / HT");
         assert_eq!(judge(&watch, HEAD * 2), Verdict::TooSlow);
         watch.was_read(b"TP/1.1\r\n\r\n");
         watch.request_began(Follows::Bytes(0), |raw| assert_eq!(raw, Some(&b"GET / HTTP/1.1\r\n\r\n"[..])));
         assert_eq!(judge(&watch, HEAD * 100), Verdict::Fine, "the replica works");
         watch.request_ended(Instant::now());
-        assert_eq!(judge(&watch, IDLE * 2), Verdict::Idle);
+        assert_eq!(judge(&watch, IDLE + STALL / 2), Verdict::Idle);
     }
 
     #[test]
@@ -191,6 +196,6 @@ mod tests {
         watch.request_ended(Instant::now());
         assert_eq!(judge(&watch, IDLE * 2), Verdict::Fine);
         watch.request_ended(Instant::now());
-        assert_eq!(judge(&watch, IDLE * 2), Verdict::Idle);
+        assert_eq!(judge(&watch, IDLE + STALL / 2), Verdict::Idle);
     }
 }
