@@ -103,8 +103,7 @@ fn append(path: &Path) -> std::io::Result<File> {
 pub(crate) struct Ended {
     pub(crate) log: Arc<AccessLog>,
     pub(crate) flight: Option<Arc<Flight>>,
-    /// Of a connection that takes one request after the other.
-    pub(crate) watch: Option<Arc<Watch>>,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) started: Instant,
     pub(crate) method: Method,
     pub(crate) host: HeaderValue,
@@ -122,9 +121,7 @@ impl Drop for Ended {
     fn drop(&mut self) {
         let now = Instant::now();
         self.flight = None;
-        if let Some(watch) = &self.watch {
-            watch.request_ended(now);
-        }
+        self.watch.request_ended(now);
         LINE.with_borrow_mut(|line| {
             line.clear();
             self.write(now, line);
@@ -183,7 +180,7 @@ mod tests {
         let ended = Ended {
             log: AccessLog::open(directory.path().join("access.log")).unwrap(),
             flight: None,
-            watch: None,
+            watch: Watch::http1(Instant::now()),
             started: Instant::now(),
             method: Method::GET,
             host: HeaderValue::from_bytes(b"a\"\xff").unwrap(),

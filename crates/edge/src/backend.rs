@@ -220,6 +220,13 @@ impl Endpoint {
         self.ask_now.notify_one();
     }
 
+    /// An answer did not begin in time. One request may be slow where others are not, so that it stays in use until its
+    /// check says otherwise.
+    pub(crate) fn answer_was_late(&self, why: &str) {
+        self.counters.failed();
+        self.learn(|health, _| health.answer_was_late(why.to_owned()));
+    }
+
     /// How long until it is to be asked again.
     pub(crate) fn next_check_after(&self) -> Duration {
         self.health.lock().expect("no panic while it is held").next_check_after(&self.check.load())

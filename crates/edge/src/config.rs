@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::limits::Limits;
+
 /// How an edge is started. Its text form, the arguments of `daybook edge`, is [`Config::arguments`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -13,6 +15,8 @@ pub struct Config {
     pub http: Vec<SocketAddr>,
     /// Where HTTPS is served for every domain.
     pub https: Vec<SocketAddr>,
+    /// How long clients and replicas may take.
+    pub limits: Limits,
     /// The socket at which the generation before hands over its listening sockets.
     pub inherit: Option<PathBuf>,
     /// It becomes the leader of a session of its own, so that it outlives the terminal it was started from.
@@ -28,7 +32,14 @@ impl Config {
     /// An edge for a state directory, at the usual ports.
     pub fn new(state: impl Into<PathBuf>) -> Self {
         let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
-        Self { state: state.into(), http: vec![any(80)], https: vec![any(443)], inherit: None, detached: false }
+        Self {
+            state: state.into(),
+            http: vec![any(80)],
+            https: vec![any(443)],
+            limits: Limits::default(),
+            inherit: None,
+            detached: false,
+        }
     }
 
     /// The edge's own directory.
@@ -36,7 +47,8 @@ impl Config {
         self.state.join("edge")
     }
 
-    /// `--state DIR [--http ADDRESS]… [--https ADDRESS]… [--no-http] [--no-https] [--inherit SOCKET] [--detached]`
+    /// `--state DIR [--http ADDRESS]… [--https ADDRESS]… [--no-http] [--no-https] [--limit NAME=MILLISECONDS]…
+    /// [--inherit SOCKET] [--detached]`
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--state".into(), self.state.clone().into()];
         for (name, none, addresses) in [("--http", "--no-http", &self.http), ("--https", "--no-https", &self.https)] {
@@ -46,6 +58,9 @@ impl Config {
             for address in addresses {
                 arguments.extend([name.into(), address.to_string().into()]);
             }
+        }
+        for limit in self.limits.unusual() {
+            arguments.extend(["--limit".into(), limit.into()]);
         }
         if let Some(socket) = &self.inherit {
             arguments.extend(["--inherit".into(), socket.clone().into()]);
@@ -71,6 +86,7 @@ impl Config {
                 "--https" => config.https.push(address(&name, &value()?)?),
                 "--no-http" => no_http = true,
                 "--no-https" => no_https = true,
+                "--limit" => limit(&mut config.limits, &value()?)?,
                 "--inherit" => config.inherit = Some(value()?.into()),
                 "--detached" => config.detached = true,
                 _ => return Err(ConfigError(format!("unknown argument {name}"))),
@@ -94,6 +110,11 @@ fn address(name: &str, text: &OsString) -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| ConfigError(format!("{name}: `{text}` is not an address with a port")))
 }
 
+fn limit(limits: &mut Limits, text: &OsString) -> Result<(), ConfigError> {
+    let text = text.to_string_lossy();
+    limits.take(&text).ok_or_else(|| ConfigError(format!("--limit: `{text}` is not a limit with milliseconds")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +125,7 @@ mod tests {
         assert_eq!(Config::parse(config.arguments()), Ok(config.clone()));
         config.http.clear();
         config.https = vec!["127.0.0.1:8443".parse().unwrap(), "[::1]:8443".parse().unwrap()];
+        config.limits.answer = std::time::Duration::from_secs(1);
         config.inherit = Some("/x".into());
         config.detached = true;
         assert_eq!(Config::parse(config.arguments()), Ok(config));
@@ -115,6 +137,7 @@ mod tests {
             (&["--state"][..], "daybook edge: --state needs a value"),
             (&[], "daybook edge: --state is missing"),
             (&["--state", "/x", "--http", "80"], "daybook edge: --http: `80` is not an address with a port"),
+            (&["--limit", "head=0"], "daybook edge: --limit: `head=0` is not a limit with milliseconds"),
             (&["--stat", "/x"], "daybook edge: unknown argument --stat"),
         ] {
             let error = Config::parse(arguments.iter().map(OsString::from)).unwrap_err();

@@ -214,6 +214,7 @@ impl Acceptor {
     /// Hands a connection to the worker that has the fewest, which serves it to its end.
     fn serve(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         stream.set_nodelay(true).ok();
+        bound_stall(&stream, self.state.limits.stall);
         let (state, terminator) = (self.state.clone(), self.terminator.clone());
         let (scheme, entry) = match self.place {
             Place::Http(_) => ("http", None),
@@ -241,6 +242,14 @@ impl Acceptor {
             }
         });
     }
+}
+
+/// Has the kernel end a connection whose client takes nothing of what there is for it, whatever is spoken on it. One
+/// that has nothing to take stays.
+fn bound_stall(stream: &TcpStream, within: Duration) {
+    let millis = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+    // Fails only for a connection that has ended.
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, millis);
 }
 
 /// Errors of the one connection that was to be accepted, not of the socket.

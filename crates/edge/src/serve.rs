@@ -84,7 +84,7 @@ async fn run(config: Config, workers: Workers) -> Result<(), ServeError> {
     let inheritance = inheritance.map_err(failed("take over from the generation before"))?;
     let log = AccessLog::open(directory.join("access.log")).map_err(failed("open the access log"))?;
     let authority = Authority::open(&directory.join("certs")).map_err(failed("open the development authority"))?;
-    let state = State::new(log);
+    let state = State::new(log, config.limits);
     let terminator = Terminator::new(state.clone(), authority.clone());
     let terminator = terminator.map_err(|error| failed("set TLS up")(io::Error::other(error)))?;
     let listeners = Listeners::new(state.clone(), Arc::new(terminator), workers);

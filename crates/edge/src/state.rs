@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access_log::AccessLog;
 use crate::backend::{Backend, BackendCounts, Endpoint, Endpoints, Target};
 use crate::counters::ReplicaCounters;
+use crate::limits::Limits;
 use crate::routing::domain::DomainIndex;
 use crate::routing::table::{backends, service_name};
 use crate::tls::files::LoadedFiles;
@@ -29,6 +30,7 @@ pub(crate) struct State {
     /// An endpoint changed its health, or the table was swapped.
     pub(crate) changed: Notify,
     pub(crate) log: Arc<AccessLog>,
+    pub(crate) limits: Limits,
     /// This generation ends: nothing new is accepted, and what is open drains.
     pub(crate) ending: CancellationToken,
     /// This generation's drain bound has come.
@@ -106,11 +108,12 @@ impl Live {
 }
 
 impl State {
-    pub(crate) fn new(log: Arc<AccessLog>) -> Arc<Self> {
+    pub(crate) fn new(log: Arc<AccessLog>, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             live: ArcSwap::from_pointee(Live::empty()),
             changed: Notify::new(),
             log,
+            limits,
             ending: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: Arc::default(),

@@ -21,7 +21,7 @@ async fn edge_with_a_replica() -> (TestEdge, Replica) {
 }
 
 /// Requests that two servers could read in two ways, or that no server should read.
-const AMBIGUOUS: [&str; 26] = [
+const AMBIGUOUS: [&str; 37] = [
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\nX",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -48,6 +48,17 @@ const AMBIGUOUS: [&str; 26] = [
     "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
     "GET x HTTP/1.1\r\nHost: a\r\n\r\n",
     "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nX",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 1\r\n\r\nX",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n 1\r\n\r\nX",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\n\x0cTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nX: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "GET / HTTP/1.1\nHost: a\n\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\n",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,6 +75,50 @@ async fn r09_ambiguous_requests_are_refused_and_never_forwarded() {
     assert_eq!(replica.requests(), 0, "{:?}", replica.seen.lock().unwrap());
 }
 
+/// The head of a request that comes with the one before it is looked at as closely.
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_an_ambiguous_request_is_refused_wherever_it_comes_on_its_connection() {
+    let (edge, replica) = edge_with_a_replica().await;
+    let ambiguous = AMBIGUOUS[0];
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\nX: y\r\n\r\nX: y\r\n\r\nX: y\r\n\r\nX: y\n";
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nX\r\n0\r\n\r\n";
+    for before in [get.to_owned(), post.to_owned(), chunked.to_owned(), [get, post, get, chunked].concat()] {
+        let sent = before.matches("HTTP/1.1").count() as u64;
+        let had = replica.requests();
+        let answer = raw(edge.http, format!("{before}{ambiguous}{get}").as_bytes()).await;
+        assert!(replica.requests() - had <= sent, "{before:?}: {answer}");
+        assert!(answer.matches("HTTP/1.1 200").count() as u64 <= sent, "{before:?}: {answer}");
+        let is_last = answer.contains("HTTP/1.1 400") || answer.contains("connection: close\r\n");
+        assert!(is_last, "{before:?}: {answer}");
+    }
+}
+
+/// What looks like a head within a body is none, and one upload after the other goes over one connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_look_like_heads_are_only_bodies() {
+    let (edge, _replica) = edge_with_a_replica().await;
+    let part = "--b\r\nContent-Length: 1\r\n\r\nX\r\n--b--\n\r\n\r\n";
+    let chunked = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x};ext=1\r\n{part}\r\n0\r\n\r\n",
+        part.len()
+    );
+    let sized = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{part}", part.len());
+    let mut stream = tokio::net::TcpStream::connect(edge.http).await.unwrap();
+    let want = format!("web.1 {}", part.len());
+    for request in [&chunked, &chunked, &sized, &chunked, &sized] {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with(&want) {
+            let mut buffer = [0; 4096];
+            let count = stream.read(&mut buffer).await.unwrap();
+            assert_ne!(count, 0, "{answer}");
+            answer.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        }
+        assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains("connection: close"), "{answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r09_broken_chunks_never_become_a_whole_request() {
     let (edge, _replica) = edge_with_a_replica().await;
@@ -73,6 +128,12 @@ async fn r09_broken_chunks_never_become_a_whole_request() {
         "1\r\nXY\r\n0\r\n\r\n",
         "1;\n\r\nX\r\n0\r\n\r\n",
         "-1\r\nX\r\n0\r\n\r\n",
+        "1\nX\r\n0\r\n\r\n",
+        "1\r\nX\n0\r\n\r\n",
+        "0x1\r\nX\r\n0\r\n\r\n",
+        "1 1\r\nX\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nX\r\n0\r\n\r\n",
+        "\r\nX\r\n0\r\n\r\n",
     ] {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         let mut stream = tokio::net::TcpStream::connect(edge.http).await.unwrap();

@@ -1,7 +1,6 @@
-//! Bodies on their way through the edge. None is buffered: a frame is read when the other side takes it.
+//! The body of an answer on its way to the client. It is not buffered: a frame is read when the client takes it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,53 +9,8 @@ use hyper::body::Incoming;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::access_log::Ended;
-use crate::counters::Flight;
 use crate::http::files::FileBody;
 use crate::upstream::connection::AnswerBody;
-
-/// The body of a request, on its way to a replica.
-pub(crate) struct RequestBody(Option<(Incoming, Arc<Flight>)>);
-
-impl RequestBody {
-    /// No body.
-    pub(crate) fn empty() -> Self {
-        Self(None)
-    }
-
-    /// A body that arrives while it is sent on; its flight is an upload until it has arrived whole.
-    pub(crate) fn incoming(incoming: Incoming, flight: Arc<Flight>) -> Self {
-        Self(Some((incoming, flight)))
-    }
-
-    /// Counts it as a request of another endpoint.
-    pub(crate) fn set_flight(&mut self, flight: &Arc<Flight>) {
-        if let Some((_, mine)) = &mut self.0 {
-            *mine = flight.clone();
-        }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((incoming, flight)) = &mut self.get_mut().0 else { return Poll::Ready(None) };
-        let frame = Pin::new(&mut *incoming).poll_frame(ctx);
-        if matches!(frame, Poll::Ready(None)) || incoming.is_end_stream() {
-            flight.upload_ended();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
-    }
-}
 
 /// The body of an answer, on its way to the client. When it is dropped, the request has ended: it is
 /// logged, and no longer in flight.

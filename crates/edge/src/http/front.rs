@@ -7,22 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures::TryFutureExt as _;
 use http::header::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::headers::Client;
+use super::heads::LARGEST_HEAD;
+use super::paced::{Paced, Streams};
 use super::service::{Front, answer};
-use super::watched::{HEAD_WITHIN, IDLE_WITHIN, LARGEST_HEAD, Verdict, Watch, Watched};
+use super::watched::{Verdict, Watch, Watched};
 use crate::routing::sniff::{Sniffed, sniff_http};
 use crate::state::{OpenConnection, State};
 
 /// Concurrent streams of one HTTP/2 connection.
 const MOST_STREAMS: u32 = 128;
-/// How often a connection is looked at: the grain of all its time limits.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How long an idle HTTP/1.1 connection of an ending generation may stay: a client that sends often gets
 /// `Connection: close` with its next answer, and is not cut off between two requests.
 const IDLE_AT_END: Duration = Duration::from_secs(3);
@@ -52,7 +53,7 @@ where
     };
     tokio::pin!(sniffing);
     tokio::select! {
-        sniffed = tokio::time::timeout(HEAD_WITHIN, &mut sniffing) => if sniffed.is_err() { return },
+        sniffed = tokio::time::timeout(state.limits.head, &mut sniffing) => if sniffed.is_err() { return },
         // A client that has just connected is about to send its request.
         () = state.ending.cancelled() => if tokio::time::timeout(IDLE_AT_END, &mut sniffing).await.is_err() { return },
     }
@@ -68,7 +69,8 @@ where
     if first.is_empty() {
         return;
     }
-    let watch = Watch::new(Instant::now());
+    let now = Instant::now();
+    let watch = if is_http2 { Watch::http2(now) } else { Watch::http1(now) };
     let address = HeaderValue::from_str(&origin.peer.ip().to_canonical().to_string());
     let front = Arc::new(Front {
         client: Client { address: address.expect("an address is a header value"), scheme: origin.scheme },
@@ -78,13 +80,13 @@ where
         _place: origin.place,
         state,
     });
-    let io = TokioIo::new(Watched::new(stream, watch.clone(), first));
+    let io = TokioIo::new(Watched::new(stream, watch, first));
     let service = front.clone();
-    let service = service_fn(move |request| answer(service.clone(), request));
     if is_http2 {
-        watch.head_ended(|_| ());
-        attend(&front, http2_builder().serve_connection(io, service)).await;
+        let service = service_fn(move |request| answer(service.clone(), request).map_ok(Paced::answer));
+        attend(&front, http2_builder(front.state.limits.stall).serve_connection(io, service)).await;
     } else {
+        let service = service_fn(move |request| answer(service.clone(), request));
         attend(&front, http1_builder().serve_connection(io, service).with_upgrades()).await;
     }
 }
@@ -96,8 +98,8 @@ fn http1_builder() -> http1::Builder {
     builder
 }
 
-fn http2_builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(stall: Duration) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams { stall });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
@@ -131,13 +133,13 @@ where
     }
 }
 
-impl<I, S> Connection for http2::Connection<I, S, TokioExecutor>
+impl<I, S> Connection for http2::Connection<I, S, Streams>
 where
     Self: Future + Unpin,
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = super::body::EdgeBody>,
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = Paced>,
     S::Error: Into<super::body::BodyError>,
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    TokioExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, super::body::EdgeBody>,
+    Streams: hyper::rt::bounds::Http2ServerConnExec<S::Future, Paced>,
 {
     const ENDS_CLEANLY: bool = true;
     fn end(self: Pin<&mut Self>) {
@@ -149,7 +151,8 @@ where
 async fn attend<C: Connection>(front: &Front, mut connection: C) {
     let ending = front.state.ending.clone().cancelled_owned();
     tokio::pin!(ending);
-    let mut look = tokio::time::interval(LOOK_EVERY);
+    let limits = front.state.limits;
+    let mut look = tokio::time::interval(limits.look_every());
     let mut is_ending = false;
     std::future::poll_fn(|ctx: &mut Context<'_>| {
         if !is_ending && ending.as_mut().poll(ctx).is_ready() {
@@ -160,8 +163,8 @@ async fn attend<C: Connection>(front: &Front, mut connection: C) {
             }
         }
         while look.poll_tick(ctx).is_ready() {
-            let patience = if is_ending { IDLE_AT_END } else { IDLE_WITHIN };
-            match front.watch.judge(Instant::now(), patience) {
+            let patience = if is_ending { IDLE_AT_END.min(limits.idle) } else { limits.idle };
+            match front.watch.judge(Instant::now(), &limits, patience) {
                 Verdict::Fine => {}
                 Verdict::Idle => Pin::new(&mut connection).end(),
                 Verdict::TooSlow => return Poll::Ready(()),

@@ -11,15 +11,16 @@ use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::body::{EdgeBody, RequestBody, Source};
+use super::body::{EdgeBody, Source};
 use super::headers::{self, Client};
+use super::upload::RequestBody;
 use super::watched::Watch;
 use super::{files, strict, upgrade};
 use crate::access_log::Ended;
 use crate::backend::{BackendCounts, Choice, Endpoint, Lane, Taken, Target};
 use crate::counters::Class;
 use crate::state::{OpenConnection, Route, State};
-use crate::upstream::connection::AnswerBody;
+use crate::upstream::connection::{AnswerBody, Fault};
 use crate::upstream::exchange::{Failure, exchange};
 
 /// A client's connection, as its requests see it.
@@ -49,7 +50,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Res
     let ended = Ended {
         log: front.state.log.clone(),
         flight: None,
-        watch: is_http1.then(|| front.watch.clone()),
+        watch: front.watch.clone(),
         started,
         method: head.method.clone(),
         host: host.clone(),
@@ -61,11 +62,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Res
         bytes: 0,
         broken: false,
     };
-    let sound = if is_http1 {
-        front.watch.head_ended(|raw| strict::check(&head, Some(raw)))
-    } else {
-        strict::check(&head, None)
-    };
+    let sound = front.watch.request_began(strict::follows(&head.headers), |raw| strict::check(&head, raw));
     let mut exchange = Exchange { front: &front, host, id, ended: Some(ended), wants_close: false };
     let mut answer = match sound {
         Ok(()) => exchange.route(head, incoming).await,
@@ -75,7 +72,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Res
         }
     };
     if is_http1
-        && (exchange.wants_close || front.closing.load(Relaxed))
+        && (exchange.wants_close || front.closing.load(Relaxed) || !front.watch.sees_next_head())
         && answer.status() != StatusCode::SWITCHING_PROTOCOLS
     {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -133,10 +130,15 @@ impl Exchange<'_> {
         let copy = repeatable.then(|| head.clone());
         let copy = copy.as_ref().map(|head| move || Request::from_parts(head.clone(), RequestBody::empty()));
         let again = copy.as_ref().map(|copy| copy as &(dyn Fn() -> Request<RequestBody> + Sync));
-        let body = if has_body { RequestBody::incoming(incoming, taken.flight.clone()) } else { RequestBody::empty() };
+        let limits = self.front.state.limits;
+        let body = if has_body {
+            RequestBody::incoming(incoming, taken.flight.clone(), self.front.watch.clone(), limits.upload)
+        } else {
+            RequestBody::empty()
+        };
         let mut request = Request::from_parts(head, body);
         loop {
-            let failure = match exchange(search.lane(&taken), request, again).await {
+            let failure = match exchange(search.lane(&taken), request, again, limits.answer).await {
                 Ok(answer) => return self.pass(answer, taken),
                 Err(failure) => failure,
             };
@@ -149,9 +151,16 @@ impl Exchange<'_> {
                     self.wants_close = has_body;
                     return self.own(StatusCode::BAD_GATEWAY, "the replica gave no answer");
                 }
-                (Failure::ByClient, _) => {
+                (Failure::ByClient(fault), _) => {
                     self.wants_close = true;
-                    return self.own(StatusCode::BAD_REQUEST, "the body of the request broke off");
+                    return match fault {
+                        Fault::Broken => self.own(StatusCode::BAD_REQUEST, "the body of the request broke off"),
+                        Fault::Stalled => self.own(StatusCode::REQUEST_TIMEOUT, "nothing more of the request came"),
+                    };
+                }
+                (Failure::Silent(why), _) => {
+                    self.wants_close = has_body;
+                    return self.too_late(&taken.endpoint, &why);
                 }
             };
             taken = match search.after_failure(&self.front.state, taken, &why).await {
@@ -207,6 +216,12 @@ impl Exchange<'_> {
         let mut answer = self.own(StatusCode::SERVICE_UNAVAILABLE, text);
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         answer
+    }
+
+    /// A replica that had the request did not answer in time.
+    pub(super) fn too_late(&mut self, endpoint: &Endpoint, why: &str) -> Response<EdgeBody> {
+        endpoint.answer_was_late(why);
+        self.own(StatusCode::GATEWAY_TIMEOUT, "the replica gave no answer in time")
     }
 
     fn redirect(&mut self, head: &request::Parts) -> Response<EdgeBody> {

@@ -11,9 +11,10 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
-use super::body::{EdgeBody, RequestBody, Source};
+use super::body::{EdgeBody, Source};
 use super::headers;
 use super::service::{Exchange, Front, Search};
+use super::upload::RequestBody;
 use super::websocket::{CLOSE_SERVICE_RESTART, Frames};
 use crate::access_log::Ended;
 use crate::backend::{Endpoint, Taken};
@@ -48,15 +49,20 @@ pub(super) async fn tunnel(
     head.headers.remove(header::CONTENT_LENGTH);
     let mut search = Search::new(route, Class::Request);
     let mut next = search.next(&exchange.front.state).await;
+    let within = exchange.front.state.limits.answer;
     let (taken, answer) = loop {
         let taken = match next {
             Ok(taken) => taken,
             Err(why) => return exchange.nobody(why, false),
         };
         let request = Request::from_parts(head.clone(), RequestBody::empty());
-        match ask(search.lane(&taken).address, request).await {
-            Ok(answer) => break (taken, answer),
-            Err(why) => next = search.after_failure(&exchange.front.state, taken, &why).await,
+        let asked = tokio::time::timeout(within, ask(search.lane(&taken).address, request)).await;
+        match asked {
+            Ok(Ok(answer)) => break (taken, answer),
+            Err(_) => {
+                return exchange.too_late(&taken.endpoint, &format!("no answer within {} ms", within.as_millis()));
+            }
+            Ok(Err(why)) => next = search.after_failure(&exchange.front.state, taken, &why).await,
         }
     };
     match by_client {

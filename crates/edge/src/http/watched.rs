@@ -8,18 +8,19 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How a connection fares, as far as its bytes show.
+use super::heads::{Follows, Heads};
+use crate::limits::Limits;
+
+/// How a connection fares, as far as its bytes and its requests show.
 pub(crate) struct Watch(Mutex<State>);
 
 struct State {
-    /// What was read since the last request ended: the head of the next, and perhaps some of its body.
-    read: Vec<u8>,
-    /// No request is being answered. Bytes are kept until the head has been parsed.
-    in_head: bool,
-    /// When the present state began: waiting for a head, or the first byte of one.
+    /// Of HTTP/1.1, where a head is bytes among others.
+    heads: Option<Heads>,
+    /// Requests that are being answered.
+    open: u32,
+    /// When the present state began: waiting for a request, or the first byte of its head.
     since: Instant,
-    /// When a write first had to wait for the client.
-    stalled: Option<Instant>,
 }
 
 /// What should be done about a connection.
@@ -29,71 +30,73 @@ pub(crate) enum Verdict {
     Fine,
     /// It has waited for a request for longer than this is useful.
     Idle,
-    /// Its client is too slow, sending a head or taking an answer.
+    /// Its client is too slow: in sending a head, or in taking the last of what there was for it.
     TooSlow,
 }
 
-/// The largest head of a request that is taken.
-pub(crate) const LARGEST_HEAD: usize = 64 * 1024;
-/// How long a head may take to arrive.
-pub(crate) const HEAD_WITHIN: Duration = Duration::from_secs(20);
-/// How long a connection may wait for its next request.
-pub(crate) const IDLE_WITHIN: Duration = Duration::from_secs(75);
-/// How long a client may take nothing of an answer.
-pub(crate) const STALL_WITHIN: Duration = Duration::from_secs(60);
-
 impl Watch {
-    pub(crate) fn new(now: Instant) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { read: Vec::new(), in_head: true, since: now, stalled: None })))
+    /// Watches a connection of HTTP/1.1.
+    pub(crate) fn http1(now: Instant) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { heads: Some(Heads::new()), open: 0, since: now })))
     }
 
-    /// A head has been parsed; looks at its raw bytes.
-    pub(crate) fn head_ended<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+    /// Watches a connection of HTTP/2.
+    pub(crate) fn http2(now: Instant) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { heads: None, open: 0, since: now })))
+    }
+
+    /// A request has begun. Looks at the raw bytes of its head, if they are known.
+    pub(super) fn request_began<T>(&self, follows: Follows, look: impl FnOnce(Option<&[u8]>) -> T) -> T {
         let mut state = self.lock();
-        state.in_head = false;
-        look(&state.read)
+        state.open += 1;
+        match &mut state.heads {
+            Some(heads) => heads.parsed(follows, look),
+            None => look(None),
+        }
+    }
+
+    /// A chunked body has come to its end.
+    pub(super) fn chunks_ended(&self) {
+        if let Some(heads) = &mut self.lock().heads {
+            heads.chunks_ended();
+        }
+    }
+
+    /// Whether the head of the request after this one will be seen as it was sent.
+    pub(super) fn sees_next_head(&self) -> bool {
+        self.lock().heads.as_ref().is_none_or(Heads::is_next_known)
+    }
+
+    /// A request has been answered to its end.
+    pub(crate) fn request_ended(&self, now: Instant) {
+        let mut state = self.lock();
+        state.open = state.open.saturating_sub(1);
+        state.since = now;
     }
 
     /// Judges the connection. `patience` bounds how long it may be idle.
-    pub(crate) fn judge(&self, now: Instant, patience: Duration) -> Verdict {
+    pub(crate) fn judge(&self, now: Instant, limits: &Limits, patience: Duration) -> Verdict {
         let state = self.lock();
+        if state.open > 0 {
+            return Verdict::Fine;
+        }
         let waited = now.saturating_duration_since(state.since);
-        let stalled = state.stalled.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        if stalled > STALL_WITHIN || (state.in_head && !state.read.is_empty() && waited > HEAD_WITHIN) {
-            Verdict::TooSlow
-        } else if state.in_head && state.read.is_empty() && waited > patience {
-            Verdict::Idle
-        } else {
-            Verdict::Fine
+        match state.heads.as_ref().is_some_and(Heads::has_begun) {
+            true if waited > limits.head => Verdict::TooSlow,
+            false if waited > patience + limits.stall => Verdict::TooSlow,
+            false if waited > patience => Verdict::Idle,
+            _ => Verdict::Fine,
         }
     }
 
     fn was_read(&self, bytes: &[u8]) {
         let mut state = self.lock();
-        if state.in_head {
-            if state.read.is_empty() {
-                state.since = Instant::now();
-            }
-            let room = LARGEST_HEAD.saturating_sub(state.read.len());
-            state.read.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let State { heads: Some(heads), open, since } = &mut *state else { return };
+        let had_begun = heads.has_begun();
+        heads.read(bytes);
+        if *open == 0 && !had_begun && heads.has_begun() {
+            *since = Instant::now();
         }
-    }
-
-    /// A request has been answered to its end: the next head may come.
-    pub(crate) fn request_ended(&self, now: Instant) {
-        let mut state = self.lock();
-        state.in_head = true;
-        state.read.clear();
-        state.read.shrink_to(2048);
-        state.since = now;
-    }
-
-    fn was_written(&self) {
-        self.lock().stalled = None;
-    }
-
-    fn write_waits(&self) {
-        self.lock().stalled.get_or_insert_with(Instant::now);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -130,21 +133,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Watched<S> {
-    fn note(&self, result: &Poll<io::Result<usize>>) {
-        match result {
-            Poll::Ready(_) => self.watch.was_written(),
-            Poll::Pending => self.watch.write_waits(),
-        }
-    }
-}
-
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(ctx, bytes);
-        this.note(&result);
-        result
+        Pin::new(&mut self.get_mut().stream).poll_write(ctx, bytes)
     }
 
     fn poll_write_vectored(
@@ -152,10 +143,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         ctx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(ctx, pieces);
-        this.note(&result);
-        result
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(ctx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -175,26 +163,39 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn r09_a_slow_head_is_told_from_an_idle_connection() {
-        let start = Instant::now();
-        let watch = Watch::new(start);
-        assert_eq!(watch.judge(start + HEAD_WITHIN * 2, IDLE_WITHIN), Verdict::Fine);
-        assert_eq!(watch.judge(start + IDLE_WITHIN * 2, IDLE_WITHIN), Verdict::Idle);
-        watch.was_read(b"GET / HT");
-        assert_eq!(watch.judge(Instant::now() + HEAD_WITHIN * 2, IDLE_WITHIN), Verdict::TooSlow);
-        watch.head_ended(|raw| assert_eq!(raw, b"GET / HT"));
-        assert_eq!(watch.judge(Instant::now() + HEAD_WITHIN * 100, IDLE_WITHIN), Verdict::Fine, "the replica works");
-        watch.request_ended(Instant::now());
-        assert_eq!(watch.judge(Instant::now() + IDLE_WITHIN * 2, IDLE_WITHIN), Verdict::Idle);
+    const HEAD: Duration = Duration::from_secs(20);
+    const IDLE: Duration = Duration::from_secs(75);
+    const STALL: Duration = Duration::from_secs(60);
+
+    fn judge(watch: &Watch, after: Duration) -> Verdict {
+        let limits = Limits { head: HEAD, idle: IDLE, stall: STALL, ..Limits::default() };
+        watch.judge(Instant::now() + after, &limits, IDLE)
     }
 
     #[test]
-    fn r09_a_client_that_takes_nothing_is_too_slow() {
-        let watch = Watch::new(Instant::now());
-        watch.write_waits();
-        assert_eq!(watch.judge(Instant::now() + STALL_WITHIN * 2, IDLE_WITHIN * 9), Verdict::TooSlow);
-        watch.was_written();
-        assert_eq!(watch.judge(Instant::now(), IDLE_WITHIN), Verdict::Fine);
+    fn r09_a_slow_head_is_told_from_an_idle_connection() {
+        let watch = Watch::http1(Instant::now());
+        assert_eq!(judge(&watch, HEAD * 2), Verdict::Fine);
+        assert_eq!(judge(&watch, IDLE + STALL / 2), Verdict::Idle);
+        assert_eq!(judge(&watch, IDLE + STALL * 2), Verdict::TooSlow, "it should have ended");
+        watch.was_read(b"GET / HT");
+        assert_eq!(judge(&watch, HEAD * 2), Verdict::TooSlow);
+        watch.was_read(b"TP/1.1\r\n\r\n");
+        watch.request_began(Follows::Bytes(0), |raw| assert_eq!(raw, Some(&b"GET / HTTP/1.1\r\n\r\n"[..])));
+        assert_eq!(judge(&watch, HEAD * 100), Verdict::Fine, "the replica works");
+        watch.request_ended(Instant::now());
+        assert_eq!(judge(&watch, IDLE + STALL / 2), Verdict::Idle);
+    }
+
+    #[test]
+    fn r09_a_connection_of_many_streams_is_idle_when_the_last_has_ended() {
+        let watch = Watch::http2(Instant::now());
+        watch.was_read(b"frames");
+        watch.request_began(Follows::Bytes(0), |_| ());
+        watch.request_began(Follows::Bytes(0), |_| ());
+        watch.request_ended(Instant::now());
+        assert_eq!(judge(&watch, IDLE * 2), Verdict::Fine);
+        watch.request_ended(Instant::now());
+        assert_eq!(judge(&watch, IDLE + STALL / 2), Verdict::Idle);
     }
 }

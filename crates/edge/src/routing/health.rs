@@ -112,6 +112,12 @@ impl Health {
         }
     }
 
+    /// An answer did not begin in time: it is told of, and whether the endpoint can be used is its check's to say.
+    pub(crate) fn answer_was_late(&mut self, why: String) {
+        self.good_in_row = 0;
+        self.last_failure = Some(why);
+    }
+
     /// How long until the next question. An ejected endpoint is asked soon, and after repeated ejections
     /// ever later, up to the check's interval.
     pub(crate) fn next_check_after(&self, check: &Check) -> Duration {

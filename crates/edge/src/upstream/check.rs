@@ -9,7 +9,7 @@ use http::Request;
 
 use super::connection::{Connection, connect};
 use crate::backend::Endpoint;
-use crate::http::body::RequestBody;
+use crate::http::upload::RequestBody;
 use crate::state::State;
 
 /// How long after the start of the edge requests wait for endpoints that have not answered yet.
@@ -54,7 +54,7 @@ async fn ask(endpoint: &Endpoint, check: &Check) -> Result<(), String> {
     let question = async {
         match &check.test {
             CheckTest::Http { path, port } => match lane(*port) {
-                Some(address) => ask_http(address, path).await,
+                Some(address) => ask_http(address, path, within).await,
                 None => Ok(()),
             },
             CheckTest::Tcp { port } => ask_tcp(lane(*port)).await,
@@ -76,7 +76,7 @@ async fn ask_tcp(address: Option<SocketAddr>) -> Result<(), String> {
     }
 }
 
-async fn ask_http(address: SocketAddr, path: &str) -> Result<(), String> {
+async fn ask_http(address: SocketAddr, path: &str, within: Duration) -> Result<(), String> {
     let request = Request::get(path)
         .header(http::header::HOST, address.to_string())
         .header(http::header::USER_AGENT, "daybook-check")
@@ -84,7 +84,7 @@ async fn ask_http(address: SocketAddr, path: &str) -> Result<(), String> {
         .body(RequestBody::empty());
     let request = request.map_err(|error| format!("GET {path}: {error}"))?;
     let mut connection = Connection::open(address).await?;
-    let answer = connection.send(request).await.map_err(|_| format!("GET {path}: the connection broke off"))?;
+    let answer = connection.send(request, within).await.map_err(|_| format!("GET {path}: the connection broke off"))?;
     let status = answer.status();
     if status.is_success() || status.is_redirection() {
         Ok(())

@@ -22,7 +22,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::http::body::RequestBody;
+use super::bound::head_bound;
+use crate::http::upload::{RequestBody, Stalled};
 
 /// An open connection.
 pub(crate) struct Connection {
@@ -43,12 +44,20 @@ pub(crate) enum Broken {
     /// Nothing of it was sent; here it is again.
     Unsent(Box<Request<RequestBody>>, String),
     /// Some of it may have been sent.
-    Sent {
-        /// In words.
-        why: String,
-        /// The client itself sent a broken body.
-        by_client: bool,
-    },
+    Sent(String),
+    /// The client itself sent a broken body, or not all of it.
+    ByClient(Fault),
+    /// All of it was sent, and the answer did not begin in time.
+    Silent(String),
+}
+
+/// What a client did wrong with the body of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It broke off or was malformed.
+    Broken,
+    /// Nothing more of it came.
+    Stalled,
 }
 
 /// Opens a TCP connection.
@@ -78,18 +87,31 @@ impl Connection {
         self.is_reusable()
     }
 
-    /// Sends a request and waits for the answer's head.
-    pub(crate) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Broken> {
+    /// Sends a request and waits for the answer's head, `within` this time from when all of the request was sent. After
+    /// a failure the connection is of no more use.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        within: Duration,
+    ) -> Result<Response<Incoming>, Broken> {
+        let mut bound = pin!(head_bound(within, request.body().progress()));
         // Unconstrained: tokio's budget would ask for a wake, of nobody.
         let mut answer = pin!(tokio::task::unconstrained(self.sender.try_send_request(request)));
         let driver = &mut self.driver;
         let result = poll_fn(|ctx| {
             poll_driver(driver, ctx);
-            answer.as_mut().poll(&mut nobody())
+            match answer.as_mut().poll(&mut nobody()) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => bound.as_mut().poll(ctx).map(|()| None),
+            }
         });
-        result.await.map_err(|mut failure| match failure.take_message() {
+        let Some(result) = result.await else {
+            return Err(Broken::Silent(format!("no answer within {} ms", within.as_millis())));
+        };
+        result.map_err(|mut failure| match failure.take_message() {
             Some(request) => Broken::Unsent(Box::new(request), failure.error().to_string()),
-            None => Broken::Sent { why: chain(failure.error()), by_client: failure.error().is_user() },
+            None if failure.error().is_user() => Broken::ByClient(fault(failure.error())),
+            None => Broken::Sent(chain(failure.error())),
         })
     }
 
@@ -102,6 +124,11 @@ impl Connection {
         self.drive(&mut nobody());
         self.driver.is_some() && self.sender.is_ready()
     }
+}
+
+fn fault(error: &hyper::Error) -> Fault {
+    let stalled = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<Stalled>);
+    if stalled { Fault::Stalled } else { Fault::Broken }
 }
 
 fn poll_driver<D: Future + Unpin>(driver: &mut Option<D>, ctx: &mut Context<'_>) {

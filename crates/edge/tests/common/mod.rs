@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use daybook_edge::{Client, Config};
+use daybook_edge::{Client, Config, Limits};
 use daybook_model::route::{Backend, Endpoint, Entry, EnvRoutes, RouteTable, Speaks, Target};
 use daybook_model::spec::{Check, CheckTest, Tls};
 use daybook_model::traffic::Traffic;
@@ -54,9 +54,13 @@ pub(crate) fn free_address() -> SocketAddr {
 
 impl TestEdge {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (http, https) = (free_address(), free_address());
-        let config = Config { http: vec![http], https: vec![https], ..Config::new(directory.path()) };
+        let config = Config { http: vec![http], https: vec![https], limits, ..Config::new(directory.path()) };
         let client = Client::new(directory.path());
         let mut edge = Self { http, https, directory, client, config, process: None };
         edge.restart().await;
