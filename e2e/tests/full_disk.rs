@@ -99,7 +99,7 @@ async fn r12_while_another_process_holds_the_database_changes_are_refused_and_tr
 
 async fn events(world: &World) -> Vec<Value> {
     let all = world.run(&["events", "-o", "jsonl"]).await.expect(0);
-    all.out.lines().map(|line| serde_json::from_str(line).expect("a line of events is JSON")).collect()
+    all.out.lines().map(|line| serde_json::from_str(line).expect("an event is JSON")).collect()
 }
 
 fn server_log(world: &World) -> String {

@@ -9,6 +9,7 @@ mod manifest;
 mod output;
 #[cfg(test)]
 mod reference;
+mod saved_plan;
 mod server;
 mod terminal;
 

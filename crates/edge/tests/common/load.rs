@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// Constant load of every kind.
 pub(crate) struct Load {
     shared: Arc<Shared>,
-    clients: Vec<JoinHandle<()>>,
+    clients: Vec<(&'static str, JoinHandle<()>)>,
 }
 
 #[derive(Default)]
@@ -49,13 +49,13 @@ impl Load {
         let shared = Arc::new(Shared::default());
         let mut clients = Vec::new();
         for _ in 0..3 {
-            clients.push(tokio::spawn(keep_alive(shared.clone(), to)));
+            clients.push(("keep-alive", tokio::spawn(keep_alive(shared.clone(), to))));
         }
-        clients.push(tokio::spawn(new_connections(shared.clone(), to)));
-        clients.push(tokio::spawn(http2(shared.clone(), to)));
-        clients.push(tokio::spawn(uploads(shared.clone(), to)));
-        clients.push(tokio::spawn(event_streams(shared.clone(), to)));
-        clients.push(tokio::spawn(sockets(shared.clone(), to)));
+        clients.push(("new connections", tokio::spawn(new_connections(shared.clone(), to))));
+        clients.push(("HTTP/2", tokio::spawn(http2(shared.clone(), to))));
+        clients.push(("uploads", tokio::spawn(uploads(shared.clone(), to))));
+        clients.push(("event streams", tokio::spawn(event_streams(shared.clone(), to))));
+        clients.push(("WebSockets", tokio::spawn(sockets(shared.clone(), to))));
         Self { shared, clients }
     }
 
@@ -71,8 +71,9 @@ impl Load {
 
     pub(crate) async fn stop(self) -> Seen {
         self.shared.stop.cancel();
-        for client in self.clients {
-            tokio::time::timeout(super::PATIENCE, client).await.expect("a client ends").unwrap();
+        for (name, client) in self.clients {
+            let ended = tokio::time::timeout(super::PATIENCE, client).await;
+            ended.unwrap_or_else(|_| panic!("the client of {name} does not end")).unwrap();
         }
         let answered = self.shared.answered.lock().unwrap().clone();
         let failures = self.shared.failures.lock().unwrap().clone();
