@@ -75,6 +75,11 @@ impl TestEdge {
         until("the edge answers", async || self.client.status().await.is_ok()).await;
     }
 
+    /// Its process, the first generation.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
