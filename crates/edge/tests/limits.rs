@@ -210,6 +210,18 @@ async fn r09_a_client_that_takes_nothing_is_cut_off() {
     until("nothing is in flight", async || edge.in_flight("web.1").await == 0).await;
 }
 
+/// The replica of a WebSocket echoes what the client sends and does not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_socket_that_takes_nothing_is_cut_off() {
+    let replica = Replica::start("web.1").await;
+    let edge = edge(Limits { stall: SHORT, ..Limits::default() }, replica.address).await;
+    let mut socket = open_socket("socket", edge.http).await.unwrap();
+    let frame = [&b"\x82\xfe\x10\x00\0\0\0\0"[..], &[7; 4096]].concat().repeat(16);
+    let send = async { while socket.write_all(&frame).await.is_ok() {} };
+    timeout(PATIENCE, send).await.expect("the connection is closed");
+    until("nothing is in flight", async || edge.in_flight("web.1").await == 0).await;
+}
+
 /// A stream of HTTP/2 whose window is kept shut, on a connection that fares well.
 #[tokio::test(flavor = "multi_thread")]
 async fn r09_a_stream_that_takes_nothing_is_reset_alone() {

@@ -59,9 +59,15 @@ impl TestEdge {
 
     pub(crate) async fn start_with(limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().to_owned();
+        Self::start_at(directory, state, limits).await
+    }
+
+    /// Starts one for a state directory within `directory`, which is kept as long.
+    pub(crate) async fn start_at(directory: TempDir, state: PathBuf, limits: Limits) -> Self {
         let (http, https) = (free_address(), free_address());
-        let config = Config { http: vec![http], https: vec![https], limits, ..Config::new(directory.path()) };
-        let client = Client::new(directory.path());
+        let client = Client::new(&state);
+        let config = Config { http: vec![http], https: vec![https], limits, ..Config::new(state) };
         let mut edge = Self { http, https, directory, client, config, process: None };
         edge.restart().await;
         edge
@@ -73,6 +79,11 @@ impl TestEdge {
         command.arg("edge").args(self.config.arguments()).stdin(Stdio::null());
         self.process = Some(command.spawn().unwrap());
         until("the edge answers", async || self.client.status().await.is_ok()).await;
+    }
+
+    /// Its process, the first generation.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
     }
 
     /// `kill -9`.
@@ -109,7 +120,7 @@ impl TestEdge {
 impl Drop for TestEdge {
     fn drop(&mut self) {
         // A later generation is no child of ours.
-        let socket = self.directory.path().join("edge").join("control.sock");
+        let socket = self.config.directory().join("control.sock");
         if let Ok(mut stream) = std::os::unix::net::UnixStream::connect(socket) {
             use std::io::{Read as _, Write as _};
             let _ = stream.write_all(b"POST /stop HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n");

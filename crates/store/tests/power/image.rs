@@ -5,11 +5,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 
 use super::{Change, Node, ROOT, Record};
 
 /// A disk writes sectors whole; larger writes may be torn between any two of them.
 const SECTOR: usize = 512;
+
+/// How many images are checked at once.
+const THREADS: usize = 4;
 
 /// How many images between everything and nothing there are of a moment.
 const SEEDS: u64 = 2;
@@ -76,6 +81,30 @@ impl Record {
                 _ => unsure.push(change),
             }
         }
+    }
+
+    /// Calls `check` with each of the images, in a few threads, for it waits for the disk. Returns how many there were.
+    pub fn check(&self, check: impl Fn(&Image) + Sync) -> usize {
+        let mut given = 0;
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel::<Image>(THREADS);
+            let receiver = Arc::new(Mutex::new(receiver));
+            for _ in 0..THREADS {
+                let (receiver, check) = (Arc::clone(&receiver), &check);
+                scope.spawn(move || {
+                    let next = || receiver.lock().unwrap().recv();
+                    while let Ok(image) = next() {
+                        check(&image);
+                    }
+                });
+            }
+            drop(receiver);
+            self.images(|image| {
+                given += 1;
+                sender.send(image).expect("no check has failed");
+            });
+        });
+        given
     }
 
     /// The directory at the end, if the power stays.
@@ -192,6 +221,11 @@ fn names(nodes: &mut Nodes, node: Node) -> &mut BTreeMap<OsString, Node> {
 }
 
 impl Image {
+    /// Which one it is, for a failure.
+    pub fn said(&self) -> String {
+        format!("at change {}, {:?}", self.moment, self.loss)
+    }
+
     /// Every file with its path and content.
     pub fn files(&self) -> Vec<(PathBuf, &[u8])> {
         let mut files = Vec::new();

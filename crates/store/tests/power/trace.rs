@@ -18,16 +18,16 @@ const LONGEST: &str = "100000";
 
 /// Runs `program` with the path of a directory beneath `root` and returns what it did beneath `root`.
 ///
-/// It says `acknowledged N` on standard output as soon as that is promised. Files named `*-shm` are left out: SQLite
-/// maps them into memory and does not need them after a crash.
-pub fn record(program: &Path, root: &Path) -> Record {
+/// It says `acknowledged N` on standard output as soon as that is promised. Files whose names end with one of `left_out`
+/// are left out: nothing needs them after a crash.
+pub fn record(program: &Path, root: &Path, left_out: &'static [&'static str]) -> Record {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-xx", "-s", LONGEST, "-e", &format!("trace={CALLS}"), "-o"]).arg(log.path());
     strace.arg(program).arg(root.join("state")).stdout(Stdio::null());
     let status = strace.status().unwrap_or_else(|error| panic!("run strace, which scripts/setup installs: {error}"));
     assert!(status.success(), "{} under strace ended with {status}", program.display());
-    let mut reader = Reader { root: root.to_owned(), ..Reader::default() };
+    let mut reader = Reader { root: root.to_owned(), left_out, ..Reader::default() };
     reader.nodes.insert(root.to_owned(), ROOT);
     let mut begun = BTreeMap::new();
     for line in std::fs::read_to_string(log.path()).unwrap().lines() {
@@ -48,6 +48,7 @@ pub fn record(program: &Path, root: &Path) -> Record {
 #[derive(Default)]
 struct Reader {
     root: PathBuf,
+    left_out: &'static [&'static str],
     changes: Vec<Change>,
     nodes: BTreeMap<PathBuf, Node>,
     made: Node,
@@ -145,7 +146,8 @@ impl Reader {
     }
 
     fn watched(&self, path: &Path) -> bool {
-        path.starts_with(&self.root) && !path.as_os_str().as_encoded_bytes().ends_with(b"-shm")
+        let name = path.as_os_str().as_encoded_bytes();
+        path.starts_with(&self.root) && !self.left_out.iter().any(|end| name.ends_with(end.as_bytes()))
     }
 
     /// Gives a new node a name.
