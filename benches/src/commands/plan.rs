@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Args)]
 pub(crate) struct OnceArguments {
-    /// How many services.
-    services: u32,
+    /// The manifest.
+    manifest: PathBuf,
 }
 
 const SIZES: [u32; 3] = [100, 1_000, 10_000];
@@ -45,7 +45,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     }
     let mut line = Map::new();
     for size in SIZES.into_iter().filter(|size| *size <= arguments.services) {
-        let (ms, rss) = repeated(arguments.count, async || own(size).await).await?;
+        let manifest = directory.path().join(format!("{size}.yaml"));
+        std::fs::write(&manifest, manifest_of(size)).context("write a manifest")?;
+        let (ms, rss) = repeated(arguments.count, async || own(&manifest).await).await?;
         say(&format!("daybook   {size:>6} services  {ms:>9.1} ms  {:>7.1} MiB", mebibytes(rss)));
         line.insert(format!("n{size}_ms"), json!(ms));
         line.insert(format!("n{size}_rss"), json!(rss));
@@ -83,10 +85,10 @@ async fn repeated(count: u32, measure: impl AsyncFn() -> Result<(f64, u64)>) -> 
 
 /// One measurement in a process of its own, so that its peak of memory is that of one plan: from its start to its
 /// end, as for Terraform.
-async fn own(size: u32) -> Result<(f64, u64)> {
+async fn own(manifest: &Path) -> Result<(f64, u64)> {
     let program = std::env::current_exe().context("find this program")?;
     let mut command = Command::new(program);
-    command.args(["plan-once", &size.to_string()]).stdout(Stdio::piped());
+    command.arg("plan-once").arg(manifest).stdout(Stdio::piped());
     let started = Instant::now();
     let output = command.output().await.context("run plan-once")?;
     let ms = started.elapsed().as_secs_f64() * 1_000.0;
@@ -97,7 +99,11 @@ async fn own(size: u32) -> Result<(f64, u64)> {
 
 /// Reads a manifest, plans it from nothing, makes the plan's text, and prints the peak of memory.
 pub(crate) fn once(arguments: &OnceArguments) -> Result<()> {
-    let bundle = bundle(arguments.services);
+    let text = std::fs::read_to_string(&arguments.manifest).context("read the manifest")?;
+    let path = arguments.manifest.display().to_string();
+    let root = arguments.manifest.parent().unwrap_or(Path::new("/")).display().to_string();
+    let files = BTreeMap::from([(path.clone(), text)]);
+    let bundle = Bundle { entries: vec![path], root, files, ..Bundle::default() };
     let loaded = load(&bundle, &Options::new("production".parse().context("the environment's name")?));
     let Some(mut spec) = loaded.spec else {
         bail!("the manifest has errors: {:?}", loaded.diagnostics.first());
@@ -117,7 +123,7 @@ pub(crate) fn once(arguments: &OnceArguments) -> Result<()> {
     };
     let (plan, problems) = plan(&spec, &seen, &context);
     let text = text::render(&plan);
-    if !problems.is_empty() || plan.changes.len() < arguments.services as usize || text.is_empty() {
+    if !problems.is_empty() || plan.changes.len() < spec.services.len() || text.is_empty() {
         bail!("the plan is not whole: {} changes, {:?}", plan.changes.len(), problems.first());
     }
     say(&memory(std::process::id(), Memory::Peak)?.to_string());
@@ -136,7 +142,7 @@ fn resolve(spec: &mut Spec) {
 }
 
 /// A manifest of web services as people write them, each ten of which depend on the one before.
-fn bundle(services: u32) -> Bundle {
+fn manifest_of(services: u32) -> String {
     let mut text = "app: bench\nservices:\n".to_owned();
     for number in 0..services {
         let depends = if number % 10 == 0 { String::new() } else { format!("    depends_on: [s{}]\n", number - 1) };
@@ -147,13 +153,7 @@ fn bundle(services: u32) -> Bundle {
 domain: s{number}.example.com\n    healthcheck: /healthz\n    environment: {{LEVEL: info, N: \"{number}\"}}\n{depends}"
         );
     }
-    let path = "/bench/daybook.yaml".to_owned();
-    Bundle {
-        entries: vec![path.clone()],
-        root: "/bench".to_owned(),
-        files: BTreeMap::from([(path, text)]),
-        ..Bundle::default()
-    }
+    text
 }
 
 async fn terraform_files(path: &Path, size: u32) -> Result<()> {

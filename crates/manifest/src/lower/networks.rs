@@ -1,6 +1,6 @@
 //! How services join networks, and the further names they have there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use daybook_model::spec::{Attachment, Condition, Dependency};
 use daybook_model::{NetworkName, ServiceName, Spec};
@@ -12,16 +12,16 @@ use crate::merge::pairs;
 use crate::tree::{Entry, Node, Value};
 
 /// The networks of a service: those it names, else `default`; none with `network_mode`.
-pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<NetworkName, Attachment> {
-    let mut joined = BTreeMap::new();
+pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> Vec<(NetworkName, Attachment)> {
     let named = service.get("networks");
     if let (Some(mode), Some(named)) = (service.get("network_mode"), named) {
         let problem = Problem::new("M0509", named.span, "`networks` and `network_mode` exclude each other");
         manifest.ctx.report(problem.label("choose one").also(mode.span, "the other"));
     }
     if service.get("network_mode").is_some() {
-        return joined;
+        return Vec::new();
     }
+    let mut joined = Vec::with_capacity(1);
     let alias = text(service, "container_name");
     for entry in attachments(named) {
         if entry.key != "default" && !manifest.declared("networks", "network", &entry.key, entry.key_span) {
@@ -30,7 +30,7 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<Net
         let Ok(name) = NetworkName::new(entry.key.clone()) else { continue };
         let mut attachment = attachment(&entry.value);
         attachment.aliases.extend(alias.clone());
-        joined.insert(name, attachment);
+        joined.push((name, attachment));
     }
     joined
 }
