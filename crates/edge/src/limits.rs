@@ -57,6 +57,15 @@ impl Limits {
     }
 }
 
+/// Returns when `waited` says that something has been waited for as long as `within`, which it may say anew at any time.
+pub(crate) async fn overdue(within: Duration, waited: impl Fn() -> Duration) {
+    let mut wait = within;
+    while !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+        wait = within.saturating_sub(waited());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

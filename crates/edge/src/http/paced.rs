@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 
 use super::body::{BodyError, EdgeBody};
+use crate::limits::overdue;
 
 /// Runs the streams of a connection, and ends one whose client takes nothing for as long as `stall`.
 #[derive(Clone)]
@@ -61,12 +62,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 impl Pace {
     /// Returns when the client has taken nothing for so long.
     async fn stalled(&self, within: Duration) {
-        let mut wait = within;
-        while !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-            let waited = self.lock().map_or(Duration::ZERO, |given| given.elapsed());
-            wait = within.saturating_sub(waited);
-        }
+        overdue(within, || self.lock().map_or(Duration::ZERO, |given| given.elapsed())).await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

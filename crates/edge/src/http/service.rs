@@ -20,8 +20,8 @@ use crate::access_log::Ended;
 use crate::backend::{BackendCounts, Choice, Endpoint, Lane, Taken, Target};
 use crate::counters::Class;
 use crate::state::{OpenConnection, Route, State};
-use crate::upstream::connection::{AnswerBody, Fault};
-use crate::upstream::exchange::{Failure, exchange};
+use crate::upstream::connection::{AnswerBody, Failure, Fault};
+use crate::upstream::exchange::exchange;
 
 /// A client's connection, as its requests see it.
 pub(crate) struct Front {
@@ -158,9 +158,9 @@ impl Exchange<'_> {
                         Fault::Stalled => self.own(StatusCode::REQUEST_TIMEOUT, "nothing more of the request came"),
                     };
                 }
-                (Failure::Silent(why), _) => {
+                (Failure::Silent, _) => {
                     self.wants_close = has_body;
-                    return self.too_late(&taken.endpoint, &why);
+                    return self.too_late(&taken.endpoint);
                 }
             };
             taken = match search.after_failure(&self.front.state, taken, &why).await {
@@ -219,8 +219,8 @@ impl Exchange<'_> {
     }
 
     /// A replica that had the request did not answer in time.
-    pub(super) fn too_late(&mut self, endpoint: &Endpoint, why: &str) -> Response<EdgeBody> {
-        endpoint.answer_was_late(why);
+    pub(super) fn too_late(&mut self, endpoint: &Endpoint) -> Response<EdgeBody> {
+        endpoint.answer_was_late(&format!("no answer within {} ms", self.front.state.limits.answer.as_millis()));
         self.own(StatusCode::GATEWAY_TIMEOUT, "the replica gave no answer in time")
     }
 

@@ -59,9 +59,7 @@ pub(super) async fn tunnel(
         let asked = tokio::time::timeout(within, ask(search.lane(&taken).address, request)).await;
         match asked {
             Ok(Ok(answer)) => break (taken, answer),
-            Err(_) => {
-                return exchange.too_late(&taken.endpoint, &format!("no answer within {} ms", within.as_millis()));
-            }
+            Err(_) => return exchange.too_late(&taken.endpoint),
             Ok(Err(why)) => next = search.after_failure(&exchange.front.state, taken, &why).await,
         }
     };

@@ -22,8 +22,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::bound::head_bound;
 use crate::http::upload::{RequestBody, Stalled};
+use crate::limits::overdue;
 
 /// An open connection.
 pub(crate) struct Connection {
@@ -39,16 +39,17 @@ pub(crate) struct Connection {
 /// How long a connection may take to open.
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// Why a request came to no answer.
-pub(crate) enum Broken {
-    /// Nothing of it was sent; here it is again.
+/// Why a request came to no answer, and whether it may go elsewhere.
+pub(crate) enum Failure {
+    /// Nothing of it was sent; here it is again. Any other endpoint may be tried.
     Unsent(Box<Request<RequestBody>>, String),
-    /// Some of it may have been sent.
+    /// It may have been carried out. Only a request that may be carried out twice can be tried again.
     Sent(String),
     /// The client itself sent a broken body, or not all of it.
     ByClient(Fault),
-    /// All of it was sent, and the answer did not begin in time.
-    Silent(String),
+    /// All of it was sent, and the answer did not begin in time. The client has waited for so long that trying again
+    /// elsewhere is its choice.
+    Silent,
 }
 
 /// What a client did wrong with the body of its request.
@@ -93,8 +94,11 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
         within: Duration,
-    ) -> Result<Response<Incoming>, Broken> {
-        let mut bound = pin!(head_bound(within, request.body().progress()));
+    ) -> Result<Response<Incoming>, Failure> {
+        // Not counted while an upload comes on, or while its client is what is waited for.
+        let upload = request.body().progress();
+        let waited = move || upload.as_ref().map_or(within, |upload| upload.replica_waited_for());
+        let mut bound = pin!(overdue(within, waited));
         // Unconstrained: tokio's budget would ask for a wake, of nobody.
         let mut answer = pin!(tokio::task::unconstrained(self.sender.try_send_request(request)));
         let driver = &mut self.driver;
@@ -106,12 +110,12 @@ impl Connection {
             }
         });
         let Some(result) = result.await else {
-            return Err(Broken::Silent(format!("no answer within {} ms", within.as_millis())));
+            return Err(Failure::Silent);
         };
         result.map_err(|mut failure| match failure.take_message() {
-            Some(request) => Broken::Unsent(Box::new(request), failure.error().to_string()),
-            None if failure.error().is_user() => Broken::ByClient(fault(failure.error())),
-            None => Broken::Sent(chain(failure.error())),
+            Some(request) => Failure::Unsent(Box::new(request), failure.error().to_string()),
+            None if failure.error().is_user() => Failure::ByClient(fault(failure.error())),
+            None => Failure::Sent(chain(failure.error())),
         })
     }
 

@@ -5,21 +5,9 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 
-use super::connection::{AnswerBody, Broken, Connection, Fault};
+use super::connection::{AnswerBody, Connection, Failure};
 use crate::backend::Lane;
 use crate::http::upload::RequestBody;
-
-/// Why an attempt came to no answer, and whether the request may go elsewhere.
-pub(crate) enum Failure {
-    /// Nothing of the request was sent: any other endpoint may be tried.
-    Unsent(Box<Request<RequestBody>>, String),
-    /// It may have been carried out. Only a request that may be carried out twice can be tried again.
-    Sent(String),
-    /// The client's own body was at fault.
-    ByClient(Fault),
-    /// The answer did not begin in time. The client has waited for so long that trying again elsewhere is its choice.
-    Silent(String),
-}
 
 /// Sends a request. `copy` makes it again, when it may be carried out twice and has no body: then a
 /// connection that turns out to be closed costs nothing. The head of the answer must come `within` this time.
@@ -35,9 +23,9 @@ pub(crate) async fn exchange(
         }
         request = match (connection.send(request, within).await, copy) {
             (Ok(answer), _) => return Ok(attach(answer, connection, lane)),
-            (Err(Broken::Unsent(again, _)), _) => *again,
-            (Err(Broken::Sent(_)), Some(copy)) => copy(),
-            (Err(broken), _) => return Err(broken.into()),
+            (Err(Failure::Unsent(again, _)), _) => *again,
+            (Err(Failure::Sent(_)), Some(copy)) => copy(),
+            (Err(failure), _) => return Err(failure),
         };
     }
     let mut connection = match Connection::open(lane.address).await {
@@ -46,17 +34,6 @@ pub(crate) async fn exchange(
     };
     let answer = connection.send(request, within).await?;
     Ok(attach(answer, connection, lane))
-}
-
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Unsent(request, why) => Self::Unsent(request, why),
-            Broken::Sent(why) => Self::Sent(why),
-            Broken::ByClient(fault) => Self::ByClient(fault),
-            Broken::Silent(why) => Self::Silent(why),
-        }
-    }
 }
 
 fn attach(answer: Response<hyper::body::Incoming>, connection: Connection, lane: &Arc<Lane>) -> Response<AnswerBody> {

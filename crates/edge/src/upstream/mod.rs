@@ -1,6 +1,5 @@
 //! The edge as a client of replicas.
 
-mod bound;
 pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod exchange;
