@@ -6,7 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::replica::Replica;
-use common::{TestEdge, any_host, backend, endpoint, raw, send, until, web};
+use common::{TestEdge, any_host, backend, endpoint, raw, send, server, until, web};
 use daybook_model::route::{Entry, Target};
 use daybook_model::spec::Tls;
 use http::Request;
@@ -247,19 +247,13 @@ async fn r07_a_dead_replica_is_ejected_at_once_and_no_request_fails() {
 /// time-out looks like to a proxy.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_a_replica_has_closed_cost_no_request() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                if stream.read(&mut buffer).await.unwrap_or(0) > 0 {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-                }
-            });
+    let replica = server(|mut stream| async move {
+        let mut buffer = [0; 4096];
+        if stream.read(&mut buffer).await.unwrap_or(0) > 0 {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
         }
     });
+    let address = replica.await;
     let edge = TestEdge::start().await;
     edge.set(vec![("web", web(vec![endpoint("web.1", address)]))]).await;
     for _ in 0..200 {

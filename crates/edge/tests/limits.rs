@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::load::open_socket;
 use common::replica::Replica;
-use common::{PATIENCE, TestEdge, backend, endpoint, send, until, web};
+use common::{PATIENCE, TestEdge, backend, endpoint, send, server, until, web};
 use daybook_edge::Limits;
 use daybook_model::route::{Entry, Target};
 use daybook_model::spec::Tls;
@@ -20,7 +20,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 /// What is short in these tests.
@@ -34,24 +34,20 @@ async fn edge(limits: Limits, replica: std::net::SocketAddr) -> TestEdge {
 
 /// Takes requests and says nothing. The count is that of connections on which anything came.
 async fn silent_server() -> (std::net::SocketAddr, Arc<AtomicU64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
+    let count = Arc::new(AtomicU64::new(0));
     let asked = count.clone();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let asked = asked.clone();
-            tokio::spawn(async move {
-                let mut buffer = vec![0; 65_536];
-                let mut read = stream.read(&mut buffer).await.unwrap_or(0);
-                asked.fetch_add(u64::from(read > 0), SeqCst);
-                while read > 0 {
-                    read = stream.read(&mut buffer).await.unwrap_or(0);
-                }
-            });
+    let serve = move |mut stream: TcpStream| {
+        let asked = asked.clone();
+        async move {
+            let mut buffer = vec![0; 65_536];
+            let mut read = stream.read(&mut buffer).await.unwrap_or(0);
+            asked.fetch_add(u64::from(read > 0), SeqCst);
+            while read > 0 {
+                read = stream.read(&mut buffer).await.unwrap_or(0);
+            }
         }
-    });
-    (address, count)
+    };
+    (server(serve).await, count)
 }
 
 /// Everything up to the end of the connection.
@@ -126,20 +122,14 @@ async fn r09_an_upload_that_brings_nothing_more_is_ended() {
 /// The replica answers an upload before it has come; then the client stops sending.
 #[tokio::test(flavor = "multi_thread")]
 async fn r09_an_upload_that_was_answered_already_is_ended_too() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let edge = edge(Limits { upload: SHORT, ..Limits::default() }, listener.local_addr().unwrap()).await;
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                if stream.read(&mut buffer).await.unwrap_or(0) > 0 {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nearly").await;
-                    while stream.read(&mut buffer).await.unwrap_or(0) > 0 {}
-                }
-            });
+    let replica = server(|mut stream| async move {
+        let mut buffer = [0; 4096];
+        if stream.read(&mut buffer).await.unwrap_or(0) > 0 {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nearly").await;
+            while stream.read(&mut buffer).await.unwrap_or(0) > 0 {}
         }
     });
+    let edge = edge(Limits { upload: SHORT, ..Limits::default() }, replica.await).await;
     let mut stream = TcpStream::connect(edge.http).await.unwrap();
     stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc").await.unwrap();
     let answer = rest(&mut stream).await;
@@ -178,26 +168,22 @@ async fn r09_an_idle_connection_is_closed() {
 
 /// Sends an answer that never ends, and counts what the edge took of it.
 async fn endless_server() -> (std::net::SocketAddr, Arc<AtomicU64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, ended) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
+    let ended = Arc::new(AtomicU64::new(0));
     let count = ended.clone();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let count = count.clone();
-            tokio::spawn(async move {
-                if stream.read(&mut [0; 4096]).await.unwrap_or(0) == 0 {
-                    return;
-                }
-                let head = b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n";
-                if stream.write_all(head).await.is_ok() {
-                    while stream.write_all(&[0; 65_536]).await.is_ok() {}
-                    count.fetch_add(1, SeqCst);
-                }
-            });
+    let serve = move |mut stream: TcpStream| {
+        let count = count.clone();
+        async move {
+            if stream.read(&mut [0; 4096]).await.unwrap_or(0) == 0 {
+                return;
+            }
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n";
+            if stream.write_all(head).await.is_ok() {
+                while stream.write_all(&[0; 65_536]).await.is_ok() {}
+                count.fetch_add(1, SeqCst);
+            }
         }
-    });
-    (address, ended)
+    };
+    (server(serve).await, ended)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,23 +260,17 @@ async fn http2(to: std::net::SocketAddr) -> SendRequest<Full<Bytes>> {
 /// An event stream with nothing to tell is not a stalled one.
 #[tokio::test(flavor = "multi_thread")]
 async fn r09_a_quiet_event_stream_is_left_alone() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let limits = Limits { head: SHORT, idle: SHORT, upload: SHORT, answer: SHORT, stall: SHORT };
-    let edge = edge(limits, listener.local_addr().unwrap()).await;
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                if stream.read(&mut [0; 4096]).await.unwrap_or(0) == 0 {
-                    return;
-                }
-                let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n";
-                let _ = stream.write_all(head).await;
-                sleep(6 * SHORT).await;
-                let _ = stream.write_all(b"data: 2\n\n").await;
-            });
+    let replica = server(|mut stream| async move {
+        if stream.read(&mut [0; 4096]).await.unwrap_or(0) == 0 {
+            return;
         }
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n";
+        let _ = stream.write_all(head).await;
+        sleep(6 * SHORT).await;
+        let _ = stream.write_all(b"data: 2\n\n").await;
     });
+    let limits = Limits { head: SHORT, idle: SHORT, upload: SHORT, answer: SHORT, stall: SHORT };
+    let edge = edge(limits, replica.await).await;
     let mut stream = TcpStream::connect(edge.http).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
     let answer = rest(&mut stream).await;

@@ -22,7 +22,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// How long anything in a test may take; reaching it fails the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -45,6 +45,23 @@ pub(crate) fn program() -> PathBuf {
     let path = path.join("examples").join("edge");
     assert!(path.exists(), "{} is missing: run `cargo build -p daybook-edge --examples`", path.display());
     path
+}
+
+/// A server of plain TCP that does `serve` with each connection. Where it is.
+pub(crate) async fn server<S, F>(serve: S) -> SocketAddr
+where
+    S: Fn(TcpStream) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
 }
 
 /// An address of this machine that nobody listens at.
