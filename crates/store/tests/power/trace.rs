@@ -16,7 +16,7 @@ const CALLS: &str = "openat,open,creat,close,write,pwrite64,pwritev,pwritev2,wri
 /// Longer than any single write; a longer one fails the test.
 const LONGEST: &str = "100000";
 
-/// Runs `program` with the path of a directory beneath `root` and returns what it did beneath `root`.
+/// Runs `program` with the path of a directory beneath `root` and returns what it did beneath `root`: what that left is what is there.
 ///
 /// It says `acknowledged N` on standard output as soon as that is promised. Files whose names end with one of `left_out`
 /// are left out: nothing needs them after a crash.
@@ -42,7 +42,11 @@ pub fn record(program: &Path, root: &Path, left_out: &'static [&'static str]) ->
             reader.call(text, reader.changes.len());
         }
     }
-    Record { changes: reader.changes }
+    let record = Record { changes: reader.changes };
+    for (path, content) in record.last().files() {
+        assert!(content == std::fs::read(root.join(&path)).unwrap(), "{} was recorded wrongly", path.display());
+    }
+    record
 }
 
 #[derive(Default)]
