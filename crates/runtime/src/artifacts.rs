@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use daybook_model::Digest;
 
+use crate::files::blocking;
 use crate::snapshot::{self, Ignore};
 use crate::{Error, ErrorKind, Progress, Result};
 
@@ -25,7 +26,7 @@ impl Source {
 
     /// The digest of what the directory holds now.
     pub(crate) async fn digest(self) -> Result<Digest> {
-        blocking(move || snapshot::digest(&self.root, &Ignore::of(&self.root)?, &self.extra)).await
+        blocking("read a directory", move || snapshot::digest(&self.root, &Ignore::of(&self.root)?, &self.extra)).await
     }
 }
 
@@ -57,20 +58,12 @@ impl Artifacts {
         progress(&format!("snapshot of {root}"));
         let into = self.0.clone();
         let store = move || snapshot::store(&source.root, &Ignore::of(&source.root)?, &source.extra, &into);
-        let found = blocking(store).await?;
+        let found = blocking("take a snapshot", store).await?;
         if wanted.is_some_and(|wanted| *wanted != found) {
             let why = "what it holds has changed since it was looked at";
             return Err(Error::new(ErrorKind::Conflict, format!("take a snapshot of {root}"), why).hint("plan again"));
         }
         progress(&format!("snapshot {}", found.short()));
         Ok(())
-    }
-}
-
-/// Does work that waits for files away from the threads that serve.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::new(ErrorKind::Internal, "run a task", error)),
     }
 }

@@ -29,6 +29,15 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> Result
     })
 }
 
+/// Does work that waits for files away from the threads that serve. `operation` is what a panic of it is told as.
+pub(crate) async fn blocking<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::new(ErrorKind::Internal, operation, error))?
+}
+
 /// The error of a file operation, of the kind that says who must act.
 pub(crate) fn failed(operation: &str, path: &Path, error: &io::Error) -> Error {
     let kind = match error.kind() {

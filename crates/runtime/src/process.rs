@@ -44,7 +44,7 @@ use futures::stream::BoxStream;
 
 use crate::addresses::{Addresses, Range};
 use crate::artifacts::Source;
-use crate::files::{failed, make_directory};
+use crate::files::{self, failed, make_directory};
 use crate::{
     Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Progress, Result, Runtime, Seen,
     Usage,
@@ -93,10 +93,7 @@ impl ProcessRuntime {
     /// Does work that waits for files or processes away from the threads that serve.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> Result<T> + Send + 'static) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
-            Ok(result) => result,
-            Err(error) => Err(Error::new(ErrorKind::Internal, "run a task", error)),
-        }
+        files::blocking("run a task", move || work(&inner)).await
     }
 }
 

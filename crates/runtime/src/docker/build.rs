@@ -14,6 +14,7 @@ use daybook_model::Digest;
 use daybook_model::spec::Build;
 use serde::Serialize;
 
+use crate::files::blocking;
 use crate::snapshot::{self, Ignore};
 use crate::{Error, ErrorKind, Result};
 
@@ -35,13 +36,7 @@ const OUTSIDE_DOCKERFILE: &str = ".daybook.dockerfile";
 
 /// The digest of all inputs of a build. Reads the whole context, so not on the async threads.
 pub(super) async fn resolve(build: Build) -> Result<Digest> {
-    blocking(move || Inputs::of(&build)?.digest(&build)).await
-}
-
-/// Runs what reads files.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| Error::new(ErrorKind::Internal, "read a build's context", e))?
+    blocking("read a build's context", move || Inputs::of(&build)?.digest(&build)).await
 }
 
 impl Inputs {

@@ -10,11 +10,12 @@ use daybook_model::name::EnvKey;
 use daybook_model::spec::Build;
 use futures::StreamExt;
 
-use super::{Inputs, blocking, context};
+use super::{Inputs, context};
 use crate::docker::engine::Engine;
 use crate::docker::error::failed;
 use crate::docker::reference::Reference;
 use crate::docker::{DockerRuntime, names};
+use crate::files::blocking;
 use crate::{Error, ErrorKind, Progress, Result, labels};
 
 /// The daemon answers when it has the whole context.
@@ -30,7 +31,7 @@ impl DockerRuntime {
     /// Builds the image unless an image of these inputs is here.
     pub(in crate::docker) async fn build(&self, key: &EnvKey, build: &Build, progress: Progress<'_>) -> Result<()> {
         let wanted = build.clone();
-        let (inputs, digest) = blocking(move || {
+        let (inputs, digest) = blocking("read a build's context", move || {
             let inputs = Inputs::of(&wanted)?;
             let digest = inputs.digest(&wanted)?;
             Ok((inputs, digest))
