@@ -69,13 +69,6 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $type {
-            type Error = InvalidName;
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                Self::new(text)
-            }
-        }
-
         impl std::str::FromStr for $type {
             type Err = InvalidName;
             fn from_str(text: &str) -> Result<Self, InvalidName> {

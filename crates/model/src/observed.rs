@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
 use crate::launch::Role;
-use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
+use crate::name::{EnvKey, NetworkName, VolumeName};
 use crate::route::EnvRoutes;
 
 /// What is there, of one environment.
@@ -40,16 +40,6 @@ impl Observed {
             artifacts: BTreeSet::new(),
             routes: EnvRoutes::default(),
         }
-    }
-
-    /// The replica of this id and role [`Role::Main`].
-    pub fn replica(&self, id: &ReplicaId) -> Option<&SeenReplica> {
-        self.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main)
-    }
-
-    /// Replicas of `service` that the plan counts.
-    pub fn main_replicas<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a SeenReplica> {
-        self.replicas.iter().filter(move |r| &r.id.service == service && r.role == Role::Main)
     }
 }
 
