@@ -60,13 +60,11 @@ impl App {
             https: port("https"),
             now: self.now(),
         };
-        let in_force = || spec.into_iter().flat_map(|spec| spec.services.values()).map(Box::as_ref);
-        let is_new = |service: &&Service| !spec.is_some_and(|spec| spec.services.contains_key(&service.name));
-        let new = coming.into_iter().flat_map(|spec| spec.services.values()).map(Box::as_ref).filter(is_new);
-        let wanted: BTreeMap<_, _> = in_force().chain(new).map(|service| (&service.name, service)).collect();
+        // What is in force takes the place of what is coming.
+        let wanted: BTreeMap<_, _> = coming.into_iter().chain(spec).flat_map(|spec| &spec.services).collect();
         let mut services: Vec<_> = wanted.values().map(|service| seen.service(service)).collect();
         services.extend(seen.unknown(|name| wanted.contains_key(name)));
-        let warnings = edge.iter().flat_map(|edge| unreached(edge, &observed, in_force())).collect();
+        let warnings = edge.iter().flat_map(|edge| unreached(edge, &observed, spec)).collect();
         let counts: Vec<_> = traffic.replicas.values().collect();
         Ok(StatusView {
             key: key.clone(),
@@ -95,11 +93,8 @@ impl App {
 }
 
 /// What the edge could not listen at, as far as this environment is reached there.
-fn unreached<'a>(
-    edge: &daybook_edge::Status,
-    observed: &Observed,
-    services: impl Iterator<Item = &'a Service>,
-) -> Vec<String> {
+fn unreached(edge: &daybook_edge::Status, observed: &Observed, in_force: Option<&Spec>) -> Vec<String> {
+    let services = in_force.into_iter().flat_map(|spec| spec.services.values());
     let domains: Vec<_> = services.flat_map(|service| &service.routes).collect();
     let entries = || observed.routes.backends.values().flat_map(|backend| &backend.entries);
     let concerns = |listener: &ListenerStatus| match listener.kind.as_str() {
