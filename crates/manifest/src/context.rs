@@ -279,12 +279,13 @@ impl<'a> Context<'a> {
     }
 }
 
-fn shortened(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+fn shortened(text: String) -> String {
+    clip(&text, MAX_TEXT).unwrap_or(text)
+}
+
+/// The first `most` characters of a text that has more, and a sign that there were more.
+pub(crate) fn clip(text: &str, most: usize) -> Option<String> {
+    text.char_indices().nth(most).map(|(end, _)| format!("{}…", &text[..end]))
 }
 
 /// The help of what is put off.

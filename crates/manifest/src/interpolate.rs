@@ -3,7 +3,7 @@
 //! What stands between braces with a dot in it is a reference to a service or a secret; it stays in
 //! the value for the server to fill in.
 
-use crate::context::{Context, Problem, weight};
+use crate::context::{Context, Problem, clip, weight};
 use crate::tree::{Node, Piece, Scalar, Span, Value};
 
 /// How deep defaults may stand in one another.
@@ -235,8 +235,5 @@ fn closing_brace(text: &str) -> Option<usize> {
 
 fn short(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    clip(line, 60).unwrap_or_else(|| line.to_owned())
 }

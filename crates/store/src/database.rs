@@ -27,6 +27,9 @@ impl Default for Options {
     }
 }
 
+/// The name of the database in the state directory.
+pub(crate) const FILE: &str = "daybook.db";
+
 /// One connection that writes, and a few that read.
 pub(crate) struct Database {
     pub(crate) writer: SqlitePool,
@@ -37,7 +40,7 @@ impl Database {
     /// Opens `dir/daybook.db`, makes both if they are missing, and brings the tables up to date.
     pub(crate) async fn open(dir: &Path, options: Options) -> Result<Self> {
         make_private(dir).map_err(|error| unavailable("open the state directory", &error))?;
-        let connect = connect_options(&dir.join("daybook.db"), options);
+        let connect = connect_options(&dir.join(FILE), options);
         migrate(&connect).await?;
         let writer = pool(1).connect_with(connect.clone()).await.map_err(failed("open the database"))?;
         let readers = pool(READERS).connect_with(connect.pragma("query_only", "ON")).await;
@@ -78,7 +81,7 @@ fn make_private(dir: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let mode = std::fs::metadata(dir)?.permissions().mode();
     std::fs::set_permissions(dir, Permissions::from_mode(mode & 0o711 | 0o700))?;
-    let file = dir.join("daybook.db");
+    let file = dir.join(FILE);
     OpenOptions::new().create(true).append(true).mode(0o600).open(&file)?;
     std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
     sync_names(dir)

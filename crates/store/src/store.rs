@@ -44,7 +44,7 @@ impl Store {
         let database = Database::open(dir, options).await?;
         let master = MasterKey::load_or_make(dir)?;
         let (entries, _) = broadcast::channel(SUBSCRIBER_LAG);
-        let file = dir.join("daybook.db");
+        let file = dir.join(crate::database::FILE);
         Ok(Self { inner: Arc::new(Inner { database, file, master, entries }) })
     }
 
