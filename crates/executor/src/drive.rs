@@ -249,7 +249,7 @@ impl Driver<'_> {
             self.accept().await?;
         }
         if verdict == Verdict::Reached && self.run.purpose == RunKind::Down {
-            self.executor.inner.runtime.release_addresses(&self.key).await?;
+            self.executor.inner.runtime.release(&self.key).await?;
             self.write(Event::EnvironmentRetired).await?;
         }
         self.write(Event::RunFinished { verdict }).await

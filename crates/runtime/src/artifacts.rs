@@ -11,46 +11,47 @@ use crate::{Error, ErrorKind, Progress, Result};
 
 /// A directory that is an artifact.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub struct Source {
     /// The directory.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// What else decides about the artifact: the arguments of a build.
-    pub(crate) extra: Vec<u8>,
+    pub extra: Vec<u8>,
 }
 
 impl Source {
     /// The files of a static site.
-    pub(crate) fn site(root: &str) -> Self {
+    pub fn site(root: &str) -> Self {
         Self { root: PathBuf::from(root), extra: Vec::new() }
     }
 
     /// The digest of what the directory holds now.
-    pub(crate) async fn digest(self) -> Result<Digest> {
+    pub async fn digest(self) -> Result<Digest> {
         blocking("read a directory", move || snapshot::digest(&self.root, &Ignore::of(&self.root)?, &self.extra)).await
     }
 }
 
 /// The snapshots of one state directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Artifacts(PathBuf);
+pub struct Artifacts(PathBuf);
 
 impl Artifacts {
     /// Those of the state directory `state`.
-    pub(crate) fn of(state: &Path) -> Self {
+    pub fn of(state: &Path) -> Self {
         Self(state.join("artifacts"))
     }
 
     /// Where the snapshot of this digest is, or would be.
-    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
+    pub fn path(&self, digest: &Digest) -> PathBuf {
         self.0.join(digest.hex())
     }
 
-    pub(crate) fn holds(&self, digest: &Digest) -> bool {
+    /// Whether the snapshot of this digest is here.
+    pub fn holds(&self, digest: &Digest) -> bool {
         self.path(digest).is_dir()
     }
 
     /// Takes a snapshot, unless it is there. `ErrorKind::Conflict` when the directory no longer is what `wanted` says.
-    pub(crate) async fn take(&self, source: Source, wanted: Option<&Digest>, progress: Progress<'_>) -> Result<()> {
+    pub async fn take(&self, source: Source, wanted: Option<&Digest>, progress: Progress<'_>) -> Result<()> {
         if wanted.is_some_and(|wanted| self.holds(wanted)) {
             return Ok(());
         }

@@ -5,12 +5,16 @@
 //! carries [`labels`], and a runtime touches only what carries them.
 
 pub mod addresses;
-mod artifacts;
+pub mod artifacts;
+pub mod credentials;
 pub mod docker;
 mod files;
+pub mod identity;
 pub mod labels;
+pub mod owner;
 pub mod probe;
 pub mod process;
+pub mod reference;
 pub mod simulated;
 pub mod snapshot;
 
@@ -92,8 +96,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// this runtime cannot give one, and services reach each other's replicas directly.
     async fn service_address(&self, key: &EnvKey, service: &ServiceName) -> Result<Option<IpAddr>>;
 
-    /// Gives back the addresses of an environment's services.
-    async fn release_addresses(&self, key: &EnvKey) -> Result<()>;
+    /// Gives back what an environment as a whole has, once nothing else of it is there: the addresses of its
+    /// services, its namespace.
+    async fn release(&self, key: &EnvKey) -> Result<()>;
 
     /// Removes a network of ours. Not there is fine.
     async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()>;
@@ -156,6 +161,8 @@ pub struct Capabilities {
     pub memory_limits: bool,
     /// Gives services addresses of their own: see [`Runtime::service_address`].
     pub service_addresses: bool,
+    /// Knows of each line of a log whether it came from standard error.
+    pub log_streams: bool,
 }
 
 /// Which Daybook something belongs to: one state directory of one machine.

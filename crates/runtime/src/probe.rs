@@ -1,5 +1,6 @@
 //! Asks a replica over the network whether it works.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -14,6 +16,9 @@ use crate::Answer;
 
 /// How much of a bad answer's text a person is shown.
 const SHOWN: usize = 200;
+
+/// A connection that is kept open for so long was meant.
+const HELD: Duration = Duration::from_millis(250);
 
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +44,19 @@ impl Reply {
 
 /// `GET path`: 2xx and 3xx are good. The whole exchange may take `patience`.
 pub async fn http(address: SocketAddr, path: &str, patience: Duration) -> Reply {
+    http_over(TcpStream::connect(address), &address.to_string(), path, patience).await
+}
+
+/// As [`http`], by way of any connection. `host` is what the request calls the replica.
+pub async fn http_over<S: Connection>(
+    connect: impl Future<Output = io::Result<S>>,
+    host: &str,
+    path: &str,
+    patience: Duration,
+) -> Reply {
     let begun = Instant::now();
     let late = || Reply::Bad(format!("GET {path} was not answered within {}", millis(patience)));
-    match timeout(patience, get(address, path)).await {
+    match timeout(patience, get(connect, host, path)).await {
         Err(_) => late(),
         Ok(Err(Failed::Refused)) => Reply::Refused,
         Ok(Err(Failed::Other(why))) => Reply::Bad(format!("GET {path} failed: {why}")),
@@ -64,20 +79,40 @@ pub async fn tcp(address: SocketAddr, patience: Duration) -> Reply {
     match timeout(patience, TcpStream::connect(address)).await {
         Err(_) => Reply::Bad(format!("no connection to {address} within {}", millis(patience))),
         Ok(Ok(_)) => Reply::Good(format!("connected in {}", millis(begun.elapsed()))),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Reply::Refused,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Reply::Refused,
         Ok(Err(error)) => Reply::Bad(format!("connect to {address}: {error}")),
     }
 }
+
+/// Whether somebody keeps a connection open, which was made already: for ways to a replica that accept a
+/// connection before they know whether the replica does.
+pub async fn held_open(mut stream: impl AsyncRead + Unpin) -> Reply {
+    let begun = Instant::now();
+    match timeout(HELD, stream.read(&mut [0; 1])).await {
+        Ok(Ok(0)) => Reply::Bad("the connection was closed at once".to_owned()),
+        Ok(Err(error)) => Reply::Bad(format!("the connection broke: {error}")),
+        Ok(Ok(_)) | Err(_) => Reply::Good(format!("connected in {}", millis(begun.elapsed()))),
+    }
+}
+
+/// What a question can be put over.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for S {}
 
 enum Failed {
     Refused,
     Other(String),
 }
 
-async fn get(address: SocketAddr, path: &str) -> Result<Response<Incoming>, Failed> {
+async fn get<S: Connection>(
+    connect: impl Future<Output = io::Result<S>>,
+    host: &str,
+    path: &str,
+) -> Result<Response<Incoming>, Failed> {
     let other = |error: &dyn std::fmt::Display| Failed::Other(error.to_string());
-    let stream = TcpStream::connect(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => Failed::Refused,
+    let stream = connect.await.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => Failed::Refused,
         _ => other(&error),
     })?;
     let (mut sender, connection) =
@@ -85,7 +120,7 @@ async fn get(address: SocketAddr, path: &str) -> Result<Response<Incoming>, Fail
     // Ends with the response: its body is what keeps it going.
     tokio::spawn(connection);
     let request = Request::get(path)
-        .header("host", address.to_string())
+        .header("host", host)
         .header("user-agent", "daybook-check")
         .header("connection", "close")
         .body(Empty::<Bytes>::new())
@@ -119,7 +154,7 @@ fn millis(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
 
     use super::*;

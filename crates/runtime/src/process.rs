@@ -106,6 +106,7 @@ impl Runtime for ProcessRuntime {
             networks: false,
             memory_limits: cgroup::available().contains(&"memory"),
             service_addresses: true,
+            log_streams: true,
         }
     }
 
@@ -177,7 +178,7 @@ impl Runtime for ProcessRuntime {
         self.blocking(move |inner| inner.addresses.get(&key, &service).map(|address| Some(IpAddr::V4(address)))).await
     }
 
-    async fn release_addresses(&self, key: &EnvKey) -> Result<()> {
+    async fn release(&self, key: &EnvKey) -> Result<()> {
         let key = key.clone();
         self.blocking(move |inner| inner.addresses.release(&key)).await
     }

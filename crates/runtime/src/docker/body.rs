@@ -10,9 +10,9 @@ use daybook_model::launch::{LaunchFile, Role};
 use daybook_model::spec::Attachment;
 
 use super::engine::Reach;
-use super::identity::Labels;
-use super::{health, host, identity, mounts, names};
+use super::{health, host, mounts, names};
 use crate::Result;
+use crate::identity::{self, Labels};
 
 /// What must be known of the daemon and of other containers to make one.
 pub(super) struct Surroundings<'a> {

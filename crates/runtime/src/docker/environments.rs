@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use super::DockerRuntime;
 use super::engine::Engine;
 use super::error::failed;
-use super::identity::{Labels, environment};
+use crate::identity::{Labels, environment};
 use crate::{Error, ErrorKind, Owner, Result, labels};
 
 impl DockerRuntime {

@@ -9,7 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::models::ImageInspect;
-use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, PushImageOptionsBuilder, TagImageOptionsBuilder,
+};
 use daybook_model::Digest;
 use daybook_model::spec::PullPolicy;
 use futures::StreamExt;
@@ -17,7 +19,7 @@ use futures::StreamExt;
 use super::DockerRuntime;
 use super::engine::Flavour;
 use super::error::{failed, is_missing};
-use super::reference::Reference;
+use crate::reference::Reference;
 use crate::{Error, ErrorKind, Progress, Result, labels};
 
 /// A pull's first answer comes when the registry has answered.
@@ -128,6 +130,32 @@ impl DockerRuntime {
             if said.insert(layer.clone(), status.clone()).as_ref() != Some(&status) {
                 progress(format!("{layer} {status}").trim());
             }
+        }
+        Ok(())
+    }
+
+    /// Puts the image of this digest under a reference, and into the registry that the reference names.
+    pub async fn publish(&self, digest: &Digest, reference: &str, progress: Progress<'_>) -> Result<()> {
+        let operation = format!("push {reference}");
+        let found = self.image_of(None, digest).await?;
+        let image = found.ok_or_else(|| not_here(&digest.short()))?;
+        let asked = parse(reference)?;
+        self.tag(&image, &asked).await?;
+        let options = PushImageOptionsBuilder::default().tag(asked.tag.as_deref().unwrap_or_default()).build();
+        let registry = asked.registry();
+        let docker = self.engine.patient(PULL_PATIENCE);
+        let login = self.logins.of(&registry).await;
+        progress(&operation);
+        let mut answers = std::pin::pin!(docker.push_image(&asked.repository, Some(options), login));
+        while let Some(answer) = answers.next().await {
+            let said = match answer {
+                Ok(answer) => match answer.error_detail.and_then(|detail| detail.message) {
+                    Some(error) => bollard::errors::Error::DockerStreamError { error },
+                    None => continue,
+                },
+                Err(said) => said,
+            };
+            return Err(self.logins.explain(failed(operation, &said), &registry).await);
         }
         Ok(())
     }

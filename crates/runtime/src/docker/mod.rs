@@ -9,7 +9,6 @@
 
 mod body;
 mod build;
-mod credentials;
 mod engine;
 mod environments;
 mod error;
@@ -18,16 +17,13 @@ mod exits;
 mod files;
 mod health;
 mod host;
-mod identity;
 mod image;
 mod logs;
 mod mounts;
 mod names;
 mod network;
 mod observe;
-mod owner;
 mod probe;
-mod reference;
 mod replica;
 mod seen;
 mod service_address;
@@ -46,14 +42,14 @@ use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
 use futures::stream::BoxStream;
 
 use crate::artifacts::{Artifacts, Source};
+use crate::credentials::Logins;
+use crate::owner::Owners;
 use crate::{
     Answer, Capabilities, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime, Seen, Usage,
 };
-use credentials::Logins;
 use engine::Engine;
 use exits::Exits;
 use files::SecretFiles;
-use owner::Owners;
 use service_address::ServiceAddresses;
 use usage::Samples;
 
@@ -113,6 +109,7 @@ impl Runtime for DockerRuntime {
             networks: true,
             memory_limits: self.engine.memory_limits,
             service_addresses: self.addresses.is_some(),
+            log_streams: true,
         }
     }
 
@@ -187,7 +184,7 @@ impl Runtime for DockerRuntime {
         }
     }
 
-    async fn release_addresses(&self, key: &EnvKey) -> Result<()> {
+    async fn release(&self, key: &EnvKey) -> Result<()> {
         match &self.addresses {
             Some(addresses) => addresses.release(key).await,
             None => Ok(()),

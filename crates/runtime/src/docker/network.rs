@@ -6,8 +6,8 @@ use daybook_model::name::{EnvKey, NetworkName};
 use daybook_model::spec::Network;
 
 use super::error::{failed, is_conflict, is_missing};
-use super::identity::{Labels, filter, has_all, of_environment, of_resource};
 use super::{DockerRuntime, names};
+use crate::identity::{Labels, filter, has_all, of_environment, of_resource};
 use crate::{Error, ErrorKind, Result, labels};
 
 impl DockerRuntime {

@@ -11,8 +11,8 @@ use futures::{StreamExt, TryStreamExt};
 use super::DockerRuntime;
 use super::engine::Engine;
 use super::error::{failed, is_missing};
-use super::identity::{Labels, filter, has_all, identity, of_environment};
 use super::seen::{SeenContainer, seen, share_addresses};
+use crate::identity::{Labels, filter, has_all, identity, of_environment};
 use crate::{Result, Seen};
 
 /// Containers that are inspected at once.

@@ -19,8 +19,8 @@ use futures::StreamExt;
 use super::body::{Joined, Surroundings, body, endpoint, networks_in_order};
 use super::engine::Flavour;
 use super::error::{failed, is_conflict, is_missing};
-use super::identity::{Identity, identity};
 use super::{DockerRuntime, host, mounts, names};
+use crate::identity::{Identity, identity};
 use crate::{Error, ErrorKind, Result};
 
 /// Making a container may copy an image's files into an empty volume first.

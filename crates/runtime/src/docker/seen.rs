@@ -11,7 +11,7 @@ use daybook_model::observed::{Exit, Health, ReplicaState};
 use daybook_model::{SeenReplica, Timestamp};
 
 use super::engine::Reach;
-use super::identity::Identity;
+use crate::identity::Identity;
 
 /// A container of ours.
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use super::DockerRuntime;
 use super::engine::{Engine, Reach};
-use super::identity::of_environment;
 use crate::addresses::{Addresses, Range};
+use crate::identity::of_environment;
 use crate::{Error, ErrorKind, Result};
 
 const RANGE: Range = Range::new(Ipv4Addr::new(198, 18, 0, 0), 15);

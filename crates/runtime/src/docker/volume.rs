@@ -6,10 +6,10 @@ use daybook_model::name::{EnvKey, VolumeName};
 use daybook_model::spec::Volume;
 
 use super::error::{failed, is_missing};
-use super::identity::{Labels, filter, has_all, of_environment, of_resource};
 use super::network::{in_use, missing_external, name_label};
 use super::{DockerRuntime, names};
 use crate::Result;
+use crate::identity::{Labels, filter, has_all, of_environment, of_resource};
 
 impl DockerRuntime {
     pub(super) async fn make_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {

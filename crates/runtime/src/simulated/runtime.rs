@@ -29,6 +29,7 @@ impl Runtime for Simulated {
             networks: true,
             memory_limits: true,
             service_addresses: true,
+            log_streams: true,
         }
     }
 
@@ -152,7 +153,7 @@ impl Runtime for Simulated {
         Ok(Some(IpAddr::V4(Ipv4Addr::new(127, 64, high, low))))
     }
 
-    async fn release_addresses(&self, _key: &EnvKey) -> Result<()> {
+    async fn release(&self, _key: &EnvKey) -> Result<()> {
         Ok(())
     }
 

@@ -32,7 +32,7 @@ async fn open() -> Daemon {
     Daemon { state, runtime, key, artifact }
 }
 
-async fn connect(state: &Path) -> DockerRuntime {
+pub(crate) async fn connect(state: &Path) -> DockerRuntime {
     let socket = std::env::var("DAYBOOK_DOCKER_SOCKET");
     let socket = socket.expect("set DAYBOOK_DOCKER_SOCKET to the socket of a Docker Engine (scripts/dockerd start)");
     DockerRuntime::connect(Config { socket: Some(socket.into()), state: state.to_owned(), logins: None }).await.unwrap()
@@ -55,7 +55,7 @@ async fn image(runtime: &DockerRuntime) -> Digest {
 }
 
 /// Copies a program to `/testapp` of a tree, and the libraries it loads to where it looks for them.
-fn pack(program: &Path, tree: &Path) {
+pub(crate) fn pack(program: &Path, tree: &Path) {
     std::fs::copy(program, tree.join("testapp")).unwrap();
     let loaded = Command::new("ldd").arg(program).output().unwrap();
     for word in String::from_utf8(loaded.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
@@ -65,7 +65,7 @@ fn pack(program: &Path, tree: &Path) {
     }
 }
 
-fn build(directory: &Path) -> Build {
+pub(crate) fn build(directory: &Path) -> Build {
     Build {
         context: directory.display().to_string(),
         dockerfile: None,

@@ -8,6 +8,8 @@
 
 #[cfg(feature = "docker-tests")]
 mod docker;
+#[cfg(feature = "cluster-tests")]
+mod kubernetes;
 mod process;
 mod process_only;
 mod programs;

@@ -71,7 +71,9 @@ pub(crate) async fn logs_have_both_streams_a_tail_and_a_beginning(subject: &dyn 
     seen_when(subject, &speaker, |seen| seen.state == ReplicaState::Exited).await;
     let mut said = lines(&*runtime, &speaker, LogQuery::default()).await;
     said.sort();
-    assert_eq!(said, ["err: to err", "out: to out"]);
+    // Where streams are not kept apart, all is called output.
+    let err = if runtime.capabilities().log_streams { "err: to err" } else { "out: to err" };
+    assert_eq!(said, [err, "out: to out"]);
 
     let launch = launch(subject, &["count", "500"]);
     runtime.start(&launch).await.unwrap();
@@ -299,10 +301,15 @@ pub(crate) async fn usage_is_measured(subject: &dyn Subject) {
     runtime.start(&launch).await.unwrap();
     let running = when_running(subject, &launch).await;
     get(&running, "/alloc?40").await;
-    let usage = runtime.usage(&launch.key).await.unwrap();
+    // Some measure only now and then.
+    let usage = eventually(async || {
+        let usage = runtime.usage(&launch.key).await.unwrap();
+        let is_measured = usage.iter().any(|usage| usage.memory_bytes >= 40 << 20);
+        if is_measured { Ok(usage) } else { Err(format!("{usage:?}")) }
+    })
+    .await;
     assert_eq!(usage.len(), 1);
     assert_eq!(usage[0].id, launch.id);
-    assert!(usage[0].memory_bytes >= 40 << 20, "{usage:?}");
     assert!(usage[0].pids >= 1 && usage[0].cpu_cores >= 0.0);
     runtime.stop(&launch.key, &launch.id, Role::Main, &launch.stop).await.unwrap();
     assert!(runtime.usage(&launch.key).await.unwrap().is_empty());

@@ -51,7 +51,7 @@ pub(crate) trait Subject: Send + Sync {
         for network in seen.networks {
             runtime.remove_network(&key, &network).await.unwrap();
         }
-        runtime.release_addresses(&key).await.unwrap();
+        runtime.release(&key).await.unwrap();
     }
 }
 

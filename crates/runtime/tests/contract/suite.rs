@@ -60,7 +60,7 @@ pub(crate) async fn what_is_not_there_is_fine_to_stop_and_remove(subject: &dyn S
     runtime.remove(&key, &replica(9), Role::Hook).await.unwrap();
     runtime.remove_volume(&key, &"nothing".parse().unwrap()).await.unwrap();
     runtime.remove_network(&key, &"nothing".parse().unwrap()).await.unwrap();
-    runtime.release_addresses(&key).await.unwrap();
+    runtime.release(&key).await.unwrap();
     assert_eq!(runtime.observe(&key).await.unwrap(), daybook_runtime::Seen::default());
 }
 

@@ -85,7 +85,7 @@ async fn r14_everything_is_found_again_without_our_state() {
     assert_eq!(another.service_address(&world.key, &"api".parse().unwrap()).await.unwrap(), Some(address));
     another.start(&launch).await.unwrap();
     assert_eq!(another.observe(&world.key).await.unwrap(), before);
-    another.release_addresses(&world.key).await.unwrap();
+    another.release(&world.key).await.unwrap();
 
     // Made anew at its place, the directory is the owner again, and nobody else.
     std::fs::create_dir(&lost).unwrap();

@@ -75,7 +75,7 @@ impl World {
         for network in seen.networks {
             self.runtime.remove_network(&self.key, &network).await.unwrap();
         }
-        self.runtime.release_addresses(&self.key).await.unwrap();
+        self.runtime.release(&self.key).await.unwrap();
     }
 
     pub(crate) async fn network(&self, name: &str) {

@@ -13,9 +13,9 @@ use futures::StreamExt;
 use super::{Inputs, context};
 use crate::docker::engine::Engine;
 use crate::docker::error::failed;
-use crate::docker::reference::Reference;
 use crate::docker::{DockerRuntime, names};
 use crate::files::blocking;
+use crate::reference::Reference;
 use crate::{Error, ErrorKind, Progress, Result, labels};
 
 /// The daemon answers when it has the whole context.

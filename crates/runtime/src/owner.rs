@@ -16,8 +16,8 @@ use std::sync::{Mutex, PoisonError};
 use daybook_model::name::EnvKey;
 use serde::{Deserialize, Serialize};
 
-use super::identity::Labels;
 use crate::files::{failed, write_atomically};
+use crate::identity::Labels;
 use crate::{Error, ErrorKind, Owner, Result, labels};
 
 /// Where a state directory keeps its identity.
@@ -25,7 +25,7 @@ const FILE: &str = "owner.json";
 
 /// Our identity, and what we took over from others.
 #[derive(Debug)]
-pub(super) struct Owners {
+pub struct Owners {
     file: PathBuf,
     ours: Owner,
     taken: Mutex<Taken>,
@@ -46,7 +46,7 @@ struct Kept {
 impl Owners {
     /// The identity of a state directory: the one that it holds; else the one that things on the daemon
     /// say it had, for it was lost; else a new one. `labelled` are the labels of all that is there.
-    pub(super) fn open(state: &Path, labelled: &[Labels]) -> Result<Self> {
+    pub fn open(state: &Path, labelled: &[Labels]) -> Result<Self> {
         let state = state.canonicalize().map_err(|e| failed("find", state, &e))?;
         let file = state.join(FILE);
         let machine = machine()?;
@@ -66,7 +66,7 @@ impl Owners {
     }
 
     /// The labels that say that something is ours.
-    pub(super) fn labels(&self) -> Labels {
+    pub fn labels(&self) -> Labels {
         let Owner { id, machine, state } = &self.ours;
         let all = [
             (labels::OWNER, id.clone()),
@@ -78,7 +78,7 @@ impl Owners {
 
     /// Who else something of an environment belongs to. `None`: it is ours, or was left by an owner that
     /// is gone, or tells of none.
-    pub(super) fn other(&self, key: &EnvKey, found: &Labels) -> Option<Owner> {
+    pub fn other(&self, key: &EnvKey, found: &Labels) -> Option<Owner> {
         let owner = of_labels(found)?;
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let is_taken = taken.get(key).is_some_and(|ids| ids.contains(&owner.id));
@@ -86,7 +86,7 @@ impl Owners {
     }
 
     /// An error of `operation` when something of an environment is another's.
-    pub(super) fn refuse(&self, operation: &str, key: &EnvKey, found: &Labels) -> Result<()> {
+    pub fn refuse(&self, operation: &str, key: &EnvKey, found: &Labels) -> Result<()> {
         match self.other(key, found) {
             None => Ok(()),
             Some(owner) => {
@@ -102,7 +102,7 @@ impl Owners {
     }
 
     /// From now on what `owner` has of an environment is ours.
-    pub(super) fn take(&self, key: &EnvKey, owner: &Owner) -> Result<()> {
+    pub fn take(&self, key: &EnvKey, owner: &Owner) -> Result<()> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone();
         taken.entry(key.clone()).or_default().insert(owner.id.clone());
         self.keep(taken)

@@ -4,18 +4,18 @@ use daybook_model::Digest;
 
 /// A reference, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reference {
+pub struct Reference {
     /// As written, without tag and digest.
-    pub(super) repository: String,
+    pub repository: String,
     /// `latest` where none is written, unless there is a digest.
-    pub(super) tag: Option<String>,
+    pub tag: Option<String>,
     /// Fixes the image whatever the tag says.
-    pub(super) digest: Option<Digest>,
+    pub digest: Option<Digest>,
 }
 
 impl Reference {
     /// Takes `text` apart. `None` when it is no reference.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest.parse().ok()?)),
             None => (text, None),
@@ -40,12 +40,12 @@ impl Reference {
     }
 
     /// `repository:tag`, if there is a tag.
-    pub(super) fn tagged(&self) -> Option<String> {
+    pub fn tagged(&self) -> Option<String> {
         self.tag.as_ref().map(|tag| format!("{}:{tag}", self.repository))
     }
 
     /// What to ask a daemon or a registry for: the digest where one is written, else the tag.
-    pub(super) fn asked(&self) -> String {
+    pub fn asked(&self) -> String {
         match (&self.digest, self.tagged()) {
             (Some(digest), _) => self.at(digest),
             (None, Some(tagged)) => tagged,
@@ -54,24 +54,24 @@ impl Reference {
     }
 
     /// `repository@digest`.
-    pub(super) fn at(&self, digest: &Digest) -> String {
+    pub fn at(&self, digest: &Digest) -> String {
         format!("{}@{digest}", self.repository)
     }
 
     /// Whether a repository as a daemon reports it is the one that was written.
-    pub(super) fn is_of(&self, repository: &str) -> bool {
+    pub fn is_of(&self, repository: &str) -> bool {
         whole_name(&self.repository) == whole_name(repository)
     }
 
     /// The host and port of the registry: `docker.io`, `localhost:5000`.
-    pub(super) fn registry(&self) -> String {
+    pub fn registry(&self) -> String {
         let whole = whole_name(&self.repository);
         whole.split('/').next().unwrap_or_default().to_owned()
     }
 
     /// The digest under which this repository's registry knows an image, from what the daemon
     /// recorded about it (`RepoDigests`). Of several, always the same one.
-    pub(super) fn digest_among(&self, repo_digests: &[String]) -> Option<Digest> {
+    pub fn digest_among(&self, repo_digests: &[String]) -> Option<Digest> {
         let ours = repo_digests.iter().filter_map(|entry| entry.split_once('@'));
         ours.filter(|(repository, _)| self.is_of(repository)).filter_map(|(_, digest)| digest.parse().ok()).min()
     }

@@ -26,7 +26,7 @@ const HUB: &str = "https://index.docker.io/v1/";
 const HELPER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where logins are kept.
-pub(super) struct Logins {
+pub struct Logins {
     directory: Option<PathBuf>,
 }
 
@@ -62,7 +62,7 @@ struct Helped {
 
 impl Logins {
     /// The logins of `directory`, else of `DOCKER_CONFIG`, else of `~/.docker`.
-    pub(super) fn new(directory: Option<PathBuf>) -> Self {
+    pub fn new(directory: Option<PathBuf>) -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let usual = || set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")));
         Self { directory: directory.or_else(usual) }
@@ -70,12 +70,12 @@ impl Logins {
 
     /// The credentials for a registry, by its host and port. `None`: nobody logged in, or the helper does
     /// not tell, which is logged: a public image needs none.
-    pub(super) async fn of(&self, registry: &str) -> Option<DockerCredentials> {
+    pub async fn of(&self, registry: &str) -> Option<DockerCredentials> {
         credentials(&self.read(), registry).await
     }
 
     /// The credentials for every registry that somebody logged in to: a build may need any.
-    pub(super) async fn all(&self) -> HashMap<String, DockerCredentials> {
+    pub async fn all(&self) -> HashMap<String, DockerCredentials> {
         let file = self.read();
         let mut all = HashMap::new();
         for name in file.auths.keys().chain(file.helpers.keys()) {
@@ -87,7 +87,7 @@ impl Logins {
     }
 
     /// The error of a registry that wants a login: says what to do about it.
-    pub(super) async fn explain(&self, error: Error, registry: &str) -> Error {
+    pub async fn explain(&self, error: Error, registry: &str) -> Error {
         if !is_refusal(&error.message) {
             return error;
         }

@@ -1,4 +1,4 @@
-//! The labels of a replica, written and read back.
+//! The labels of a replica (on Kubernetes its annotations), written and read back.
 
 use std::collections::HashMap;
 
@@ -9,23 +9,30 @@ use daybook_model::{Digest, Launch, ReleaseNumber, ReplicaId, RunId};
 
 use crate::labels;
 
-/// Labels as the daemon keeps them.
-pub(super) type Labels = HashMap<String, String>;
+/// Labels as a daemon keeps them.
+pub type Labels = HashMap<String, String>;
 
 /// What a container's labels say that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) key: EnvKey,
-    pub(super) id: ReplicaId,
-    pub(super) role: Role,
-    pub(super) release: ReleaseNumber,
-    pub(super) run: RunId,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) artifact: Digest,
+pub struct Identity {
+    /// Its environment.
+    pub key: EnvKey,
+    /// Its name.
+    pub id: ReplicaId,
+    /// What it is part of a service for.
+    pub role: Role,
+    /// The release that started it.
+    pub release: ReleaseNumber,
+    /// The run that started it.
+    pub run: RunId,
+    /// Identity of its configuration.
+    pub fingerprint: Fingerprint,
+    /// What it runs.
+    pub artifact: Digest,
 }
 
 /// The labels of a replica: the manifest's, and ours, which win.
-pub(super) fn of_launch(launch: &Launch, owner: &Labels) -> Labels {
+pub fn of_launch(launch: &Launch, owner: &Labels) -> Labels {
     let mut all: Labels = launch.container.labels.clone().into_iter().collect();
     all.extend(of_environment(&launch.key));
     all.extend(owner.clone());
@@ -43,12 +50,12 @@ pub(super) fn of_launch(launch: &Launch, owner: &Labels) -> Labels {
 }
 
 /// The labels that say which environment something belongs to.
-pub(super) fn of_environment(key: &EnvKey) -> Labels {
+pub fn of_environment(key: &EnvKey) -> Labels {
     Labels::from([(labels::APP.to_owned(), key.app.to_string()), (labels::ENV.to_owned(), key.env.to_string())])
 }
 
 /// The labels of a volume or network.
-pub(super) fn of_resource(key: &EnvKey, name: &str, written: impl IntoIterator<Item = (String, String)>) -> Labels {
+pub fn of_resource(key: &EnvKey, name: &str, written: impl IntoIterator<Item = (String, String)>) -> Labels {
     let mut all: Labels = written.into_iter().collect();
     all.extend(of_environment(key));
     all.insert(labels::NAME.to_owned(), name.to_owned());
@@ -57,23 +64,23 @@ pub(super) fn of_resource(key: &EnvKey, name: &str, written: impl IntoIterator<I
 
 /// Whether something has all of the labels that are wanted. Podman lists what has any of the labels of
 /// a filter, so whatever a daemon lists is looked at again: what is not ours must never be touched.
-pub(super) fn has_all(found: &Labels, wanted: &Labels) -> bool {
+pub fn has_all(found: &Labels, wanted: &Labels) -> bool {
     wanted.iter().all(|(name, value)| found.get(name) == Some(value))
 }
 
 /// A daemon's filter for things with all of `labels`; see [`has_all`].
-pub(super) fn filter(labels: &Labels) -> HashMap<String, Vec<String>> {
+pub fn filter(labels: &Labels) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), labels.iter().map(|(name, value)| format!("{name}={value}")).collect())])
 }
 
 /// The environment that labels name. `None` without our labels; an error says which is malformed.
-pub(super) fn environment(found: &Labels) -> Option<Result<EnvKey, String>> {
+pub fn environment(found: &Labels) -> Option<Result<EnvKey, String>> {
     found.get(labels::APP)?;
     Some(read(found, labels::APP).and_then(|app| Ok(EnvKey::new(app, read(found, labels::ENV)?))))
 }
 
 /// What a container is. An error says which label is missing or malformed.
-pub(super) fn identity(found: &Labels) -> Result<Identity, String> {
+pub fn identity(found: &Labels) -> Result<Identity, String> {
     Ok(Identity {
         key: EnvKey::new(read(found, labels::APP)?, read(found, labels::ENV)?),
         id: ReplicaId::new(read(found, labels::SERVICE)?, read(found, labels::ORDINAL)?),

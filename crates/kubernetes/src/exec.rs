@@ -1,0 +1,106 @@
+//! Commands beside a replica's process.
+
+use daybook_model::ReplicaId;
+use daybook_model::launch::Role;
+use daybook_model::name::EnvKey;
+use daybook_runtime::{Error, ErrorKind, Exec, ExecOutput, ExecRequest, Resize, Result};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{AttachParams, AttachedProcess, TerminalSize};
+use tokio::sync::Mutex;
+use tokio_util::io::ReaderStream;
+
+use crate::KubernetesRuntime;
+use crate::cluster::answer;
+use crate::objects::CONTAINER;
+
+impl KubernetesRuntime {
+    pub(crate) async fn run_inside(&self, key: &EnvKey, id: &ReplicaId, command: &ExecRequest) -> Result<Exec> {
+        let operation = format!("run a command in {id}");
+        if command.user.is_some() {
+            let message = "Kubernetes runs commands as the user of the replica, and no other";
+            return Err(Error::new(ErrorKind::Refused, operation, message).hint("leave out --user"));
+        }
+        self.known(&operation, key, id, Role::Main).await?;
+        let pod = self.running_pod(&operation, key, id, Role::Main).await?;
+        let params = AttachParams {
+            container: Some(CONTAINER.to_owned()),
+            stdin: true,
+            stdout: true,
+            stderr: command.tty.is_none(),
+            tty: command.tty.is_some(),
+            ..AttachParams::default()
+        };
+        let api = self.cluster.of::<Pod>(key);
+        let process = answer(&operation, api.exec(&pod, in_directory(command), &params)).await?;
+        opened(operation, process, command.tty).await
+    }
+}
+
+/// Kubernetes knows no directory of a command: a shell goes there first.
+fn in_directory(command: &ExecRequest) -> Vec<String> {
+    match &command.working_dir {
+        None => command.argv.clone(),
+        Some(directory) => {
+            let shell = ["sh", "-c", "cd \"$0\" && exec \"$@\"", directory.as_str()];
+            shell.iter().map(|word| (*word).to_owned()).chain(command.argv.iter().cloned()).collect()
+        }
+    }
+}
+
+async fn opened(operation: String, mut process: AttachedProcess, tty: Option<(u16, u16)>) -> Result<Exec> {
+    let lost =
+        |what: &str| Error::new(ErrorKind::Internal, operation.as_str(), format!("the connection has no {what}"));
+    let input = process.stdin().ok_or_else(|| lost("input"))?;
+    let stdout = ReaderStream::new(process.stdout().ok_or_else(|| lost("output"))?).map_ok(piece(false));
+    let stderr = process.stderr().map(|stderr| ReaderStream::new(stderr).map_ok(piece(true)));
+    let status = process.take_status().ok_or_else(|| lost("end"))?;
+    let mut sizes = process.terminal_size();
+    if let (Some(sizes), Some((columns, rows))) = (&mut sizes, tty) {
+        // A terminal whose size cannot be set has the usual one.
+        let _ = sizes.send(TerminalSize { width: columns, height: rows }).await;
+    }
+    let sizes = std::sync::Arc::new(Mutex::new(sizes));
+    let resize: Resize = Box::new(move |width, height| {
+        let sizes = sizes.clone();
+        async move {
+            if let Some(sizes) = sizes.lock().await.as_mut() {
+                let _ = sizes.send(TerminalSize { width, height }).await;
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    let broken = operation.clone();
+    let stderr = stderr.map_or_else(|| futures::stream::empty().boxed(), futures::StreamExt::boxed);
+    let output = futures::stream::select(stdout.boxed(), stderr);
+    let output = output.map_err(move |error| Error::new(ErrorKind::Unavailable, broken.as_str(), error)).boxed();
+    let code = async move {
+        let status = status.await;
+        drop(process);
+        exit_code(operation, status)
+    };
+    Ok(Exec { output, input: Box::new(input), code: code.boxed(), resize })
+}
+
+fn piece(stderr: bool) -> impl Fn(bytes::Bytes) -> ExecOutput {
+    move |bytes| ExecOutput { stderr, bytes }
+}
+
+/// The exit code in what the API server says at the end of a command.
+pub(crate) fn exit_code(operation: String, status: Option<Status>) -> Result<i32> {
+    let Some(status) = status else {
+        let message = "the connection ended before the command did";
+        return Err(Error::new(ErrorKind::Unavailable, operation, message));
+    };
+    if status.status.as_deref() == Some("Success") {
+        return Ok(0);
+    }
+    let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
+    let code = causes.iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    match code.and_then(|cause| cause.message.as_deref()?.parse().ok()) {
+        Some(code) => Ok(code),
+        None => Err(Error::new(ErrorKind::Refused, operation, status.message.unwrap_or_default())),
+    }
+}

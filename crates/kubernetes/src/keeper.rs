@@ -1,0 +1,157 @@
+//! The workload that keeps a replica, whichever kind it is.
+
+use daybook_model::ReplicaId;
+use daybook_model::launch::Role;
+use daybook_model::name::EnvKey;
+use daybook_model::observed::Exit;
+use daybook_runtime::identity::{Identity, Labels, identity};
+use daybook_runtime::{Error, ErrorKind, Result};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::objects::{Kind, MANAGED_BY, of_environment};
+use crate::{KubernetesRuntime, names};
+
+/// How the process of a replica ended that was asked to: written down, because its pod is no more.
+pub(crate) const EXIT: &str = "daybook.dev/exit";
+
+/// A workload of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Keeper {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) identity: Identity,
+    /// Whether a pod of it should be there.
+    pub(crate) wanted: bool,
+    /// Whether it has come to its end by itself.
+    pub(crate) over: bool,
+    /// Attempts that failed.
+    pub(crate) failed: u32,
+    /// See [`EXIT`].
+    pub(crate) exit: Option<Exit>,
+    /// It is being deleted.
+    pub(crate) leaving: bool,
+}
+
+impl Keeper {
+    /// A workload as it is read. `None`: it is not ours.
+    fn read(kind: Kind, meta: &ObjectMeta) -> Option<Self> {
+        let annotations = annotations(meta);
+        let identity = match identity(&annotations) {
+            Ok(identity) => identity,
+            Err(error) => {
+                let name = meta.name.as_deref().unwrap_or_default();
+                tracing::warn!(name, error, "annotations of ours are malformed; the workload is left alone");
+                return None;
+            }
+        };
+        Some(Self {
+            kind,
+            name: meta.name.clone().unwrap_or_default(),
+            identity,
+            wanted: true,
+            over: false,
+            failed: 0,
+            exit: annotations.get(EXIT).and_then(|text| serde_json::from_str(text).ok()),
+            leaving: meta.deletion_timestamp.is_some(),
+        })
+    }
+
+    pub(crate) fn of_deployment(found: &Deployment) -> Option<Self> {
+        let wanted = found.spec.replicas != Some(0);
+        Some(Self { wanted, ..Self::read(Kind::Deployment, &found.metadata)? })
+    }
+
+    pub(crate) fn of_stateful_set(found: &StatefulSet) -> Option<Self> {
+        let wanted = found.spec.replicas != Some(0);
+        Some(Self { wanted, ..Self::read(Kind::StatefulSet, &found.metadata)? })
+    }
+
+    pub(crate) fn of_job(found: &Job) -> Option<Self> {
+        let status = found.status.as_ref();
+        let is_over = |kind: &str| matches!(kind, "Complete" | "Failed");
+        let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let failed = status.and_then(|status| status.failed).and_then(|count| u32::try_from(count).ok());
+        Some(Self {
+            wanted: found.spec.as_ref().and_then(|spec| spec.suspend) != Some(true),
+            over: conditions.iter().any(|condition| is_over(&condition.type_) && condition.status == "True"),
+            failed: failed.unwrap_or(0),
+            ..Self::read(Kind::Job, &found.metadata)?
+        })
+    }
+}
+
+/// What annotations say, as a runtime's labels.
+pub(crate) fn annotations(meta: &ObjectMeta) -> Labels {
+    meta.annotations.clone().unwrap_or_default().into_iter().collect()
+}
+
+impl KubernetesRuntime {
+    /// The workload of a replica. An error of `operation` when its name is taken by something that is not ours.
+    pub(crate) async fn keeper(
+        &self,
+        operation: &str,
+        key: &EnvKey,
+        id: &ReplicaId,
+        role: Role,
+    ) -> Result<Option<Keeper>> {
+        let name = names::workload(id, role);
+        let of_main = async |is_main: bool| match is_main {
+            true => futures::try_join!(
+                self.cluster.get::<Deployment>(key, &name),
+                self.cluster.get::<StatefulSet>(key, &name)
+            ),
+            false => Ok((None, None)),
+        };
+        let ((deployment, set), job) =
+            futures::try_join!(of_main(role == Role::Main), self.cluster.get::<Job>(key, &name))?;
+        let found = [
+            deployment.map(|found| (found.metadata.clone(), Keeper::of_deployment(&found))),
+            set.map(|found| (found.metadata.clone(), Keeper::of_stateful_set(&found))),
+            job.map(|found| (found.metadata.clone(), Keeper::of_job(&found))),
+        ];
+        let Some((meta, keeper)) = found.into_iter().flatten().next() else { return Ok(None) };
+        self.owners.refuse(operation, key, &annotations(&meta))?;
+        match keeper {
+            Some(keeper)
+                if keeper.identity.key == *key && keeper.identity.id == *id && keeper.identity.role == role =>
+            {
+                Ok(Some(keeper))
+            }
+            _ => {
+                let message = format!("{name} is there in namespace {} and is not ours", self.cluster.namespace(key));
+                Err(Error::new(ErrorKind::Conflict, operation, message).hint(format!("rename or remove {name}")))
+            }
+        }
+    }
+
+    /// The workload of a replica that must be there.
+    pub(crate) async fn known(&self, operation: &str, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<Keeper> {
+        let found = self.keeper(operation, key, id, role).await?;
+        found.ok_or_else(|| Error::new(ErrorKind::NotFound, operation, format!("{id} is not there")))
+    }
+
+    /// All workloads of an environment.
+    pub(crate) async fn keepers(&self, key: &EnvKey) -> Result<Vec<Keeper>> {
+        let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
+        let namespace = Some(namespace.as_str());
+        let (deployments, sets, jobs) = futures::try_join!(
+            self.cluster.list::<Deployment>(namespace, &labels),
+            self.cluster.list::<StatefulSet>(namespace, &labels),
+            self.cluster.list::<Job>(namespace, &labels),
+        )?;
+        let metas = deployments.iter().map(|found| &found.metadata).chain(sets.iter().map(|found| &found.metadata));
+        for meta in metas.chain(jobs.iter().map(|found| &found.metadata)) {
+            self.owners.refuse("look at replicas", key, &annotations(meta))?;
+        }
+        let all = deployments.iter().map(Keeper::of_deployment);
+        let all = all.chain(sets.iter().map(Keeper::of_stateful_set)).chain(jobs.iter().map(Keeper::of_job));
+        Ok(all.flatten().filter(|keeper| keeper.identity.key == *key && !keeper.leaving).collect())
+    }
+}
+
+/// Whether labels say that a thing is ours to look at.
+pub(crate) fn is_managed(meta: &ObjectMeta) -> bool {
+    meta.labels.as_ref().is_some_and(|labels| labels.get(MANAGED_BY).is_some_and(|by| by == crate::objects::DAYBOOK))
+}

@@ -1,0 +1,202 @@
+//! Kubernetes: replicas as Deployments, StatefulSets and Jobs, and the same as plain YAML.
+//!
+//! - [`KubernetesRuntime`] is the [`daybook_runtime::Runtime`] of a cluster. An environment is a namespace, a replica
+//!   is one workload of one pod; `objects` says what becomes what, and is pure.
+//! - Whatever is made carries labels to select it and annotations ([`daybook_runtime::labels`]) that say exactly what
+//!   it is; whatever does not carry them is never touched.
+//! - Objects are applied by the server (server-side apply) under our own name: what somebody else has set is reported
+//!   as a conflict, and stays.
+//! - Nothing is remembered between calls that matters. A cluster goes on when no Daybook looks.
+
+mod cluster;
+mod environments;
+mod error;
+mod exec;
+mod images;
+mod keeper;
+mod logs;
+pub mod names;
+mod objects;
+mod observe;
+mod pods;
+mod probe;
+mod replica;
+mod resources;
+mod seen;
+pub mod target;
+mod usage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use daybook_model::launch::Role;
+use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
+use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
+use daybook_runtime::docker::DockerRuntime;
+use daybook_runtime::owner::Owners;
+use daybook_runtime::{
+    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime,
+    Seen, Usage,
+};
+use futures::stream::BoxStream;
+
+use cluster::Cluster;
+use environments::Made;
+use images::Images;
+pub use target::Target;
+
+/// Which cluster, and what is needed beside it.
+pub struct Config {
+    /// The cluster, and the namespace if it is one for all environments.
+    pub target: Target,
+    /// The file with its address and credentials. `None`: `KUBECONFIG`, then `~/.kube/config`; in a pod, the pod's own.
+    pub kubeconfig: Option<PathBuf>,
+    /// Daybook's state directory.
+    pub state: PathBuf,
+    /// Where images that are built here are put for the cluster: `registry.example.com/team`.
+    pub registry: Option<String>,
+    /// What builds images. `None`: only images that a registry has can run.
+    pub builder: Option<DockerRuntime>,
+    /// Whether addresses of pods can be reached from here. Otherwise checks go through the API server.
+    pub reaches_pods: bool,
+}
+
+/// Runs replicas in a cluster.
+pub struct KubernetesRuntime {
+    cluster: Cluster,
+    owners: Owners,
+    images: Images,
+    made: Made,
+    reaches_pods: bool,
+}
+
+impl KubernetesRuntime {
+    /// Finds the cluster and asks who else uses it.
+    ///
+    /// `ErrorKind::Unavailable` when it does not answer, `ErrorKind::Refused` for a kubeconfig that cannot be used and
+    /// for credentials that the cluster does not accept.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let cluster = Cluster::connect(&config.target, config.kubeconfig.as_deref()).await?;
+        let owners = Owners::open(&config.state, &environments::labelled(&cluster).await?)?;
+        Ok(Self {
+            images: Images::new(config.registry, config.builder, &config.state),
+            cluster,
+            owners,
+            made: Made::default(),
+            reaches_pods: config.reaches_pods,
+        })
+    }
+}
+
+/// An error of a launch that a cluster cannot honour.
+fn refused(launch: &Launch, why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Refused, format!("make {}", launch.id), why)
+}
+
+#[async_trait]
+impl Runtime for KubernetesRuntime {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            name: "kubernetes".to_owned(),
+            images: true,
+            networks: true,
+            memory_limits: true,
+            service_addresses: false,
+            log_streams: false,
+        }
+    }
+
+    async fn check(&self) -> Result<String> {
+        self.cluster.version().await
+    }
+
+    async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
+        self.images.resolve(key, artifact).await
+    }
+
+    async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+        self.images.present(digests).await
+    }
+
+    async fn prepare(&self, key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
+        self.images.prepare(key, artifact, progress).await
+    }
+
+    async fn observe(&self, key: &EnvKey) -> Result<Seen> {
+        self.observe_environment(key).await
+    }
+
+    async fn environments(&self) -> Result<BTreeSet<EnvKey>> {
+        self.our_environments().await
+    }
+
+    async fn others(&self) -> Result<BTreeMap<EnvKey, Owner>> {
+        self.others_environments().await
+    }
+
+    async fn take_over(&self, key: &EnvKey) -> Result<()> {
+        self.take_from_others(key).await
+    }
+
+    async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {
+        self.make_network(key, name, network).await
+    }
+
+    async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
+        self.make_volume(key, name, volume).await
+    }
+
+    async fn start(&self, launch: &Launch) -> Result<()> {
+        self.start_replica(launch).await
+    }
+
+    async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
+        self.stop_replica(key, id, role, stop).await
+    }
+
+    async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
+        self.remove_replica(key, id, role).await
+    }
+
+    /// Services have names of their own in the cluster, which the nodes balance.
+    async fn service_address(&self, _: &EnvKey, _: &ServiceName) -> Result<Option<IpAddr>> {
+        Ok(None)
+    }
+
+    async fn release(&self, key: &EnvKey) -> Result<()> {
+        self.drop_environment(key).await
+    }
+
+    async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()> {
+        self.drop_network(key, name).await
+    }
+
+    async fn remove_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
+        self.drop_volume(key, name).await
+    }
+
+    async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer> {
+        self.ask(key, replica, check).await
+    }
+
+    async fn logs(
+        &self,
+        key: &EnvKey,
+        id: &ReplicaId,
+        role: Role,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.log_lines(key, id, role, query).await
+    }
+
+    async fn usage(&self, key: &EnvKey) -> Result<Vec<Usage>> {
+        self.measure(key).await
+    }
+
+    async fn exec(&self, key: &EnvKey, id: &ReplicaId, command: &ExecRequest) -> Result<Exec> {
+        self.run_inside(key, id, command).await
+    }
+}

@@ -1,0 +1,232 @@
+//! Logs, as the machines keep them.
+//!
+//! Kubernetes keeps both streams in one, and for each container the process before the present one's too.
+
+use std::time::Duration;
+
+use daybook_model::launch::Role;
+use daybook_model::name::EnvKey;
+use daybook_model::observed::ReplicaState;
+use daybook_model::{ReplicaId, Timestamp};
+use daybook_runtime::{LogLine, LogQuery, Result};
+use futures::io::AsyncBufReadExt as _;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::LogParams;
+use tokio::sync::mpsc;
+
+use crate::KubernetesRuntime;
+use crate::cluster::{Cluster, answer};
+use crate::keeper::Keeper;
+use crate::pods::{is_running, status};
+use crate::seen::seen;
+
+/// Lines that wait for whoever reads them.
+const AHEAD: usize = 256;
+/// Until a replica whose process has ended is looked at again.
+const AGAIN: Duration = Duration::from_millis(300);
+
+impl KubernetesRuntime {
+    pub(crate) async fn log_lines(
+        &self,
+        key: &EnvKey,
+        id: &ReplicaId,
+        role: Role,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let operation = format!("read the log of {id}");
+        let keeper = self.known(&operation, key, id, role).await?;
+        let (lines, received) = mpsc::channel(AHEAD);
+        let reader = Reader {
+            cluster: self.cluster.clone(),
+            operation,
+            keeper,
+            query: query.clone(),
+            last: query.since,
+            skip_last: false,
+            lines,
+        };
+        tokio::spawn(reader.read());
+        let stream = futures::stream::unfold(received, async |mut received| Some((received.recv().await?, received)));
+        Ok(stream.boxed())
+    }
+}
+
+/// Reads one replica's log into a channel.
+struct Reader {
+    cluster: Cluster,
+    operation: String,
+    keeper: Keeper,
+    query: LogQuery,
+    /// Lines of this time and later are wanted.
+    last: Option<Timestamp>,
+    /// The line of that time itself was handed on already.
+    skip_last: bool,
+    lines: mpsc::Sender<Result<LogLine>>,
+}
+
+impl Reader {
+    async fn read(mut self) {
+        let read = self.all().await;
+        if let Err(error) = read {
+            // Nobody may be left who reads.
+            let _ = self.lines.send(Err(error)).await;
+        }
+    }
+
+    async fn all(&mut self) -> Result<()> {
+        let mut tail = self.query.tail;
+        let mut is_first = true;
+        loop {
+            let pods = self.pods().await?;
+            let pod = pods.iter().rev().find(|pod| has_begun(pod));
+            if let Some(pod) = pod {
+                if is_first && status(pod).is_some_and(|status| status.restart_count > 0) {
+                    self.earlier(pod, &mut tail).await;
+                }
+                let follows = self.query.follow && status(pod).is_some_and(is_running);
+                if !self.pass(pod, follows, tail).await? {
+                    return Ok(());
+                }
+                is_first = false;
+                tail = None;
+            }
+            let state = seen(&self.keeper, &pods.iter().collect::<Vec<_>>(), false).state;
+            if !self.query.follow || (pod.is_some() && state == ReplicaState::Exited) || self.lines.is_closed() {
+                return Ok(());
+            }
+            tokio::time::sleep(AGAIN).await;
+            if !self.is_there().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn pods(&self) -> Result<Vec<Pod>> {
+        let known = &self.keeper.identity;
+        let labels = crate::objects::of_replica(&known.key, &known.id, known.role);
+        let namespace = self.cluster.namespace(&known.key);
+        let mut pods = self.cluster.list::<Pod>(Some(&namespace), &labels).await?;
+        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        Ok(pods)
+    }
+
+    /// Whether the replica has a pod, or will have one.
+    async fn is_there(&mut self) -> Result<bool> {
+        if !self.pods().await?.is_empty() {
+            return Ok(true);
+        }
+        let (key, name) = (&self.keeper.identity.key, &self.keeper.name);
+        use k8s_openapi::api::{apps::v1, batch};
+        Ok(match self.keeper.kind {
+            crate::objects::Kind::Deployment => {
+                self.cluster.get::<v1::Deployment>(key, name).await?.and_then(|d| Keeper::of_deployment(&d))
+            }
+            crate::objects::Kind::StatefulSet => {
+                self.cluster.get::<v1::StatefulSet>(key, name).await?.and_then(|s| Keeper::of_stateful_set(&s))
+            }
+            crate::objects::Kind::Job => {
+                self.cluster.get::<batch::v1::Job>(key, name).await?.and_then(|j| Keeper::of_job(&j))
+            }
+        }
+        .is_some_and(|keeper| keeper.wanted && !keeper.over))
+    }
+
+    /// What the process before the present one said, as far as its machine has it. Takes off from `tail` what it says.
+    async fn earlier(&mut self, pod: &Pod, tail: &mut Option<usize>) {
+        let mut lines = Vec::new();
+        for previous in [true, false] {
+            let Ok(mut stream) = self.open(pod, previous, false, *tail).await else { continue };
+            while let Some(Ok(line)) = stream.next().await {
+                lines.push(line);
+            }
+        }
+        let from = tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+        for line in lines.drain(from..) {
+            if !self.hand_on(line).await {
+                return;
+            }
+        }
+        *tail = None;
+    }
+
+    /// Hands the log of a pod's process on, to its end. `false`: nobody reads any more.
+    async fn pass(&mut self, pod: &Pod, follows: bool, tail: Option<usize>) -> Result<bool> {
+        let mut stream = self.open(pod, false, follows, tail).await?;
+        loop {
+            let line = tokio::select! {
+                () = self.lines.closed() => return Ok(false),
+                line = stream.try_next() => line,
+            };
+            // A machine that goes away ends the stream in the middle: the next one begins where it ended.
+            let Ok(Some(line)) = line else { return Ok(true) };
+            if !self.hand_on(line).await {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn hand_on(&mut self, line: LogLine) -> bool {
+        let is_old = self.last.is_some_and(|last| line.at < last || (self.skip_last && line.at == last));
+        if is_old {
+            return true;
+        }
+        self.last = Some(line.at);
+        // Several lines may have one time in theory; machines tell nanoseconds.
+        self.skip_last = true;
+        self.lines.send(Ok(line)).await.is_ok()
+    }
+
+    async fn open(
+        &self,
+        pod: &Pod,
+        previous: bool,
+        follow: bool,
+        tail: Option<usize>,
+    ) -> Result<BoxStream<'static, std::io::Result<LogLine>>> {
+        let params = LogParams {
+            follow,
+            previous,
+            since_time: self.last,
+            tail_lines: tail.and_then(|tail| i64::try_from(tail).ok()),
+            timestamps: true,
+            ..LogParams::default()
+        };
+        let api = self.cluster.of::<Pod>(&self.keeper.identity.key);
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let opened = answer(&self.operation, async { api.log_stream(&name, &params).await }).await?;
+        let lines = lossy_lines(opened);
+        Ok(lines.try_filter_map(async |text| Ok(line(&text))).boxed())
+    }
+}
+
+/// Lines as text: bytes that are none are replaced.
+fn lossy_lines(
+    reader: impl futures::AsyncBufRead + Send + 'static,
+) -> impl futures::Stream<Item = std::io::Result<String>> + Send {
+    futures::stream::try_unfold(Box::pin(reader), async |mut reader| {
+        let mut bytes = Vec::new();
+        if reader.read_until(b'\n', &mut bytes).await? == 0 {
+            return Ok(None);
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        Ok(Some((String::from_utf8_lossy(&bytes).into_owned(), reader)))
+    })
+}
+
+/// `2026-01-01T00:00:00.123456789Z the text`.
+fn line(text: &str) -> Option<LogLine> {
+    let (at, text) = text.split_once(' ').unwrap_or((text, ""));
+    Some(LogLine { at: at.parse().ok()?, stderr: false, text: text.to_owned() })
+}
+
+/// Whether a process of a pod has ever been there.
+fn has_begun(pod: &Pod) -> bool {
+    status(pod).is_some_and(|status| {
+        let state = status.state.as_ref();
+        status.restart_count > 0 || state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    })
+}

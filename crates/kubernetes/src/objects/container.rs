@@ -1,0 +1,157 @@
+//! The one container of a replica's pod.
+
+use daybook_model::Launch;
+use daybook_model::launch::Role;
+use daybook_model::spec::{Check, CheckTest, EnvValue, Protocol, TemplatePart};
+use daybook_runtime::Result;
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, EnvVarSource, ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe,
+    ResourceRequirements, SecretKeySelector, SleepAction, TCPSocketAction, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{Surroundings, pod, security};
+use crate::{names, refused};
+
+/// What the container is called: `kubectl logs` shows it.
+pub(crate) const NAME: &str = "replica";
+
+/// The container of a launch, with these mounts.
+pub(super) fn container(launch: &Launch, around: &Surroundings, mounts: Vec<VolumeMount>) -> Result<Container> {
+    let wanted = &launch.container;
+    let some = |flag: bool| flag.then_some(true);
+    Ok(Container {
+        name: NAME.to_owned(),
+        image: Some(around.image.clone()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: wanted.entrypoint.as_deref().map(literal),
+        args: wanted.command.as_deref().map(literal),
+        working_dir: wanted.working_dir.clone(),
+        env: environment(launch),
+        ports: ports(launch),
+        readiness_probe: readiness(launch),
+        lifecycle: lifecycle(launch),
+        resources: resources(launch)?,
+        security_context: Some(security::of_container(launch, around)),
+        stdin: some(wanted.options.stdin_open),
+        tty: some(wanted.options.tty),
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: (!mounts.is_empty()).then_some(mounts),
+        ..Container::default()
+    })
+}
+
+/// Kubernetes reads `$(NAME)` in what it is given; a doubled `$` is one that it leaves alone.
+fn literal(words: &[String]) -> Vec<String> {
+    words.iter().map(|word| literal_text(word)).collect()
+}
+
+fn literal_text(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+/// Variables in place; those that hold a secret as references into the Secret of the replica.
+fn environment(launch: &Launch) -> Option<Vec<EnvVar>> {
+    let name = names::workload(&launch.id, launch.role);
+    let all = launch.environment.iter().enumerate().map(|(index, (variable, value))| {
+        if is_plain(launch, variable) {
+            return EnvVar { name: variable.clone(), value: Some(literal_text(value)), value_from: None };
+        }
+        let key = SecretKeySelector { key: secret_key(index, variable), name: name.clone(), optional: None };
+        let value_from = Some(EnvVarSource { secret_key_ref: Some(key), ..EnvVarSource::default() });
+        EnvVar { name: variable.clone(), value: None, value_from }
+    });
+    (!launch.environment.is_empty()).then(|| all.collect())
+}
+
+/// Whether the manifest says that a variable holds no secret.
+pub(super) fn is_plain(launch: &Launch, variable: &str) -> bool {
+    match launch.container.environment.get(variable) {
+        Some(EnvValue::Text(_)) => true,
+        Some(EnvValue::Template(parts)) => !parts.iter().any(|part| matches!(part, TemplatePart::Secret(_))),
+        Some(EnvValue::Secret(_)) | None => false,
+    }
+}
+
+/// Under which key of the Secret a variable's value is.
+pub(super) fn secret_key(index: usize, variable: &str) -> String {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let is_key = (1..=200).contains(&variable.len()) && variable.bytes().all(fits) && !variable.starts_with('.');
+    if is_key { variable.to_owned() } else { format!("variable-{index}") }
+}
+
+fn ports(launch: &Launch) -> Option<Vec<ContainerPort>> {
+    let all = launch.ports.iter().map(|port| ContainerPort {
+        container_port: port.container.into(),
+        protocol: Some(transport(port.protocol).to_owned()),
+        ..ContainerPort::default()
+    });
+    (!launch.ports.is_empty()).then(|| all.collect())
+}
+
+pub(super) fn transport(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Udp => "UDP",
+        Protocol::Http | Protocol::Tcp | Protocol::Detect => "TCP",
+    }
+}
+
+/// What decides whether Services send requests to it. There is no liveness probe: one that fails under load makes
+/// an overload an outage. A replica that stays unhealthy is replaced by Daybook, after another is ready.
+fn readiness(launch: &Launch) -> Option<Probe> {
+    if launch.role != Role::Main {
+        return None;
+    }
+    let Check { test, interval_ms, timeout_ms, retries, start_interval_ms, .. } = &launch.check;
+    let seconds = |ms: u64| i32::try_from(ms.div_ceil(1000).max(1)).unwrap_or(i32::MAX);
+    let probe = Probe {
+        period_seconds: Some(seconds(*interval_ms.min(&(*start_interval_ms).max(1_000)))),
+        timeout_seconds: Some(seconds(*timeout_ms)),
+        failure_threshold: i32::try_from((*retries).max(1)).ok(),
+        ..Probe::default()
+    };
+    let at = |port: u16| IntOrString::Int(port.into());
+    match test {
+        CheckTest::Http { path, port } => {
+            let get = HTTPGetAction { path: Some(path.clone()), port: at(*port), ..HTTPGetAction::default() };
+            Some(Probe { http_get: Some(get), ..probe })
+        }
+        CheckTest::Tcp { port } => {
+            Some(Probe { tcp_socket: Some(TCPSocketAction { port: at(*port), host: None }), ..probe })
+        }
+        CheckTest::Command(argv) => Some(Probe { exec: Some(ExecAction { command: Some(argv.clone()) }), ..probe }),
+        CheckTest::Running | CheckTest::Disabled => None,
+    }
+}
+
+fn lifecycle(launch: &Launch) -> Option<Lifecycle> {
+    let seconds = i64::try_from(pod::leaving(launch)).ok().filter(|seconds| *seconds > 0)?;
+    let sleep = LifecycleHandler { sleep: Some(SleepAction { seconds }), ..LifecycleHandler::default() };
+    Some(Lifecycle { pre_stop: Some(sleep), ..Lifecycle::default() })
+}
+
+fn resources(launch: &Launch) -> Result<Option<ResourceRequirements>> {
+    let wanted = &launch.container.resources;
+    let gpus = match wanted.gpus {
+        Some(u32::MAX) => return Err(refused(launch, "`gpus: all`: Kubernetes gives GPUs by number")),
+        Some(0) | None => None,
+        Some(number) => Some(Quantity(number.to_string())),
+    };
+    let cpu = |millis: Option<u64>| millis.map(|millis| Quantity(format!("{millis}m")));
+    let bytes = |bytes: Option<u64>| bytes.map(|bytes| Quantity(bytes.to_string()));
+    let some = |all: [(&str, Option<Quantity>); 3]| {
+        let all: std::collections::BTreeMap<_, _> =
+            all.into_iter().filter_map(|(name, quantity)| Some((name.to_owned(), quantity?))).collect();
+        (!all.is_empty()).then_some(all)
+    };
+    let limits =
+        some([("cpu", cpu(wanted.cpu_millis)), ("memory", bytes(wanted.memory_bytes)), ("nvidia.com/gpu", gpus)]);
+    let requests = some([
+        ("cpu", cpu(wanted.reserve_cpu_millis)),
+        ("memory", bytes(wanted.reserve_memory_bytes.or(wanted.memory_bytes))),
+        ("", None),
+    ]);
+    let is_any = limits.is_some() || requests.is_some();
+    Ok(is_any.then(|| ResourceRequirements { limits, requests, ..ResourceRequirements::default() }))
+}

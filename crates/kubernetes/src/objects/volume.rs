@@ -1,0 +1,33 @@
+//! Named volumes.
+
+use daybook_model::name::{EnvKey, VolumeName};
+use daybook_model::spec::Volume;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::{Surroundings, meta, of_environment, resource_annotations};
+use crate::names;
+
+/// What a volume may hold where the manifest does not say it (`driver_opts: {size: 50Gi}`).
+const USUAL_SIZE: &str = "10Gi";
+
+/// The claim of a volume.
+pub(crate) fn claim(key: &EnvKey, name: &VolumeName, volume: &Volume, around: &Surroundings) -> PersistentVolumeClaim {
+    let size = volume.driver_opts.get("size").map_or(USUAL_SIZE, String::as_str);
+    let mode = if volume.shared { "ReadWriteMany" } else { "ReadWriteOnce" };
+    let called = volume.outside_name.clone().unwrap_or_else(|| names::resource(name.as_str()));
+    let annotations = resource_annotations(key, name.as_str(), around, &volume.labels);
+    PersistentVolumeClaim {
+        metadata: meta(around, &called, of_environment(key), annotations),
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec![mode.to_owned()]),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), Quantity(size.to_owned()))].into()),
+                limits: None,
+            }),
+            storage_class_name: volume.driver.clone().filter(|driver| driver != "local"),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}
