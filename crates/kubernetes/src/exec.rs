@@ -1,6 +1,10 @@
 //! Commands beside a replica's process.
 
 use daybook_model::ReplicaId;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use daybook_model::launch::Role;
 use daybook_model::name::EnvKey;
 use daybook_runtime::{Error, ErrorKind, Exec, ExecOutput, ExecRequest, Resize, Result};
@@ -8,6 +12,7 @@ use futures::{FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{AttachParams, AttachedProcess, TerminalSize};
+use tokio::io::AsyncWrite;
 use tokio::sync::Mutex;
 use tokio_util::io::ReaderStream;
 
@@ -52,7 +57,9 @@ fn in_directory(command: &ExecRequest) -> Vec<String> {
 async fn opened(operation: String, mut process: AttachedProcess, tty: Option<(u16, u16)>) -> Result<Exec> {
     let lost =
         |what: &str| Error::new(ErrorKind::Internal, operation.as_str(), format!("the connection has no {what}"));
-    let input = process.stdin().ok_or_else(|| lost("input"))?;
+    let stdin = process.stdin().ok_or_else(|| lost("input"))?;
+    let input: Box<dyn AsyncWrite + Send + Unpin> =
+        if tty.is_some() { Box::new(TerminalInput { stdin }) } else { Box::new(stdin) };
     let stdout = ReaderStream::new(process.stdout().ok_or_else(|| lost("output"))?).map_ok(piece(false));
     let stderr = process.stderr().map(|stderr| ReaderStream::new(stderr).map_ok(piece(true)));
     let status = process.take_status().ok_or_else(|| lost("end"))?;
@@ -81,7 +88,30 @@ async fn opened(operation: String, mut process: AttachedProcess, tty: Option<(u1
         drop(process);
         exit_code(operation, status)
     };
-    Ok(Exec { output, input: Box::new(input), code: code.boxed(), resize })
+    Ok(Exec { output, input, code: code.boxed(), resize })
+}
+
+/// The input of a terminal has no end of its own: closing the connection's input would close the terminal. Its user
+/// types an end of transmission.
+struct TerminalInput<W: AsyncWrite + Unpin> {
+    stdin: W,
+}
+
+const END_OF_TRANSMISSION: &[u8] = b"\x04";
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for TerminalInput<W> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stdin).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stdin).poll_write(cx, END_OF_TRANSMISSION))?;
+        Pin::new(&mut self.stdin).poll_flush(cx)
+    }
 }
 
 fn piece(stderr: bool) -> impl Fn(bytes::Bytes) -> ExecOutput {

@@ -188,7 +188,8 @@ impl Reader {
         let params = LogParams {
             follow,
             previous,
-            since_time: self.last,
+            // Kubelets compare whole seconds; the rest is left out here.
+            since_time: self.last.and_then(|last| Timestamp::from_second(last.as_second()).ok()),
             tail_lines: tail.and_then(|tail| i64::try_from(tail).ok()),
             timestamps: true,
             ..LogParams::default()

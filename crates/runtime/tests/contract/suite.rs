@@ -70,6 +70,9 @@ pub(crate) async fn a_running_replica_is_not_removed(subject: &dyn Subject) {
     runtime.start(&launch).await.unwrap();
     let error = runtime.remove(&launch.key, &launch.id, Role::Main).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
+    when_running(subject, &launch).await;
+    let error = runtime.remove(&launch.key, &launch.id, Role::Main).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict);
     assert!(seen(&*runtime, &launch.key, &launch.id, Role::Main).await.unwrap().is_running());
 }
 
