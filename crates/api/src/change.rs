@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_model::{AppName, EnvKey, EnvName, ReleaseNumber, RunKind, ServiceName, VolumeName};
+use daybook_model::{AppName, EnvKey, EnvName, ReleaseNumber, RunKind, ServiceName, Target, VolumeName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -78,9 +78,10 @@ pub struct Up {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub app: Option<AppName>,
-    /// Runtime, where it is not the server's own choice: `process`, `docker`.
+    /// Where it runs, whatever the manifest says: `docker`, `kubernetes://prod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub target: Option<Target>,
 }
 
 /// A manifest as the client found it: its texts, every text file that it reads, and the variables of

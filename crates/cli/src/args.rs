@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
 use daybook_api::client::Exit;
-use daybook_model::{AppName, EnvName};
+use daybook_model::{AppName, EnvName, Target};
 
 use crate::commands::Command;
 
@@ -44,6 +44,9 @@ pub(crate) struct Global {
     /// Active profile of the manifest, instead of COMPOSE_PROFILES. May be given several times.
     #[arg(long, global = true, value_name = "NAME", value_delimiter = ',')]
     pub(crate) profile: Vec<String>,
+    /// Where the environment runs, whatever the manifest says: `process`, `docker`, `kubernetes://CONTEXT`.
+    #[arg(long, global = true, value_name = "TARGET", env = "DAYBOOK_TARGET")]
+    pub(crate) target: Option<Target>,
     /// State directory of the server.
     #[arg(long, global = true, value_name = "DIR", env = "DAYBOOK_STATE", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,

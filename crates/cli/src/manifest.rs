@@ -69,8 +69,13 @@ pub(crate) fn load(global: &Global, aim: Aim) -> Result<(Spec, Bundle)> {
 /// Reads the manifest and says what it means, errors and all.
 pub(crate) fn read(global: &Global, aim: Aim) -> Result<(Loaded, Bundle)> {
     let (bundle, _) = Bundle::collect(&files(global)?, &|name| std::env::var(name).ok());
-    let options =
-        Options { profiles: global.profile.clone(), app: global.app.clone(), aim, ..Options::new(global.env.clone()) };
+    let options = Options {
+        profiles: global.profile.clone(),
+        app: global.app.clone(),
+        target: global.target.clone(),
+        aim,
+        ..Options::new(global.env.clone())
+    };
     Ok((daybook_manifest::load(&bundle, &options), bundle))
 }
 
@@ -84,7 +89,7 @@ pub(crate) fn up(ctx: &Ctx, aim: Aim) -> Result<Up> {
         environment: ctx.global.env.clone(),
         profiles: ctx.global.profile.clone(),
         app: ctx.global.app.clone(),
-        runtime: None,
+        target: ctx.global.target.clone(),
     })
 }
 

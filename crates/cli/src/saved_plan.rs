@@ -115,7 +115,7 @@ mod tests {
             ..Bundle::default()
         };
         let environment = "production".parse().unwrap();
-        let up = Up { bundle, environment, profiles: vec!["a".to_owned()], app: None, runtime: None };
+        let up = Up { bundle, environment, profiles: vec!["a".to_owned()], app: None, target: None };
         let mut saved = SavedPlan {
             format: FORMAT,
             key: "shop/production".parse().unwrap(),

@@ -82,7 +82,7 @@ impl Executor {
         let unknown = Exit { code: -1, oom: false, error: None, at: None };
         Ok(match replica.state {
             ReplicaState::Created => AsideState::Missing,
-            ReplicaState::Running | ReplicaState::Restarting => AsideState::Running,
+            ReplicaState::Starting | ReplicaState::Running | ReplicaState::Restarting => AsideState::Running,
             ReplicaState::Exited => AsideState::Ended(replica.last_exit.unwrap_or(unknown)),
         })
     }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::act::service;
 use crate::drive::RunContext;
 use crate::evidence::{ending, exit_words};
+use crate::hook::STARTS_WITHIN;
 use crate::{Executor, Result};
 
 /// Between two looks.
@@ -70,7 +71,7 @@ impl Executor {
         match replica.state {
             ReplicaState::Exited => return Ok(Heard::Ended(last())),
             ReplicaState::Restarting => return Ok(Heard::Bad(last())),
-            ReplicaState::Created => return Ok(Heard::Bad("it has not been started yet".to_owned())),
+            ReplicaState::Created | ReplicaState::Starting => return Ok(Heard::Bad(hindrance(replica))),
             ReplicaState::Running => {}
         }
         match (&check.test, &replica.health) {
@@ -103,10 +104,15 @@ impl Executor {
     }
 
     pub(crate) async fn await_completed(&self, cx: &RunContext, id: &ReplicaId) -> Result<StepOutcome> {
+        let began = Instant::now();
         loop {
             let Some(seen) = self.glance_at(&cx.key, id, Role::Main).await? else {
                 return Ok(StepOutcome::Failed(ending(&format!("{id} is gone before it completed"), None)));
             };
+            if seen.state == ReplicaState::Starting && began.elapsed() > STARTS_WITHIN {
+                let why = format!("{id} did not start: {}", hindrance(&seen));
+                return Ok(StepOutcome::Failed(ending(&why, None)));
+            }
             let exit = seen.last_exit.as_ref();
             if seen.state == ReplicaState::Exited {
                 if exit.is_some_and(|exit| exit.code == 0) {
@@ -139,4 +145,10 @@ impl Executor {
             tokio::time::sleep(PAUSE / 2).await;
         }
     }
+}
+
+/// What keeps a replica from starting, in the runtime's words.
+pub(crate) fn hindrance(replica: &SeenReplica) -> String {
+    let said = replica.last_exit.as_ref().and_then(|exit| exit.error.clone());
+    said.unwrap_or_else(|| "it has not been started yet".to_owned())
 }

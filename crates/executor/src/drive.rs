@@ -154,7 +154,7 @@ impl Driver<'_> {
             progress: &self.run.progress,
             next_ordinals: &next_ordinals,
             remove_volumes: &self.run.remove_volumes,
-            able: self.executor.able(),
+            able: self.executor.able(&self.key),
         };
         let (plan, problems) = plan(&spec, &seen, &cx);
         if let Some(problem) = problems.first().filter(|_| !recovery) {

@@ -1,13 +1,22 @@
 //! Release hooks: run once, and asked about when nobody knows.
 
+use std::time::Duration;
+
 use daybook_model::event::{Answer, StepOutcome};
 use daybook_model::launch::Role;
+use daybook_model::spec::Stop;
 use daybook_model::{EnvKey, ReplicaId, ReplicaState};
 
+use tokio::time::Instant;
+
+use crate::await_steps::{PAUSE, hindrance};
 use crate::drive::RunContext;
 use crate::evidence::{ending, exit_words};
 use crate::patience::patiently;
 use crate::{Executor, Result};
+
+/// What runs once may wait so long for a machine and its image. How long it then takes is its own affair.
+pub(crate) const STARTS_WITHIN: Duration = Duration::from_secs(300);
 
 impl Executor {
     /// Runs a hook to its end. One that is there already is not started again: an earlier attempt at
@@ -33,12 +42,18 @@ impl Executor {
     }
 
     async fn hook_ended(&self, key: &EnvKey, id: &ReplicaId) -> Result<Answer> {
+        let began = Instant::now();
         loop {
             let Some(seen) = self.glance_at(key, id, Role::Hook).await? else { return Ok(Answer::DidNotHappen) };
             match seen.state {
                 ReplicaState::Created => return Ok(Answer::DidNotHappen),
-                ReplicaState::Running | ReplicaState::Restarting => {
-                    tokio::time::sleep(crate::await_steps::PAUSE).await;
+                ReplicaState::Starting if began.elapsed() > STARTS_WITHIN => {
+                    self.inner.runtime.stop(key, id, Role::Hook, &Stop::default()).await?;
+                    let why = format!("the release hook did not start: {}", hindrance(&seen));
+                    return Ok(Answer::HappenedAndFailed(ending(&why, None)));
+                }
+                ReplicaState::Starting | ReplicaState::Running | ReplicaState::Restarting => {
+                    tokio::time::sleep(PAUSE).await;
                 }
                 ReplicaState::Exited => {
                     let exit = seen.last_exit.as_ref();

@@ -56,7 +56,7 @@ impl Executor {
         let routes = self.inner.router.get(key).await?;
         let services = spec.into_iter().flat_map(|spec| spec.services.values());
         let digests: BTreeSet<_> = services.filter_map(|service| service.artifact.digest().copied()).collect();
-        let artifacts = self.inner.runtime.present(&digests).await?;
+        let artifacts = self.inner.runtime.present(key, &digests).await?;
         let Seen { replicas, volumes, networks } = seen;
         Ok(Observed { key: key.clone(), replicas, volumes, networks, artifacts, routes })
     }

@@ -56,7 +56,7 @@ impl Executor {
             progress: &Progress::default(),
             next_ordinals: &next_ordinals,
             remove_volumes,
-            able: self.able(),
+            able: self.able(&spec.key),
         };
         Ok(daybook_decide::plan(spec, seen, &cx))
     }
@@ -87,8 +87,8 @@ impl Executor {
         Ok(())
     }
 
-    pub(crate) fn able(&self) -> Able {
-        let capabilities = self.inner.runtime.capabilities();
+    pub(crate) fn able(&self, key: &EnvKey) -> Able {
+        let capabilities = self.inner.runtime.capabilities_for(key);
         Able { images: capabilities.images, networks: capabilities.networks }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use daybook_model::name::EnvKey;
+use daybook_model::target::ClusterTarget;
 use daybook_runtime::{Error, ErrorKind, Result};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -15,8 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{failed, is_missing};
+use crate::names;
 use crate::objects::{Pairs, selector};
-use crate::{Target, names};
 
 /// Who we are in the records of an object's fields.
 pub(crate) const MANAGER: &str = "daybook";
@@ -62,7 +63,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) async fn connect(target: &Target, kubeconfig: Option<&Path>) -> Result<Self> {
+    pub(crate) async fn connect(target: &ClusterTarget, kubeconfig: Option<&Path>) -> Result<Self> {
         let operation = format!("connect to {target}");
         let (mut config, only) = configuration(target, kubeconfig, &operation).await?;
         config.connect_timeout = Some(CONNECT);
@@ -167,7 +168,7 @@ pub(crate) async fn answer<T>(operation: &str, asked: impl Future<Output = kube:
 }
 
 async fn configuration(
-    target: &Target,
+    target: &ClusterTarget,
     kubeconfig: Option<&Path>,
     operation: &str,
 ) -> Result<(Config, Option<String>)> {

@@ -45,7 +45,6 @@ pub(crate) struct Images {
 
 impl Images {
     pub(crate) fn new(registry: Option<String>, builder: Option<DockerRuntime>, state: &Path) -> Self {
-        let registry = registry.map(|registry| registry.trim_end_matches('/').to_owned());
         Self { registry, builder, logins: Logins::new(None), sites: Artifacts::of(state), known: Mutex::default() }
     }
 
@@ -195,7 +194,7 @@ fn parse(text: &str) -> Result<Reference> {
 
 fn no_registry(operation: &str) -> Error {
     Error::new(ErrorKind::Refused, operation, "the cluster cannot get an image that is built here without a registry")
-        .hint("say where images are put for it: DAYBOOK_REGISTRY=registry.example.com/team")
+        .hint("say where images are put for it: target: kubernetes://CONTEXT?registry=registry.example.com/team")
 }
 
 fn failed(operation: &str, said: &OciDistributionError) -> Error {

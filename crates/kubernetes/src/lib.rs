@@ -23,7 +23,6 @@ mod probe;
 mod replica;
 mod resources;
 mod seen;
-pub mod target;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +33,7 @@ use async_trait::async_trait;
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::target::ClusterTarget;
 use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
@@ -46,22 +46,17 @@ use futures::stream::BoxStream;
 use cluster::Cluster;
 use environments::Made;
 use images::Images;
-pub use target::Target;
 
 /// Which cluster, and what is needed beside it.
 pub struct Config {
-    /// The cluster, and the namespace if it is one for all environments.
-    pub target: Target,
+    /// The cluster, and how it is reached.
+    pub target: ClusterTarget,
     /// The file with its address and credentials. `None`: `KUBECONFIG`, then `~/.kube/config`; in a pod, the pod's own.
     pub kubeconfig: Option<PathBuf>,
     /// Daybook's state directory.
     pub state: PathBuf,
-    /// Where images that are built here are put for the cluster: `registry.example.com/team`.
-    pub registry: Option<String>,
     /// What builds images. `None`: only images that a registry has can run.
     pub builder: Option<DockerRuntime>,
-    /// Whether addresses of pods can be reached from here. Otherwise checks go through the API server.
-    pub reaches_pods: bool,
 }
 
 /// Runs replicas in a cluster.
@@ -82,12 +77,24 @@ impl KubernetesRuntime {
         let cluster = Cluster::connect(&config.target, config.kubeconfig.as_deref()).await?;
         let owners = Owners::open(&config.state, &environments::labelled(&cluster).await?)?;
         Ok(Self {
-            images: Images::new(config.registry, config.builder, &config.state),
+            images: Images::new(config.target.registry.clone(), config.builder, &config.state),
             cluster,
             owners,
             made: Made::default(),
-            reaches_pods: config.reaches_pods,
+            reaches_pods: config.target.reaches_pods,
         })
+    }
+}
+
+/// What every cluster can honour.
+pub fn capabilities() -> Capabilities {
+    Capabilities {
+        name: "kubernetes".to_owned(),
+        images: true,
+        networks: true,
+        memory_limits: true,
+        service_addresses: false,
+        log_streams: false,
     }
 }
 
@@ -99,14 +106,7 @@ fn refused(launch: &Launch, why: impl std::fmt::Display) -> Error {
 #[async_trait]
 impl Runtime for KubernetesRuntime {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            name: "kubernetes".to_owned(),
-            images: true,
-            networks: true,
-            memory_limits: true,
-            service_addresses: false,
-            log_streams: false,
-        }
+        capabilities()
     }
 
     async fn check(&self) -> Result<String> {
@@ -117,7 +117,7 @@ impl Runtime for KubernetesRuntime {
         self.images.resolve(key, artifact).await
     }
 
-    async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+    async fn present(&self, _: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
         self.images.present(digests).await
     }
 

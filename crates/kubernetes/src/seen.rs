@@ -30,7 +30,7 @@ pub(crate) fn seen(keeper: &Keeper, pods: &[&Pod], reaches_pods: bool) -> SeenRe
         health: pod.filter(|_| state == ReplicaState::Running).map_or(Health::Unasked, health),
         started_at: started.map(|time| time.0),
         restarts: status.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0)) + attempts(keeper, state),
-        last_exit: if state == ReplicaState::Created { pod.and_then(hindrance).or(ended) } else { ended },
+        last_exit: if state == ReplicaState::Starting { pod.and_then(hindrance).or(ended) } else { ended },
         address: pod.filter(|_| state == ReplicaState::Running && reaches_pods).and_then(address),
         ports: std::collections::BTreeMap::new(),
     }
@@ -43,7 +43,7 @@ fn attempts(keeper: &Keeper, state: ReplicaState) -> u32 {
 
 fn state(keeper: &Keeper, pod: Option<&Pod>) -> ReplicaState {
     let Some(pod) = pod else {
-        return if keeper.wanted && !keeper.over { ReplicaState::Created } else { ReplicaState::Exited };
+        return if keeper.wanted && !keeper.over { ReplicaState::Starting } else { ReplicaState::Exited };
     };
     let status = status(pod);
     let reason = status.and_then(waits);
@@ -52,7 +52,7 @@ fn state(keeper: &Keeper, pod: Option<&Pod>) -> ReplicaState {
         _ if reason == Some("CrashLoopBackOff") => ReplicaState::Restarting,
         Some(status) if status.state.as_ref().is_some_and(|state| state.terminated.is_some()) => ended(keeper, pod),
         _ if has_ended(pod) => ended(keeper, pod),
-        _ if keeper.wanted => ReplicaState::Created,
+        _ if keeper.wanted => ReplicaState::Starting,
         _ => ReplicaState::Exited,
     }
 }

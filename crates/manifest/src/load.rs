@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec};
+use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec, Target};
 
 use crate::bundle::{Bundle, Files};
 use crate::context::{Context, Problem};
@@ -21,9 +21,11 @@ pub struct Options {
     pub profiles: Vec<String>,
     /// The app's name, whatever the manifest says.
     pub app: Option<AppName>,
-    /// The runtime that will carry it out, where it is known: `process`, `docker`. What this runtime
-    /// can never do is an error.
+    /// The runtime that will carry it out where neither the manifest nor [`Options::target`] names a target, if it is
+    /// known: `process`, `docker`. What this runtime can never do is an error.
     pub runtime: Option<String>,
+    /// Where it runs, whatever the manifest says.
+    pub target: Option<Target>,
     /// What it is wanted for.
     pub aim: Aim,
 }
@@ -42,7 +44,7 @@ pub enum Aim {
 impl Options {
     /// The options for one environment, with nothing else asked.
     pub fn new(environment: EnvName) -> Self {
-        Self { environment, profiles: Vec::new(), app: None, runtime: None, aim: Aim::Look }
+        Self { environment, profiles: Vec::new(), app: None, runtime: None, target: None, aim: Aim::Look }
     }
 
     /// The options under which every file is read that any others could need.
@@ -74,8 +76,6 @@ pub struct Loaded {
 /// What a manifest says about an environment itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EnvironmentSettings {
-    /// Where it runs: `docker`, `process`, `kubernetes://prod`.
-    pub target: Option<String>,
     /// Changes need a confirmation.
     pub protected: bool,
 }
@@ -130,19 +130,29 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     // Without a good name there is an error and so no specification; the rest is looked at all the same.
     let app = lower::app_name(ctx, tree, options.app.as_ref(), root);
     let app = app.unwrap_or_else(|| AppName::new("unnamed").expect("a literal name is valid"));
-    let spec = lower::lower(&manifest, EnvKey::new(app, options.environment.clone()));
-    whole::check(&manifest, &spec, options.runtime.as_deref());
+    let mut spec = lower::lower(&manifest, EnvKey::new(app, options.environment.clone()));
+    spec.target = options.target.clone().or_else(|| target(ctx, tree, options.environment.as_str()));
+    let runtime = spec.target.as_ref().map(Target::runtime).or(options.runtime.as_deref());
+    whole::check(&manifest, &spec, runtime);
     loaded.provided_secrets = manifest.provided.into_inner();
     loaded.spec = Some(spec);
 }
 
 fn settings(tree: &Node, environment: &str) -> EnvironmentSettings {
-    let Some(node) = tree.get("environments").and_then(|all| all.get(environment)) else {
-        return EnvironmentSettings::default();
-    };
-    EnvironmentSettings {
-        target: node.get("target").and_then(Node::scalar).map(str::to_owned),
-        protected: node.get("protected").and_then(Node::scalar).and_then(crate::units::boolean).unwrap_or(false),
+    let node = tree.get("environments").and_then(|all| all.get(environment)?.get("protected"));
+    EnvironmentSettings { protected: node.and_then(Node::scalar).and_then(crate::units::boolean).unwrap_or(false) }
+}
+
+/// Where the manifest says that an environment runs: its own `target`, else that of the whole manifest.
+fn target(ctx: &Context<'_>, tree: &Node, environment: &str) -> Option<Target> {
+    let own = tree.get("environments").and_then(|all| all.get(environment)?.get("target"));
+    let node = own.or_else(|| tree.get("target"))?;
+    match node.scalar()?.parse() {
+        Ok(target) => Some(target),
+        Err(why) => {
+            ctx.report(Problem::new("M0123", node.span, why).label("no target"));
+            None
+        }
     }
 }
 

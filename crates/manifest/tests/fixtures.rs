@@ -92,8 +92,9 @@ fn an_environment_changes_what_it_says() {
     let (bundle, _) = Bundle::collect(&entries(&folder("compose/daybook")), &environment);
     let min = |environment: &str| {
         let loaded = load(&bundle, &Options::new(environment.parse().unwrap()));
-        let settings = loaded.environment.clone();
-        (loaded.spec.unwrap().services[&"web".parse().unwrap()].scale.min, settings.protected, settings.target)
+        let spec = loaded.spec.unwrap();
+        let target = spec.target.as_ref().map(ToString::to_string);
+        (spec.services[&"web".parse().unwrap()].scale.min, loaded.environment.protected, target)
     };
     assert_eq!(min("production"), (3, true, Some("kubernetes://prod".to_owned())));
     assert_eq!(min("staging"), (2, false, None));

@@ -14,6 +14,7 @@ pub mod rare;
 pub mod release;
 pub mod route;
 pub mod spec;
+pub mod target;
 pub mod traffic;
 
 pub use event::{Actor, Entry, Event, RunKind, Verdict};
@@ -26,3 +27,4 @@ pub use plan::{Action, Cause, Effect, Plan, Step};
 pub use release::Release;
 pub use route::{Backend, EnvRoutes, RouteTable};
 pub use spec::{Service, Spec};
+pub use target::Target;

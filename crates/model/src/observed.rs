@@ -87,12 +87,22 @@ impl SeenReplica {
     }
 }
 
+impl ReplicaState {
+    /// Whether a process of it is there, or will be without anybody asking.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Restarting)
+    }
+}
+
 /// Whether and how a replica runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplicaState {
-    /// Made, never started.
+    /// Made, never started: nobody will start it but us.
     Created,
+    /// It is going to run, and no process of it is there yet: a machine is looked for, its image is fetched.
+    /// [`SeenReplica::last_exit`] holds what is in its way, if something is.
+    Starting,
     /// Its process is there.
     Running,
     /// Its process ended and the runtime will start it again.

@@ -12,12 +12,16 @@ use serde::{Deserialize, Serialize};
 use crate::id::Digest;
 use crate::name::{EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::rare::RareOptions;
+use crate::target::Target;
 
 /// One environment's desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// Which environment this is the desired state of.
     pub key: EnvKey,
+    /// Where it runs. `None`: where the server runs what says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// Every workload, by name. Services of inactive profiles are not here. A service is large, so the map holds
     /// pointers: otherwise it would be moved with each of its neighbours, and half-filled nodes would cost memory.
     pub services: BTreeMap<ServiceName, Box<Service>>,
@@ -30,7 +34,7 @@ pub struct Spec {
 impl Spec {
     /// The desired state of an environment in which nothing should run.
     pub fn empty(key: EnvKey) -> Self {
-        Self { key, services: BTreeMap::new(), volumes: BTreeMap::new(), networks: BTreeMap::new() }
+        Self { key, target: None, services: BTreeMap::new(), volumes: BTreeMap::new(), networks: BTreeMap::new() }
     }
 
     /// The most replicas that one environment may have: a plan names each of them.

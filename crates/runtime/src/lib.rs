@@ -28,7 +28,7 @@ use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::traffic::Traffic;
-use daybook_model::{Digest, EnvRoutes, Launch, ReplicaId, SeenReplica, Timestamp};
+use daybook_model::{Digest, EnvRoutes, Launch, ReplicaId, SeenReplica, Target, Timestamp};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,25 @@ pub trait Runtime: Send + Sync + 'static {
     /// What it is, and what of a manifest it can honour.
     fn capabilities(&self) -> Capabilities;
 
+    /// Says where an environment is, from now on: calls about it mean that place. `None` is where this runtime puts
+    /// what says nothing. [`ErrorKind::Refused`] for what it cannot reach.
+    async fn place(&self, key: &EnvKey, target: Option<&Target>) -> Result<()> {
+        let ours = self.capabilities().name;
+        let ours = if ours == "podman" { "docker" } else { &ours };
+        match target.map(Target::runtime).filter(|wanted| *wanted != ours) {
+            None => Ok(()),
+            Some(wanted) => {
+                let message = format!("this server runs replicas by `{ours}`, not by `{wanted}`");
+                Err(Error::new(ErrorKind::Refused, format!("find the target of {key}"), message))
+            }
+        }
+    }
+
+    /// What it can honour for one environment, where it runs different ones in different ways.
+    fn capabilities_for(&self, _: &EnvKey) -> Capabilities {
+        self.capabilities()
+    }
+
     /// Whether it can be used now, and its version: for `doctor`, and before the first plan.
     async fn check(&self) -> Result<String>;
 
@@ -45,8 +64,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// Changes nothing. `Error::kind` is [`ErrorKind::NotFound`] for an image that nobody has.
     async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest>;
 
-    /// Which of `digests` are here, so that [`Runtime::prepare`] has nothing to do.
-    async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>>;
+    /// Which of `digests` are where replicas of an environment can have them, so that [`Runtime::prepare`] has
+    /// nothing to do.
+    async fn present(&self, key: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>>;
 
     /// Gets a resolved artifact onto this machine: pulls, builds or snapshots. Each line of its
     /// progress goes to `progress`.

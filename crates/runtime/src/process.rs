@@ -125,7 +125,7 @@ impl Runtime for ProcessRuntime {
         source(artifact)?.digest().await
     }
 
-    async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+    async fn present(&self, _: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
         let digests = digests.clone();
         self.blocking(move |inner| Ok(digests.into_iter().filter(|d| inner.layout.artifacts().holds(d)).collect()))
             .await

@@ -20,6 +20,7 @@ impl App {
     /// # Errors
     /// The store cannot be read.
     pub async fn start(&self) -> Result<(), daybook_store::Error> {
+        self.place_all().await?;
         self.resume_open_runs().await?;
         // Whoever asks first should find what runs; a runtime that is away delays nobody for long.
         if !matches!(tokio::time::timeout(ADOPT_WITHIN, self.adopt()).await, Ok(Ok(()))) {

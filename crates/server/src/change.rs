@@ -9,7 +9,9 @@ use daybook_api::plan::{DiagnosticView, Unresolved};
 use daybook_executor::Resolved;
 use daybook_manifest::Aim;
 use daybook_model::spec::Artifact;
-use daybook_model::{Digest, EnvKey, Release, ReleaseNumber, RunKind, Service, ServiceName, Spec, VolumeName};
+use daybook_model::{
+    Digest, EnvKey, Event, Release, ReleaseNumber, RunKind, Service, ServiceName, Spec, Target, VolumeName,
+};
 
 use crate::App;
 use crate::error::ApiError;
@@ -73,9 +75,9 @@ impl App {
 
     fn load(&self, up: &Up, aim: Aim) -> Result<Loaded, ApiError> {
         let runtime = self.inner.runtime.capabilities().name;
-        self.expect_runtime(up.runtime.as_deref())?;
         let mut loaded = manifest::load(up, &runtime, aim)?;
-        if runtime == "process" {
+        let target = loaded.spec.target.as_ref().map(Target::runtime);
+        if target.unwrap_or(&runtime) == "process" {
             loaded.warn_of_processes();
         }
         Ok(loaded)
@@ -103,16 +105,37 @@ impl App {
         Ok(desired)
     }
 
-    fn expect_runtime(&self, wanted: Option<&str>) -> Result<(), ApiError> {
-        let ours = self.inner.runtime.capabilities().name;
-        match wanted {
-            Some(wanted) if wanted != ours && wanted != "auto" => {
-                let message = format!("this server runs replicas by `{ours}`, not by `{wanted}`");
-                Err(ApiError::new(ErrorCode::Usage, message)
-                    .hint(format!("start it with `daybook serve --runtime {wanted}`, or give it another --state")))
-            }
-            _ => Ok(()),
+    /// Says where an environment is. What runs stays where it is: two places with one journal would be two truths.
+    async fn place(&self, spec: &Spec, current: Option<&Release>) -> Result<(), ApiError> {
+        let runs = current.map(|release| &release.spec).filter(|spec| !spec.services.is_empty());
+        if let Some(there) = runs.filter(|there| there.target != spec.target) {
+            let shown = |target: &Option<Target>| {
+                target.as_ref().map_or("the server's machine".to_owned(), ToString::to_string)
+            };
+            let message = format!("{} runs on {}, not on {}", spec.key, shown(&there.target), shown(&spec.target));
+            return Err(ApiError::new(ErrorCode::Usage, message)
+                .hint("take it down there first (`daybook down`), or give the other place an environment of its own"));
         }
+        Ok(self.inner.runtime.place(&spec.key, spec.target.as_ref()).await?)
+    }
+
+    /// Says where every environment is that we know of: at the start, before anything is asked about it.
+    pub(crate) async fn place_all(&self) -> Result<(), daybook_store::Error> {
+        for environment in self.inner.store.environments().await? {
+            let run = match environment.open_run {
+                Some(run) => self.inner.store.run(run).await?,
+                None => None,
+            };
+            let release = self.inner.store.current_release(&environment.key).await?;
+            let target = match run.map(|run| run.started.event) {
+                Some(Event::RunStarted { spec, .. }) => spec.target,
+                _ => release.and_then(|release| release.spec.target),
+            };
+            if let Err(error) = self.inner.runtime.place(&environment.key, target.as_ref()).await {
+                tracing::error!(key = %environment.key, %error, "the environment is out of reach");
+            }
+        }
+        Ok(())
     }
 
     async fn rollback(&self, rollback: &Rollback) -> Result<Desired, ApiError> {
@@ -188,7 +211,9 @@ impl App {
         if self.inner.store.environment(&down.key).await?.is_none() {
             return Err(no_environment(&down.key));
         }
-        let mut desired = self.toward(Spec::empty(down.key.clone())).await?;
+        let mut spec = Spec::empty(down.key.clone());
+        spec.target = self.inner.store.current_release(&down.key).await?.and_then(|release| release.spec.target);
+        let mut desired = self.toward(spec).await?;
         desired.remove_volumes = down.volumes.iter().cloned().collect();
         Ok(desired)
     }
@@ -213,8 +238,10 @@ impl App {
 
     async fn toward(&self, spec: Spec) -> Result<Desired, ApiError> {
         let key = spec.key.clone();
+        let current = self.inner.store.current_release(&key).await?;
+        self.place(&spec, current.as_ref()).await?;
         Ok(Desired {
-            current: self.inner.store.current_release(&key).await?,
+            current,
             to: self.next_release(&key).await?,
             key,
             spec,

@@ -71,7 +71,7 @@ impl App {
     /// What is amiss in an environment, in a few words; `None` when it is as its release says, or when
     /// it cannot be brought back.
     pub(crate) async fn what_is_amiss(&self, release: &Release, seen: &Observed) -> Result<Option<String>, ApiError> {
-        let capabilities = self.inner.runtime.capabilities();
+        let capabilities = self.inner.runtime.capabilities_for(&release.spec.key);
         let cx = PlanContext {
             current: Some(release),
             to: release.number,
@@ -120,7 +120,7 @@ fn crash_words(replica: &SeenReplica) -> String {
     let then = match replica.state {
         ReplicaState::Running => "was started again",
         ReplicaState::Exited => "stays ended",
-        ReplicaState::Restarting | ReplicaState::Created => "will be started again",
+        ReplicaState::Restarting | ReplicaState::Starting | ReplicaState::Created => "will be started again",
     };
     let times = if replica.restarts == 1 { "restart" } else { "restarts" };
     format!("{how} and {then} ({} {times})", replica.restarts)

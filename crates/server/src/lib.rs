@@ -20,6 +20,7 @@ mod edge_router;
 mod error;
 mod events;
 mod exec;
+mod fleet;
 mod heal;
 mod jobs;
 mod lock;

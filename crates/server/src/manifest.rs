@@ -58,6 +58,7 @@ pub(crate) fn load(up: &Up, runtime: &str, aim: Aim) -> Result<Loaded, ApiError>
         profiles: up.profiles.clone(),
         app: up.app.clone(),
         runtime: Some(runtime.to_owned()),
+        target: up.target.clone(),
         aim,
     };
     let loaded = daybook_manifest::load(&bundle, &options);

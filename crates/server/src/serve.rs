@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::edge_router::EdgeRouter;
+use crate::fleet::Fleet;
 use daybook_edge::{Client, StartError};
 use daybook_model::Timestamp;
 use daybook_store::Store;
@@ -65,7 +66,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     make_directory(&state).map_err(io("make the state directory"))?;
     let _lock = StateLock::take(&state)?;
     let store = Store::open(&state).await?;
-    let runtime = world::open(&state, runtime, &exe).await?;
+    let home = world::open(&state, runtime, &exe).await?;
+    let runtime = Arc::new(Fleet::new(home, state.clone()));
     let client = daybook_edge::ensure_running(&exe, &state, &http, &https).await?;
     let router = Arc::new(EdgeRouter::new(client.clone()));
     let edge = Some(Edge::new(client.clone(), exe.clone()));

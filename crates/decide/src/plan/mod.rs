@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::Change;
 use daybook_model::{
-    Action, Digest, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, ReplicaState, RunKind, SeenReplica,
-    Service, ServiceName, Spec, VolumeName,
+    Action, Digest, Observed, Plan, PlanId, Release, ReleaseNumber, ReplicaId, RunKind, SeenReplica, Service,
+    ServiceName, Spec, VolumeName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -212,7 +212,7 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn running(&self, id: &ReplicaId) -> bool {
-        let alive = |r: &SeenReplica| matches!(r.state, ReplicaState::Running | ReplicaState::Restarting);
+        let alive = |r: &SeenReplica| r.state.is_live();
         self.replica(id).is_some_and(alive)
     }
 

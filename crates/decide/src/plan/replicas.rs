@@ -54,7 +54,7 @@ pub(crate) fn is_usable(service: &Service, replica: &SeenReplica, healing: bool)
         return false;
     }
     match replica.state {
-        ReplicaState::Running | ReplicaState::Restarting | ReplicaState::Created => true,
+        ReplicaState::Created | ReplicaState::Starting | ReplicaState::Running | ReplicaState::Restarting => true,
         ReplicaState::Exited => !is_spent(service, replica),
     }
 }

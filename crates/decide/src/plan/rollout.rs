@@ -4,7 +4,7 @@ use daybook_model::launch::Role;
 use daybook_model::plan::WatchPhase;
 use daybook_model::route::Target;
 use daybook_model::spec::{Artifact, Condition, Kind};
-use daybook_model::{Action, ReplicaId, ReplicaState, RunKind, SeenReplica, Service, ServiceName, StepId};
+use daybook_model::{Action, ReplicaId, RunKind, SeenReplica, Service, ServiceName, StepId};
 
 use super::World;
 use super::builder::Builder;
@@ -31,7 +31,7 @@ impl Turnover<'_> {
 
     /// Those whose process must be made or started.
     fn to_start(&self) -> Vec<ReplicaId> {
-        let ended = self.keep.iter().filter(|r| matches!(r.state, ReplicaState::Exited | ReplicaState::Created));
+        let ended = self.keep.iter().filter(|r| !r.state.is_live());
         ended.map(|replica| replica.id.clone()).chain(self.new.iter().cloned()).collect()
     }
 }
@@ -97,7 +97,7 @@ impl<'a> World<'a> {
         let unspent = current.iter().find(|replica| is_usable(service, replica, false));
         let id = unspent.map_or_else(|| self.next_ids(service, 1).remove(0), |replica| replica.id.clone());
         let mut needs = gates;
-        if !unspent.is_some_and(|replica| replica.is_running()) {
+        if !unspent.is_some_and(|replica| replica.state.is_live()) {
             needs = vec![self.start(builder, service, &id, "it has not completed with this configuration", &needs)];
         }
         let action = Action::AwaitCompleted { replica: id.clone() };
@@ -176,7 +176,7 @@ impl<'a> World<'a> {
             let unseen =
                 self.cx.progress.started.contains(&replica.id) && !self.cx.progress.ready.contains(&replica.id);
             let unrouted = service.has_edge() && !shares.contains_key(&replica.id);
-            !matches!(replica.state, ReplicaState::Exited | ReplicaState::Created) && (unseen || unrouted)
+            replica.state.is_live() && (unseen || unrouted)
         };
         turnover.keep.iter().filter(unknown).map(|replica| replica.id.clone()).collect()
     }
@@ -395,7 +395,7 @@ impl<'a> World<'a> {
         needs: &[StepId],
     ) -> StepId {
         let mut last = needs.to_vec();
-        if matches!(replica.state, ReplicaState::Running | ReplicaState::Restarting) {
+        if replica.state.is_live() {
             last = vec![builder.step(Action::Stop { replica: replica.id.clone() }, why, None, &last)];
         }
         let action = Action::Remove { replica: replica.id.clone(), role: replica.role };
@@ -405,7 +405,9 @@ impl<'a> World<'a> {
     /// Removes replicas of hooks whose outcome is recorded.
     pub(super) fn sweep_hooks(&self, builder: &mut Builder) {
         let accepted = self.cx.current.map_or(0, |release| release.number.0);
-        for replica in self.seen.replicas.iter().filter(|replica| replica.role == Role::Hook && !replica.is_running()) {
+        for replica in
+            self.seen.replicas.iter().filter(|replica| replica.role == Role::Hook && !replica.state.is_live())
+        {
             let (release, service) = (replica.id.ordinal, &replica.id.service);
             let over = release <= accepted
                 || (!self.cx.recovery && release < self.cx.to.0)

@@ -130,4 +130,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "The manifest describes nothing that could run. Services stand beneath `services:`.",
         "app: shop\n",
     ),
+    error(
+        "M0123",
+        "a target that is none",
+        "An environment runs as plain processes (`process`), in the server's Docker or Podman (`docker`), or in a cluster: `kubernetes://CONTEXT`, where CONTEXT is one of the kubeconfig's; `kubernetes://CONTEXT/NAMESPACE` keeps to one namespace.",
+        "target: k8s://prod\nservices:\n  web: {image: nginx}\n",
+    ),
 ];

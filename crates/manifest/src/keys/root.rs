@@ -16,6 +16,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("configs", Map(&Object(CONFIG))),
     yes("include", Either(&[Text, List(&Either(&[Text, Object(INCLUDE)]))])),
     yes("environments", Map(&Object(ENVIRONMENT))),
+    yes("target", Text),
     later("databases", Map(&Any)),
     later("policy", Any),
     later("budget", Any),

@@ -125,7 +125,7 @@ impl Runtime for DockerRuntime {
         }
     }
 
-    async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+    async fn present(&self, _: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
         let mut present = self.present_images(digests).await?;
         present.extend(digests.iter().filter(|digest| self.artifacts.holds(digest)));
         Ok(present)

@@ -100,7 +100,7 @@ fn last_exit(state: &ContainerState, now: ReplicaState) -> Option<Exit> {
     let error = state.error.clone().filter(|error| !error.is_empty());
     let at = time(state.finished_at.as_deref());
     let ended = match now {
-        ReplicaState::Running => false,
+        ReplicaState::Starting | ReplicaState::Running => false,
         ReplicaState::Created => error.is_some(),
         ReplicaState::Restarting | ReplicaState::Exited => at.is_some() || error.is_some(),
     };

@@ -51,7 +51,7 @@ impl Runtime for Simulated {
         Ok(digest)
     }
 
-    async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+    async fn present(&self, _: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
         Ok(digests.intersection(&self.lock().artifacts).copied().collect())
     }
 

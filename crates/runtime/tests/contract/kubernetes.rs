@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use daybook_kubernetes::{Config, KubernetesRuntime, Target};
+use daybook_kubernetes::{Config, KubernetesRuntime};
 use daybook_model::Digest;
 use daybook_model::name::EnvKey;
 use daybook_model::spec::Artifact;
+use daybook_model::target::ClusterTarget;
 use daybook_runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -36,12 +37,14 @@ async fn connect(state: &Path) -> KubernetesRuntime {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("set {name} (scripts/cluster start)"));
     let config = Config {
-        target: Target::default(),
+        target: ClusterTarget {
+            registry: Some(variable("DAYBOOK_REGISTRY")),
+            reaches_pods: true,
+            ..ClusterTarget::default()
+        },
         kubeconfig: Some(variable("DAYBOOK_KUBECONFIG").into()),
         state: state.to_owned(),
-        registry: Some(variable("DAYBOOK_REGISTRY")),
         builder: Some(crate::docker::connect(state).await),
-        reaches_pods: true,
     };
     KubernetesRuntime::connect(config).await.unwrap()
 }

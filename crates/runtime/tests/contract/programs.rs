@@ -279,7 +279,7 @@ pub(crate) async fn a_build_is_told_by_what_it_holds(subject: &dyn Subject) {
     let resolve = async || runtime.resolve(&key, &subject.build(directory.path())).await.unwrap();
     let first = resolve().await;
     assert_eq!(first, resolve().await);
-    assert!(runtime.present(&[first].into()).await.unwrap().is_empty());
+    assert!(runtime.present(&key, &[first].into()).await.unwrap().is_empty());
     fs::write(directory.path().join("content"), unique + "!").unwrap();
     let second = resolve().await;
     assert_ne!(first, second);
@@ -291,7 +291,7 @@ pub(crate) async fn a_build_is_told_by_what_it_holds(subject: &dyn Subject) {
     for _ in 0..2 {
         runtime.prepare(&key, &build, &|_| ()).await.unwrap();
         let asked = [first, second, Digest::of(b"another")].into();
-        assert_eq!(runtime.present(&asked).await.unwrap(), [second].into());
+        assert_eq!(runtime.present(&key, &asked).await.unwrap(), [second].into());
     }
 }
 

@@ -51,11 +51,11 @@ async fn a_build_makes_what_runs_and_is_not_made_twice() {
     let digest = world.runtime.resolve(&world.key, &Artifact::Build(build.clone())).await.unwrap();
     build.digest = Some(digest);
     let wanted = [digest].into();
-    assert!(world.runtime.present(&wanted).await.unwrap().is_empty());
+    assert!(world.runtime.present(&world.key, &wanted).await.unwrap().is_empty());
     let (result, lines) = prepare(&world, &build).await;
     result.unwrap();
     assert!(lines.iter().any(|line| line.starts_with("Step 1/")), "{lines:?}");
-    assert_eq!(world.runtime.present(&wanted).await.unwrap(), wanted);
+    assert_eq!(world.runtime.present(&world.key, &wanted).await.unwrap(), wanted);
     assert_eq!(prepare(&world, &build).await.1, Vec::<String>::new());
 
     let mut launch = world.app("web.1").await;
@@ -119,12 +119,12 @@ async fn a_static_site_is_a_snapshot_and_no_image() {
     let mut artifact = Artifact::Static { root: site.path().display().to_string(), digest: None };
     let digest = world.runtime.resolve(&world.key, &artifact).await.unwrap();
     let wanted = [digest].into();
-    assert!(world.runtime.present(&wanted).await.unwrap().is_empty());
+    assert!(world.runtime.present(&world.key, &wanted).await.unwrap().is_empty());
 
     let Artifact::Static { digest: known, .. } = &mut artifact else { unreachable!() };
     *known = Some(digest);
     world.runtime.prepare(&world.key, &artifact, &|_| {}).await.unwrap();
-    assert_eq!(world.runtime.present(&wanted).await.unwrap(), wanted);
+    assert_eq!(world.runtime.present(&world.key, &wanted).await.unwrap(), wanted);
 
     fs::write(site.path().join("index.html"), "changed meanwhile").unwrap();
     let Artifact::Static { digest: known, .. } = &mut artifact else { unreachable!() };

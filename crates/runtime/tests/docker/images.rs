@@ -69,11 +69,11 @@ async fn a_digest_is_the_same_before_and_after_the_pull_and_a_moved_tag_is_seen_
     world.forget(&reference).await;
 
     let before = world.resolve(&reference, PullPolicy::Missing).await.unwrap();
-    assert!(world.runtime.present(&[before].into()).await.unwrap().is_empty());
+    assert!(world.runtime.present(&world.key, &[before].into()).await.unwrap().is_empty());
     let resolved = Artifact::Image { reference: reference.clone(), pull: PullPolicy::Missing, digest: Some(before) };
     world.runtime.prepare(&world.key, &resolved, &|_| {}).await.unwrap();
     world.runtime.prepare(&world.key, &resolved, &|line| panic!("there is nothing to do: {line}")).await.unwrap();
-    assert_eq!(world.runtime.present(&[before].into()).await.unwrap().len(), 1);
+    assert_eq!(world.runtime.present(&world.key, &[before].into()).await.unwrap().len(), 1);
     for pull in [PullPolicy::Missing, PullPolicy::Always, PullPolicy::Never] {
         assert_eq!(world.resolve(&reference, pull).await.unwrap(), before, "{pull:?}");
     }

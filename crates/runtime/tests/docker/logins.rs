@@ -112,7 +112,7 @@ async fn r31_a_login_is_used_for_questions_and_pulls_and_never_told() {
 
     log_in(&world, &registry.address, PASSWORD);
     let digest = world.resolve_and_pull(&reference).await.unwrap();
-    assert_eq!(world.runtime.present(&[digest].into()).await.unwrap().len(), 1);
+    assert_eq!(world.runtime.present(&world.key, &[digest].into()).await.unwrap().len(), 1);
     world.untag(&reference).await;
     world.untag(&format!("{repository}@{digest}")).await;
 }

@@ -275,7 +275,7 @@ fn image(service: &Service) -> String {
 
 fn is_starting(replica: &SeenReplica) -> bool {
     let trouble = replica.restarts > 0 || matches!(replica.health, Health::Unhealthy(_));
-    matches!(replica.state, ReplicaState::Created | ReplicaState::Running) && !trouble
+    matches!(replica.state, ReplicaState::Created | ReplicaState::Starting | ReplicaState::Running) && !trouble
 }
 
 fn weight(backend: Option<&Backend>, replica: &SeenReplica) -> u32 {

@@ -123,13 +123,7 @@ pub fn up_with(manifest: &str, variables: BTreeMap<String, String>) -> Change {
         variables,
         ..Bundle::default()
     };
-    Change::Up(Up {
-        bundle,
-        environment: "production".parse().unwrap(),
-        profiles: Vec::new(),
-        app: None,
-        runtime: None,
-    })
+    Change::Up(Up { bundle, environment: "production".parse().unwrap(), profiles: Vec::new(), app: None, target: None })
 }
 
 pub fn scale(count: u32) -> Change {

@@ -1,0 +1,165 @@
+//! Where an environment runs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where an environment runs: `process`, `docker`, or a cluster as `kubernetes://CONTEXT[/NAMESPACE][?SETTINGS]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Target {
+    /// Plain processes of the server's machine.
+    Process,
+    /// The server's Docker or Podman.
+    Docker,
+    /// A Kubernetes cluster.
+    Kubernetes(ClusterTarget),
+}
+
+/// A cluster, by its context in the kubeconfig, and perhaps one namespace of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ClusterTarget {
+    /// What follows `kubernetes://`. A context's name may hold slashes, so where it ends is known only once the
+    /// kubeconfig is read. Empty: the current context, or in a pod the pod's own cluster.
+    pub place: String,
+    /// `registry=`: where images that are built by the server are put for the cluster.
+    pub registry: Option<String>,
+    /// `pods=direct`: the server's machine reaches the addresses of pods, so its own edge serves the environment.
+    /// Otherwise an edge runs in the cluster, and checks go through the API server.
+    pub reaches_pods: bool,
+}
+
+/// What a cluster's target begins with.
+const SCHEME: &str = "kubernetes://";
+
+impl Target {
+    /// What runs replicas there, as manifests and `daybook doctor` name it.
+    pub fn runtime(&self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Docker => "docker",
+            Self::Kubernetes(_) => "kubernetes",
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "process" => Ok(Self::Process),
+            "docker" | "podman" => Ok(Self::Docker),
+            "kubernetes" => Ok(Self::Kubernetes(ClusterTarget::default())),
+            other => match other.strip_prefix(SCHEME) {
+                Some(place) => place.parse().map(Self::Kubernetes),
+                None => Err(format!("`{text}` is no target: use process, docker or kubernetes://CONTEXT")),
+            },
+        }
+    }
+}
+
+impl FromStr for ClusterTarget {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (place, settings) = text.split_once('?').unwrap_or((text, ""));
+        let mut target = Self { place: place.trim_end_matches('/').to_owned(), ..Self::default() };
+        for setting in settings.split('&').filter(|setting| !setting.is_empty()) {
+            match setting.split_once('=') {
+                Some(("registry", registry)) if !registry.is_empty() => {
+                    target.registry = Some(registry.trim_end_matches('/').to_owned());
+                }
+                Some(("pods", "direct")) => target.reaches_pods = true,
+                _ => {
+                    return Err(format!(
+                        "`{setting}` is no setting of a cluster: use registry=HOST/PATH or pods=direct"
+                    ));
+                }
+            }
+        }
+        Ok(target)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process | Self::Docker => f.write_str(self.runtime()),
+            Self::Kubernetes(cluster) => cluster.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ClusterTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}", self.place)?;
+        let registry = self.registry.iter().map(|registry| format!("registry={registry}"));
+        let all: Vec<_> = registry.chain(self.reaches_pods.then(|| "pods=direct".to_owned())).collect();
+        if all.is_empty() { Ok(()) } else { write!(f, "?{}", all.join("&")) }
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> Self {
+        target.to_string()
+    }
+}
+
+impl ClusterTarget {
+    /// The context and the namespace, when the kubeconfig knows these contexts.
+    pub fn split<'a>(&'a self, is_context: impl Fn(&str) -> bool) -> (&'a str, Option<&'a str>) {
+        match self.place.rsplit_once('/') {
+            Some((context, namespace)) if !is_context(&self.place) => (context, Some(namespace)),
+            _ => (&self.place, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(text: &str) -> ClusterTarget {
+        match text.parse().unwrap() {
+            Target::Kubernetes(cluster) => cluster,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_what_follows_a_context() {
+        let known = |name: &str| matches!(name, "prod" | "arn:aws:eks:eu:1:cluster/shop");
+        for (text, context, namespace) in [
+            ("kubernetes://prod", "prod", None),
+            ("kubernetes://prod/", "prod", None),
+            ("kubernetes://prod/shop?pods=direct", "prod", Some("shop")),
+            ("kubernetes://arn:aws:eks:eu:1:cluster/shop", "arn:aws:eks:eu:1:cluster/shop", None),
+            ("kubernetes://arn:aws:eks:eu:1:cluster/shop/team", "arn:aws:eks:eu:1:cluster/shop", Some("team")),
+            ("kubernetes", "", None),
+        ] {
+            assert_eq!(cluster(text).split(known), (context, namespace), "{text}");
+        }
+    }
+
+    #[test]
+    fn targets_are_written_as_they_are_read() {
+        for text in
+            ["process", "docker", "kubernetes://prod", "kubernetes://prod/shop?registry=r.example.com/shop&pods=direct"]
+        {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused() {
+        assert!("ssh://x".parse::<Target>().unwrap_err().contains("kubernetes://CONTEXT"));
+        assert!("kubernetes://x?registry".parse::<Target>().unwrap_err().contains("`registry`"));
+    }
+}

@@ -1,0 +1,194 @@
+//! What runs replicas wherever a target leads to: this machine, and any number of clusters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use daybook_kubernetes::KubernetesRuntime;
+use daybook_model::launch::Role;
+use daybook_model::name::{NetworkName, VolumeName};
+use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::target::ClusterTarget;
+use daybook_model::{Digest, EnvKey, Launch, ReplicaId, SeenReplica, ServiceName, Target};
+use daybook_runtime::docker::{self, DockerRuntime};
+use daybook_runtime::{
+    Answer, Capabilities, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime, Seen, Usage,
+};
+use futures::stream::BoxStream;
+use tokio::sync::OnceCell;
+
+/// This machine and the clusters that environments are on.
+pub(crate) struct Fleet {
+    home: Arc<dyn Runtime>,
+    state: PathBuf,
+    clusters: Mutex<BTreeMap<ClusterTarget, Arc<OnceCell<Arc<KubernetesRuntime>>>>>,
+    places: Mutex<BTreeMap<EnvKey, ClusterTarget>>,
+}
+
+impl Fleet {
+    /// A fleet that has only this machine's runtime until an environment is placed elsewhere.
+    pub(crate) fn new(home: Arc<dyn Runtime>, state: PathBuf) -> Self {
+        Self { home, state, clusters: Mutex::default(), places: Mutex::default() }
+    }
+
+    fn cluster_of(&self, key: &EnvKey) -> Option<ClusterTarget> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// What runs an environment. A cluster is connected to when it is first needed: one that is away delays nobody
+    /// who needs another.
+    async fn of(&self, key: &EnvKey) -> Result<Arc<dyn Runtime>> {
+        match self.cluster_of(key) {
+            None => Ok(self.home.clone()),
+            Some(target) => Ok(self.cluster(&target).await?),
+        }
+    }
+
+    async fn cluster(&self, target: &ClusterTarget) -> Result<Arc<KubernetesRuntime>> {
+        let cell = {
+            let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+            clusters.entry(target.clone()).or_default().clone()
+        };
+        cell.get_or_try_init(|| self.connect(target)).await.cloned()
+    }
+
+    async fn connect(&self, target: &ClusterTarget) -> Result<Arc<KubernetesRuntime>> {
+        let docker = docker::Config { socket: None, state: self.state.clone(), logins: None };
+        let config = daybook_kubernetes::Config {
+            target: target.clone(),
+            kubeconfig: None,
+            state: self.state.clone(),
+            // Without one, images that a registry has can still run.
+            builder: DockerRuntime::connect(docker).await.ok(),
+        };
+        Ok(Arc::new(KubernetesRuntime::connect(config).await?))
+    }
+
+    /// The clusters that some environment is on.
+    fn clusters(&self) -> BTreeSet<ClusterTarget> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Runtime for Fleet {
+    fn capabilities(&self) -> Capabilities {
+        self.home.capabilities()
+    }
+
+    async fn place(&self, key: &EnvKey, target: Option<&Target>) -> Result<()> {
+        let Some(Target::Kubernetes(cluster)) = target else {
+            self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            return self.home.place(key, target).await;
+        };
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), cluster.clone());
+        Ok(())
+    }
+
+    fn capabilities_for(&self, key: &EnvKey) -> Capabilities {
+        match self.cluster_of(key) {
+            None => self.home.capabilities(),
+            Some(_) => daybook_kubernetes::capabilities(),
+        }
+    }
+
+    async fn check(&self) -> Result<String> {
+        self.home.check().await
+    }
+
+    async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
+        self.of(key).await?.resolve(key, artifact).await
+    }
+
+    async fn present(&self, key: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+        self.of(key).await?.present(key, digests).await
+    }
+
+    async fn prepare(&self, key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
+        self.of(key).await?.prepare(key, artifact, progress).await
+    }
+
+    async fn observe(&self, key: &EnvKey) -> Result<Seen> {
+        self.of(key).await?.observe(key).await
+    }
+
+    async fn environments(&self) -> Result<BTreeSet<EnvKey>> {
+        let mut all = self.home.environments().await?;
+        for target in self.clusters() {
+            all.extend(self.cluster(&target).await?.environments().await?);
+        }
+        Ok(all)
+    }
+
+    async fn others(&self) -> Result<BTreeMap<EnvKey, Owner>> {
+        let mut all = self.home.others().await?;
+        for target in self.clusters() {
+            all.extend(self.cluster(&target).await?.others().await?);
+        }
+        Ok(all)
+    }
+
+    async fn take_over(&self, key: &EnvKey) -> Result<()> {
+        self.of(key).await?.take_over(key).await
+    }
+
+    async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {
+        self.of(key).await?.create_network(key, name, network).await
+    }
+
+    async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
+        self.of(key).await?.create_volume(key, name, volume).await
+    }
+
+    async fn start(&self, launch: &Launch) -> Result<()> {
+        self.of(&launch.key).await?.start(launch).await
+    }
+
+    async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
+        self.of(key).await?.stop(key, id, role, stop).await
+    }
+
+    async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
+        self.of(key).await?.remove(key, id, role).await
+    }
+
+    async fn service_address(&self, key: &EnvKey, service: &ServiceName) -> Result<Option<IpAddr>> {
+        self.of(key).await?.service_address(key, service).await
+    }
+
+    async fn release(&self, key: &EnvKey) -> Result<()> {
+        self.of(key).await?.release(key).await
+    }
+
+    async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()> {
+        self.of(key).await?.remove_network(key, name).await
+    }
+
+    async fn remove_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
+        self.of(key).await?.remove_volume(key, name).await
+    }
+
+    async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer> {
+        self.of(key).await?.probe(key, replica, check).await
+    }
+
+    async fn logs(
+        &self,
+        key: &EnvKey,
+        id: &ReplicaId,
+        role: Role,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.of(key).await?.logs(key, id, role, query).await
+    }
+
+    async fn usage(&self, key: &EnvKey) -> Result<Vec<Usage>> {
+        self.of(key).await?.usage(key).await
+    }
+
+    async fn exec(&self, key: &EnvKey, id: &ReplicaId, command: &ExecRequest) -> Result<Exec> {
+        self.of(key).await?.exec(key, id, command).await
+    }
+}
