@@ -19,6 +19,13 @@ pub struct Config {
     pub limits: Limits,
     /// The socket at which the generation before hands over its listening sockets.
     pub inherit: Option<PathBuf>,
+    /// Where a control plane that is elsewhere finds the control port: a loopback address.
+    pub control: Option<SocketAddr>,
+    /// A file with a table as JSON, put there by somebody else: whenever it is newer than the table in force, it is
+    /// taken.
+    pub table: Option<PathBuf>,
+    /// The directory of the development authority, where it is not the edge's own.
+    pub authority: Option<PathBuf>,
     /// It becomes the leader of a session of its own, so that it outlives the terminal it was started from.
     pub detached: bool,
 }
@@ -38,6 +45,9 @@ impl Config {
             https: vec![any(443)],
             limits: Limits::default(),
             inherit: None,
+            control: None,
+            table: None,
+            authority: None,
             detached: false,
         }
     }
@@ -48,7 +58,7 @@ impl Config {
     }
 
     /// `--state DIR [--http ADDRESS]… [--https ADDRESS]… [--no-http] [--no-https] [--limit NAME=MILLISECONDS]…
-    /// [--inherit SOCKET] [--detached]`
+    /// [--inherit SOCKET] [--control ADDRESS] [--table FILE] [--authority DIR] [--detached]`
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--state".into(), self.state.clone().into()];
         for (name, none, addresses) in [("--http", "--no-http", &self.http), ("--https", "--no-https", &self.https)] {
@@ -62,8 +72,11 @@ impl Config {
         for limit in self.limits.unusual() {
             arguments.extend(["--limit".into(), limit.into()]);
         }
-        if let Some(socket) = &self.inherit {
-            arguments.extend(["--inherit".into(), socket.clone().into()]);
+        for (name, path) in [("--inherit", &self.inherit), ("--table", &self.table), ("--authority", &self.authority)] {
+            arguments.extend(path.iter().flat_map(|path| [name.into(), path.clone().into()]));
+        }
+        if let Some(address) = self.control {
+            arguments.extend(["--control".into(), address.to_string().into()]);
         }
         if self.detached {
             arguments.push("--detached".into());
@@ -88,6 +101,9 @@ impl Config {
                 "--no-https" => no_https = true,
                 "--limit" => limit(&mut config.limits, &value()?)?,
                 "--inherit" => config.inherit = Some(value()?.into()),
+                "--control" => config.control = Some(address(&name, &value()?)?),
+                "--table" => config.table = Some(value()?.into()),
+                "--authority" => config.authority = Some(value()?.into()),
                 "--detached" => config.detached = true,
                 _ => return Err(ConfigError(format!("unknown argument {name}"))),
             }
@@ -127,6 +143,9 @@ mod tests {
         config.https = vec!["127.0.0.1:8443".parse().unwrap(), "[::1]:8443".parse().unwrap()];
         config.limits.answer = std::time::Duration::from_secs(1);
         config.inherit = Some("/x".into());
+        config.control = Some("127.0.0.1:9402".parse().unwrap());
+        config.table = Some("/routes/table.json".into());
+        config.authority = Some("/authority".into());
         config.detached = true;
         assert_eq!(Config::parse(config.arguments()), Ok(config));
     }

@@ -40,7 +40,7 @@ mod upstream;
 mod workers;
 
 pub use config::{Config, ConfigError};
-pub use control::client::{Client, ClientError};
+pub use control::client::{Client, ClientError, Connection, Dial};
 pub use control::wire::{CertificateStatus, ListenerStatus, Status};
 pub use limits::Limits;
 pub use listeners::{BindError, Place};

@@ -1,16 +1,18 @@
 //! The process of an edge, from its start to its end.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daybook_model::RouteTable;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::control::client::Client;
-use crate::control::server::ControlSocket;
+use crate::control::server::{ControlSocket, serve_port};
 use crate::edge::Edge;
 use crate::generation::Inheritance;
 use crate::listeners::{self, Listeners};
@@ -45,6 +47,7 @@ pub enum ServeError {
     Directory(#[from] StartError),
 }
 
+const LOOK_FOR_TABLE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -83,13 +86,18 @@ async fn run(config: Config, workers: Workers) -> Result<(), ServeError> {
     let inheritance = config.inherit.as_deref().map(Inheritance::receive).transpose();
     let inheritance = inheritance.map_err(failed("take over from the generation before"))?;
     let log = AccessLog::open(directory.join("access.log")).map_err(failed("open the access log"))?;
-    let authority = Authority::open(&directory.join("certs")).map_err(failed("open the development authority"))?;
+    let certificates = config.authority.clone().unwrap_or_else(|| directory.join("certs"));
+    let authority = Authority::open(&certificates).map_err(failed("open the development authority"))?;
     let state = State::new(log, config.limits);
     let terminator = Terminator::new(state.clone(), authority.clone());
     let terminator = terminator.map_err(|error| failed("set TLS up")(io::Error::other(error)))?;
     let listeners = Listeners::new(state.clone(), Arc::new(terminator), workers);
-    let kept = TableFile::new(&directory).read();
+    let mut kept = TableFile::new(&directory).read();
     kept.damage.iter().for_each(|damage| tracing::error!("{damage}; a table before it is used"));
+    let (control_at, given) = (config.control, config.table.clone());
+    if let Some(table) = given.as_deref().and_then(|path| given_table(path, kept.table.version)) {
+        kept.table = table;
+    }
     let generation = inheritance.as_ref().map_or(1, |inheritance| inheritance.generation);
     let edge = Edge::new(config, generation, state, listeners, authority, kept.damage.clone());
     let healthy = inheritance.as_ref().map(|inheritance| inheritance.healthy.clone()).unwrap_or_default();
@@ -112,6 +120,13 @@ async fn run(config: Config, workers: Workers) -> Result<(), ServeError> {
     edge.open_missing().await;
     control.take_over(&directory).map_err(failed("make the control socket ours"))?;
     tokio::spawn(control.serve(edge.clone()));
+    if let Some(address) = control_at {
+        let listener = TcpListener::bind(address).await.map_err(failed("open the control port"))?;
+        tokio::spawn(serve_port(edge.clone(), listener));
+    }
+    if let Some(path) = given {
+        tokio::spawn(take_given(edge.clone(), path));
+    }
     tokio::spawn(sweep(edge.clone()));
     if let Some(link) = link {
         tokio::task::block_in_place(|| Inheritance::ready(link)).map_err(failed("report to the generation before"))?;
@@ -122,6 +137,39 @@ async fn run(config: Config, workers: Workers) -> Result<(), ServeError> {
     tokio::time::sleep(LOOK_EVERY).await;
     let _ = std::fs::remove_file(own_socket);
     Ok(())
+}
+
+/// The table that somebody put into a file, if it is newer than `version`.
+fn given_table(path: &Path, version: u64) -> Option<RouteTable> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "the table that is given cannot be read");
+            return None;
+        }
+    };
+    match serde_json::from_slice::<RouteTable>(&bytes) {
+        Ok(table) => Some(table).filter(|table| table.version > version),
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "what is given is no table");
+            None
+        }
+    }
+}
+
+/// Takes each newer table that is put into a file: of an edge that is not told by a control plane, because that is away
+/// or does not know of it yet.
+async fn take_given(edge: Arc<Edge>, path: PathBuf) {
+    loop {
+        tokio::time::sleep(LOOK_FOR_TABLE_EVERY).await;
+        let version = edge.state.live.load().table.version;
+        if let Some(table) = given_table(&path, version)
+            && let Err(error) = edge.set_table(table).await
+        {
+            tracing::warn!(%error, "the table that is given is not taken");
+        }
+    }
 }
 
 async fn wait_for_the_end(edge: &Arc<Edge>) -> io::Result<()> {

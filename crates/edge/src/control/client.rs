@@ -2,16 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use daybook_model::RouteTable;
 use daybook_model::traffic::EdgeTraffic;
+use futures::future::BoxFuture;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::wire::{Refused, Status, Upgrade};
@@ -19,17 +22,34 @@ use super::wire::{Refused, Status, Upgrade};
 /// Speaks to an edge. Each call is a connection of its own, so that it reaches the generation in force.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    door: Door,
+}
+
+#[derive(Debug, Clone)]
+enum Door {
+    Socket(PathBuf),
+    Elsewhere(Arc<dyn Dial>),
+}
+
+/// A connection to the control port of an edge.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for S {}
+
+/// The way to an edge that is not on this machine. Its `Debug` form says in messages where that edge is.
+pub trait Dial: std::fmt::Debug + Send + Sync {
+    /// A new connection to its control port (`--control`).
+    fn dial(&self) -> BoxFuture<'_, io::Result<Box<dyn Connection>>>;
 }
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No edge answers at the socket.
-    #[error("no edge answers at {socket}: {source}")]
+    #[error("no edge answers at {place}: {source}")]
     Unreachable {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or where else it should be.
+        place: String,
         /// What the system said.
         source: io::Error,
     },
@@ -65,11 +85,28 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 impl Client {
     /// A client of the edge that keeps its state in `state/edge`. Connects with each call, not now.
     pub fn new(state: &Path) -> Self {
-        Self { socket: state.join("edge").join(super::SOCKET) }
+        Self::at(state.join("edge").join(super::SOCKET))
+    }
+
+    /// A client of an edge that is reached in another way.
+    pub fn elsewhere(way: Arc<dyn Dial>) -> Self {
+        Self { door: Door::Elsewhere(way) }
     }
 
     pub(crate) fn at(socket: PathBuf) -> Self {
-        Self { socket }
+        Self { door: Door::Socket(socket) }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, ClientError> {
+        match &self.door {
+            Door::Socket(socket) => match UnixStream::connect(socket).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(source) => Err(ClientError::Unreachable { place: socket.display().to_string(), source }),
+            },
+            Door::Elsewhere(way) => {
+                way.dial().await.map_err(|source| ClientError::Unreachable { place: format!("{way:?}"), source })
+            }
+        }
     }
 
     /// Replaces the whole table. When this returns, the edge has persisted the table and serves by it.
@@ -112,8 +149,7 @@ impl Client {
     ) -> Result<A, ClientError> {
         let call = format!("{method} {path}");
         let broken = |why: String| ClientError::Broken { call: call.clone(), why };
-        let stream = UnixStream::connect(&self.socket).await;
-        let stream = stream.map_err(|source| ClientError::Unreachable { socket: self.socket.clone(), source })?;
+        let stream = self.connect().await?;
         let body = question.map_or(Ok(Vec::new()), serde_json::to_vec).map_err(|error| broken(error.to_string()))?;
         let request = Request::builder().method(method).uri(path).header(http::header::HOST, "edge");
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| broken(error.to_string()))?;
@@ -132,7 +168,10 @@ impl Client {
     }
 }
 
-async fn exchange(stream: UnixStream, request: Request<Full<Bytes>>) -> hyper::Result<(http::StatusCode, Bytes)> {
+async fn exchange(
+    stream: Box<dyn Connection>,
+    request: Request<Full<Bytes>>,
+) -> hyper::Result<(http::StatusCode, Bytes)> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let answer = sender.send_request(request).await?;

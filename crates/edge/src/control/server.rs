@@ -16,7 +16,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 
 use super::wire::{Refused, Upgrade};
 use crate::edge::{Edge, EdgeError};
@@ -65,7 +66,23 @@ impl ControlSocket {
     }
 }
 
-async fn serve_connection(edge: Arc<Edge>, stream: UnixStream) {
+/// Answers at a TCP port, for a control plane that is elsewhere. Whoever reaches it may change everything: it is for a
+/// loopback address to which only the control plane finds a way.
+pub(crate) async fn serve_port(edge: Arc<Edge>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(serve_connection(edge.clone(), stream));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept at the control port");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(edge: Arc<Edge>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
     let service = service_fn(move |request| {
         let edge = edge.clone();
         async move { Ok::<_, Infallible>(answer(&edge, request).await) }
