@@ -45,7 +45,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME", value_delimiter = ',')]
     pub(crate) profile: Vec<String>,
     /// Where the environment runs, whatever the manifest says: `process`, `docker`, `kubernetes://CONTEXT`.
-    #[arg(long, global = true, value_name = "TARGET", env = "DAYBOOK_TARGET")]
+    #[arg(id = "place", long = "target", global = true, value_name = "TARGET", env = "DAYBOOK_TARGET")]
     pub(crate) target: Option<Target>,
     /// State directory of the server.
     #[arg(long, global = true, value_name = "DIR", env = "DAYBOOK_STATE", value_hint = ValueHint::DirPath)]

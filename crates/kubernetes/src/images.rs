@@ -16,12 +16,16 @@ use daybook_runtime::credentials::Logins;
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::reference::Reference;
 use daybook_runtime::{Error, ErrorKind, Progress, Result, Runtime as _};
-use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 
+use crate::program::Program;
+
 /// The repository of images that are built here, beneath the registry that is configured.
 const BUILT: &str = "daybook-built";
+/// The repository of Daybook itself.
+const PROGRAM: &str = "daybook";
 const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(30);
 
@@ -178,6 +182,28 @@ impl Images {
         };
         let client = oci_client::Client::try_from(config).map_err(|said| failed(operation, &said))?;
         Ok((client, reference, login))
+    }
+}
+
+impl Images {
+    /// Puts a program of this machine, with the libraries that it loads, into the registry. Its image, by digest.
+    pub(crate) async fn publish_program(&self, program: Program) -> Result<String> {
+        let operation = "put this program into the registry";
+        let Some(registry) = &self.registry else { return Err(no_registry(operation)) };
+        let repository = format!("{registry}/{PROGRAM}");
+        let tagged = format!("{repository}:{}", program.digest.hex());
+        if let Err(error) = self.digest(&tagged).await {
+            if error.kind != ErrorKind::NotFound {
+                return Err(error);
+            }
+            let (client, reference, login) = self.client(operation, &tagged).await?;
+            let layer = ImageLayer::oci_v1(program.layer, None);
+            let config = Config::oci_v1(program.config, None);
+            let pushed = client.push(&reference, &[layer], config, &login, None).await;
+            pushed.map_err(|said| failed(operation, &said))?;
+        }
+        let digest = self.digest(&tagged).await?;
+        Ok(format!("{repository}@{digest}"))
     }
 }
 

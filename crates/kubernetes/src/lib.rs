@@ -9,6 +9,7 @@
 //! - Nothing is remembered between calls that matters. A cluster goes on when no Daybook looks.
 
 mod cluster;
+mod edge;
 mod environments;
 mod error;
 mod exec;
@@ -20,6 +21,7 @@ mod objects;
 mod observe;
 mod pods;
 mod probe;
+mod program;
 mod replica;
 mod resources;
 mod seen;
@@ -44,6 +46,7 @@ use daybook_runtime::{
 use futures::stream::BoxStream;
 
 use cluster::Cluster;
+pub use edge::{ClusterEdge, EdgeFiles, KeptTable, Outside};
 use environments::Made;
 use images::Images;
 

@@ -92,7 +92,7 @@ impl Reader {
                 is_first = false;
                 tail = None;
             }
-            let state = seen(&self.keeper, &pods.iter().collect::<Vec<_>>(), false).state;
+            let state = seen(&self.keeper, &pods.iter().collect::<Vec<_>>()).state;
             if !self.query.follow || (pod.is_some() && state == ReplicaState::Exited) || self.lines.is_closed() {
                 return Ok(());
             }

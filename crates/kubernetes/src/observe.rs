@@ -31,8 +31,7 @@ impl KubernetesRuntime {
             by_keeper.entry(instance(pod).unwrap_or_default()).or_default().push(pod);
         }
         let of = |name: &str| by_keeper.get(name).map_or(&[][..], Vec::as_slice);
-        let mut replicas: Vec<_> =
-            keepers.iter().map(|keeper| seen(keeper, of(&keeper.name), self.reaches_pods)).collect();
+        let mut replicas: Vec<_> = keepers.iter().map(|keeper| seen(keeper, of(&keeper.name))).collect();
         replicas.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
         Ok(Seen {
             replicas,

@@ -48,7 +48,7 @@ impl KubernetesRuntime {
         path: Option<&str>,
         patience: Duration,
     ) -> Result<Answer> {
-        let reply = match replica.address {
+        let reply = match replica.address.filter(|_| self.reaches_pods) {
             Some(ip) => {
                 let place = SocketAddr::new(ip, port);
                 match path {
@@ -80,7 +80,8 @@ impl KubernetesRuntime {
         patience: Duration,
     ) -> Result<Reply> {
         let operation = format!("reach port {port} of {pod}");
-        let mut forward = answer(&operation, self.cluster.of::<Pod>(key).portforward(pod, &[port])).await?;
+        let api = self.cluster.of::<Pod>(key);
+        let mut forward = answer(&operation, api.portforward(pod, &[port])).await?;
         let (Some(stream), Some(error)) = (forward.take_stream(port), forward.take_error(port)) else {
             return Ok(Reply::Bad(format!("{operation}: the API server gave no connection")));
         };

@@ -226,7 +226,7 @@ impl KubernetesRuntime {
         let operation = format!("remove {id}");
         if let Some(keeper) = self.keeper(&operation, key, id, role).await? {
             let pods = self.pods_of(key, id, role).await?;
-            let now = seen(&keeper, &pods.iter().collect::<Vec<_>>(), false).state;
+            let now = seen(&keeper, &pods.iter().collect::<Vec<_>>()).state;
             if now == ReplicaState::Running || (keeper.wanted && now != ReplicaState::Exited) {
                 return Err(Error::new(ErrorKind::Conflict, operation, "it runs: stop it first"));
             }

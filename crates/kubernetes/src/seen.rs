@@ -12,7 +12,7 @@ use crate::pods::{has_ended, is_running, last_exit, status};
 const NEVER_RAN: i32 = -1;
 
 /// A replica, from its workload and its pods, the newest last.
-pub(crate) fn seen(keeper: &Keeper, pods: &[&Pod], reaches_pods: bool) -> SeenReplica {
+pub(crate) fn seen(keeper: &Keeper, pods: &[&Pod]) -> SeenReplica {
     let pod = pods.iter().rev().find(|pod| !has_ended(pod)).or(pods.last()).copied();
     let state = state(keeper, pod);
     let known = &keeper.identity;
@@ -31,7 +31,7 @@ pub(crate) fn seen(keeper: &Keeper, pods: &[&Pod], reaches_pods: bool) -> SeenRe
         started_at: started.map(|time| time.0),
         restarts: status.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0)) + attempts(keeper, state),
         last_exit: if state == ReplicaState::Starting { pod.and_then(hindrance).or(ended) } else { ended },
-        address: pod.filter(|_| state == ReplicaState::Running && reaches_pods).and_then(address),
+        address: pod.filter(|_| state == ReplicaState::Running).and_then(address),
         ports: std::collections::BTreeMap::new(),
     }
 }

@@ -17,6 +17,9 @@ use crate::{names, refused};
 /// What the container is called: `kubectl logs` shows it.
 pub(crate) const NAME: &str = "replica";
 
+/// Where the manifest reserves no processor time, this part of the limit is reserved: a tenth.
+const RESERVED: u64 = 10;
+
 /// The container of a launch, with these mounts.
 pub(super) fn container(launch: &Launch, around: &Surroundings, mounts: Vec<VolumeMount>) -> Result<Container> {
     let wanted = &launch.container;
@@ -147,8 +150,10 @@ fn resources(launch: &Launch) -> Result<Option<ResourceRequirements>> {
     };
     let limits =
         some([("cpu", cpu(wanted.cpu_millis)), ("memory", bytes(wanted.memory_bytes)), ("nvidia.com/gpu", gpus)]);
+    // Without requests Kubernetes would reserve what is only a limit, and a rollout would need it twice.
+    let share = wanted.cpu_millis.map(|limit| (limit / RESERVED).max(1));
     let requests = some([
-        ("cpu", cpu(wanted.reserve_cpu_millis)),
+        ("cpu", cpu(wanted.reserve_cpu_millis.or(share))),
         ("memory", bytes(wanted.reserve_memory_bytes.or(wanted.memory_bytes))),
         ("", None),
     ]);

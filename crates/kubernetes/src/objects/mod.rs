@@ -2,6 +2,7 @@
 //! `daybook export kubernetes` writes is one thing.
 
 mod container;
+pub(crate) mod edge;
 mod files;
 mod mounts;
 mod namespace;

@@ -18,7 +18,7 @@ const NETWORK: &str = "network.daybook.dev/";
 /// The policy that closes an environment.
 pub(crate) const CLOSED: &str = "daybook-closed";
 /// The label of pods that may reach every service that the edge stands in front of.
-const EDGE: (&str, &str) = ("daybook.dev/edge", "true");
+pub(crate) const EDGE: (&str, &str) = ("daybook.dev/edge", "true");
 
 fn membership(name: &str) -> String {
     format!("{NETWORK}{}", names::label_value(name))
