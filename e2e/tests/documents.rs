@@ -63,6 +63,13 @@ async fn the_quick_starts_examples_do_what_they_say() {
     run_examples("docs/quick-start.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_imports_examples_do_what_they_say() {
+    let example = text("examples/kubernetes/shop.yaml".as_ref());
+    assert!(text("docs/import.md".as_ref()).contains(&example), "docs/import.md shows another file than it imports");
+    run_examples("docs/import.md").await;
+}
+
 /// Runs the examples of a document one after the other in one world.
 async fn run_examples(document: &str) {
     let examples = examples(&text(document.as_ref()));

@@ -44,24 +44,16 @@ pub(super) fn read(import: &Import<'_, '_>, draft: &mut Draft<'_>, pod: &Node) {
 }
 
 fn image(import: &Import<'_, '_>, draft: &mut Draft<'_>) {
-    let policy = match text(draft.container, "imagePullPolicy") {
-        Some("Always") => "always",
-        Some("Never") => "never",
-        _ => return,
-    };
-    // A tag that is always asked for again is what Daybook does at each plan anyway.
-    if policy == "always" && !draft.image.contains('@') {
-        let span = draft.container.get("imagePullPolicy").map_or(draft.object.at, |node| node.span);
-        import.notes.changed(
-            span,
-            format!(
-                "{}: the image is asked for at each `daybook up`, and never when a replica starts",
-                draft.object.shown()
-            ),
-            "",
-        );
+    let Some(node) = draft.container.get("imagePullPolicy") else { return };
+    match node.scalar() {
+        Some("Always") => {
+            let what = format!("{}: the image is asked for by `daybook up`, not by each start", draft.object.shown());
+            import.notes.changed(node.span, what, "");
+            draft.set("pull_policy", Yaml::text("always"));
+        }
+        Some("Never") => draft.set("pull_policy", Yaml::text("never")),
+        _ => {}
     }
-    draft.set("pull_policy", Yaml::text(policy));
 }
 
 fn listening(import: &Import<'_, '_>, container: &Node, what: &str) -> Vec<Listening> {
@@ -103,44 +95,53 @@ pub(super) fn host_ports(container: &Node) -> Vec<(Option<&str>, u16, u16, bool,
 fn resources(import: &Import<'_, '_>, draft: &mut Draft<'_>, what: &str) {
     let Some(node) = draft.container.get("resources") else { return };
     fields::check(import, node, RESOURCES, &format!("`resources` of {what}"));
-    let mut limits = Vec::new();
-    let mut requests = Vec::new();
-    for (section, into) in [("limits", &mut limits), ("requests", &mut requests)] {
-        for entry in map(node, section).into_iter().flat_map(Map::iter) {
-            let quantity = entry.value.scalar().and_then(Quantity::read);
-            let amount = match entry.key.as_str() {
-                "cpu" => quantity.and_then(|q| q.in_parts(1_000)).filter(|millis| *millis < 1_000_000_000).map(cores),
-                "memory" => quantity.and_then(|q| q.in_parts(1)).filter(|bytes| *bytes < 1 << 53).map(size),
-                key if key.ends_with("/gpu") => {
-                    if let Some(count) = quantity.and_then(|q| q.in_parts(1)).filter(|count| *count <= 1_000) {
-                        draft.set("gpus", Yaml::number(count));
-                        continue;
-                    }
-                    None
-                }
-                key => {
-                    let what = format!("`{key}` in `{section}` of {what}: it is not bounded");
-                    import.notes.not_carried(entry.key_span, what, "");
-                    continue;
-                }
-            };
-            match amount {
-                Some(amount) => into.push((entry.key.to_string(), amount)),
-                None => {
-                    let what = format!("`{}` in `{section}` of {what} is no amount", entry.key);
-                    import.notes.not_carried(entry.value.span, what, "for example `500m` of cpu, `256Mi` of memory");
-                }
+    let limits = amounts(import, draft, node, ("limits", "cpu"), what);
+    let requests = amounts(import, draft, node, ("requests", "cpus"), what);
+    draft.set("resources", limits);
+    let reservations = Yaml::Map(vec![("reservations".to_owned(), requests)]);
+    draft.set("deploy", Yaml::Map(vec![("resources".to_owned(), reservations)]));
+}
+
+/// The amounts of a section, whose cores are called `cpu` here.
+fn amounts(
+    import: &Import<'_, '_>,
+    draft: &mut Draft<'_>,
+    node: &Node,
+    (section, cpu): (&str, &'static str),
+    what: &str,
+) -> Yaml {
+    let mut amounts = Vec::new();
+    for entry in map(node, section).into_iter().flat_map(Map::iter) {
+        let quantity = entry.value.scalar().and_then(Quantity::read);
+        let read = match entry.key.as_str() {
+            "cpu" => quantity.and_then(millis).map(|millis| amounts.push((cpu, Yaml::Word(cores(millis))))),
+            "memory" => quantity.and_then(bytes).map(|bytes| amounts.push(("memory", Yaml::Word(size(bytes))))),
+            key if key.ends_with("/gpu") => quantity.and_then(gpus).map(|gpus| draft.set("gpus", Yaml::number(gpus))),
+            key => {
+                let what = format!("`{key}` in `{section}` of {what}: it is not bounded");
+                import.notes.not_carried(entry.key_span, what, "");
+                continue;
             }
+        };
+        if read.is_none() {
+            let what = format!("`{}` in `{section}` of {what} is no amount", entry.key);
+            import.notes.not_carried(entry.value.span, what, "for example `500m` of cpu, `256Mi` of memory");
         }
     }
-    let flow = |amounts: Vec<(String, String)>, cpu: &'static str| {
-        let named =
-            amounts.into_iter().map(|(key, amount)| (if key == "cpu" { cpu } else { "memory" }, Yaml::Word(amount)));
-        Yaml::Flow(named.collect())
-    };
-    draft.set("resources", flow(limits, "cpu"));
-    let reservations = vec![("reservations".to_owned(), flow(requests, "cpus"))];
-    draft.set("deploy", Yaml::Map(vec![("resources".to_owned(), Yaml::Map(reservations))]));
+    Yaml::Flow(amounts)
+}
+
+fn millis(quantity: Quantity) -> Option<u64> {
+    quantity.in_parts(1_000).filter(|millis| *millis < 1_000_000_000)
+}
+
+/// As many as a number of the manifest is exact for.
+fn bytes(quantity: Quantity) -> Option<u64> {
+    quantity.in_parts(1).filter(|bytes| *bytes < 1 << 53)
+}
+
+fn gpus(quantity: Quantity) -> Option<u64> {
+    quantity.in_parts(1).filter(|gpus| *gpus <= 1_000)
 }
 
 fn lifecycle(import: &Import<'_, '_>, draft: &mut Draft<'_>, pod: &Node, what: &str) {

@@ -316,6 +316,18 @@ pub(super) struct App<'n> {
 }
 
 impl App<'_> {
+    /// The secrets that it refers to.
+    pub(super) fn secrets(&self) -> BTreeSet<String> {
+        let variables =
+            self.services.iter().flat_map(|draft| draft.latest.values().map(|at| &draft.environment[*at].1));
+        let parts = variables.flat_map(|text| &text.parts);
+        let named = parts.filter_map(|part| match part {
+            Part::Secret(name) => Some(name),
+            Part::Text(_) => None,
+        });
+        named.chain(&self.secret_files).cloned().collect()
+    }
+
     /// The text of the manifest.
     pub(super) fn write(self, name: &str, comments: Vec<String>) -> String {
         let mut services = self.services;

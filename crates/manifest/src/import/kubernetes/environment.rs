@@ -140,7 +140,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
             return self.missing(from, span, &format!("ConfigMap {name}"), "its variables are not known");
         };
         for entry in map(object.node, "data").into_iter().flat_map(Map::iter) {
-            let Some(value) = entry.value.scalar() else { continue };
+            let value = entry.value.scalar().unwrap_or_default();
             self.literal(draft, &format!("{prefix}{}", entry.key), Text::new(value, entry.value.span), entry.key_span);
         }
     }
@@ -158,7 +158,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
             self.import.notes.not_carried(span, what, "write a variable for each: `NAME: {secret: NAME}`");
         }
         for (key, _) in keys {
-            let secret = self.import.secrets.of_key(self.import, self.cluster, (namespace, name), key, span);
+            let secret = self.import.secrets.of_key(self.cluster, (namespace, name), key, span);
             self.put(draft, &format!("{prefix}{key}"), Text::secret(secret, span), span);
         }
     }
@@ -200,7 +200,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
         if !value.plain().is_some_and(|plain| looks_secret(&plain)) {
             return value;
         }
-        Text::secret(self.import.secrets.of_text(self.import, &draft.name, name, &value), value.span)
+        Text::secret(self.import.secrets.of_text(&draft.name, name, &value), value.span)
     }
 
     fn put(&self, draft: &mut Draft<'_>, name: &str, value: Text, span: Span) {
@@ -221,7 +221,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
                 return None;
             }
             let origin = (draft.object.namespace, secret);
-            let secret = self.import.secrets.of_key(self.import, self.cluster, origin, key, span);
+            let secret = self.import.secrets.of_key(self.cluster, origin, key, span);
             return Some(Text::secret(secret, span));
         }
         if let Some(from) = from.get("configMapKeyRef") {

@@ -128,7 +128,7 @@ impl<'n> Volumes<'_, '_, '_, 'n, '_> {
                 return;
             }
             found = true;
-            let secret = self.import.secrets.of_key(self.import, self.cluster, (namespace, name), item.key, span);
+            let secret = self.import.secrets.of_key(self.cluster, (namespace, name), item.key, span);
             self.app.secret_files.insert(secret.clone());
             draft.push("secrets", item.yaml(&secret, &target));
         }

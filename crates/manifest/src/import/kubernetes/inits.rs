@@ -229,24 +229,66 @@ pub(super) fn wait(import: &Import<'_, '_>, app: &mut App<'_>, addresses: &Addre
     }
 }
 
-/// The services that wait for each other in a circle, or for one that does: what is left when those that wait
-/// for nobody are taken away again and again.
+/// Who waits for whom.
+type Graph<'g> = BTreeMap<&'g str, Vec<&'g str>>;
+
+/// The services that wait for each other in a circle: what is left without those that lead to none, and then
+/// without those that none leads to.
 fn in_circles(edges: &BTreeMap<String, Vec<(String, usize)>>) -> HashSet<String> {
-    let mut open: HashMap<&str, usize> = edges.iter().map(|(from, to)| (from.as_str(), to.len())).collect();
-    let mut back: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (from, to) in edges {
-        to.iter().for_each(|(to, _)| back.entry(to).or_default().push(from));
-    }
-    let ends = back.keys().copied().filter(|to| open.get(to).is_none_or(|count| *count == 0));
-    let mut free: VecDeque<&str> = ends.collect();
-    while let Some(name) = free.pop_front() {
-        for from in back.get(name).into_iter().flatten() {
-            let count = open.entry(from).or_default();
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                free.push_back(from);
+    let graph: Graph<'_> =
+        edges.iter().map(|(from, all)| (from.as_str(), all.iter().map(|(to, _)| to.as_str()).collect())).collect();
+    let turned = turned(&without_ends(graph));
+    without_ends(turned).into_keys().map(str::to_owned).collect()
+}
+
+/// The graph without nodes from which none leads on, however often some become such.
+fn without_ends(graph: Graph<'_>) -> Graph<'_> {
+    let back = turned(&graph);
+    let mut open: HashMap<&str, usize> = graph.iter().map(|(from, to)| (*from, to.len())).collect();
+    let mut ends: VecDeque<&str> =
+        back.keys().copied().filter(|to| open.get(to).is_none_or(|left| *left == 0)).collect();
+    let mut gone: HashSet<&str> = ends.iter().copied().collect();
+    while let Some(end) = ends.pop_front() {
+        for from in back.get(end).into_iter().flatten() {
+            let left = open.entry(from).or_default();
+            *left = left.saturating_sub(1);
+            if *left == 0 && gone.insert(from) {
+                ends.push_back(from);
             }
         }
     }
-    open.into_iter().filter(|(_, count)| *count > 0).map(|(name, _)| name.to_owned()).collect()
+    let stays = |name: &&str| !gone.contains(*name);
+    let kept = graph.into_iter().filter(|(from, _)| stays(from));
+    kept.map(|(from, to)| (from, to.into_iter().filter(|to| stays(to)).collect())).collect()
+}
+
+/// The graph with every edge turned around.
+fn turned<'g>(graph: &Graph<'g>) -> Graph<'g> {
+    let mut turned = Graph::new();
+    for (from, to) in graph {
+        to.iter().for_each(|to| turned.entry(to).or_default().push(from));
+    }
+    turned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_waits_in_a_circle_is_in_one() {
+        let edges = |all: &[(&str, &[&str])]| {
+            let to = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 0)).collect();
+            all.iter().map(|(from, names)| ((*from).to_owned(), to(names))).collect()
+        };
+        let circles = |all: &[(&str, &[&str])]| {
+            let mut found: Vec<String> = in_circles(&edges(all)).into_iter().collect();
+            found.sort();
+            found.join(" ")
+        };
+        assert_eq!(circles(&[("a", &["b"]), ("b", &["c"])]), "");
+        assert_eq!(circles(&[("a", &["b"]), ("b", &["a"])]), "a b");
+        assert_eq!(circles(&[("x", &["a"]), ("a", &["b", "end"]), ("b", &["a"])]), "a b");
+        assert_eq!(circles(&[("a", &["a"]), ("b", &["c"])]), "a");
+    }
 }

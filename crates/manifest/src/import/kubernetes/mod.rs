@@ -28,7 +28,7 @@ mod volumes;
 mod workloads;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use daybook_model::AppName;
@@ -92,7 +92,9 @@ fn read(ctx: &Context<'_>, documents: &[Document], app: Option<&AppName>) -> (Op
         return (None, import.notes.into_notes());
     }
     let name = app.map_or_else(|| app_name(&cluster), ToString::to_string);
-    let text = draft.write(&name, import.header());
+    let secrets = draft.secrets();
+    import.secrets.report(&import, &secrets);
+    let text = draft.write(&name, header(&secrets));
     let mut notes = import.notes.into_notes();
     notes.extend(misread(&text));
     (Some(text), notes)
@@ -254,7 +256,7 @@ impl<'c, 'a> Import<'c, 'a> {
 
     /// Names the annotations of an object that a person or a controller may have given a meaning.
     fn annotations(&self, object: &Object<'_>, metadata: &Node) {
-        const OWN: [&str; 8] = [
+        const OWN: [&str; 9] = [
             "kubectl.kubernetes.io/",
             "deployment.kubernetes.io/",
             "meta.helm.sh/",
@@ -263,6 +265,7 @@ impl<'c, 'a> Import<'c, 'a> {
             "autoscaling.alpha.kubernetes.io/",
             "pv.kubernetes.io/",
             "kustomize.toolkit.fluxcd.io/",
+            "checksum/",
         ];
         let entries = map(metadata, "annotations").into_iter().flat_map(Map::iter);
         for entry in entries.filter(|entry| !OWN.iter().any(|own| entry.key.starts_with(own))) {
@@ -297,16 +300,15 @@ impl<'c, 'a> Import<'c, 'a> {
             self.notes.changed(first, what, "import them one by one to have an app of each");
         }
     }
+}
 
-    /// What stands at the top of the manifest: what is to be done before the first `up`.
-    fn header(&self) -> Vec<String> {
-        let mut lines = vec!["Imported from Kubernetes. Next: daybook validate, then daybook plan.".to_owned()];
-        let secrets = self.secrets.all();
-        if !secrets.is_empty() {
-            lines.push("Before the first `daybook up`, with values that are not in this file:".to_owned());
-            lines.push("  daybook env create production".to_owned());
-            lines.extend(secrets.iter().map(|name| format!("  daybook secret set {name}")));
-        }
-        lines
+/// What stands at the top of the manifest: what is to be done before the first `up`.
+fn header(secrets: &BTreeSet<String>) -> Vec<String> {
+    let mut lines = vec!["Imported from Kubernetes. Next: daybook validate, then daybook plan.".to_owned()];
+    if !secrets.is_empty() {
+        lines.push("Before the first `daybook up`, with values that are not in this file:".to_owned());
+        lines.push("  daybook env create production".to_owned());
+        lines.extend(secrets.iter().map(|name| format!("  daybook secret set {name}")));
     }
+    lines
 }

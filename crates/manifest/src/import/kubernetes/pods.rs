@@ -16,6 +16,7 @@ pub(super) struct Pod<'n> {
     /// The container that becomes the service.
     pub(super) main: &'n Node,
     pub(super) labels: Option<&'n Map>,
+    metadata: Option<&'n Node>,
 }
 
 impl<'n> Pod<'n> {
@@ -28,7 +29,7 @@ impl<'n> Pod<'n> {
         let named = containers.iter().find(|container| chosen.is_some() && text(container, "name") == chosen);
         let main = named.or_else(|| containers.first())?;
         text(main, "image")?;
-        Some(Self { spec, main, labels: labels(template) })
+        Some(Self { spec, main, labels: labels(template), metadata: template.get("metadata") })
     }
 }
 
@@ -41,6 +42,9 @@ pub(super) fn fill<'n>(
     pod: &Pod<'n>,
 ) -> Vec<Draft<'n>> {
     fields::check(import, pod.spec, fields::POD, &format!("the pod of {}", draft.object.shown()));
+    if let Some(metadata) = pod.metadata {
+        import.annotations(&draft.object, metadata);
+    }
     environment::read(import, cluster, draft);
     let plan = inits::plan(import, cluster, draft, pod);
     let shared: HashSet<&str> = plan.tasks().flat_map(mounted_names).collect();

@@ -60,9 +60,8 @@ impl Routes<'_, '_, '_, '_, '_> {
             let tls = secured.contains(host);
             for item in rule.get("http").map(|http| list(http, "paths")).unwrap_or_default() {
                 let path = text(item, "path").unwrap_or("/");
-                self.path_type(object, item, path);
-                if let Some(backend) = item.get("backend") {
-                    self.backend(object, host, path, backend, tls);
+                if item.get("backend").is_some_and(|backend| self.backend(object, host, path, backend, tls)) {
+                    self.path_type(object, item, path);
                 }
             }
         }
@@ -91,18 +90,19 @@ impl Routes<'_, '_, '_, '_, '_> {
         self.import.notes.changed(span, what, "");
     }
 
-    /// A backend of an Ingress, in the form of today and in that before.
-    fn backend(&mut self, object: &Object<'_>, host: &str, path: &str, backend: &Node, tls: bool) {
+    /// A backend of an Ingress, in the form of today and in that before. Whether it is a route now.
+    fn backend(&mut self, object: &Object<'_>, host: &str, path: &str, backend: &Node, tls: bool) -> bool {
         let service = backend.get("service");
         let name = service.and_then(|service| text(service, "name")).or_else(|| text(backend, "serviceName"));
         let Some(name) = name else {
             let what = format!("a backend of {} is no Service", object.shown());
-            return self.import.notes.not_carried(backend.span, what, "");
+            self.import.notes.not_carried(backend.span, what, "");
+            return false;
         };
         let port = service.and_then(|service| service.get("port"));
         let port = port.and_then(|port| text(port, "number").or_else(|| text(port, "name")));
         let port = port.or_else(|| text(backend, "servicePort"));
-        self.add(object, &Route { host, path, service: name, port, tls, span: backend.span });
+        self.add(object, &Route { host, path, service: name, port, tls, span: backend.span })
     }
 
     fn http_route(&mut self, object: &Object<'_>, spec: &Node) {
@@ -174,8 +174,12 @@ impl Routes<'_, '_, '_, '_, '_> {
         paths
     }
 
-    fn add(&mut self, object: &Object<'_>, route: &Route<'_>) {
-        let lost = |what: String, advice: &str| self.import.notes.not_carried(route.span, what, advice);
+    /// Makes the route, or says why not. Whether it is made.
+    fn add(&mut self, object: &Object<'_>, route: &Route<'_>) -> bool {
+        let lost = |what: String, advice: &str| {
+            self.import.notes.not_carried(route.span, what, advice);
+            false
+        };
         let Route { host, path, service, .. } = *route;
         let Some(backend) = self.addresses.find(object.namespace, service) else {
             return lost(
@@ -213,6 +217,11 @@ impl Routes<'_, '_, '_, '_, '_> {
         entries.push(("port", Yaml::number(port)));
         entries.push(("tls", Yaml::Word(if route.tls { "internal" } else { "off" }.to_owned())));
         draft.domains.push(Yaml::Flow(entries));
+        let comment = format!("Browsers do not know the certificate of {host}: give `tls: {{cert: FILE, key: FILE}}`.");
+        if route.tls && !draft.comments.contains(&comment) {
+            draft.comments.push(comment);
+        }
+        true
     }
 }
 

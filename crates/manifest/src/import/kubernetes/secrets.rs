@@ -1,7 +1,7 @@
 //! Secrets by reference. Their values are never read.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use daybook_model::Digest;
 
@@ -24,6 +24,8 @@ pub(super) struct Secrets {
     names: Names,
     known: RefCell<BTreeMap<(String, String, String), String>>,
     used: RefCell<HashSet<(String, String)>>,
+    /// What is to be done for each, where it is used in the end.
+    to_do: RefCell<BTreeMap<String, (Span, String, String)>>,
 }
 
 /// The object that makes the secret `name`.
@@ -65,14 +67,7 @@ pub(super) fn place(object: &Object<'_>, key: &str) -> Option<Span> {
 
 impl Secrets {
     /// The secret here for one key of a secret there, which is asked for at `span`.
-    pub(super) fn of_key(
-        &self,
-        import: &Import<'_, '_>,
-        cluster: &Cluster<'_>,
-        from: (&str, &str),
-        key: &str,
-        span: Span,
-    ) -> String {
+    pub(super) fn of_key(&self, cluster: &Cluster<'_>, from: (&str, &str), key: &str, span: Span) -> String {
         let (namespace, secret) = from;
         self.mark_used(namespace, secret);
         let id = (namespace.to_owned(), secret.to_owned(), key.to_owned());
@@ -84,13 +79,14 @@ impl Secrets {
         let object = find(cluster, namespace, secret);
         let place = object.and_then(|object| place(&object, key));
         let what = format!("the secret `{name}` has to be set: it is `{key}` of Secret {secret}");
-        import.notes.to_do(place.unwrap_or(span), what, advice(&name, namespace, secret, key));
+        let to_do = (place.unwrap_or(span), what, advice(&name, namespace, secret, key));
+        self.to_do.borrow_mut().insert(name.clone(), to_do);
         name
     }
 
     /// The secret here for a text that stands in clear in an object, as the value of `variable` of `service`.
     /// Only a digest of the text is kept, to tell one value of the variable from another.
-    pub(super) fn of_text(&self, import: &Import<'_, '_>, service: &str, variable: &str, value: &Text) -> String {
+    pub(super) fn of_text(&self, service: &str, variable: &str, value: &Text) -> String {
         let digest = Digest::of(value.plain().unwrap_or_default().as_bytes());
         let id = (service.to_owned(), variable.to_owned(), digest.to_string());
         if let Some(name) = self.known.borrow().get(&id) {
@@ -100,15 +96,18 @@ impl Secrets {
         self.known.borrow_mut().insert(id, name.clone());
         let what =
             format!("the secret `{name}` has to be set: `{variable}` looks like a secret, and its value stands here");
-        import.notes.to_do(value.span, what, format!("daybook secret set {name}"));
+        let to_do = (value.span, what, format!("daybook secret set {name}"));
+        self.to_do.borrow_mut().insert(name.clone(), to_do);
         name
     }
 
-    /// The names of all of them.
-    pub(super) fn all(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.known.borrow().values().cloned().collect();
-        names.sort();
-        names
+    /// Tells how to set those that the manifest refers to.
+    pub(super) fn report(&self, import: &Import<'_, '_>, referred: &BTreeSet<String>) {
+        for (name, (span, what, advice)) in self.to_do.take() {
+            if referred.contains(&name) {
+                import.notes.to_do(span, what, advice);
+            }
+        }
     }
 
     /// Says that something here takes the place of the secret, or refers to it.
