@@ -1,15 +1,15 @@
 //! Claims of volumes: those of a workload, and those that it makes for each replica.
 
 use super::draft::Draft;
-use super::read::{flag, texts};
+use super::fields;
+use super::read::{flag, placed, texts};
 use super::volumes::{Use, Volumes, mounted};
-use super::{fields, secrets};
 use crate::import::yaml::Yaml;
 use crate::tree::{Node, Span};
 
 impl<'n> Volumes<'_, '_, '_, 'n, '_> {
     pub(super) fn claim(&mut self, draft: &mut Draft<'n>, used: &Use<'n>, node: &'n Node, read_only: bool) {
-        let Some((claim, span)) = secrets::named(node, "claimName") else { return };
+        let Some((claim, span)) = placed(node, "claimName") else { return };
         let namespace = draft.object.namespace;
         let object = self.cluster.find("PersistentVolumeClaim", namespace, claim);
         let volume = self.import.volume_name(namespace, claim);

@@ -5,7 +5,7 @@ use super::draft::{Draft, Part, Text};
 use super::fields::{self, Fate, Field};
 use super::objects::Cluster;
 use super::quantity::Quantity;
-use super::read::{flag, list, map, text};
+use super::read::{flag, list, map, placed, text};
 use super::secrets::{self, holds_password, may_be_secret};
 use crate::tree::{Map, Node, Span, Value};
 
@@ -53,7 +53,7 @@ fn words(import: &Import<'_, '_>, draft: &Draft<'_>, key: &str) -> Vec<Text> {
 }
 
 /// How long the name of a variable may be.
-const LONGEST: usize = 256;
+const LONGEST: usize = 128;
 
 /// Fills in `$(NAME)` from what is known; `$$` is a dollar sign, and what is not known stays as it stands.
 fn expand(import: &Import<'_, '_>, draft: &Draft<'_>, text: &str, span: Span) -> Text {
@@ -135,7 +135,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
     }
 
     fn config_map(&self, draft: &mut Draft<'_>, from: &'n Node, prefix: &str) {
-        let Some((name, span)) = secrets::named(from, "name") else { return };
+        let Some((name, span)) = placed(from, "name") else { return };
         let Some(object) = self.import.config_map(self.cluster, draft.object.namespace, name) else {
             return self.missing(from, span, &format!("ConfigMap {name}"), "its variables are not known");
         };
@@ -146,7 +146,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
     }
 
     fn secret(&self, draft: &mut Draft<'_>, from: &'n Node, prefix: &str) {
-        let Some((name, span)) = secrets::named(from, "name") else { return };
+        let Some((name, span)) = placed(from, "name") else { return };
         let namespace = draft.object.namespace;
         let Some(object) = secrets::find(self.cluster, namespace, name) else {
             return self.missing(from, span, &format!("Secret {name}"), "the names of its variables are not known");
@@ -174,7 +174,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
 
     fn variable(&self, draft: &mut Draft<'_>, item: &'n Node) {
         fields::check(self.import, item, VARIABLE, &format!("a variable of {}", draft.object.shown()));
-        let Some((name, span)) = secrets::named(item, "name") else { return };
+        let Some((name, span)) = placed(item, "name") else { return };
         if let Some(from) = item.get("valueFrom") {
             match self.value_from(draft, name, from) {
                 Some(text) => self.put(draft, name, text, span),
@@ -213,7 +213,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
 
     fn value_from(&self, draft: &Draft<'_>, name: &str, from: &'n Node) -> Option<Text> {
         if let Some(from) = from.get("secretKeyRef") {
-            let ((secret, span), key) = (secrets::named(from, "name")?, text(from, "key")?);
+            let ((secret, span), key) = (placed(from, "name")?, text(from, "key")?);
             let known = secrets::find(self.cluster, draft.object.namespace, secret);
             let lacks = known.is_none_or(|object| secrets::place(&object, key).is_none());
             if lacks && flag(from, "optional") {
@@ -225,7 +225,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
             return Some(Text::secret(secret, span));
         }
         if let Some(from) = from.get("configMapKeyRef") {
-            let ((map_name, span), key) = (secrets::named(from, "name")?, text(from, "key")?);
+            let ((map_name, span), key) = (placed(from, "name")?, text(from, "key")?);
             let object = self.import.config_map(self.cluster, draft.object.namespace, map_name);
             let value = object.and_then(|object| map(object.node, "data")?.get(key));
             let Some(Value::Scalar(value)) = value.map(|value| &value.value) else {
@@ -247,7 +247,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
 
     /// What a pod knows of itself. What is the same for all replicas is written as it is now.
     fn field(&self, draft: &Draft<'_>, name: &str, field: &'n Node) -> Option<Text> {
-        let (path, span) = secrets::named(field, "fieldPath")?;
+        let (path, span) = placed(field, "fieldPath")?;
         let pod = draft.object;
         let label = |prefix: &str| path.strip_prefix(prefix)?.strip_suffix("']");
         let value = if path == "metadata.namespace" {
@@ -274,7 +274,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
 
     /// A limit or request of the container as a number.
     fn resource(&self, draft: &Draft<'_>, name: &str, from: &'n Node) -> Option<Text> {
-        let (path, span) = secrets::named(from, "resource")?;
+        let (path, span) = placed(from, "resource")?;
         let own = text(from, "containerName").is_none_or(|other| Some(other) == text(draft.container, "name"));
         let (section, resource) = path.split_once('.')?;
         let resources = draft.container.get("resources").filter(|_| own);

@@ -2,7 +2,7 @@
 
 use super::draft::{Config, Draft, Text};
 use super::objects::Object;
-use super::read::{flag, list, map, mode, text};
+use super::read::{flag, list, map, mode, placed, text};
 use super::secrets;
 use super::volumes::{Use, Volumes};
 use crate::import::yaml::Yaml;
@@ -35,7 +35,7 @@ impl<'n> Source<'n> {
     }
 
     fn named(&self) -> Option<(&'n str, Span)> {
-        secrets::named(self.node, self.key)
+        placed(self.node, self.key)
     }
 
     /// What `items` chooses, or all of `keys`, each as a file of its own name.

@@ -41,12 +41,14 @@ use self::secrets::Secrets;
 use super::note::Notes;
 use super::{Document, Imported, Note, NoteKind};
 use crate::bundle::Bundle;
-use crate::context::{Context, weight};
+use crate::context::Context;
 use crate::tree::{Map, Node, Span};
 use crate::{Aim, Options, yaml};
 
 /// What a text weighs that is written, beside its length: its key and its value are read again.
 const TEXT_WEIGHT: usize = 3;
+/// How many bytes of a text that is written weigh one: it is copied, searched for addresses and read again.
+const WEIGHTY: usize = 32;
 /// What a service weighs that is written.
 const SERVICE_WEIGHT: usize = 40;
 
@@ -74,6 +76,9 @@ fn read(ctx: &Context<'_>, documents: &[Document], app: Option<&AppName>) -> (Op
     let cluster = Cluster::read(&import, &nodes);
     let mut draft = App::default();
     workloads::read(&import, &cluster, &mut draft);
+    if ctx.failed() {
+        return (None, import.notes.into_notes());
+    }
     let addresses = network::read(&import, &cluster, &mut draft);
     routes::read(&import, &cluster, &addresses, &mut draft);
     inits::wait(&import, &mut draft, &addresses);
@@ -202,7 +207,7 @@ impl<'c, 'a> Import<'c, 'a> {
     /// Takes a text from the budget: one object may be written into many services.
     fn afford(&self, span: Span, text: &Text) -> bool {
         let length = |part: &Part| match part {
-            Part::Text(text) => weight(text),
+            Part::Text(text) => text.len() / WEIGHTY,
             Part::Secret(_) => 1,
         };
         self.ctx.afford(span, TEXT_WEIGHT + text.parts.iter().map(length).sum::<usize>())

@@ -1,11 +1,17 @@
 //! Small readers. What has another shape than Kubernetes gives it is absent.
 
-use crate::tree::{Map, Node};
+use crate::tree::{Map, Node, Span};
 use crate::units;
 
 /// The text of `key`, if it says something.
 pub(super) fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
     node.get(key)?.scalar().filter(|text| !text.is_empty())
+}
+
+/// The text of `key`, and where it stands.
+pub(super) fn placed<'n>(node: &'n Node, key: &str) -> Option<(&'n str, Span)> {
+    let value = node.get(key)?;
+    Some((value.scalar()?, value.span))
 }
 
 /// The items of the list at `key`.
@@ -51,7 +57,7 @@ pub(super) fn mode(node: &Node, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Entry, Scalar, Span, Value};
+    use crate::tree::{Entry, Scalar, Value};
 
     #[test]
     fn modes_are_octal_with_a_zero_in_front_and_decimal_without() {

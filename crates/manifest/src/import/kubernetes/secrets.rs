@@ -158,12 +158,6 @@ pub(super) fn may_be_secret(value: &str) -> bool {
     !value.is_empty() && !setting
 }
 
-/// The name of the secret that an object's node names under `key`.
-pub(super) fn named<'n>(node: &'n Node, key: &str) -> Option<(&'n str, Span)> {
-    let node = node.get(key)?;
-    Some((node.scalar()?, node.span))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
