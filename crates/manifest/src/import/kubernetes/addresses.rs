@@ -75,12 +75,14 @@ impl<'n> Addresses<'n> {
             let Part::Text(written) = part else { continue };
             let Rewritten { text: new, unknown } = self.rewritten(namespace, written);
             for name in unknown {
-                let what = format!("`{name}` leads to a Service that is not among what was imported");
-                import.notes.not_carried(
-                    text.span,
-                    what,
-                    "import it as well, or write an address that can be reached from here",
-                );
+                let (what, advice) = match name.strip_prefix('.') {
+                    Some(_) => (format!("`{name}`: a replica has no name of its own"), "address the service"),
+                    None => (
+                        format!("`{name}` leads to a Service that is not among what was imported"),
+                        "import it as well, or write an address that can be reached from here",
+                    ),
+                };
+                import.notes.not_carried(text.span, what, advice);
             }
             if let Some(new) = new {
                 let what = "an address of a Service in this value is now that of the service here".to_owned();
@@ -217,5 +219,7 @@ mod tests {
         let addresses = Addresses::default();
         let found = addresses.rewritten("shop", "http://auth.login.svc.cluster.local/x mail.example.com");
         assert_eq!((found.text, found.unknown), (None, vec!["auth.login.svc.cluster.local"]));
+        let found = addresses.rewritten("shop", "$(POD).db.shop.svc:5432");
+        assert_eq!((found.text, found.unknown), (None, vec![".db.shop.svc"]));
     }
 }

@@ -181,6 +181,8 @@ fn run_once(import: &Import<'_, '_>, draft: &mut Draft<'_>) {
         import.notes.changed(object.at, what, "remove `profiles` to let it run");
     }
     if draft.role == Role::Task {
+        let what = format!("{}: it is a task, and is not tried again when it fails", object.shown());
+        import.notes.changed(object.at, what, "let the program itself try again");
         return draft.set("restart", Yaml::Template("no".to_owned()));
     }
     schedule(import, draft, spec);
