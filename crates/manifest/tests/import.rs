@@ -160,6 +160,7 @@ fn what_is_not_carried_over_is_told_where_it_stands() {
             "`$(A)`: the variable is not",
         ),
         ("resources: {limits: {cpu: lots}}", "", "is no amount"),
+        ("args: [\"--db=redis://:pw@cache\"]", "", "holds a password in clear"),
         ("volumeMounts: [{name: v, mountPath: /v}]", "", "the pod has no such volume"),
         ("colour: red", "", "it is not known to the import"),
         ("", "nodeSelector: {disk: fast}", "`nodeSelector` of the pod of Deployment web"),
@@ -171,6 +172,19 @@ fn what_is_not_carried_over_is_told_where_it_stands() {
         let line = notes.lines().find(|line| line.contains(expect)).unwrap();
         assert!(line.starts_with("a.yaml:4:"), "{line}");
     }
+}
+
+#[test]
+fn what_is_written_is_understood_as_it_was_meant() {
+    let shop = fixtures("kubernetes").into_iter().find(|file| name(file) == "shop").unwrap();
+    let spec = loaded(&import(&shop).manifest.unwrap()).spec.unwrap();
+    let of =
+        |service: &str| serde_json::to_value(&spec.services[&service.parse().unwrap()]).unwrap()["container"].clone();
+    let url = of("api")["environment"]["DATABASE_URL"].to_string();
+    assert!(url.contains("postgres://shop:") && url.contains("\"name\":\"shop-db.password\""), "{url}");
+    let web = of("web");
+    assert!(web["environment"]["PRICE_FORMAT"].to_string().contains("\"$0.00\""), "{web:#}");
+    assert!(web["files"].to_string().contains("proxy_set_header Host $host;"), "{web:#}");
 }
 
 #[test]

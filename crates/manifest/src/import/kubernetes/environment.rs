@@ -39,6 +39,10 @@ fn words(import: &Import<'_, '_>, draft: &Draft<'_>, key: &str) -> Vec<Text> {
     let word = |node: &Node| {
         let text = expand(import, draft, node.scalar().unwrap_or_default(), node.span);
         if let Some(plain) = text.plain() {
+            if holds_password(&plain) {
+                let what = format!("`{key}` of {}: an address in it holds a password in clear", draft.object.shown());
+                import.notes.to_do(node.span, what, "let the program read it from a variable, which can be a secret");
+            }
             return Text::new(plain, node.span);
         }
         let what = format!("`{key}` of {}: a secret cannot stand in a command", draft.object.shown());
