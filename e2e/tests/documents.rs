@@ -63,6 +63,25 @@ async fn the_quick_starts_examples_do_what_they_say() {
     run_examples("docs/quick-start.md").await;
 }
 
+/// An import needs no server, so its examples need no world.
+#[test]
+fn the_imports_examples_do_what_they_say() {
+    let page = text("docs/import.md".as_ref());
+    let objects = text("examples/kubernetes/shop.yaml".as_ref());
+    assert!(page.contains(&objects), "docs/import.md shows another file than it imports");
+    let examples = examples(&page);
+    assert!(!examples.is_empty(), "docs/import.md has no example to run");
+    for example in examples {
+        let here = format!("docs/import.md:{}", example.line);
+        let mut command = std::process::Command::new(daybook_bench::daybook::binary().expect("daybook is built"));
+        let output = command.args(&example.words[1..]).current_dir(root()).output().expect("daybook runs");
+        assert_eq!(output.status.code(), Some(example.code), "{here}");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let lacks = missing(&example.shows, &said);
+        assert!(lacks.is_none(), "{here}: the output lacks `{}`:\n{said}", lacks.unwrap_or_default());
+    }
+}
+
 /// Runs the examples of a document one after the other in one world.
 async fn run_examples(document: &str) {
     let examples = examples(&text(document.as_ref()));

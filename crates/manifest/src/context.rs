@@ -268,6 +268,11 @@ impl<'a> Context<'a> {
         error && !problem.always && (row.deferred || for_a_missing_file() || for_an_unset_variable())
     }
 
+    /// Whether an error was reported.
+    pub(crate) fn failed(&self) -> bool {
+        self.kept.borrow().contains_key(&Severity::Error)
+    }
+
     /// Everything that was reported, by file and place.
     pub(crate) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let order: HashMap<String, usize> = (self.sources.borrow().iter().enumerate().rev())

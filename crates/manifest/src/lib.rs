@@ -7,6 +7,8 @@
 //! The way of a manifest: `yaml` makes a tree with places, `interpolate` fills in variables,
 //! `document` merges files, environments and `extends`, `keys` compares the tree with the tables of
 //! all keys, `lower` makes the specification, `check` looks at it as a whole.
+//!
+//! [`init`] proposes a manifest for a directory, [`import`] makes one of what others describe.
 
 mod bundle;
 mod check;
@@ -29,6 +31,7 @@ mod units;
 mod words;
 mod yaml;
 
+pub mod import;
 pub mod init;
 
 pub use bundle::Bundle;

@@ -10,6 +10,7 @@ mod events;
 mod exec;
 mod explain;
 mod history;
+mod import;
 mod init;
 mod journal;
 mod logs;
@@ -48,6 +49,7 @@ use crate::output::style::{BAD, DIM, STRONG, paint};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Init),
+    Import(import::Import),
     Serve(serve::Serve),
     Validate(validate::Validate),
     Plan(plan::Plan),
@@ -113,6 +115,7 @@ fn carry_out(cli: Cli) -> Result<u8> {
 async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
     let exit = match command {
         Command::Init(command) => command.run(ctx)?,
+        Command::Import(command) => command.run(ctx)?,
         Command::Serve(command) => command.run(ctx).await?,
         Command::Validate(command) => command.run(ctx)?,
         Command::Plan(command) => command.run(ctx).await?,

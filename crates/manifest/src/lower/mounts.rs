@@ -1,6 +1,6 @@
 //! Mounts: `volumes` in both forms, and `tmpfs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use daybook_model::VolumeName;
 use daybook_model::spec::{Mount, MountSource, Volume};
@@ -13,36 +13,46 @@ use crate::units;
 
 /// The mounts of a service. A long form without `source` is anonymous.
 pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node, volumes: &BTreeMap<VolumeName, Volume>) -> Vec<Mount> {
-    let mut mounts: Vec<Mount> = Vec::new();
+    let mut mounts = Mounts::default();
     for item in service.get("volumes").map(Node::items).unwrap_or_default() {
         let mount = match item.scalar() {
             Some(short) => short_form(manifest, short, item.span, volumes),
             None => long_form(manifest, item, volumes),
         };
         if let Some(mount) = mount {
-            add(manifest, &mut mounts, mount, item.span);
+            mounts.add(manifest, mount, item.span);
         }
     }
     for item in service.get("tmpfs").map(Node::items).unwrap_or_default() {
         if let Some(mount) = item.scalar().and_then(|short| tmpfs(manifest, short, item.span)) {
-            add(manifest, &mut mounts, mount, item.span);
+            mounts.add(manifest, mount, item.span);
         }
     }
-    mounts
+    mounts.all
 }
 
-/// One path inside is one mount: the later one counts, as in Compose.
-fn add(manifest: &Manifest<'_, '_>, mounts: &mut Vec<Mount>, mount: Mount, span: Span) {
-    let target = |mount: &Mount| mount.target.trim_end_matches('/').to_owned();
-    match mounts.iter_mut().find(|known| target(known) == target(&mount)) {
-        Some(known) if *known == mount => {}
-        Some(known) => {
-            let problem =
-                Problem::new("M0523", span, format!("something else is mounted at `{}` before", mount.target));
+/// The mounts of a service, and where the one of each path inside is: there may be very many.
+#[derive(Default)]
+struct Mounts {
+    all: Vec<Mount>,
+    places: HashMap<String, usize>,
+}
+
+impl Mounts {
+    /// One path inside is one mount: the later one counts, as in Compose.
+    fn add(&mut self, manifest: &Manifest<'_, '_>, mount: Mount, span: Span) {
+        let target = mount.target.trim_end_matches('/').to_owned();
+        let Some(at) = self.places.get(&target) else {
+            self.places.insert(target, self.all.len());
+            return self.all.push(mount);
+        };
+        let known = &mut self.all[*at];
+        if *known != mount {
+            let message = format!("something else is mounted at `{}` before", mount.target);
+            let problem = Problem::new("M0523", span, message);
             manifest.ctx.report(problem.label("this one counts").help("remove one of the two"));
             *known = mount;
         }
-        None => mounts.push(mount),
     }
 }
 

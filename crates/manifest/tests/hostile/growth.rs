@@ -83,6 +83,7 @@ fn numerous() -> Vec<(&'static str, String)> {
             "references to nothing",
             service(&format!("environment: {{{}}}", many(|n| format!("A{n}: \"${{s{n}.url}}\", ")))),
         ),
+        ("anonymous mounts", service(&format!("volumes: [{}]", many(|n| format!("/v{n}, "))))),
         ("mounts", service(&format!("volumes: [{}]", many(|n| format!("v{n}:/v{n}, "))))),
         ("mounts in two documents", documents(&format!("volumes: [{}]", many(|n| format!("v:/v{n}, "))))),
         ("capabilities in two documents", documents(&format!("cap_add: [{}]", many(|n| format!("C{n}, "))))),
