@@ -13,6 +13,7 @@
 mod adopt;
 mod app;
 mod change;
+mod cluster_router;
 mod doctor;
 mod drivers;
 mod edge;
