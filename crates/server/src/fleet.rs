@@ -1,19 +1,25 @@
 //! What runs replicas wherever a target leads to: this machine, and any number of clusters.
 
+#[cfg(feature = "kubernetes")]
+mod clusters;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "fleet/none.rs"]
+mod clusters;
+#[cfg(feature = "kubernetes")]
+mod router;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use daybook_kubernetes::KubernetesRuntime;
 use daybook_model::launch::Role;
 use daybook_model::name::{NetworkName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::target::ClusterTarget;
 use daybook_model::traffic::Traffic;
 use daybook_model::{Digest, EnvKey, EnvRoutes, Launch, ReplicaId, SeenReplica, ServiceName, Target};
-use daybook_runtime::docker::{self, DockerRuntime};
 use daybook_runtime::{
     Answer, Capabilities, Entrance, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Router, Runtime,
     Seen, Usage,
@@ -21,7 +27,7 @@ use daybook_runtime::{
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 
-use crate::cluster_router::ClusterRouter;
+use clusters::Joined;
 
 /// This machine and the clusters that environments are on.
 pub(crate) struct Fleet {
@@ -64,38 +70,13 @@ impl Fleet {
             let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
             clusters.entry(target.clone()).or_default().clone()
         };
-        cell.get_or_try_init(|| self.connect(target)).await.cloned()
-    }
-
-    async fn connect(&self, target: &ClusterTarget) -> Result<Joined> {
-        let docker = docker::Config { socket: None, state: self.state.clone(), logins: None };
-        let config = daybook_kubernetes::Config {
-            target: target.clone(),
-            kubeconfig: None,
-            state: self.state.clone(),
-            // Without one, images that a registry has can still run.
-            builder: DockerRuntime::connect(docker).await.ok(),
-        };
-        let runtime = Arc::new(KubernetesRuntime::connect(config).await?);
-        let authority = self.state.join("edge").join("certs");
-        let router = Arc::new(ClusterRouter::new(runtime.clone(), authority));
-        if !target.reaches_pods {
-            tokio::spawn(router.clone().tend());
-        }
-        Ok(Joined { runtime, router })
+        cell.get_or_try_init(|| clusters::join(target, &self.state)).await.cloned()
     }
 
     /// The clusters that some environment is on.
     fn clusters(&self) -> BTreeSet<ClusterTarget> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
-}
-
-/// A cluster that is connected to.
-#[derive(Clone)]
-struct Joined {
-    runtime: Arc<KubernetesRuntime>,
-    router: Arc<ClusterRouter>,
 }
 
 #[async_trait]
@@ -135,7 +116,7 @@ impl Runtime for Fleet {
     fn capabilities_for(&self, key: &EnvKey) -> Capabilities {
         match self.cluster_of(key) {
             None => self.home.capabilities(),
-            Some(_) => daybook_kubernetes::capabilities(),
+            Some(_) => clusters::capabilities(),
         }
     }
 

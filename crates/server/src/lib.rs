@@ -13,7 +13,6 @@
 mod adopt;
 mod app;
 mod change;
-mod cluster_router;
 mod doctor;
 mod drivers;
 mod edge;
