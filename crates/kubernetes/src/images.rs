@@ -76,6 +76,11 @@ impl Images {
         Ok(present)
     }
 
+    /// Whether the registry of the target answers. One that lacks what it is asked for does.
+    pub(crate) async fn answers(&self) -> Result<()> {
+        self.is_published(&Digest::of(b"anything")).await.map(drop)
+    }
+
     async fn is_published(&self, digest: &Digest) -> Result<bool> {
         let Some(reference) = self.published(digest) else { return Ok(false) };
         match self.digest(&reference).await {

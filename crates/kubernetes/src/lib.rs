@@ -12,6 +12,7 @@ mod cluster;
 mod edge;
 mod environments;
 mod error;
+mod examine;
 mod exec;
 mod images;
 mod keeper;
@@ -36,12 +37,12 @@ use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::target::ClusterTarget;
-use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
+use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Target};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
 use daybook_runtime::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime,
-    Seen, Usage,
+    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Result,
+    Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 
@@ -68,6 +69,7 @@ pub struct KubernetesRuntime {
     owners: Owners,
     images: Images,
     made: Made,
+    target: ClusterTarget,
     reaches_pods: bool,
 }
 
@@ -85,6 +87,7 @@ impl KubernetesRuntime {
             owners,
             made: Made::default(),
             reaches_pods: config.target.reaches_pods,
+            target: config.target,
         })
     }
 }
@@ -114,6 +117,17 @@ impl Runtime for KubernetesRuntime {
 
     async fn check(&self) -> Result<String> {
         self.cluster.version().await
+    }
+
+    async fn targets(&self) -> Vec<TargetState> {
+        let version = self.check().await.map_err(|error| error.to_string());
+        let machines = self.machines().await.ok();
+        let target = Some(Target::Kubernetes(self.target.clone()));
+        vec![TargetState { target, version, machines, environments: BTreeSet::new() }]
+    }
+
+    async fn examine(&self, _: &Target) -> Result<Vec<Finding>> {
+        self.look_at_everything().await
     }
 
     async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
