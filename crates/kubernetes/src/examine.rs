@@ -206,9 +206,9 @@ impl KubernetesRuntime {
 /// Whether a version, as the API server tells it, is one that is tested against.
 fn version(told: &str) -> Finding {
     let minor = told.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
-    let tested = format!("supported are 1.{} to 1.{}", MINORS.start(), MINORS.end());
+    let supported = format!("supported are 1.{} to 1.{}", MINORS.start(), MINORS.end());
     match minor {
-        Some(minor) if MINORS.contains(&minor) => finding("version", Rank::Fine, format!("{told}; {tested}"), None),
+        Some(minor) if MINORS.contains(&minor) => finding("version", Rank::Fine, format!("{told}; {supported}"), None),
         Some(minor) if minor < *MINORS.start() => finding(
             "version",
             Rank::Lacking,

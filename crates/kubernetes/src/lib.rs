@@ -80,7 +80,12 @@ impl KubernetesRuntime {
     /// for credentials that the cluster does not accept.
     pub async fn connect(config: Config) -> Result<Self> {
         let cluster = Cluster::connect(&config.target, config.kubeconfig.as_deref()).await?;
-        let owners = Owners::open(&config.state, &environments::labelled(&cluster).await?)?;
+        let labelled = match environments::labelled(&cluster).await {
+            // What may not be looked at cannot be ours; what else is not permitted is told when it is needed.
+            Err(error) if error.kind == ErrorKind::Refused => Vec::new(),
+            labelled => labelled?,
+        };
+        let owners = Owners::open(&config.state, &labelled)?;
         Ok(Self {
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
             cluster,
