@@ -19,9 +19,9 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// What is done with objects, as permissions name it: group, resource, verbs.
 const NEEDS: [(&str, &str, &[&str]); 14] = [
-    ("apps", "deployments", &["get", "list", "create", "patch", "delete"]),
-    ("apps", "statefulsets", &["get", "list", "create", "patch", "delete"]),
-    ("batch", "jobs", &["get", "list", "create", "patch", "delete"]),
+    ("apps", "deployments", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("apps", "statefulsets", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("batch", "jobs", &["get", "list", "watch", "create", "patch", "delete"]),
     ("", "pods", &["get", "list", "watch", "delete"]),
     ("", "pods/log", &["get"]),
     ("", "pods/exec", &["create"]),
@@ -29,8 +29,8 @@ const NEEDS: [(&str, &str, &[&str]); 14] = [
     ("", "services", &["get", "list", "create", "patch", "delete"]),
     ("", "secrets", &["get", "create", "patch", "update", "delete"]),
     ("", "configmaps", &["get", "create", "patch", "delete"]),
-    ("", "persistentvolumeclaims", &["get", "list", "create", "patch", "delete"]),
-    ("networking.k8s.io", "networkpolicies", &["get", "list", "create", "patch", "delete"]),
+    ("", "persistentvolumeclaims", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("networking.k8s.io", "networkpolicies", &["get", "list", "watch", "create", "patch", "delete"]),
     ("policy", "poddisruptionbudgets", &["get", "create", "patch", "delete"]),
     ("", "namespaces", &["get", "create", "patch", "delete"]),
 ];

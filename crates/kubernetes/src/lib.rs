@@ -8,6 +8,7 @@
 //!   as a conflict, and stays.
 //! - Nothing is remembered between calls that matters. A cluster goes on when no Daybook looks.
 
+mod cache;
 mod cluster;
 mod edge;
 mod environments;
@@ -46,6 +47,7 @@ use daybook_runtime::{
 };
 use futures::stream::BoxStream;
 
+use cache::Cache;
 use cluster::Cluster;
 pub use edge::{ClusterEdge, EdgeFiles, KeptTable, Outside};
 use environments::Made;
@@ -66,6 +68,7 @@ pub struct Config {
 /// Runs replicas in a cluster.
 pub struct KubernetesRuntime {
     cluster: Cluster,
+    cache: Cache,
     owners: Owners,
     images: Images,
     made: Made,
@@ -88,6 +91,7 @@ impl KubernetesRuntime {
         let owners = Owners::open(&config.state, &labelled)?;
         Ok(Self {
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
+            cache: Cache::begin(&cluster),
             cluster,
             owners,
             made: Made::default(),
@@ -164,22 +168,27 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {
+        self.cache.write(key);
         self.make_network(key, name, network).await
     }
 
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
+        self.cache.write(key);
         self.make_volume(key, name, volume).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {
+        self.cache.write(&launch.key);
         self.start_replica(launch).await
     }
 
     async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
+        self.cache.write(key);
         self.stop_replica(key, id, role, stop).await
     }
 
     async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
+        self.cache.write(key);
         self.remove_replica(key, id, role).await
     }
 
@@ -189,14 +198,17 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn release(&self, key: &EnvKey) -> Result<()> {
+        self.cache.write(key);
         self.drop_environment(key).await
     }
 
     async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()> {
+        self.cache.write(key);
         self.drop_network(key, name).await
     }
 
     async fn remove_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
+        self.cache.write(key);
         self.drop_volume(key, name).await
     }
 
