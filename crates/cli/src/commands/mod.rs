@@ -9,6 +9,7 @@ mod env;
 mod events;
 mod exec;
 mod explain;
+mod export;
 mod history;
 mod import;
 mod init;
@@ -50,6 +51,7 @@ use crate::output::style::{BAD, DIM, STRONG, paint};
 pub(crate) enum Command {
     Init(init::Init),
     Import(import::Import),
+    Export(export::Export),
     Serve(serve::Serve),
     Validate(validate::Validate),
     Plan(plan::Plan),
@@ -116,6 +118,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
     let exit = match command {
         Command::Init(command) => command.run(ctx)?,
         Command::Import(command) => command.run(ctx)?,
+        Command::Export(command) => command.run(ctx)?,
         Command::Serve(command) => command.run(ctx).await?,
         Command::Validate(command) => command.run(ctx)?,
         Command::Plan(command) => command.run(ctx).await?,
