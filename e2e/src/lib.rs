@@ -3,12 +3,14 @@
 //! Everything here panics with what was said, for these are tests. The binary under test is `DAYBOOK`,
 //! or the one beside the test's own program.
 
+pub mod cluster;
 pub mod disk;
 pub mod documents;
 pub mod workspace;
 
 use std::fmt;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -33,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct World {
     /// The server, the edge, and the state directory.
     pub daybook: Daybook,
+    /// Where the shop answers, where that is not the server's own edge.
+    pub entrance: Option<SocketAddr>,
     /// The disk of the state directory, where it is one of its own.
     pub disk: Option<SmallDisk>,
     directory: TempDir,
@@ -93,13 +97,17 @@ impl World {
 
     async fn with(runtime: &str, mebibytes: Option<u64>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
+        Self::make(runtime, mebibytes, alone).await
+    }
+
+    async fn make(runtime: &str, mebibytes: Option<u64>, alone: Option<File>) -> Self {
         let directory = tempfile::tempdir().expect("make a directory");
         let state = directory.path().join("state");
         std::fs::create_dir(&state).expect("make a directory");
         let image = directory.path().join("disk");
         let disk = mebibytes.map(|mebibytes| SmallDisk::mount(&image, &state, mebibytes));
         let daybook = Daybook::start(&state, runtime).await.unwrap_or_else(|error| panic!("{error:#}"));
-        let world = Self { daybook, disk, directory, _alone: alone };
+        let world = Self { daybook, entrance: None, disk, directory, _alone: alone };
         world.write("daybook.yaml", &manifest());
         world
     }
@@ -165,13 +173,18 @@ impl World {
 
     /// One request to the shop, through the edge.
     pub async fn get(&self, path: &str) -> Result<Reply, String> {
-        get(self.daybook.http, shop::HOST, path).await
+        get(self.address(), shop::HOST, path).await
+    }
+
+    /// Where the shop answers.
+    pub fn address(&self) -> SocketAddr {
+        self.entrance.unwrap_or(self.daybook.http)
     }
 
     /// Places an order for one pen.
     pub async fn order(&self) -> Reply {
         let order = r#"{"items": [{"product": "pen", "quantity": 1}]}"#.to_owned();
-        post(self.daybook.http, shop::HOST, "/api/orders", order).await.expect("the shop takes an order")
+        post(self.address(), shop::HOST, "/api/orders", order).await.expect("the shop takes an order")
     }
 
     /// How many orders the shop knows.
@@ -229,7 +242,7 @@ impl World {
 
     /// A load that a scenario can afford, of every class.
     pub fn load(&self) -> Options {
-        let options = Options::new(self.daybook.http, shop::HOST);
+        let options = Options::new(self.address(), shop::HOST);
         Options {
             keepalive_rate: 40,
             connect_rate: 20,

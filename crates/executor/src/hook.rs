@@ -9,13 +9,15 @@ use daybook_model::{EnvKey, ReplicaId, ReplicaState};
 
 use tokio::time::Instant;
 
+use crate::act::service;
 use crate::await_steps::{PAUSE, hindrance};
 use crate::drive::RunContext;
 use crate::evidence::{ending, exit_words};
 use crate::patience::patiently;
 use crate::{Executor, Result};
 
-/// What runs once may wait so long for a machine and its image. How long it then takes is its own affair.
+/// What runs once may wait so long for a machine and its image, where the manifest says nothing. How long it then takes
+/// is its own affair.
 pub(crate) const STARTS_WITHIN: Duration = Duration::from_secs(300);
 
 impl Executor {
@@ -29,7 +31,8 @@ impl Executor {
             self.inner.runtime.start(&launch).await?;
             self.inner.looks.outdate(&cx.key);
         }
-        Ok(match self.hook_ended(&cx.key, replica).await? {
+        let starts_within = Duration::from_millis(service(cx, &replica.service)?.rollout.ready_ms);
+        Ok(match self.hook_ended(&cx.key, replica, starts_within).await? {
             Answer::HappenedAndFailed(failure) => StepOutcome::Failed(failure),
             Answer::Happened => StepOutcome::Done("exit code 0".to_owned()),
             Answer::DidNotHappen => StepOutcome::Failed(ending("the release hook vanished while it ran", None)),
@@ -38,16 +41,16 @@ impl Executor {
 
     /// Whether an interrupted hook ran. One that still runs is waited for.
     pub(crate) async fn ask_hook(&self, key: &EnvKey, replica: &ReplicaId) -> Result<Answer> {
-        self.hook_ended(key, replica).await
+        self.hook_ended(key, replica, STARTS_WITHIN).await
     }
 
-    async fn hook_ended(&self, key: &EnvKey, id: &ReplicaId) -> Result<Answer> {
+    async fn hook_ended(&self, key: &EnvKey, id: &ReplicaId, starts_within: Duration) -> Result<Answer> {
         let began = Instant::now();
         loop {
             let Some(seen) = self.glance_at(key, id, Role::Hook).await? else { return Ok(Answer::DidNotHappen) };
             match seen.state {
                 ReplicaState::Created => return Ok(Answer::DidNotHappen),
-                ReplicaState::Starting if began.elapsed() > STARTS_WITHIN => {
+                ReplicaState::Starting if began.elapsed() > starts_within => {
                     self.inner.runtime.stop(key, id, Role::Hook, &Stop::default()).await?;
                     let why = format!("the release hook did not start: {}", hindrance(&seen));
                     return Ok(Answer::HappenedAndFailed(ending(&why, None)));

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 
 use daybook_model::RouteTable;
 use daybook_runtime::{Error, ErrorKind, Result};
-use futures::stream::BoxStream;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use kube::Resource as _;

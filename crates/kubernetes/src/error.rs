@@ -7,7 +7,7 @@ use kube::core::Status;
 pub(crate) fn failed(operation: impl Into<String>, said: &kube::Error) -> Error {
     let operation = operation.into();
     match said {
-        kube::Error::Api(status) => refused(operation, status),
+        kube::Error::Api(status) => refused(&operation, status),
         kube::Error::Auth(why) => Error::new(ErrorKind::Refused, operation, why)
             .hint("renew the credentials of this context: `kubectl get ns` must work"),
         kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => {
@@ -33,9 +33,9 @@ fn whole(error: &dyn std::error::Error) -> String {
 }
 
 /// The API server answered with an error.
-fn refused(operation: String, status: &Status) -> Error {
+fn refused(operation: &str, status: &Status) -> Error {
     let message = &status.message;
-    let error = |kind| Error::new(kind, operation.as_str(), message);
+    let error = |kind| Error::new(kind, operation, message);
     match (status.code, status.reason.as_str()) {
         (404, _) => error(ErrorKind::NotFound),
         (409, "AlreadyExists") => error(ErrorKind::Conflict),

@@ -114,7 +114,7 @@ impl From<Target> for String {
 
 impl ClusterTarget {
     /// The context and the namespace, when the kubeconfig knows these contexts.
-    pub fn split<'a>(&'a self, is_context: impl Fn(&str) -> bool) -> (&'a str, Option<&'a str>) {
+    pub fn split(&self, is_context: impl Fn(&str) -> bool) -> (&str, Option<&str>) {
         match self.place.rsplit_once('/') {
             Some((context, namespace)) if !is_context(&self.place) => (context, Some(namespace)),
             _ => (&self.place, None),

@@ -21,6 +21,20 @@ pub struct Traffic {
     pub held: BTreeMap<String, u64>,
 }
 
+impl Traffic {
+    /// Adds what another edge has counted of the same environment.
+    pub fn add(&mut self, other: Self) {
+        for (id, counts) in other.replicas {
+            self.replicas.entry(id).or_default().add(counts);
+        }
+        for (mine, theirs) in [(&mut self.unserved, other.unserved), (&mut self.held, other.held)] {
+            for (service, count) in theirs {
+                *mine.entry(service).or_default() += count;
+            }
+        }
+    }
+}
+
 /// Counts of one replica. All but `in_flight` and `healthy` only grow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct ReplicaTraffic {
@@ -47,6 +61,19 @@ impl ReplicaTraffic {
     /// Requests that a user saw fail through the replica's fault: 5xx, or no answer.
     pub fn errors(&self) -> u64 {
         self.by_status[4] + self.failed
+    }
+
+    /// Adds what another edge has counted of the same replica. It is healthy where no edge says otherwise.
+    fn add(&mut self, other: Self) {
+        self.in_flight.add(other.in_flight);
+        self.by_status.iter_mut().zip(other.by_status).for_each(|(mine, theirs)| *mine += theirs);
+        self.latency.iter_mut().zip(other.latency).for_each(|(mine, theirs)| *mine += theirs);
+        self.failed += other.failed;
+        self.healthy = match (self.healthy, other.healthy) {
+            (Some(mine), Some(theirs)) => Some(mine && theirs),
+            (mine, theirs) => mine.or(theirs),
+        };
+        self.last_failure = self.last_failure.take().or(other.last_failure);
     }
 
     /// What was counted since `earlier`, a reading of the same replica. A counter that went down
@@ -99,6 +126,14 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.uploads += other.uploads;
+        self.streams += other.streams;
+        self.upgraded += other.upgraded;
+        self.connections += other.connections;
+    }
+
     /// All classes together.
     pub fn total(&self) -> u64 {
         self.requests + self.uploads + self.streams + self.upgraded + self.connections

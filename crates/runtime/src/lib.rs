@@ -160,6 +160,22 @@ pub trait Router: Send + Sync + 'static {
 
     /// What the edge has counted for one environment.
     async fn traffic(&self, key: &EnvKey) -> Result<Traffic>;
+
+    /// Where users come in, where that is not this machine's edge.
+    async fn entrance(&self, _: &EnvKey) -> Result<Option<Entrance>> {
+        Ok(None)
+    }
+}
+
+/// Where users of an environment come in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Entrance {
+    /// The port of plain HTTP.
+    pub http: Option<u16>,
+    /// The port of HTTPS.
+    pub https: Option<u16>,
+    /// Names or addresses that lead there, as far as they are known.
+    pub addresses: Vec<String>,
 }
 
 /// A result of a runtime.

@@ -1,36 +1,47 @@
 //! What runs replicas wherever a target leads to: this machine, and any number of clusters.
 
+#[cfg(feature = "kubernetes")]
+mod clusters;
+#[cfg(not(feature = "kubernetes"))]
+#[path = "fleet/none.rs"]
+mod clusters;
+#[cfg(feature = "kubernetes")]
+mod router;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use daybook_kubernetes::KubernetesRuntime;
 use daybook_model::launch::Role;
 use daybook_model::name::{NetworkName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::target::ClusterTarget;
-use daybook_model::{Digest, EnvKey, Launch, ReplicaId, SeenReplica, ServiceName, Target};
-use daybook_runtime::docker::{self, DockerRuntime};
+use daybook_model::traffic::Traffic;
+use daybook_model::{Digest, EnvKey, EnvRoutes, Launch, ReplicaId, SeenReplica, ServiceName, Target};
 use daybook_runtime::{
-    Answer, Capabilities, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime, Seen, Usage,
+    Answer, Capabilities, Entrance, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Router, Runtime,
+    Seen, Usage,
 };
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
 
+use clusters::Joined;
+
 /// This machine and the clusters that environments are on.
 pub(crate) struct Fleet {
     home: Arc<dyn Runtime>,
+    home_router: Arc<dyn Router>,
     state: PathBuf,
-    clusters: Mutex<BTreeMap<ClusterTarget, Arc<OnceCell<Arc<KubernetesRuntime>>>>>,
+    clusters: Mutex<BTreeMap<ClusterTarget, Arc<OnceCell<Joined>>>>,
     places: Mutex<BTreeMap<EnvKey, ClusterTarget>>,
 }
 
 impl Fleet {
     /// A fleet that has only this machine's runtime until an environment is placed elsewhere.
-    pub(crate) fn new(home: Arc<dyn Runtime>, state: PathBuf) -> Self {
-        Self { home, state, clusters: Mutex::default(), places: Mutex::default() }
+    pub(crate) fn new(home: Arc<dyn Runtime>, home_router: Arc<dyn Router>, state: PathBuf) -> Self {
+        Self { home, home_router, state, clusters: Mutex::default(), places: Mutex::default() }
     }
 
     fn cluster_of(&self, key: &EnvKey) -> Option<ClusterTarget> {
@@ -42,33 +53,48 @@ impl Fleet {
     async fn of(&self, key: &EnvKey) -> Result<Arc<dyn Runtime>> {
         match self.cluster_of(key) {
             None => Ok(self.home.clone()),
-            Some(target) => Ok(self.cluster(&target).await?),
+            Some(target) => Ok(self.cluster(&target).await?.runtime),
         }
     }
 
-    async fn cluster(&self, target: &ClusterTarget) -> Result<Arc<KubernetesRuntime>> {
+    /// What sends requests to an environment.
+    async fn router_of(&self, key: &EnvKey) -> Result<Arc<dyn Router>> {
+        match self.cluster_of(key) {
+            Some(target) if !target.reaches_pods => Ok(self.cluster(&target).await?.router),
+            _ => Ok(self.home_router.clone()),
+        }
+    }
+
+    async fn cluster(&self, target: &ClusterTarget) -> Result<Joined> {
         let cell = {
             let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
             clusters.entry(target.clone()).or_default().clone()
         };
-        cell.get_or_try_init(|| self.connect(target)).await.cloned()
-    }
-
-    async fn connect(&self, target: &ClusterTarget) -> Result<Arc<KubernetesRuntime>> {
-        let docker = docker::Config { socket: None, state: self.state.clone(), logins: None };
-        let config = daybook_kubernetes::Config {
-            target: target.clone(),
-            kubeconfig: None,
-            state: self.state.clone(),
-            // Without one, images that a registry has can still run.
-            builder: DockerRuntime::connect(docker).await.ok(),
-        };
-        Ok(Arc::new(KubernetesRuntime::connect(config).await?))
+        cell.get_or_try_init(|| clusters::join(target, &self.state)).await.cloned()
     }
 
     /// The clusters that some environment is on.
     fn clusters(&self) -> BTreeSet<ClusterTarget> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Router for Fleet {
+    async fn set(&self, key: &EnvKey, routes: EnvRoutes) -> Result<()> {
+        self.router_of(key).await?.set(key, routes).await
+    }
+
+    async fn get(&self, key: &EnvKey) -> Result<EnvRoutes> {
+        self.router_of(key).await?.get(key).await
+    }
+
+    async fn traffic(&self, key: &EnvKey) -> Result<Traffic> {
+        self.router_of(key).await?.traffic(key).await
+    }
+
+    async fn entrance(&self, key: &EnvKey) -> Result<Option<Entrance>> {
+        self.router_of(key).await?.entrance(key).await
     }
 }
 
@@ -90,7 +116,7 @@ impl Runtime for Fleet {
     fn capabilities_for(&self, key: &EnvKey) -> Capabilities {
         match self.cluster_of(key) {
             None => self.home.capabilities(),
-            Some(_) => daybook_kubernetes::capabilities(),
+            Some(_) => clusters::capabilities(),
         }
     }
 
@@ -117,7 +143,7 @@ impl Runtime for Fleet {
     async fn environments(&self) -> Result<BTreeSet<EnvKey>> {
         let mut all = self.home.environments().await?;
         for target in self.clusters() {
-            all.extend(self.cluster(&target).await?.environments().await?);
+            all.extend(self.cluster(&target).await?.runtime.environments().await?);
         }
         Ok(all)
     }
@@ -125,7 +151,7 @@ impl Runtime for Fleet {
     async fn others(&self) -> Result<BTreeMap<EnvKey, Owner>> {
         let mut all = self.home.others().await?;
         for target in self.clusters() {
-            all.extend(self.cluster(&target).await?.others().await?);
+            all.extend(self.cluster(&target).await?.runtime.others().await?);
         }
         Ok(all)
     }

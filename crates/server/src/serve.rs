@@ -67,9 +67,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let _lock = StateLock::take(&state)?;
     let store = Store::open(&state).await?;
     let home = world::open(&state, runtime, &exe).await?;
-    let runtime = Arc::new(Fleet::new(home, state.clone()));
     let client = daybook_edge::ensure_running(&exe, &state, &http, &https).await?;
-    let router = Arc::new(EdgeRouter::new(client.clone()));
+    let home_router = Arc::new(EdgeRouter::new(client.clone()));
+    let fleet = Arc::new(Fleet::new(home, home_router, state.clone()));
+    let (runtime, router) = (fleet.clone(), fleet);
     let edge = Some(Edge::new(client.clone(), exe.clone()));
     let clock = Arc::new(Timestamp::now);
     let app = App::new(Parts { store, runtime, router, edge, clock, state: state.clone() });

@@ -107,7 +107,7 @@ fn ids(launch: &Launch, around: &Surroundings) -> (Option<i64>, Option<i64>) {
 
 /// Whether it runs as root, or as a user whom only the image knows by number: Kubernetes takes a name for root.
 pub(crate) fn is_root(launch: &Launch, around: &Surroundings) -> bool {
-    !ids(launch, around).0.is_some_and(|user| user > 0)
+    ids(launch, around).0.is_none_or(|user| user <= 0)
 }
 
 pub(super) fn of_pod(launch: &Launch, around: &Surroundings) -> Option<PodSecurityContext> {

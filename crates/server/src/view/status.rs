@@ -11,6 +11,7 @@ use daybook_model::route::{Backend, Entry, Target, is_service_address};
 use daybook_model::spec::{Artifact, Kind, Tls};
 use daybook_model::traffic::{ReplicaTraffic, Traffic};
 use daybook_model::{EnvKey, Event, Observed, ReplicaState, RunId, SeenReplica, Service, ServiceName, Spec, Timestamp};
+use daybook_runtime::Entrance;
 use daybook_store::Job;
 
 use crate::App;
@@ -50,14 +51,17 @@ impl App {
             None => None,
         };
         let coming = open.as_ref().map(|(_, spec)| spec);
+        let entrance = self.inner.router.entrance(key).await.unwrap_or_default();
         let port = |kind| edge.as_ref().and_then(|edge| address(edge, kind)).map(|address| address.port());
+        let entrance =
+            entrance.unwrap_or_else(|| Entrance { http: port("http"), https: port("https"), addresses: Vec::new() });
         let seen = Seen {
             observed: &observed,
             coming,
             traffic: &traffic,
             jobs: &jobs,
-            http: port("http"),
-            https: port("https"),
+            http: entrance.http,
+            https: entrance.https,
             now: self.now(),
         };
         // What is in force takes the place of what is coming.

@@ -1,0 +1,33 @@
+//! A build without clusters.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use daybook_model::target::ClusterTarget;
+use daybook_runtime::{Capabilities, Error, ErrorKind, Result, Router, Runtime};
+
+/// A cluster that is connected to: there is none.
+#[derive(Clone)]
+pub(super) struct Joined {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) router: Arc<dyn Router>,
+}
+
+/// What a cluster could honour, if there were one.
+pub(super) fn capabilities() -> Capabilities {
+    Capabilities {
+        name: "kubernetes".to_owned(),
+        images: true,
+        networks: true,
+        memory_limits: true,
+        service_addresses: false,
+        log_streams: false,
+    }
+}
+
+/// Says that this build cannot.
+pub(super) async fn join(target: &ClusterTarget, _: &Path) -> Result<Joined> {
+    let message = "this build of Daybook has no Kubernetes";
+    Err(Error::new(ErrorKind::Refused, format!("connect to {target}"), message)
+        .hint("build it with its default features"))
+}

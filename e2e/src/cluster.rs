@@ -1,0 +1,62 @@
+//! Scenarios on a Kubernetes cluster: `scripts/cluster start` gives one; without it they fail.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use daybook_bench::compare::output;
+use tokio::process::Command;
+
+use crate::{World, alone, manifest};
+
+/// The namespace of the shop.
+pub const NAMESPACE: &str = "shop-production";
+
+fn directory() -> PathBuf {
+    let tests = std::env::var_os("DAYBOOK_TEST_DIR").map_or_else(|| "/tmp/daybook-test".into(), PathBuf::from);
+    tests.join("cluster")
+}
+
+/// Runs `kubectl`, which must succeed, and returns what it prints.
+pub async fn kubectl(arguments: &[&str]) -> String {
+    let mut command = Command::new(directory().join("bin/kubectl"));
+    command.env("KUBECONFIG", directory().join("kubeconfig")).args(arguments);
+    output(&mut command).await.unwrap_or_else(|error| panic!("kubectl {}: {error:#}", arguments.join(" ")))
+}
+
+/// Does something with a part of the cluster: `kill apiserver`, `restart etcd`, `start`.
+pub async fn cluster(arguments: &[&str]) {
+    let script = crate::workspace::root().join("scripts/cluster");
+    let done = output(Command::new(script).args(arguments)).await;
+    done.unwrap_or_else(|error| panic!("scripts/cluster {}: {error:#}", arguments.join(" ")));
+}
+
+/// The target of scenarios: the cluster for tests, with the registry for tests.
+pub fn target() -> String {
+    let registry = std::env::var("DAYBOOK_REGISTRY").expect("DAYBOOK_REGISTRY names the registry for tests");
+    format!("kubernetes://daybook-test?registry={registry}")
+}
+
+impl World {
+    /// A server of this machine, and the shop's manifest with the cluster as its target and nothing else changed.
+    pub async fn on_the_cluster() -> Self {
+        let alone = alone().await;
+        kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"]).await;
+        let world = Self::make("process", None, Some(alone)).await;
+        world.write("daybook.yaml", &format!("target: {}\n{}", target(), manifest()));
+        world
+    }
+
+    /// Deploys a build of the shop and finds out where it answers.
+    pub async fn up_on_the_cluster(&mut self, build: u32) {
+        self.up(build, &[]).await.expect(0);
+        let service = ["-n", "daybook-system", "get", "service", "daybook-edge", "-o", "jsonpath={.spec.clusterIP}"];
+        let address = kubectl(&service).await;
+        self.entrance = Some(SocketAddr::new(address.trim().parse().expect("the edge has an address"), 80));
+    }
+
+    /// Takes the shop down with its data; the scenario is over.
+    pub async fn end_on_the_cluster(self) {
+        self.run(&["down", "--volumes", "orders", "--confirm=shop/production", "--no-input"]).await.expect(0);
+        self.end().await;
+    }
+}

@@ -1,0 +1,128 @@
+//! The same on Kubernetes. `scripts/cluster start` gives a cluster; without one these fail.
+
+use daybook_bench::load::Load;
+use daybook_e2e::cluster::{NAMESPACE, cluster, kubectl};
+use daybook_e2e::{KEY, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r01_rollouts_on_a_cluster_under_load_fail_no_request() {
+    let mut world = World::on_the_cluster().await;
+    world.up_on_the_cluster(1).await;
+    let load = Load::start(world.load());
+    for build in 2..=3 {
+        world.up(build, &[("SHOP_VERSION", "2")]).await.expect(0);
+        assert_eq!(world.build().await, build.to_string());
+    }
+    let report = load.stop().await;
+    world.expect_no_failure(&report);
+    assert!(world.run(&["status"]).await.expect(0).out.contains("2/2"));
+    world.end_on_the_cluster().await;
+    let left = kubectl(&["get", "namespaces", "--field-selector", "status.phase=Active", "-o", "name"]).await;
+    assert!(!left.contains(NAMESPACE), "{left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_server_and_api_server_killed_during_rollouts_lose_and_repeat_nothing() {
+    let mut world = World::on_the_cluster().await;
+    world.up_on_the_cluster(1).await;
+    let load = Load::start(world.load());
+    for (build, steps, api_server_too) in [(2, 2, false), (3, 5, true)] {
+        let mut up = world.command(&["up", "--yes", "--no-input"]);
+        let mut up = up.env("SHOP_BUILD", build.to_string()).kill_on_drop(true).spawn().unwrap();
+        world.until_steps(steps).await;
+        if api_server_too {
+            cluster(&["kill", "apiserver"]).await;
+        }
+        world.daybook.kill_server().await.unwrap();
+        cluster(&["start"]).await;
+        world.daybook.serve().await.unwrap();
+        let status = world.daybook.settled(KEY).await.unwrap();
+        up.wait().await.unwrap();
+        assert_eq!(world.build().await, build.to_string(), "after {steps} steps: {status:#}");
+        world.until("only two replicas are left", async |world| world.replicas("web").await.len() == 2).await;
+        let lines = world.get("/api/migrations").await.expect("the shop answers").json();
+        let of_build = format!(" build {build} ");
+        let ran = lines.as_array().into_iter().flatten().filter(|line| line.to_string().contains(&of_build)).count();
+        assert_eq!(ran, 1, "the release hook ran once: {lines}");
+    }
+    let report = load.stop().await;
+    world.expect_no_failure(&report);
+    world.run(&["journal", "verify"]).await.expect(0);
+    world.end_on_the_cluster().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r04_r07_bad_versions_swap_back_and_their_cause_is_named() {
+    let mut world = World::on_the_cluster().await;
+    world.up_on_the_cluster(1).await;
+    let manifest = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
+
+    // Nowhere is there room for it.
+    world.write("daybook.yaml", &manifest.replacen("cpu: 500m,", "cpu: 64,", 1).replace("ready: 8s", "ready: 4s"));
+    let up = world.up(2, &[]).await.expect(4);
+    assert!(up.all().contains("Insufficient cpu"), "{up}");
+    assert!(world.run(&["why", "web"]).await.expect(0).out.contains("Insufficient cpu"));
+    world.write("daybook.yaml", &manifest);
+
+    // It ends, again and again.
+    let up = world.up(3, &[("SHOP_FAULT", "crash"), ("SHOP_FAULT_AFTER", "0")]).await;
+    assert_ne!(up.code, 0, "{up}");
+    let why = world.run(&["why", "web"]).await.expect(0);
+    assert!(why.out.contains("COUPON_KEY") && why.out.contains('3'), "{why}");
+
+    // Its image is named and is not there.
+    world.write("daybook.yaml", "app: shop\nservices: {web: {image: \"127.0.0.1:1/nothing:1\"}}\n");
+    let plan = world.run(&["plan", "--target", &daybook_e2e::cluster::target()]).await;
+    assert!(plan.all().contains("127.0.0.1:1/nothing:1"), "{plan}");
+    world.write("daybook.yaml", &manifest);
+    assert_eq!(world.build().await, "1", "the first release serves on");
+    world.end_on_the_cluster().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r31_secrets_are_in_secrets_only_and_changes_of_others_stay() {
+    const CANARY: &str = "canary-5up3r-s3cr3t";
+    let mut world = World::on_the_cluster().await;
+    let manifest = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
+    let with_secret = manifest.replacen(
+        "environment: &environment",
+        "environment: &environment\n    SESSION_KEY: {secret: session}",
+        1,
+    );
+    world.write("daybook.yaml", &with_secret);
+    world.run_reading(&["secret", "set", "session"], CANARY).await.expect(0);
+    world.up_on_the_cluster(1).await;
+    let shown = kubectl(&[
+        "-n",
+        NAMESPACE,
+        "get",
+        "pods,statefulsets,deployments,jobs,configmaps,services,events",
+        "-o",
+        "yaml",
+    ])
+    .await;
+    assert!(shown.contains("SESSION_KEY") && !shown.contains(CANARY));
+
+    // Somebody else sets what is ours to set: it is told, and stays.
+    let change = r#"{"spec": {"ports": [{"name": "tcp-8080", "port": 8080, "targetPort": 9}]}}"#;
+    kubectl(&["-n", NAMESPACE, "patch", "service", "web", "--field-manager=somebody", "-p", change]).await;
+    let up = world.up(2, &[]).await;
+    assert_ne!(up.code, 0, "{up}");
+    assert!(up.all().contains("somebody"), "{up}");
+    let port = kubectl(&["-n", NAMESPACE, "get", "service", "web", "-o", "jsonpath={.spec.ports[0].targetPort}"]).await;
+    assert_eq!(port, "9");
+    kubectl(&["-n", NAMESPACE, "delete", "service", "web"]).await;
+    world.up(3, &[]).await.expect(0);
+    world.end_on_the_cluster().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_of_a_cluster_is_named() {
+    let world = World::new().await;
+    let plan = async |target: &str| world.run(&["plan", "--target", target]).await;
+    let unknown = plan("kubernetes://nowhere").await;
+    assert!(unknown.all().contains("nowhere") && unknown.all().contains("get-contexts"), "{unknown}");
+    let wrong = plan("kubernetes://daybook-test?colour=blue").await.expect(64);
+    assert!(wrong.err.contains("colour=blue"), "{wrong}");
+    world.end().await;
+}
