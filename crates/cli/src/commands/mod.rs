@@ -9,6 +9,7 @@ mod env;
 mod events;
 mod exec;
 mod explain;
+#[cfg(feature = "kubernetes")]
 mod export;
 mod history;
 mod import;
@@ -51,6 +52,7 @@ use crate::output::style::{BAD, DIM, STRONG, paint};
 pub(crate) enum Command {
     Init(init::Init),
     Import(import::Import),
+    #[cfg(feature = "kubernetes")]
     Export(export::Export),
     Serve(serve::Serve),
     Validate(validate::Validate),
@@ -118,6 +120,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
     let exit = match command {
         Command::Init(command) => command.run(ctx)?,
         Command::Import(command) => command.run(ctx)?,
+        #[cfg(feature = "kubernetes")]
         Command::Export(command) => command.run(ctx)?,
         Command::Serve(command) => command.run(ctx).await?,
         Command::Validate(command) => command.run(ctx)?,

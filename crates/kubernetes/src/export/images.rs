@@ -55,7 +55,7 @@ impl Images {
                 what: match &build.tag {
                     Some(_) => format!("build and push `{image}`"),
                     None => format!("build and push `{image}`, with your registry and tag here and in the objects"),
-                },
+                } + if build.dockerfile_inline.is_some() { "; its Dockerfile is in the manifest" } else { "" },
                 commands: vec![command(image, build, shown), format!("docker push {}", quoted(image))],
             });
         }
@@ -81,6 +81,9 @@ fn command(image: &str, build: &Build, shown: &dyn Fn(&str) -> String) -> String
     let context = shown(&build.context);
     if let Some(file) = &build.dockerfile {
         words.extend(["--file".to_owned(), quoted(&format!("{context}/{file}"))]);
+    }
+    if build.dockerfile_inline.is_some() {
+        words.push("--file -".to_owned());
     }
     if let Some(target) = &build.target {
         words.extend(["--target".to_owned(), quoted(target)]);

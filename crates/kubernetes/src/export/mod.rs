@@ -12,7 +12,7 @@ pub(crate) mod stand_in;
 mod values;
 mod workload;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -111,6 +111,7 @@ pub fn export(spec: &Spec, settings: &Settings<'_>) -> Result<Exported, Vec<Stri
         images: Images::of(spec),
         namespace: names::namespace(&spec.key),
         exported: Exported { objects: Vec::new(), notes: Vec::new() },
+        said: HashMap::new(),
         refused: Vec::new(),
     };
     export.environment();
@@ -127,6 +128,8 @@ struct Export<'a> {
     images: Images,
     namespace: String,
     exported: Exported,
+    /// Where a note is: what is true of several services is said once.
+    said: HashMap<(String, Vec<String>), usize>,
     refused: Vec<String>,
 }
 
@@ -148,8 +151,8 @@ impl Export<'_> {
                 self.push(None, &objects::claim(key, name, volume, &around));
             }
         }
-        for commands in self.images.to_build(self.spec, self.settings.shown) {
-            self.note(NoteKind::ToDo, None, commands.what, commands.commands);
+        for image in self.images.to_build(self.spec, self.settings.shown) {
+            self.note(NoteKind::ToDo, None, image.what, image.commands);
         }
         for (what, kind) in lost::of_environment(self.spec) {
             self.note(kind, None, what, Vec::new());
@@ -213,8 +216,10 @@ impl Export<'_> {
 
     /// The level that the namespace has to allow: that of the service which needs most.
     fn level(&self) -> Level {
-        let runs = |service: &&Box<Service>| !matches!(service.artifact, Artifact::Static { .. });
-        let launches = self.spec.services.values().filter(runs).filter_map(|service| {
+        let launches = self.spec.services.values().filter_map(|service| {
+            if matches!(service.artifact, Artifact::Static { .. }) {
+                return None;
+            }
             let launch = stand_in::launch(self.spec, service, Role::Main).ok()?;
             Some(objects::needs(&launch, &self.around_service(service)).0)
         });
@@ -236,15 +241,12 @@ impl Export<'_> {
     }
 
     fn note(&mut self, kind: NoteKind, service: Option<&Service>, what: String, commands: Vec<String>) {
-        let service = service.map(|service| service.name.clone());
-        let alike = |note: &&mut Note| note.kind == kind && note.what == what && note.commands == commands;
-        match (self.exported.notes.iter_mut().find(alike), service) {
-            (Some(known), Some(service)) if !known.services.is_empty() => known.services.push(service),
-            (_, service) => {
-                let services = service.into_iter().collect();
-                self.exported.notes.push(Note { kind, services, what, commands });
-            }
+        let notes = &mut self.exported.notes;
+        let at = *self.said.entry((what.clone(), commands.clone())).or_insert(notes.len());
+        if at == notes.len() {
+            notes.push(Note { kind, services: Vec::new(), what, commands });
         }
+        notes[at].services.extend(service.map(|service| service.name.clone()));
     }
 
     /// Of two objects that would be one, the first stays: aliases may be shared, and names that we make may be taken.

@@ -28,7 +28,9 @@ const HOOK: [(&str, &str); 4] = [
     ("helm.sh/hook-delete-policy", "before-hook-creation"),
 ];
 /// Lets Argo CD apply a workload once its hook has ended.
-const AFTER_HOOK: (&str, &str) = ("argocd.argoproj.io/sync-wave", "1");
+const WAVE: (&str, &str) = ("argocd.argoproj.io/sync-wave", "1");
+/// The label by which `kubectl` is told to leave such a workload for later.
+const AFTER: (&str, &str) = ("daybook.dev/after", "release");
 /// Where a service scales and nothing says when: this part of its processor time, in percent.
 const BUSY: u64 = 70;
 
@@ -38,7 +40,7 @@ impl Export<'_> {
         let Some(template) = self.template(launch, around) else { return };
         let metadata = || annotated(workload::metadata(launch, around), service.release_hook.is_some());
         if let Kind::Job(schedule) = &service.kind {
-            self.cron(service, schedule, CronJob { metadata: metadata(), ..cron(schedule, launch, template) });
+            self.cron(service, schedule, &CronJob { metadata: metadata(), ..cron(schedule, launch, template) });
         } else if launch.restart != Restart::Always {
             let job = JobSpec {
                 completions: replicas(service),
@@ -77,13 +79,14 @@ impl Export<'_> {
         let job = once(metadata, workload::job(launch.restart, template));
         let name = job.metadata.name.clone().unwrap_or_default();
         self.push(Some(service), &job);
-        let what =
-            "its release hook is a Job, which Helm and Argo CD run for each version; with kubectl, apply it and \
-                    wait for it before the rest"
-                .to_owned();
-        let wait =
-            format!("kubectl wait --namespace {} --for=condition=complete --timeout=10m job/{name}", self.namespace);
-        self.note(NoteKind::ToDo, Some(service), what, vec![wait]);
+        let what = "its release hook is a Job: Helm and Argo CD run it for each version; with kubectl, wait for it";
+        let namespace = &self.namespace;
+        let commands = vec![
+            format!("kubectl apply --filename <FILE> --selector '{}!={}'", AFTER.0, AFTER.1),
+            format!("kubectl wait --namespace {namespace} --for=condition=complete --timeout=10m job/{name}"),
+            "kubectl apply --filename <FILE>".to_owned(),
+        ];
+        self.note(NoteKind::ToDo, Some(service), what.to_owned(), commands);
     }
 
     /// The pod of a launch. `None`: it is refused.
@@ -164,8 +167,8 @@ impl Export<'_> {
         self.note(kind, Some(service), what, Vec::new());
     }
 
-    fn cron(&mut self, service: &Service, schedule: &Schedule, job: CronJob) {
-        self.push(Some(service), &job);
+    fn cron(&mut self, service: &Service, schedule: &Schedule, job: &CronJob) {
+        self.push(Some(service), job);
         if !is_common(&schedule.cron) {
             let what = format!("Kubernetes may not read the schedule `{}`: write it with numbers", schedule.cron);
             self.note(NoteKind::ToDo, Some(service), what, Vec::new());
@@ -179,7 +182,8 @@ fn replicas(service: &Service) -> Option<i32> {
 
 fn annotated(mut metadata: ObjectMeta, has_hook: bool) -> ObjectMeta {
     if has_hook {
-        metadata.annotations.get_or_insert_default().insert(AFTER_HOOK.0.to_owned(), AFTER_HOOK.1.to_owned());
+        metadata.annotations.get_or_insert_default().insert(WAVE.0.to_owned(), WAVE.1.to_owned());
+        metadata.labels.get_or_insert_default().insert(AFTER.0.to_owned(), AFTER.1.to_owned());
     }
     metadata
 }

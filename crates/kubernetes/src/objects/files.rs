@@ -13,7 +13,7 @@ use super::container::{is_plain, secret_key};
 use super::{Surroundings, Tended, annotations, meta};
 
 /// Whether the manifest itself holds a file's text.
-pub(crate) fn is_text(launch: &Launch, file: &LaunchFile) -> bool {
+pub(super) fn is_text(launch: &Launch, file: &LaunchFile) -> bool {
     let written = launch.container.files.iter().find(|written| written.target == file.target);
     written.is_some_and(|written| matches!(written.content, FileContent::Text(_)))
 }

@@ -60,7 +60,7 @@ fn outline(object: &impl Serialize) -> String {
                     lines(out, &format!("{path}{}{name}", if path.is_empty() { "" } else { " " }), value);
                 }
             }
-            Value::Array(items) if items.iter().any(|item| item.is_object()) => {
+            Value::Array(items) if items.iter().any(Value::is_object) => {
                 items.iter().enumerate().for_each(|(at, item)| lines(out, &format!("{path} {at}"), item));
             }
             other => out.push(format!("{path}: {other}")),
@@ -70,6 +70,9 @@ fn outline(object: &impl Serialize) -> String {
     lines(&mut out, "", &serde_json::to_value(object).unwrap());
     out.join("\n")
 }
+
+/// What a test makes of a service before it looks.
+type Change<'a> = &'a dyn Fn(&mut Service);
 
 fn made(service: &Service, role: Role) -> String {
     outline(&workload(&launch(service, role), &around()).unwrap())
@@ -591,7 +594,7 @@ fn what_others_tend_has_names_that_last_and_no_mark_of_ours() {
 
 #[test]
 fn the_level_that_a_pod_needs_follows_from_what_it_asks_for() {
-    let level = |change: &dyn Fn(&mut Service)| {
+    let level = |change: Change<'_>| {
         let mut web = web();
         change(&mut web);
         needs(&launch(&web, Role::Main), &around())
@@ -601,7 +604,7 @@ fn the_level_that_a_pod_needs_follows_from_what_it_asks_for() {
     let mount = Mount { target: "/srv".to_owned(), source: bind, read_only: true };
     let capability =
         |name: &'static str| move |web: &mut Service| web.container.options.cap_add = vec![name.to_owned()];
-    let table: [(Level, &dyn Fn(&mut Service)); 10] = [
+    let table: [(Level, Change<'_>); 10] = [
         (Level::Restricted, &capability("NET_BIND_SERVICE")),
         (Level::Baseline, &capability("CHOWN")),
         (Level::Privileged, &capability("SYS_ADMIN")),
@@ -625,7 +628,7 @@ fn the_level_that_a_pod_needs_follows_from_what_it_asks_for() {
 
 #[test]
 fn what_kubernetes_cannot_do_is_refused() {
-    let refused = |change: &dyn Fn(&mut Service)| {
+    let refused = |change: Change<'_>| {
         let mut web = web();
         change(&mut web);
         workload(&launch(&web, Role::Main), &around()).unwrap_err().message

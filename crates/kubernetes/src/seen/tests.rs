@@ -37,7 +37,7 @@ fn stopped() -> Keeper {
 }
 
 /// A pod in a phase, whose container is in a state and was in another.
-fn pod(phase: &str, state: Value, before: Value, restarts: i32) -> Pod {
+fn pod(phase: &str, state: &Value, before: &Value, restarts: i32) -> Pod {
     let container = json!({
         "name": "replica", "image": "x", "imageID": "x", "ready": false, "restartCount": restarts,
         "state": state, "lastState": before,
@@ -84,15 +84,15 @@ fn a_kept_replica_is_told_as_its_pod_is() {
     let of = |value: Value| serde_json::from_value::<Pod>(value).unwrap();
     let table = [
         ("no pod yet", vec![]),
-        ("running", vec![pod("Running", running(), none(), 0)]),
-        ("being made", vec![pod("Pending", waiting("ContainerCreating"), none(), 0)]),
-        ("no image", vec![pod("Pending", waiting("ImagePullBackOff"), none(), 0)]),
+        ("running", vec![pod("Running", &running(), &none(), 0)]),
+        ("being made", vec![pod("Pending", &waiting("ContainerCreating"), &none(), 0)]),
+        ("no image", vec![pod("Pending", &waiting("ImagePullBackOff"), &none(), 0)]),
         ("no machine", vec![of(unscheduled)]),
-        ("crashes", vec![pod("Running", waiting("CrashLoopBackOff"), terminated(1, "Error"), 4)]),
-        ("just ended", vec![pod("Running", terminated(3, "Error"), none(), 0)]),
-        ("too much memory", vec![pod("Running", running(), terminated(137, "OOMKilled"), 1)]),
+        ("crashes", vec![pod("Running", &waiting("CrashLoopBackOff"), &terminated(1, "Error"), 4)]),
+        ("just ended", vec![pod("Running", &terminated(3, "Error"), &none(), 0)]),
+        ("too much memory", vec![pod("Running", &running(), &terminated(137, "OOMKilled"), 1)]),
         ("evicted", vec![of(evicted.clone())]),
-        ("evicted, and another is there", vec![of(evicted), pod("Running", running(), none(), 0)]),
+        ("evicted, and another is there", vec![of(evicted), pod("Running", &running(), &none(), 0)]),
     ];
     let lines = table.map(|(what, pods)| format!("{what}: {}", told(&kept(), &pods)));
     insta::assert_snapshot!(lines.join("\n"), @r"
@@ -112,9 +112,9 @@ fn a_kept_replica_is_told_as_its_pod_is() {
 #[test]
 fn a_replica_that_was_stopped_has_ended() {
     assert!(told(&stopped(), &[]).starts_with("Exited"));
-    let ended = pod("Succeeded", terminated(0, "Completed"), json!({}), 0);
+    let ended = pod("Succeeded", &terminated(0, "Completed"), &json!({}), 0);
     assert!(told(&stopped(), &[ended]).starts_with("Exited, 0 restarts, exit 0"));
-    let leaves = pod("Running", running(), json!({}), 0);
+    let leaves = pod("Running", &running(), &json!({}), 0);
     assert!(told(&stopped(), &[leaves]).starts_with("Running"), "it serves until it has gone");
 }
 
@@ -124,19 +124,19 @@ fn a_set_that_is_being_deleted_is_leaving() {
     assert!(!Keeper::of_stateful_set(&set).unwrap().leaving);
     set.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
     assert!(Keeper::of_stateful_set(&set).unwrap().leaving);
-    let terminating = pod("Running", running(), json!({}), 0);
+    let terminating = pod("Running", &running(), &json!({}), 0);
     assert!(told(&Keeper::of_stateful_set(&set).unwrap(), &[terminating]).starts_with("Running"));
 }
 
 #[test]
 fn a_job_has_ended_when_nobody_tries_again() {
-    let failed = || pod("Failed", terminated(2, "Error"), json!({}), 0);
-    let done = || pod("Succeeded", terminated(0, "Completed"), json!({}), 0);
+    let failed = || pod("Failed", &terminated(2, "Error"), &json!({}), 0);
+    let done = || pod("Succeeded", &terminated(0, "Completed"), &json!({}), 0);
     let condition =
         |kind: &str, failed: u32| json!({"failed": failed, "conditions": [{"type": kind, "status": "True"}]});
     let again = Restart::OnFailure(Some(3));
     let table = [
-        ("runs", told(&job(Restart::No, false, json!({})), &[pod("Running", running(), json!({}), 0)])),
+        ("runs", told(&job(Restart::No, false, json!({})), &[pod("Running", &running(), &json!({}), 0)])),
         ("complete", told(&job(Restart::No, false, condition("Complete", 0)), &[done()])),
         ("failed", told(&job(Restart::No, false, condition("Failed", 1)), &[failed()])),
         ("failed, its pod is gone", told(&job(Restart::No, false, condition("Failed", 1)), &[])),
@@ -162,7 +162,7 @@ fn a_job_has_ended_when_nobody_tries_again() {
 #[test]
 fn the_answer_of_a_command_is_the_machines() {
     let asked = |ready: Value| {
-        let mut pod = pod("Running", running(), json!({}), 0);
+        let mut pod = pod("Running", &running(), &json!({}), 0);
         let probed = json!({"containers": [{"name": "replica", "readinessProbe": {"exec": {"command": ["check"]}}}]});
         pod.spec = serde_json::from_value(probed).unwrap();
         pod.status.as_mut().unwrap().conditions = serde_json::from_value(json!([ready])).unwrap();
@@ -172,7 +172,7 @@ fn the_answer_of_a_command_is_the_machines() {
     assert_eq!(asked(ready("True", "2026-01-01T00:00:09Z")), Health::Healthy);
     assert_eq!(asked(ready("False", "2026-01-01T00:00:00Z")), Health::Starting, "it was never ready");
     assert!(matches!(asked(ready("False", "2026-01-01T00:01:00Z")), Health::Unhealthy(_)));
-    let unasked = pod("Running", running(), json!({}), 0);
+    let unasked = pod("Running", &running(), &json!({}), 0);
     assert_eq!(seen(&kept(), &[&unasked]).health, Health::Unasked);
 }
 
