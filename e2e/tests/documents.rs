@@ -63,16 +63,25 @@ async fn the_quick_starts_examples_do_what_they_say() {
     run_examples("docs/quick-start.md").await;
 }
 
-/// An import needs no server, so its examples need no world.
 #[test]
 fn the_imports_examples_do_what_they_say() {
-    let page = text("docs/import.md".as_ref());
     let objects = text("examples/kubernetes/shop.yaml".as_ref());
+    let page = text("docs/import.md".as_ref());
     assert!(page.contains(&objects), "docs/import.md shows another file than it imports");
-    let examples = examples(&page);
-    assert!(!examples.is_empty(), "docs/import.md has no example to run");
+    run_without_server("docs/import.md");
+}
+
+#[test]
+fn the_exports_examples_do_what_they_say() {
+    run_without_server("docs/export.md");
+}
+
+/// Runs the examples of a document about commands that need no server, and so no world.
+fn run_without_server(document: &str) {
+    let examples = examples(&text(document.as_ref()));
+    assert!(!examples.is_empty(), "{document} has no example to run");
     for example in examples {
-        let here = format!("docs/import.md:{}", example.line);
+        let here = format!("{document}:{}", example.line);
         let mut command = std::process::Command::new(daybook_bench::daybook::binary().expect("daybook is built"));
         let output = command.args(&example.words[1..]).current_dir(root()).output().expect("daybook runs");
         assert_eq!(output.status.code(), Some(example.code), "{here}");

@@ -9,7 +9,7 @@ const LEAVES: [&str; 7] = ["manifest", "decide", "store", "metrics", "runtime", 
 /// Leaves too, which come after those in the design's table.
 const OUTSIDE: [&str; 2] = ["connect", "api"];
 /// What drives something with a client so large that a build may leave it out: above the runtime's trait, and used by
-/// the server alone.
+/// the server, and by the export.
 const DRIVERS: [&str; 1] = ["kubernetes"];
 /// The upper layers, lowest first: each may import whatever is before it.
 const LAYERS: [&str; 3] = ["executor", "server", "cli"];

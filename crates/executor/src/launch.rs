@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::{LaunchFile, OutsideNames, Role};
-use daybook_model::spec::{
-    Check, CheckTest, EnvValue, FileContent, Kind, Restart, SecretRef, ServiceFact, TemplatePart,
-};
+use daybook_model::spec::{EnvValue, FileContent, SecretRef, ServiceFact, TemplatePart};
 use daybook_model::{Launch, ReplicaId, Service, ServiceName};
 use daybook_runtime::ErrorKind;
 
@@ -47,7 +45,7 @@ impl Executor {
             stop: service.stop.clone(),
             outside: OutsideNames::of(&cx.spec),
         };
-        fit(&mut launch, service, role);
+        launch.fit(service);
         Ok(launch)
     }
 
@@ -119,24 +117,6 @@ impl Executor {
             });
         }
         Ok(out)
-    }
-}
-
-/// Fits a launch to what it is for: a hook runs another command, and nothing that runs once is started
-/// again.
-fn fit(launch: &mut Launch, service: &Service, role: Role) {
-    if role == Role::Hook
-        && let Some(hook) = &service.release_hook
-    {
-        launch.container.entrypoint = None;
-        launch.container.command = Some(hook.clone());
-    }
-    if role != Role::Main || !matches!(service.kind, Kind::Service) {
-        launch.restart = Restart::No;
-        launch.check = Check { test: CheckTest::Disabled, ..launch.check.clone() };
-    }
-    if role != Role::Main {
-        launch.ports.clear();
     }
 }
 

@@ -4,6 +4,7 @@
 //!   is one workload of one pod; `objects` says what becomes what, and is pure.
 //! - Whatever is made carries labels to select it and annotations ([`daybook_runtime::labels`]) that say exactly what
 //!   it is; whatever does not carry them is never touched.
+//! - [`export`] says of a whole environment what would be applied where no Daybook decides.
 //! - Objects are applied by the server (server-side apply) under our own name: what somebody else has set is reported
 //!   as a conflict, and stays.
 //! - Nothing is remembered between calls that matters. A cluster goes on when no Daybook looks.
@@ -15,6 +16,7 @@ mod environments;
 mod error;
 mod examine;
 mod exec;
+pub mod export;
 mod images;
 mod keeper;
 mod logs;

@@ -231,3 +231,28 @@ fn has_begun(pod: &Pod) -> bool {
         status.restart_count > 0 || state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_time_and_a_text() {
+        let read = |text: &str| line(text).map(|line| (line.at.to_string(), line.text));
+        let at = "2026-01-01T00:00:00.123456789Z".to_owned();
+        assert_eq!(read(&format!("{at} hello  there ")), Some((at.clone(), "hello  there ".to_owned())));
+        assert_eq!(read(&format!("{at} ")), Some((at.clone(), String::new())));
+        assert_eq!(read(&at), Some((at, String::new())), "an empty line may come without its space");
+        let offset = read("2026-01-01T01:00:00+01:00 x").map(|(at, _)| at);
+        assert_eq!(offset.as_deref(), Some("2026-01-01T00:00:00Z"), "machines may tell their own time zone");
+        assert_eq!(read("unable to retrieve container logs for containerd://1"), None);
+        assert_eq!(read(""), None);
+    }
+
+    #[tokio::test]
+    async fn lines_are_text_whatever_a_program_writes() {
+        let bytes: &[u8] = b"one\n\ntw\xffo\r\nunfinished";
+        let lines: Vec<String> = lossy_lines(futures::io::Cursor::new(bytes)).try_collect().await.unwrap();
+        assert_eq!(lines, ["one", "", "tw\u{fffd}o\r", "unfinished"]);
+    }
+}

@@ -26,6 +26,11 @@ pub(crate) fn workload(id: &ReplicaId, role: Role) -> String {
     dns_label(&format!("{}-{}{suffix}", id.service, id.ordinal), WORKLOAD)
 }
 
+/// `web`, or `web-SUFFIX`: the workload of a whole service.
+pub(crate) fn of_service(service: &str, suffix: &str) -> String {
+    dns_label(&format!("{service}{suffix}"), WORKLOAD)
+}
+
 /// The name of a Service, a PersistentVolumeClaim or a NetworkPolicy.
 pub(crate) fn resource(name: &str) -> String {
     dns_label(name, LABEL)

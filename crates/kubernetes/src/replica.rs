@@ -93,6 +93,7 @@ impl KubernetesRuntime {
             image_user: image.user,
             owner: self.owner_annotations(),
             namespace: self.cluster.namespace(&launch.key),
+            ..Surroundings::default()
         })
     }
 

@@ -130,3 +130,6 @@ fn is_later(time: Timestamp, than: Timestamp) -> bool {
 fn address(pod: &Pod) -> Option<std::net::IpAddr> {
     pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ mod lower;
 mod merge;
 mod render;
 mod schema;
+mod secrets;
 mod suggest;
 mod tree;
 mod units;
@@ -40,42 +41,4 @@ pub use diagnostic::{Diagnostic, Place, Severity};
 pub use load::{Aim, EnvironmentSettings, Loaded, Options, load};
 pub use render::render;
 pub use schema::{SCHEMA, generate as generate_schema};
-
-/// Whether a variable's name says that its value is a secret: `DB_PASSWORD`, `API_KEY`, `TOKEN`.
-pub fn looks_secret(name: &str) -> bool {
-    const WORDS: [&str; 14] = [
-        "PASSWORD",
-        "PASSWD",
-        "PASS",
-        "PWD",
-        "SECRET",
-        "SECRETS",
-        "TOKEN",
-        "KEY",
-        "APIKEY",
-        "CREDENTIAL",
-        "CREDENTIALS",
-        "PASSPHRASE",
-        "DSN",
-        "PRIVATE",
-    ];
-    let upper = name.to_ascii_uppercase();
-    // A file's name, an address or a public key is none.
-    let harmless = upper.ends_with("_FILE") || upper.ends_with("_PATH") || upper.contains("PUBLIC") || upper == "PWD";
-    !harmless && upper.split(['_', '-', '.']).any(|word| WORDS.contains(&word) || word.ends_with("PASSWORD"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_secrets_are_known() {
-        for name in ["DB_PASSWORD", "api_key", "SESSION_KEY", "MYSQL_ROOT_PASSWORD", "GITHUB_TOKEN", "PGPASSWORD"] {
-            assert!(looks_secret(name), "{name}");
-        }
-        for name in ["POSTGRES_PASSWORD_FILE", "PORT", "MONKEY", "KEYBOARD", "COMPASS", "PUBLIC_KEY", "PWD"] {
-            assert!(!looks_secret(name), "{name}");
-        }
-    }
-}
+pub use secrets::{is_secret, looks_secret, secret_of};

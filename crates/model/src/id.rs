@@ -24,6 +24,11 @@ impl fmt::Display for ReleaseNumber {
 #[serde(transparent)]
 pub struct RunId(pub Uuid);
 
+impl RunId {
+    /// Stands where nothing was carried out.
+    pub const NONE: Self = Self(Uuid::nil());
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
 use crate::name::{EnvKey, NetworkName, VolumeName};
-use crate::spec::{Check, Container, Port, Restart, Spec, Stop};
+use crate::spec::{Check, CheckTest, Container, Kind, Port, Restart, Service, Spec, Stop};
 
 /// One replica to be started: a service's configuration with secrets and addresses filled in.
 ///
@@ -51,6 +51,25 @@ pub struct Launch {
     /// What its volumes and networks are called outside, where the runtime must not make the name.
     #[serde(default)]
     pub outside: OutsideNames,
+}
+
+impl Launch {
+    /// Fits it to its role: a hook runs another command, and nothing that runs once is started again.
+    pub fn fit(&mut self, service: &Service) {
+        if self.role == Role::Hook
+            && let Some(hook) = &service.release_hook
+        {
+            self.container.entrypoint = None;
+            self.container.command = Some(hook.clone());
+        }
+        if self.role != Role::Main || !matches!(service.kind, Kind::Service) {
+            self.restart = Restart::No;
+            self.check.test = CheckTest::Disabled;
+        }
+        if self.role != Role::Main {
+            self.ports.clear();
+        }
+    }
 }
 
 /// Names that volumes and networks have outside of the environment: of every external one, and of

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::spec::{EnvValue, FileContent, SecretRef, TemplatePart};
-use daybook_model::{Actor, Digest, EnvKey, SecretName, ServiceName, Spec};
+use daybook_model::{Actor, EnvKey, SecretName, ServiceName, Spec};
 use daybook_store::Store;
 use zeroize::Zeroizing;
 
@@ -42,7 +42,7 @@ impl Sealing {
         for (name, service) in &mut spec.services {
             for (variable, value) in &mut service.container.environment {
                 if let EnvValue::Text(text) = value
-                    && is_secret(variable, text)
+                    && daybook_manifest::is_secret(variable, text)
                 {
                     let value_of = std::mem::take(text).into_bytes();
                     *value = EnvValue::Secret(sealing.literal(store, name, variable, value_of).await?);
@@ -80,7 +80,7 @@ impl Sealing {
         variable: &str,
         value: Vec<u8>,
     ) -> Result<SecretRef, ApiError> {
-        let name = derived_name(service, variable);
+        let name = daybook_manifest::secret_of(service, variable);
         let version = self.take(store, name.clone(), value).await?;
         Ok(SecretRef { name, version: Some(version), generate: false })
     }
@@ -146,51 +146,4 @@ pub(crate) fn refers_to<'a>(spec: &'a Spec, name: &SecretName) -> Option<&'a Ser
             || service.container.files.iter().any(|file| in_file(&file.content))
     });
     needing.map(|service| &service.name)
-}
-
-/// Whether a variable holds something that must be sealed: by its name, or because its value is a URL
-/// with a password in it.
-fn is_secret(variable: &str, value: &str) -> bool {
-    !value.is_empty() && (daybook_manifest::looks_secret(variable) || has_password(value))
-}
-
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map(|(user, _)| user);
-    user.and_then(|user| user.split_once(':')).is_some_and(|(_, password)| !password.is_empty())
-}
-
-/// `env.SERVICE.VARIABLE`, made to fit a secret's name: what does not fit is told apart by a hash.
-fn derived_name(service: &ServiceName, variable: &str) -> SecretName {
-    let plain = format!("env.{service}.{variable}");
-    SecretName::new(plain.clone()).unwrap_or_else(|_| {
-        let kept: String =
-            plain.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).collect();
-        let kept: String = kept.chars().take(48).collect();
-        let name = format!("{kept}-{}", Digest::of(plain.as_bytes()).short());
-        SecretName::new(name).expect("at most 61 of the characters of a name, the first of them `e`")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn r31_a_url_with_a_password_is_secret() {
-        assert!(has_password("postgres://app:swordfish@db:5432/app"));
-        for plain in ["postgres://app@db/app", "http://web:8080/a@b:c", "a:b@c", "", "https://user:@host"] {
-            assert!(!has_password(plain), "{plain}");
-        }
-    }
-
-    #[test]
-    fn derived_names_fit_and_differ() {
-        let web: ServiceName = "web".parse().unwrap();
-        assert_eq!(derived_name(&web, "API_KEY").as_str(), "env.web.API_KEY");
-        let (long, longer) = ("K".repeat(80), "K".repeat(81));
-        assert_ne!(derived_name(&web, &long), derived_name(&web, &longer));
-        assert_ne!(derived_name(&web, "A KEY"), derived_name(&web, "AKEY"));
-    }
 }

@@ -9,6 +9,8 @@ mod env;
 mod events;
 mod exec;
 mod explain;
+#[cfg(feature = "kubernetes")]
+mod export;
 mod history;
 mod import;
 mod init;
@@ -51,6 +53,8 @@ use crate::output::style::{BAD, DIM, STRONG, paint};
 pub(crate) enum Command {
     Init(init::Init),
     Import(import::Import),
+    #[cfg(feature = "kubernetes")]
+    Export(export::Export),
     Serve(serve::Serve),
     Validate(validate::Validate),
     Plan(plan::Plan),
@@ -118,6 +122,8 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
     let exit = match command {
         Command::Init(command) => command.run(ctx)?,
         Command::Import(command) => command.run(ctx)?,
+        #[cfg(feature = "kubernetes")]
+        Command::Export(command) => command.run(ctx)?,
         Command::Serve(command) => command.run(ctx).await?,
         Command::Validate(command) => command.run(ctx)?,
         Command::Plan(command) => command.run(ctx).await?,

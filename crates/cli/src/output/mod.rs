@@ -3,7 +3,7 @@
 pub(crate) mod style;
 pub(crate) mod table;
 pub(crate) mod words;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::io::Write as _;
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// One document, block style. Every text that a reader could take for anything else is quoted.
-pub(super) fn render(value: &Value) -> String {
+pub(crate) fn render(value: &Value) -> String {
     let mut out = String::new();
     block(&mut out, value, 0);
     out
@@ -27,11 +27,39 @@ fn block(out: &mut String, value: &Value, indent: usize) {
                 block(out, item, indent + 2);
             }
         }
+        Value::String(text) if is_literal(text) => literal(out, text, indent.max(2)),
         other => {
             out.push_str(&leaf(other));
             out.push('\n');
         }
     }
+}
+
+/// Whether a text of several lines can stand as it is.
+fn is_literal(text: &str) -> bool {
+    let is_blank = |line: &str| !line.is_empty() && line.trim().is_empty();
+    text.contains('\n')
+        && !text.starts_with(char::is_whitespace)
+        && text.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
+        && !text.lines().any(is_blank)
+}
+
+/// Writes a text one line beneath the other.
+fn literal(out: &mut String, text: &str, indent: usize) {
+    let ends = text.len() - text.trim_end_matches('\n').len();
+    out.push_str(["|-", "|", "|+"][ends.min(2)]);
+    out.push('\n');
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+        pad(out, if line.is_empty() { 0 } else { indent });
+        out.push_str(line);
+        out.push('\n');
+    }
+}
+
+/// Neither a control character nor one that ends lines, marks byte orders or turns the direction of text.
+fn is_printable(c: char) -> bool {
+    let is_hidden = matches!(u32::from(c), 0x2028..=0x202E | 0x2066..=0x2069 | 0xFEFF | 0xFFFE..=0xFFFF);
+    !c.is_control() && !is_hidden
 }
 
 /// Writes the value of a key: on the same line, or below and indented.
@@ -65,7 +93,14 @@ fn scalar(text: &str) -> String {
         text.to_ascii_lowercase().as_str(),
         "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
     );
-    if head && tail && !word && !text.ends_with(' ') { text.to_owned() } else { Value::from(text).to_string() }
+    if head && tail && !word && !text.ends_with(' ') { text.to_owned() } else { quoted(text) }
+}
+
+/// What JSON leaves as it stands and YAML does not take is escaped as well.
+fn quoted(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    let escaped = |c: char| if is_printable(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    json.chars().map(escaped).collect()
 }
 
 #[cfg(test)]
@@ -76,7 +111,8 @@ mod tests {
     fn values_keep_their_shape_and_texts_their_type() {
         let value = serde_json::json!({
             "key": "shop/production", "release": 42, "none": null, "empty": [], "no": "no", "at": "12:30",
-            "services": [{"name": "web", "urls": ["http://x:1"]}, {"name": "1", "urls": {}}], "list": [[1, 2], "a\nb"]
+            "services": [{"name": "web", "urls": ["http://x:1"]}, {"name": "1", "urls": {}}], "list": [[1, 2], "a\nb"],
+            "text": "[a]\n\n  b: 1\n", "odd": " a\nb\u{85}"
         });
         insta::assert_snapshot!(render(&value), @r#"
         key: shop/production
@@ -94,7 +130,14 @@ mod tests {
         list:
           - - 1
             - 2
-          - "a\nb"
+          - |-
+            a
+            b
+        text: |
+          [a]
+
+            b: 1
+        odd: " a\nb\u0085"
         "#);
     }
 }

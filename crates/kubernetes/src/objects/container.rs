@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Surroundings, pod, security};
-use crate::{names, refused};
+use crate::refused;
 
 /// What the container is called: `kubectl logs` shows it.
 pub(crate) const NAME: &str = "replica";
@@ -31,7 +31,7 @@ pub(super) fn container(launch: &Launch, around: &Surroundings, mounts: Vec<Volu
         command: wanted.entrypoint.as_deref().map(literal),
         args: wanted.command.as_deref().map(literal),
         working_dir: wanted.working_dir.clone(),
-        env: environment(launch),
+        env: environment(launch, around),
         ports: ports(launch),
         readiness_probe: readiness(launch),
         lifecycle: lifecycle(launch),
@@ -55,8 +55,8 @@ fn literal_text(text: &str) -> String {
 }
 
 /// Variables in place; those that hold a secret as references into the Secret of the replica.
-fn environment(launch: &Launch) -> Option<Vec<EnvVar>> {
-    let name = names::workload(&launch.id, launch.role);
+fn environment(launch: &Launch, around: &Surroundings) -> Option<Vec<EnvVar>> {
+    let name = around.beside(launch);
     let all = launch.environment.iter().enumerate().map(|(index, (variable, value))| {
         if is_plain(launch, variable) {
             return EnvVar { name: variable.clone(), value: Some(literal_text(value)), value_from: None };
@@ -69,7 +69,7 @@ fn environment(launch: &Launch) -> Option<Vec<EnvVar>> {
 }
 
 /// Whether the manifest says that a variable holds no secret.
-pub(super) fn is_plain(launch: &Launch, variable: &str) -> bool {
+pub(crate) fn is_plain(launch: &Launch, variable: &str) -> bool {
     match launch.container.environment.get(variable) {
         Some(EnvValue::Text(_)) => true,
         Some(EnvValue::Template(parts)) => !parts.iter().any(|part| matches!(part, TemplatePart::Secret(_))),
@@ -78,7 +78,7 @@ pub(super) fn is_plain(launch: &Launch, variable: &str) -> bool {
 }
 
 /// Under which key of the Secret a variable's value is.
-pub(super) fn secret_key(index: usize, variable: &str) -> String {
+pub(crate) fn secret_key(index: usize, variable: &str) -> String {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let is_key = (1..=200).contains(&variable.len()) && variable.bytes().all(fits) && !variable.starts_with('.');
     if is_key { variable.to_owned() } else { format!("variable-{index}") }
@@ -93,7 +93,7 @@ fn ports(launch: &Launch) -> Option<Vec<ContainerPort>> {
     (!launch.ports.is_empty()).then(|| all.collect())
 }
 
-pub(super) fn transport(protocol: Protocol) -> &'static str {
+pub(crate) fn transport(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "UDP",
         Protocol::Http | Protocol::Tcp | Protocol::Detect => "TCP",
@@ -142,7 +142,7 @@ fn resources(launch: &Launch) -> Result<Option<ResourceRequirements>> {
         Some(number) => Some(Quantity(number.to_string())),
     };
     let cpu = |millis: Option<u64>| millis.map(|millis| Quantity(format!("{millis}m")));
-    let bytes = |bytes: Option<u64>| bytes.map(|bytes| Quantity(bytes.to_string()));
+    let bytes = |bytes: Option<u64>| bytes.map(quantity);
     let some = |all: [(&str, Option<Quantity>); 3]| {
         let all: std::collections::BTreeMap<_, _> =
             all.into_iter().filter_map(|(name, quantity)| Some((name.to_owned(), quantity?))).collect();
@@ -159,4 +159,11 @@ fn resources(launch: &Launch) -> Result<Option<ResourceRequirements>> {
     ]);
     let is_any = limits.is_some() || requests.is_some();
     Ok(is_any.then(|| ResourceRequirements { limits, requests, ..ResourceRequirements::default() }))
+}
+
+/// Bytes as people write them, where that is exact: `256Mi`.
+pub(super) fn quantity(bytes: u64) -> Quantity {
+    const UNITS: [(u32, &str); 3] = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
+    let unit = UNITS.into_iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+    Quantity(unit.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift)))
 }

@@ -7,10 +7,10 @@ use daybook_model::launch::LaunchFile;
 use daybook_model::spec::FileContent;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::container::{is_plain, secret_key};
-use super::{Surroundings, annotations, meta, of_replica};
-use crate::names;
+use super::{Surroundings, Tended, annotations, meta};
 
 /// Whether the manifest itself holds a file's text.
 pub(super) fn is_text(launch: &Launch, file: &LaunchFile) -> bool {
@@ -19,7 +19,7 @@ pub(super) fn is_text(launch: &Launch, file: &LaunchFile) -> bool {
 }
 
 /// Under which key of the Secret or ConfigMap a file is.
-pub(super) fn file_key(index: usize) -> String {
+pub(crate) fn file_key(index: usize) -> String {
     format!("file-{index}")
 }
 
@@ -31,12 +31,8 @@ pub(crate) fn secret(launch: &Launch, around: &Surroundings) -> Option<Secret> {
     let files = launch.files.iter().enumerate().filter(|(_, file)| !is_text(launch, file));
     let files = files.map(|(index, file)| (file_key(index), ByteString(file.content.clone())));
     let data: BTreeMap<_, _> = variables.chain(files).collect();
-    let metadata = || {
-        let name = names::workload(&launch.id, launch.role);
-        meta(around, &name, of_replica(&launch.key, &launch.id, launch.role), annotations(launch, around))
-    };
     (!data.is_empty()).then(|| Secret {
-        metadata: metadata(),
+        metadata: metadata(launch, around),
         data: Some(data),
         immutable: Some(true),
         type_: Some("Opaque".to_owned()),
@@ -47,7 +43,9 @@ pub(crate) fn secret(launch: &Launch, around: &Surroundings) -> Option<Secret> {
 /// The ConfigMap of a replica. `None`: it has no texts.
 pub(crate) fn config_map(launch: &Launch, around: &Surroundings) -> Option<ConfigMap> {
     let files = launch.files.iter().enumerate().filter(|(_, file)| is_text(launch, file));
-    let mut map = ConfigMap { immutable: Some(true), ..ConfigMap::default() };
+    // Another configuration is another replica here; what others keep has to take another text.
+    let immutable = (around.tended == Tended::ByUs).then_some(true);
+    let mut map = ConfigMap { immutable, ..ConfigMap::default() };
     for (index, file) in files {
         match String::from_utf8(file.content.clone()) {
             Ok(text) => map.data.get_or_insert_default().insert(file_key(index), text).map(drop),
@@ -58,9 +56,11 @@ pub(crate) fn config_map(launch: &Launch, around: &Surroundings) -> Option<Confi
         };
     }
     (map.data.is_some() || map.binary_data.is_some()).then(|| {
-        let name = names::workload(&launch.id, launch.role);
-        map.metadata =
-            meta(around, &name, of_replica(&launch.key, &launch.id, launch.role), annotations(launch, around));
+        map.metadata = metadata(launch, around);
         map
     })
+}
+
+fn metadata(launch: &Launch, around: &Surroundings) -> ObjectMeta {
+    meta(around, &around.beside(launch), around.of_replica(launch), annotations(launch, around))
 }

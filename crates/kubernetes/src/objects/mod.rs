@@ -7,11 +7,11 @@ mod files;
 mod mounts;
 mod namespace;
 mod network;
-mod pod;
+pub(crate) mod pod;
 mod security;
 mod service;
 mod volume;
-mod workload;
+pub(crate) mod workload;
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::names;
 
-pub(crate) use container::NAME as CONTAINER;
-pub(crate) use files::{config_map, secret};
+pub(crate) use container::{NAME as CONTAINER, is_plain, secret_key, transport};
+pub(crate) use files::{config_map, file_key, secret};
 pub(crate) use mounts::claim_name;
 pub(crate) use namespace::namespace;
 pub(crate) use network::{CLOSED, closed, network};
@@ -48,6 +48,17 @@ pub(crate) const RETRIES: &str = "daybook.dev/retries";
 /// Labels or annotations.
 pub(crate) type Pairs = BTreeMap<String, String>;
 
+/// Who decides about what is made, from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tended {
+    /// Daybook: each replica has its workload, and everything says whose it is.
+    #[default]
+    ByUs,
+    /// Whoever applies it: a service has one workload of a name that lasts, and nothing carries our marks, by which a
+    /// Daybook would take it for its own.
+    ByOthers,
+}
+
 /// What a launch does not say of the cluster that it goes to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Surroundings {
@@ -59,6 +70,54 @@ pub(crate) struct Surroundings {
     pub(crate) owner: Pairs,
     /// The namespace of the environment.
     pub(crate) namespace: String,
+    /// Who tends what is made.
+    pub(crate) tended: Tended,
+}
+
+impl Surroundings {
+    /// The labels of everything of an environment.
+    fn of_environment(&self, key: &EnvKey) -> Pairs {
+        self.marked(of_environment(key))
+    }
+
+    /// The labels that all replicas of a launch's service have.
+    pub(crate) fn of_service(&self, launch: &Launch) -> Pairs {
+        self.marked(of_service(&launch.key, launch.id.service.as_str(), launch.role))
+    }
+
+    /// The labels of a launch's workload and pods.
+    pub(crate) fn of_replica(&self, launch: &Launch) -> Pairs {
+        match self.tended {
+            Tended::ByUs => of_replica(&launch.key, &launch.id, launch.role),
+            Tended::ByOthers => self.of_service(launch),
+        }
+    }
+
+    /// What a launch's workload is called.
+    pub(crate) fn workload(&self, launch: &Launch) -> String {
+        match self.tended {
+            Tended::ByUs => names::workload(&launch.id, launch.role),
+            Tended::ByOthers => {
+                let suffix = if launch.role == Role::Hook { "-release" } else { "" };
+                names::of_service(launch.id.service.as_str(), suffix)
+            }
+        }
+    }
+
+    /// What the Secret and the ConfigMap of a launch are called.
+    pub(crate) fn beside(&self, launch: &Launch) -> String {
+        match self.tended {
+            Tended::ByUs => names::workload(&launch.id, launch.role),
+            Tended::ByOthers => names::of_service(launch.id.service.as_str(), ""),
+        }
+    }
+
+    fn marked(&self, mut labels: Pairs) -> Pairs {
+        if self.tended == Tended::ByOthers {
+            labels.remove(MANAGED_BY);
+        }
+        labels
+    }
 }
 
 /// The labels of everything of an environment.
@@ -105,14 +164,22 @@ fn pairs<const N: usize>(all: [(&str, String); N]) -> Pairs {
 
 /// The annotations that say exactly what a replica is, and those labels of the manifest that Kubernetes takes.
 fn annotations(launch: &Launch, around: &Surroundings) -> Pairs {
-    let owner = around.owner.clone().into_iter().collect();
-    let all = daybook_runtime::identity::of_launch(launch, &owner);
+    let all: Pairs = match around.tended {
+        Tended::ByUs => {
+            let owner = around.owner.clone().into_iter().collect();
+            daybook_runtime::identity::of_launch(launch, &owner).into_iter().collect()
+        }
+        Tended::ByOthers => launch.container.labels.clone(),
+    };
     all.into_iter().filter(|(name, _)| is_qualified_name(name)).collect()
 }
 
 /// The annotations of a volume or a network.
 fn resource_annotations(key: &EnvKey, name: &str, around: &Surroundings, written: &Pairs) -> Pairs {
     let written = written.clone().into_iter().filter(|(name, _)| is_qualified_name(name));
+    if around.tended == Tended::ByOthers {
+        return written.collect();
+    }
     let mut all: Pairs = daybook_runtime::identity::of_resource(key, name, written).into_iter().collect();
     all.extend(around.owner.clone());
     all
@@ -120,6 +187,9 @@ fn resource_annotations(key: &EnvKey, name: &str, around: &Surroundings, written
 
 /// The annotations of what belongs to an environment as a whole.
 fn environment_annotations(key: &EnvKey, around: &Surroundings) -> Pairs {
+    if around.tended == Tended::ByOthers {
+        return Pairs::new();
+    }
     let mut all: Pairs = daybook_runtime::identity::of_environment(key).into_iter().collect();
     all.extend(around.owner.clone());
     all
@@ -149,10 +219,14 @@ fn meta(around: &Surroundings, name: &str, labels: Pairs, annotations: Pairs) ->
         name: Some(name.to_owned()),
         namespace: Some(around.namespace.clone()),
         labels: Some(labels),
-        annotations: Some(annotations),
+        annotations: some(annotations),
         ..ObjectMeta::default()
     }
 }
 
+fn some(all: Pairs) -> Option<Pairs> {
+    (!all.is_empty()).then_some(all)
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

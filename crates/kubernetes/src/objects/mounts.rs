@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource,
     SecretVolumeSource, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::Surroundings;
+use super::container::quantity;
 use super::files::{file_key, is_text};
 use crate::{names, refused};
 
@@ -20,7 +21,7 @@ pub(super) struct Mounts {
     pub(super) inside: Vec<VolumeMount>,
 }
 
-pub(super) fn mounts(launch: &Launch) -> Result<Mounts> {
+pub(super) fn mounts(launch: &Launch, around: &Surroundings) -> Result<Mounts> {
     let mut all = Mounts::default();
     for (index, mount) in launch.container.mounts.iter().enumerate() {
         all.mount(launch, index, mount)?;
@@ -33,8 +34,8 @@ pub(super) fn mounts(launch: &Launch) -> Result<Mounts> {
         };
         all.mount(launch, launch.container.mounts.len(), &target)?;
     }
-    all.files(launch, "secrets", false);
-    all.files(launch, "texts", true);
+    all.files(launch, around, "secrets", false);
+    all.files(launch, around, "texts", true);
     Ok(all)
 }
 
@@ -63,7 +64,7 @@ impl Mounts {
             MountSource::Anonymous => volume.empty_dir = Some(EmptyDirVolumeSource::default()),
             MountSource::Tmpfs { size, .. } => {
                 let medium = Some("Memory".to_owned());
-                let size_limit = size.map(|size| Quantity(size.to_string()));
+                let size_limit = size.map(quantity);
                 volume.empty_dir = Some(EmptyDirVolumeSource { medium, size_limit, ..EmptyDirVolumeSource::default() });
             }
             MountSource::Bind { path, create, propagation, .. } => {
@@ -78,7 +79,7 @@ impl Mounts {
     }
 
     /// Files from the replica's ConfigMap or Secret, each at its place.
-    fn files(&mut self, launch: &Launch, volume: &str, texts: bool) {
+    fn files(&mut self, launch: &Launch, around: &Surroundings, volume: &str, texts: bool) {
         let all: Vec<_> = launch.files.iter().enumerate().filter(|(_, file)| is_text(launch, file) == texts).collect();
         if all.is_empty() {
             return;
@@ -91,7 +92,7 @@ impl Mounts {
             ..VolumeMount::default()
         }));
         let items = Some(all.iter().map(|(index, file)| item(*index, file)).collect());
-        let name = names::workload(&launch.id, launch.role);
+        let name = around.beside(launch);
         let mut volume = Volume { name: volume.to_owned(), ..Volume::default() };
         if texts {
             volume.config_map = Some(ConfigMapVolumeSource { items, name, ..ConfigMapVolumeSource::default() });

@@ -10,7 +10,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Pairs, Surroundings, environment_annotations, meta, of_environment, resource_annotations};
+use super::{Pairs, Surroundings, Tended, environment_annotations, meta, resource_annotations};
 use crate::names;
 
 /// Begins the label that says that a pod is on a network.
@@ -50,13 +50,15 @@ pub(crate) fn network(key: &EnvKey, name: &NetworkName, network: &Network, aroun
         ..NetworkPolicyPeer::default()
     };
     let inside = NetworkPolicyEgressRule { to: Some(vec![among.clone()]), ports: None };
+    // Where no edge of ours is, nobody may come in by its label.
+    let from = if around.tended == Tended::ByUs { vec![among, edge] } else { vec![among] };
     let types = if network.internal { vec!["Ingress", "Egress"] } else { vec!["Ingress"] };
     let annotations = resource_annotations(key, name.as_str(), around, &network.labels);
     NetworkPolicy {
-        metadata: meta(around, &names::resource(&format!("network-{called}")), of_environment(key), annotations),
+        metadata: meta(around, &names::resource(&format!("network-{called}")), around.of_environment(key), annotations),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(on(called)),
-            ingress: Some(vec![NetworkPolicyIngressRule { from: Some(vec![among, edge]), ports: None }]),
+            ingress: Some(vec![NetworkPolicyIngressRule { from: Some(from), ports: None }]),
             egress: network.internal.then(|| vec![inside, names_are_asked()]),
             policy_types: Some(types.into_iter().map(ToOwned::to_owned).collect()),
         }),
@@ -75,7 +77,7 @@ fn names_are_asked() -> NetworkPolicyEgressRule {
 
 /// Closes an environment: what no network lets in stays out.
 pub(crate) fn closed(key: &EnvKey, around: &Surroundings) -> NetworkPolicy {
-    let labels = of_environment(key);
+    let labels = around.of_environment(key);
     NetworkPolicy {
         metadata: meta(around, CLOSED, labels.clone(), environment_annotations(key, around)),
         spec: Some(NetworkPolicySpec {

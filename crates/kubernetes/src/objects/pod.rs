@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::workload::Kind;
-use super::{RETRIES, Surroundings, annotations, container, mounts, network, of_replica, of_service, security};
+use super::{RETRIES, Surroundings, Tended, annotations, container, mounts, network, security, some};
 use crate::refused;
 
 /// How long a pod that leaves goes on serving, seconds: until every node has heard that no new connection should go
@@ -19,21 +19,23 @@ use crate::refused;
 pub(crate) const LEAVING: u64 = 5;
 
 /// The pod template of a launch.
-pub(super) fn template(launch: &Launch, around: &Surroundings) -> Result<PodTemplateSpec> {
-    let mut labels = of_replica(&launch.key, &launch.id, launch.role);
+pub(crate) fn template(launch: &Launch, around: &Surroundings) -> Result<PodTemplateSpec> {
+    let mut labels = around.of_replica(launch);
     labels.extend(network::memberships(launch));
     let mut annotations = annotations(launch, around);
-    if let Restart::OnFailure(limit) = launch.restart {
+    if let Restart::OnFailure(limit) = launch.restart
+        && around.tended == Tended::ByUs
+    {
         let limit = limit.map_or("always".to_owned(), |limit| limit.to_string());
         annotations.insert(RETRIES.to_owned(), limit);
     }
-    let metadata = ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() };
+    let metadata = ObjectMeta { labels: Some(labels), annotations: some(annotations), ..ObjectMeta::default() };
     Ok(PodTemplateSpec { metadata: Some(metadata), spec: Some(spec(launch, around)?) })
 }
 
 fn spec(launch: &Launch, around: &Surroundings) -> Result<PodSpec> {
     let options = &launch.container.options;
-    let mounts = mounts::mounts(launch)?;
+    let mounts = mounts::mounts(launch, around)?;
     let grace = launch.stop.grace_ms.div_ceil(1000).max(1) + leaving(launch);
     let is_host = |mode: &Option<String>, what: &str| match mode.as_deref() {
         None | Some("none" | "private" | "shareable" | "bridge") => Ok(None),
@@ -55,7 +57,7 @@ fn spec(launch: &Launch, around: &Surroundings) -> Result<PodSpec> {
         runtime_class_name: options.runtime.clone(),
         security_context: security::of_pod(launch, around),
         termination_grace_period_seconds: i64::try_from(grace).ok(),
-        topology_spread_constraints: spread(launch),
+        topology_spread_constraints: spread(launch, around),
         volumes: (!mounts.volumes.is_empty()).then_some(mounts.volumes),
         ..PodSpec::default()
     })
@@ -67,11 +69,13 @@ pub(crate) fn leaving(launch: &Launch) -> u64 {
 }
 
 /// Replicas of one service go to different machines where there are several.
-fn spread(launch: &Launch) -> Option<Vec<TopologySpreadConstraint>> {
+fn spread(launch: &Launch, around: &Surroundings) -> Option<Vec<TopologySpreadConstraint>> {
     (launch.role == Role::Main).then(|| {
-        let labels = of_service(&launch.key, launch.id.service.as_str(), launch.role);
         vec![TopologySpreadConstraint {
-            label_selector: Some(LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }),
+            label_selector: Some(LabelSelector {
+                match_labels: Some(around.of_service(launch)),
+                ..LabelSelector::default()
+            }),
             max_skew: 1,
             topology_key: "kubernetes.io/hostname".to_owned(),
             when_unsatisfiable: "ScheduleAnyway".to_owned(),

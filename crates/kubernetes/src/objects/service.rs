@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::container::transport;
-use super::{Surroundings, environment_annotations, meta, of_environment, of_service};
+use super::{Surroundings, environment_annotations, meta};
 use crate::names;
 
 /// The Services by which others find a launch's service: one under its name, and one for each alias.
@@ -36,10 +36,10 @@ fn service(launch: &Launch, name: &str, around: &Surroundings) -> Service {
         }
     });
     Service {
-        metadata: meta(around, name, of_labels(launch), environment_annotations(&launch.key, around)),
+        metadata: meta(around, name, labels(launch, around), environment_annotations(&launch.key, around)),
         spec: Some(ServiceSpec {
             ports: Some(ports.collect()),
-            selector: Some(of_service(&launch.key, launch.id.service.as_str(), Role::Main)),
+            selector: Some(around.of_service(launch)),
             ..ServiceSpec::default()
         }),
         status: None,
@@ -49,13 +49,13 @@ fn service(launch: &Launch, name: &str, around: &Surroundings) -> Service {
 /// One replica at a time may be taken away when machines are emptied.
 pub(crate) fn budget(launch: &Launch, around: &Surroundings) -> Option<PodDisruptionBudget> {
     (launch.role == Role::Main && !launch.ports.is_empty()).then(|| {
-        let labels = of_service(&launch.key, launch.id.service.as_str(), Role::Main);
+        let pods = Some(around.of_service(launch));
         let name = names::resource(launch.id.service.as_str());
         PodDisruptionBudget {
-            metadata: meta(around, &name, of_labels(launch), environment_annotations(&launch.key, around)),
+            metadata: meta(around, &name, labels(launch, around), environment_annotations(&launch.key, around)),
             spec: Some(PodDisruptionBudgetSpec {
                 max_unavailable: Some(IntOrString::Int(1)),
-                selector: Some(LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }),
+                selector: Some(LabelSelector { match_labels: pods, ..LabelSelector::default() }),
                 ..PodDisruptionBudgetSpec::default()
             }),
             status: None,
@@ -63,8 +63,8 @@ pub(crate) fn budget(launch: &Launch, around: &Surroundings) -> Option<PodDisrup
     })
 }
 
-fn of_labels(launch: &Launch) -> super::Pairs {
-    let mut labels = of_environment(&launch.key);
+fn labels(launch: &Launch, around: &Surroundings) -> super::Pairs {
+    let mut labels = around.of_environment(&launch.key);
     labels.insert(super::SERVICE.to_owned(), names::label_value(launch.id.service.as_str()));
     labels
 }

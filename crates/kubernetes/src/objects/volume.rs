@@ -5,7 +5,7 @@ use daybook_model::spec::Volume;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{Surroundings, meta, of_environment, resource_annotations};
+use super::{Surroundings, meta, resource_annotations};
 use crate::names;
 
 /// What a volume may hold where the manifest does not say it (`driver_opts: {size: 50Gi}`).
@@ -18,7 +18,7 @@ pub(crate) fn claim(key: &EnvKey, name: &VolumeName, volume: &Volume, around: &S
     let called = volume.outside_name.clone().unwrap_or_else(|| names::resource(name.as_str()));
     let annotations = resource_annotations(key, name.as_str(), around, &volume.labels);
     PersistentVolumeClaim {
-        metadata: meta(around, &called, of_environment(key), annotations),
+        metadata: meta(around, &called, around.of_environment(key), annotations),
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec![mode.to_owned()]),
             resources: Some(VolumeResourceRequirements {

@@ -9,20 +9,20 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 
-use super::{Surroundings, annotations, meta, of_replica, pod};
+use super::{Surroundings, annotations, meta, pod};
 use crate::names;
 use daybook_runtime::Result;
 
 /// What keeps a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Kept running, wherever there is room.
+    /// Tended running, wherever there is room.
     Deployment,
-    /// Kept running, and never twice at once: it writes to a volume.
+    /// Tended running, and never twice at once: it writes to a volume.
     StatefulSet,
     /// Ends by itself.
     Job,
@@ -60,10 +60,8 @@ impl Kind {
 
 /// The object that keeps the replica of a launch. `ErrorKind::Refused` for what Kubernetes cannot do.
 pub(crate) fn workload(launch: &Launch, around: &Surroundings) -> Result<Workload> {
-    let name = names::workload(&launch.id, launch.role);
-    let labels = of_replica(&launch.key, &launch.id, launch.role);
-    let metadata = meta(around, &name, labels.clone(), annotations(launch, around));
-    let selector = LabelSelector { match_labels: Some(labels), ..LabelSelector::default() };
+    let metadata = metadata(launch, around);
+    let selector = selector(launch, around);
     let template = pod::template(launch, around)?;
     Ok(match Kind::of(launch) {
         Kind::Deployment => {
@@ -81,8 +79,18 @@ pub(crate) fn workload(launch: &Launch, around: &Surroundings) -> Result<Workloa
     })
 }
 
+/// What a launch's workload is called, and what it is.
+pub(crate) fn metadata(launch: &Launch, around: &Surroundings) -> ObjectMeta {
+    meta(around, &around.workload(launch), around.of_replica(launch), annotations(launch, around))
+}
+
+/// By which a launch's workload finds its pods.
+pub(crate) fn selector(launch: &Launch, around: &Surroundings) -> LabelSelector {
+    LabelSelector { match_labels: Some(around.of_replica(launch)), ..LabelSelector::default() }
+}
+
 /// Its template never changes: another configuration is another replica.
-fn deployment(selector: LabelSelector, template: PodTemplateSpec) -> DeploymentSpec {
+pub(crate) fn deployment(selector: LabelSelector, template: PodTemplateSpec) -> DeploymentSpec {
     let one_more =
         RollingUpdateDeployment { max_surge: Some(IntOrString::Int(1)), max_unavailable: Some(IntOrString::Int(0)) };
     DeploymentSpec {
@@ -95,7 +103,7 @@ fn deployment(selector: LabelSelector, template: PodTemplateSpec) -> DeploymentS
     }
 }
 
-fn stateful_set(selector: LabelSelector, template: PodTemplateSpec, service: String) -> StatefulSetSpec {
+pub(crate) fn stateful_set(selector: LabelSelector, template: PodTemplateSpec, service: String) -> StatefulSetSpec {
     StatefulSetSpec {
         replicas: Some(1),
         revision_history_limit: Some(0),
@@ -111,7 +119,7 @@ fn stateful_set(selector: LabelSelector, template: PodTemplateSpec, service: Str
 }
 
 /// Attempts beyond the first are counted, so that a task which failed is not tried for ever.
-fn job(restart: Restart, template: PodTemplateSpec) -> JobSpec {
+pub(crate) fn job(restart: Restart, template: PodTemplateSpec) -> JobSpec {
     let attempts = match restart {
         Restart::OnFailure(limit) => limit.and_then(|limit| i32::try_from(limit).ok()).unwrap_or(i32::MAX),
         Restart::Always | Restart::No => 0,
