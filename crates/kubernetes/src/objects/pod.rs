@@ -5,7 +5,7 @@ use daybook_model::launch::Role;
 use daybook_model::spec::Restart;
 use daybook_runtime::Result;
 use k8s_openapi::api::core::v1::{
-    HostAlias, PodDNSConfig, PodDNSConfigOption, PodSpec, PodTemplateSpec, TopologySpreadConstraint,
+    HostAlias, PodDNSConfig, PodDNSConfigOption, PodSpec, PodTemplateSpec, Toleration, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
@@ -57,6 +57,7 @@ fn spec(launch: &Launch, around: &Surroundings) -> Result<PodSpec> {
         runtime_class_name: options.runtime.clone(),
         security_context: security::of_pod(launch, around),
         termination_grace_period_seconds: i64::try_from(grace).ok(),
+        tolerations: Some(leaves_lost_machines()),
         topology_spread_constraints: spread(launch, around),
         volumes: (!mounts.volumes.is_empty()).then_some(mounts.volumes),
         ..PodSpec::default()
@@ -66,6 +67,21 @@ fn spec(launch: &Launch, around: &Surroundings) -> Result<PodSpec> {
 /// Seconds that a pod goes on before it is asked to end: only where somebody may still be sent to it.
 pub(crate) fn leaving(launch: &Launch) -> u64 {
     if launch.role == Role::Main && !launch.ports.is_empty() && Kind::of(launch) != Kind::Job { LEAVING } else { 0 }
+}
+
+/// A pod on a machine that does not answer is given up after so long, seconds. Kubernetes by itself waits for five minutes.
+const LOST_AFTER: i64 = 30;
+
+fn leaves_lost_machines() -> Vec<Toleration> {
+    let lost = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+    let toleration = |key: &str| Toleration {
+        key: Some(key.to_owned()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoExecute".to_owned()),
+        toleration_seconds: Some(LOST_AFTER),
+        ..Toleration::default()
+    };
+    lost.map(toleration).into()
 }
 
 /// Replicas of one service go to different machines where there are several.
