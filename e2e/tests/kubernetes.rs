@@ -117,6 +117,31 @@ async fn r31_secrets_are_in_secrets_only_and_changes_of_others_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r32_what_is_not_ours_is_never_touched() {
+    let world = World::on_the_cluster().await;
+    kubectl(&["create", "namespace", NAMESPACE]).await;
+    let up = world.up(1, &[]).await;
+    assert_ne!(up.code, 0, "{up}");
+    assert!(up.all().contains("is not ours"), "{up}");
+    let labels = kubectl(&["get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"]).await;
+    assert!(!labels.contains("daybook"), "{labels}");
+
+    // In a namespace that is named it works with what it makes itself, and with nothing else.
+    let theirs = ["-n", NAMESPACE, "create", "service", "clusterip", "web", "--tcp=1:1"];
+    kubectl(&theirs).await;
+    let target = daybook_e2e::cluster::target().replace('?', &format!("/{NAMESPACE}?"));
+    world.write("daybook.yaml", &format!("target: {target}\n{}", daybook_e2e::manifest()));
+    let up = world.up(2, &[]).await;
+    assert_ne!(up.code, 0, "{up}");
+    assert!(up.all().contains("apply Service web") && up.all().contains("is not ours"), "{up}");
+    kubectl(&["-n", NAMESPACE, "delete", "service", "web"]).await;
+    world.up(3, &[]).await.expect(0);
+    world.run(&["down", "--volumes", "orders", "--confirm=shop/production", "--no-input"]).await.expect(0);
+    kubectl(&["delete", "namespace", NAMESPACE, "--timeout=90s"]).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_of_a_cluster_is_named() {
     let world = World::new().await;
     let plan = async |target: &str| world.run(&["plan", "--target", target]).await;

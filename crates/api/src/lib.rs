@@ -20,6 +20,7 @@ pub mod plan;
 pub mod run;
 pub mod secret;
 pub mod status;
+pub mod target;
 pub mod top;
 pub mod version;
 pub mod why;

@@ -70,7 +70,7 @@ impl KubernetesRuntime {
         if self.cluster.only.is_none() {
             self.make_namespace(key, level, &around).await?;
         }
-        self.cluster.apply(key, &objects::closed(key, &around)).await?;
+        self.put(key, &objects::closed(key, &around)).await?;
         self.made.set(key, level);
         Ok(())
     }
@@ -87,6 +87,10 @@ impl KubernetesRuntime {
                     "name it in the target to use it as it is: kubernetes://CONTEXT/{}",
                     around.namespace
                 )));
+            }
+            if let Some(Ok(other)) = environment(&annotations(&found.metadata)).filter(|of| of.as_ref() != Ok(key)) {
+                return Err(Error::new(ErrorKind::Conflict, operation, format!("it is the one of {other}"))
+                    .hint("rename one of the two, or name a namespace in the target: kubernetes://CONTEXT/NAMESPACE"));
             }
             if found.metadata.deletion_timestamp.is_some() {
                 return Err(Error::new(ErrorKind::Unavailable, operation, "it is still being removed"));

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_model::name::EnvKey;
 use daybook_model::spec::Artifact;
@@ -26,6 +26,8 @@ use crate::program::Program;
 const BUILT: &str = "daybook-built";
 /// The repository of Daybook itself.
 const PROGRAM: &str = "daybook";
+/// An environment that nobody changes is looked at every few seconds; the registry needs not be asked as often.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(30);
 
@@ -45,11 +47,20 @@ pub(crate) struct Images {
     logins: Logins,
     sites: Artifacts,
     known: Mutex<BTreeMap<String, Image>>,
+    /// Builds that the registry was asked for: those that it has, and since when it did not have the others.
+    asked: Mutex<BTreeMap<Digest, Option<Instant>>>,
 }
 
 impl Images {
     pub(crate) fn new(registry: Option<String>, builder: Option<DockerRuntime>, state: &Path) -> Self {
-        Self { registry, builder, logins: Logins::new(None), sites: Artifacts::of(state), known: Mutex::default() }
+        Self {
+            registry,
+            builder,
+            logins: Logins::new(None),
+            sites: Artifacts::of(state),
+            known: Mutex::default(),
+            asked: Mutex::default(),
+        }
     }
 
     pub(crate) async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
@@ -76,13 +87,35 @@ impl Images {
         Ok(present)
     }
 
+    /// Whether the registry of the target answers. One that lacks what it is asked for does.
+    pub(crate) async fn answers(&self) -> Result<()> {
+        let Some(reference) = self.published(&Digest::of(b"anything")) else { return Ok(()) };
+        match self.digest(&reference).await {
+            Err(error) if error.kind != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     async fn is_published(&self, digest: &Digest) -> Result<bool> {
         let Some(reference) = self.published(digest) else { return Ok(false) };
-        match self.digest(&reference).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied();
+        match asked {
+            Some(None) => return Ok(true),
+            Some(Some(since)) if since.elapsed() < ASKED_AGAIN => return Ok(false),
+            _ => {}
         }
+        let is_there = match self.digest(&reference).await {
+            Ok(_) => true,
+            Err(error) if error.kind == ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        self.remember(digest, is_there);
+        Ok(is_there)
+    }
+
+    fn remember(&self, digest: &Digest, is_there: bool) {
+        let since = (!is_there).then(Instant::now);
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, since);
     }
 
     /// Where an image that was built from these inputs is, or would be.
@@ -108,7 +141,9 @@ impl Images {
                 }
                 let Some(into) = self.published(&inputs) else { return Err(no_registry(&build.context)) };
                 builder.prepare(key, artifact, progress).await?;
-                builder.publish(&inputs, &into, progress).await
+                builder.publish(&inputs, &into, progress).await?;
+                self.remember(&inputs, true);
+                Ok(())
             }
             Artifact::Static { root, digest } => self.sites.take(Source::site(root), digest.as_ref(), progress).await,
         }

@@ -1,6 +1,8 @@
 //! The workload that keeps a replica, whichever kind it is.
 
 use daybook_model::ReplicaId;
+use std::borrow::Borrow;
+
 use daybook_model::launch::Role;
 use daybook_model::name::EnvKey;
 use daybook_model::observed::Exit;
@@ -132,7 +134,7 @@ impl KubernetesRuntime {
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, operation, format!("{id} is not there")))
     }
 
-    /// All workloads of an environment.
+    /// All workloads of an environment, by asking.
     pub(crate) async fn keepers(&self, key: &EnvKey) -> Result<Vec<Keeper>> {
         let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
         let namespace = Some(namespace.as_str());
@@ -141,13 +143,29 @@ impl KubernetesRuntime {
             self.cluster.list::<StatefulSet>(namespace, &labels),
             self.cluster.list::<Job>(namespace, &labels),
         )?;
-        let metas = deployments.iter().map(|found| &found.metadata).chain(sets.iter().map(|found| &found.metadata));
-        for meta in metas.chain(jobs.iter().map(|found| &found.metadata)) {
+        self.keepers_among(key, &deployments, &sets, &jobs)
+    }
+
+    /// The workloads of an environment among these. An error where one belongs to another Daybook.
+    pub(crate) fn keepers_among(
+        &self,
+        key: &EnvKey,
+        deployments: &[impl Borrow<Deployment>],
+        sets: &[impl Borrow<StatefulSet>],
+        jobs: &[impl Borrow<Job>],
+    ) -> Result<Vec<Keeper>> {
+        let deployments = deployments.iter().map(Borrow::borrow);
+        let sets = sets.iter().map(Borrow::borrow);
+        let jobs = jobs.iter().map(Borrow::borrow);
+        let all = deployments.map(|found: &Deployment| (&found.metadata, Keeper::of_deployment(found)));
+        let all = all.chain(sets.map(|found: &StatefulSet| (&found.metadata, Keeper::of_stateful_set(found))));
+        let all = all.chain(jobs.map(|found: &Job| (&found.metadata, Keeper::of_job(found))));
+        let mut keepers = Vec::new();
+        for (meta, keeper) in all {
             self.owners.refuse("look at replicas", key, &annotations(meta))?;
+            keepers.extend(keeper.filter(|keeper| keeper.identity.key == *key && !keeper.leaving));
         }
-        let all = deployments.iter().map(Keeper::of_deployment);
-        let all = all.chain(sets.iter().map(Keeper::of_stateful_set)).chain(jobs.iter().map(Keeper::of_job));
-        Ok(all.flatten().filter(|keeper| keeper.identity.key == *key && !keeper.leaving).collect())
+        Ok(keepers)
     }
 }
 

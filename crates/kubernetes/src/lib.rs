@@ -9,10 +9,12 @@
 //!   as a conflict, and stays.
 //! - Nothing is remembered between calls that matters. A cluster goes on when no Daybook looks.
 
+mod cache;
 mod cluster;
 mod edge;
 mod environments;
 mod error;
+mod examine;
 mod exec;
 pub mod export;
 mod images;
@@ -38,15 +40,16 @@ use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::target::ClusterTarget;
-use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
+use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Target};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
 use daybook_runtime::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime,
-    Seen, Usage,
+    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Result,
+    Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 
+use cache::Cache;
 use cluster::Cluster;
 pub use edge::{ClusterEdge, EdgeFiles, KeptTable, Outside};
 use environments::Made;
@@ -67,9 +70,11 @@ pub struct Config {
 /// Runs replicas in a cluster.
 pub struct KubernetesRuntime {
     cluster: Cluster,
+    cache: Cache,
     owners: Owners,
     images: Images,
     made: Made,
+    target: ClusterTarget,
     reaches_pods: bool,
 }
 
@@ -80,13 +85,20 @@ impl KubernetesRuntime {
     /// for credentials that the cluster does not accept.
     pub async fn connect(config: Config) -> Result<Self> {
         let cluster = Cluster::connect(&config.target, config.kubeconfig.as_deref()).await?;
-        let owners = Owners::open(&config.state, &environments::labelled(&cluster).await?)?;
+        let labelled = match environments::labelled(&cluster).await {
+            // What may not be looked at cannot be ours; what else is not permitted is told when it is needed.
+            Err(error) if error.kind == ErrorKind::Refused => Vec::new(),
+            labelled => labelled?,
+        };
+        let owners = Owners::open(&config.state, &labelled)?;
         Ok(Self {
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
+            cache: Cache::begin(&cluster),
             cluster,
             owners,
             made: Made::default(),
             reaches_pods: config.target.reaches_pods,
+            target: config.target,
         })
     }
 }
@@ -118,6 +130,17 @@ impl Runtime for KubernetesRuntime {
         self.cluster.version().await
     }
 
+    async fn targets(&self) -> Vec<TargetState> {
+        let version = self.check().await.map_err(|error| error.to_string());
+        let machines = self.machines().await.ok();
+        let target = Some(Target::Kubernetes(self.target.clone()));
+        vec![TargetState { target, version, machines, environments: BTreeSet::new() }]
+    }
+
+    async fn examine(&self, _: &Target) -> Result<Vec<Finding>> {
+        self.look_at_everything().await
+    }
+
     async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
         self.images.resolve(key, artifact).await
     }
@@ -147,22 +170,27 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {
+        self.cache.write(key);
         self.make_network(key, name, network).await
     }
 
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
+        self.cache.write(key);
         self.make_volume(key, name, volume).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {
+        self.cache.write(&launch.key);
         self.start_replica(launch).await
     }
 
     async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
+        self.cache.write(key);
         self.stop_replica(key, id, role, stop).await
     }
 
     async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
+        self.cache.write(key);
         self.remove_replica(key, id, role).await
     }
 
@@ -172,14 +200,17 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn release(&self, key: &EnvKey) -> Result<()> {
+        self.cache.write(key);
         self.drop_environment(key).await
     }
 
     async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()> {
+        self.cache.write(key);
         self.drop_network(key, name).await
     }
 
     async fn remove_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
+        self.cache.write(key);
         self.drop_volume(key, name).await
     }
 

@@ -1,14 +1,18 @@
 //! What is there of an environment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use daybook_model::name::EnvKey;
 use daybook_runtime::{Result, Seen};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::KubernetesRuntime;
+use crate::cache::Parts;
 use crate::keeper::annotations;
 use crate::objects::of_environment;
 use crate::pods::instance;
@@ -16,15 +20,9 @@ use crate::seen::seen;
 
 impl KubernetesRuntime {
     pub(crate) async fn observe_environment(&self, key: &EnvKey) -> Result<Seen> {
-        let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
-        let namespace = Some(namespace.as_str());
-        // Pods after their workloads: a pod without a workload is none of ours to tell of.
-        let (keepers, claims, policies) = futures::try_join!(
-            self.keepers(key),
-            self.cluster.list::<PersistentVolumeClaim>(namespace, &labels),
-            self.cluster.list::<NetworkPolicy>(namespace, &labels),
-        )?;
-        let mut pods = self.cluster.list::<Pod>(namespace, &labels).await?;
+        let parts = self.parts(key).await?;
+        let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs)?;
+        let mut pods = parts.pods;
         pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
         let mut by_keeper: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
         for pod in &pods {
@@ -35,10 +33,40 @@ impl KubernetesRuntime {
         replicas.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
         Ok(Seen {
             replicas,
-            volumes: claims.iter().filter_map(|claim| named(key, &claim.metadata)?.parse().ok()).collect(),
-            networks: policies.iter().filter_map(|policy| named(key, &policy.metadata)?.parse().ok()).collect(),
+            volumes: parts.claims.iter().filter_map(|claim| named(key, &claim.metadata)?.parse().ok()).collect(),
+            networks: parts.policies.iter().filter_map(|policy| named(key, &policy.metadata)?.parse().ok()).collect(),
         })
     }
+
+    /// What is there of an environment: what the watches have told, or else what the API server answers now.
+    async fn parts(&self, key: &EnvKey) -> Result<Parts> {
+        let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
+        if let Some(parts) = self.cache.parts(key, &namespace, &labels) {
+            return Ok(parts);
+        }
+        let namespace = Some(namespace.as_str());
+        // Pods after their workloads: a pod without a workload is none of ours to tell of.
+        let (deployments, stateful_sets, jobs, claims, policies) = futures::try_join!(
+            self.cluster.list::<Deployment>(namespace, &labels),
+            self.cluster.list::<StatefulSet>(namespace, &labels),
+            self.cluster.list::<Job>(namespace, &labels),
+            self.cluster.list::<PersistentVolumeClaim>(namespace, &labels),
+            self.cluster.list::<NetworkPolicy>(namespace, &labels),
+        )?;
+        let pods = self.cluster.list::<Pod>(namespace, &labels).await?;
+        Ok(Parts {
+            deployments: shared(deployments),
+            stateful_sets: shared(stateful_sets),
+            jobs: shared(jobs),
+            pods: shared(pods),
+            claims: shared(claims),
+            policies: shared(policies),
+        })
+    }
+}
+
+fn shared<K>(all: Vec<K>) -> Vec<Arc<K>> {
+    all.into_iter().map(Arc::new).collect()
 }
 
 /// The name of a volume or network inside its environment, if it is one and stays.

@@ -18,7 +18,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::json;
 
 use crate::cluster::{Kept, kind};
-use crate::keeper::{EXIT, Keeper, is_managed};
+use crate::keeper::{EXIT, Keeper, annotations, is_managed};
 use crate::objects::{
     self, Kind, LEAVING, SERVICE, Surroundings, Workload, of_environment, of_replica, of_service, selector,
 };
@@ -74,10 +74,10 @@ impl KubernetesRuntime {
             self.put(&launch.key, &map).await?;
         }
         for service in objects::services(launch, &around) {
-            self.cluster.apply(&launch.key, &service).await?;
+            self.put(&launch.key, &service).await?;
         }
         if let Some(budget) = objects::budget(launch, &around) {
-            self.cluster.apply(&launch.key, &budget).await?;
+            self.put(&launch.key, &budget).await?;
         }
         match workload {
             Workload::Deployment(it) => self.cluster.apply(&launch.key, &*it).await.map(drop),
@@ -97,12 +97,22 @@ impl KubernetesRuntime {
         })
     }
 
-    /// Applies something that cannot be changed once it is there. What an interrupted start has left of another
-    /// content goes first.
-    async fn put<K: Kept>(&self, key: &EnvKey, object: &K) -> Result<()> {
+    /// Applies something that may be there already, if it is ours. Of what cannot be changed once it is there, what an
+    /// interrupted start has left goes first.
+    pub(crate) async fn put<K: Kept>(&self, key: &EnvKey, object: &K) -> Result<()> {
+        let name = object.meta().name.clone().unwrap_or_default();
+        if let Some(found) = self.cluster.get::<K>(key, &name).await? {
+            let operation = format!("apply {} {name}", kind::<K>());
+            self.owners.refuse(&operation, key, &annotations(found.meta()))?;
+            if !is_managed(found.meta()) {
+                let message = format!("it is there in namespace {} and is not ours", self.cluster.namespace(key));
+                return Err(
+                    Error::new(ErrorKind::Conflict, operation, message).hint(format!("rename or remove {name}"))
+                );
+            }
+        }
         match self.cluster.apply(key, object).await {
             Err(error) if error.kind == ErrorKind::Refused && error.message.contains("immutable") => {
-                let name = object.meta().name.clone().unwrap_or_default();
                 self.delete_ours::<K>(key, &name).await?;
                 self.cluster.apply(key, object).await.map(drop)
             }

@@ -15,7 +15,7 @@ impl KubernetesRuntime {
     pub(crate) async fn make_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {
         self.make_environment(key, Level::Restricted).await?;
         let policy = objects::network(key, name, network, &self.around(key));
-        self.cluster.apply(key, &policy).await.map(drop)
+        self.put(key, &policy).await
     }
 
     /// A claim is made once: what it asks for cannot be taken back.

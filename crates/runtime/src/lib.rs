@@ -52,6 +52,18 @@ pub trait Runtime: Send + Sync + 'static {
         }
     }
 
+    /// The targets that environments are on, and how each is: this runtime itself first.
+    async fn targets(&self) -> Vec<TargetState> {
+        let version = self.check().await.map_err(|error| error.to_string());
+        vec![TargetState { target: None, version, machines: None, environments: BTreeSet::new() }]
+    }
+
+    /// Looks at everything that a target depends on.
+    async fn examine(&self, target: &Target) -> Result<Vec<Finding>> {
+        let message = format!("{target} is no cluster; `daybook doctor` looks at this machine");
+        Err(Error::new(ErrorKind::Refused, format!("examine {target}"), message))
+    }
+
     /// What it can honour for one environment, where it runs different ones in different ways.
     fn capabilities_for(&self, _: &EnvKey) -> Capabilities {
         self.capabilities()
@@ -199,6 +211,56 @@ pub struct Capabilities {
     pub service_addresses: bool,
     /// Knows of each line of a log whether it came from standard error.
     pub log_streams: bool,
+}
+
+/// A target that environments are on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetState {
+    /// `None`: this machine.
+    pub target: Option<Target>,
+    /// What answers there and its version; or why nothing does.
+    pub version: std::result::Result<String, String>,
+    /// The machines of a cluster.
+    pub machines: Option<Machines>,
+    /// Those environments.
+    pub environments: BTreeSet<EnvKey>,
+}
+
+/// The machines of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Machines {
+    /// Those that are ready.
+    pub ready: u32,
+    /// All of them.
+    pub all: u32,
+    /// Thousandths of a core that replicas can have, of those that are ready.
+    pub cpu_millis: u64,
+    /// Bytes of memory that replicas can have, of those that are ready.
+    pub memory_bytes: u64,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What: "permissions".
+    pub check: String,
+    /// How it is.
+    pub rank: Rank,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+/// How a thing is that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// As it should be.
+    Fine,
+    /// It works, with less than could be.
+    Lacking,
+    /// It stands in the way.
+    Missing,
 }
 
 /// Which Daybook something belongs to: one state directory of one machine.

@@ -21,8 +21,8 @@ use daybook_model::target::ClusterTarget;
 use daybook_model::traffic::Traffic;
 use daybook_model::{Digest, EnvKey, EnvRoutes, Launch, ReplicaId, SeenReplica, ServiceName, Target};
 use daybook_runtime::{
-    Answer, Capabilities, Entrance, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Router, Runtime,
-    Seen, Usage,
+    Answer, Capabilities, Entrance, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Result, Router,
+    Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
@@ -73,6 +73,18 @@ impl Fleet {
         cell.get_or_try_init(|| clusters::join(target, &self.state)).await.cloned()
     }
 
+    async fn state_of(&self, target: &ClusterTarget) -> Vec<TargetState> {
+        match self.cluster(target).await {
+            Ok(joined) => joined.runtime.targets().await,
+            Err(error) => vec![TargetState {
+                target: Some(Target::Kubernetes(target.clone())),
+                version: Err(error.to_string()),
+                machines: None,
+                environments: BTreeSet::new(),
+            }],
+        }
+    }
+
     /// The clusters that some environment is on.
     fn clusters(&self) -> BTreeSet<ClusterTarget> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
@@ -111,6 +123,28 @@ impl Runtime for Fleet {
         };
         self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), cluster.clone());
         Ok(())
+    }
+
+    async fn targets(&self) -> Vec<TargetState> {
+        let mut all = self.home.targets().await;
+        for target in self.clusters() {
+            all.extend(self.state_of(&target).await);
+        }
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        for state in &mut all {
+            let of_this = |(_, place): &(&EnvKey, &ClusterTarget)| {
+                state.target.as_ref() == Some(&Target::Kubernetes((*place).clone()))
+            };
+            state.environments = places.iter().filter(of_this).map(|(key, _)| key.clone()).collect();
+        }
+        all
+    }
+
+    async fn examine(&self, target: &Target) -> Result<Vec<Finding>> {
+        match target {
+            Target::Kubernetes(cluster) => self.cluster(cluster).await?.runtime.examine(target).await,
+            Target::Process | Target::Docker => self.home.examine(target).await,
+        }
     }
 
     fn capabilities_for(&self, key: &EnvKey) -> Capabilities {

@@ -5,6 +5,7 @@ mod look;
 mod runs;
 mod secrets;
 mod system;
+mod targets;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -83,6 +84,8 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(exec::exec))
         .routes(routes!(environments::start_one_off))
         .routes(routes!(environments::get_one_off, environments::remove_one_off))
+        .routes(routes!(targets::list_targets))
+        .routes(routes!(targets::check_target))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::set_secret, secrets::remove_secret))
 }

@@ -11,7 +11,7 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 
-use daybook_model::{EnvKey, ReplicaId, RunId, SecretName, ServiceName};
+use daybook_model::{EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target};
 use futures::Stream;
 use http::Method;
 
@@ -30,6 +30,7 @@ use crate::plan::{PlanReply, PlanRequest};
 use crate::run::{RunReply, RunRequest, RunView, RunsQuery};
 use crate::secret::{SecretVersion, SecretView, SetSecret};
 use crate::status::StatusView;
+use crate::target::TargetView;
 use crate::top::TopView;
 use crate::version::VersionView;
 use crate::why::WhyView;
@@ -214,6 +215,16 @@ impl Client {
     /// Whether everything is here that is needed.
     pub async fn doctor(&self) -> Result<Vec<CheckView>> {
         self.get("/v1/doctor").await
+    }
+
+    /// Where environments run.
+    pub async fn targets(&self) -> Result<Vec<TargetView>> {
+        self.get("/v1/targets").await
+    }
+
+    /// Whether everything is at a target that is needed.
+    pub async fn check_target(&self, target: &Target) -> Result<Vec<CheckView>> {
+        self.send(Method::POST, "/v1/targets/check", &target).await
     }
 
     /// Ends the server; edge and replicas go on.

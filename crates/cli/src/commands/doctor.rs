@@ -27,7 +27,7 @@ impl Doctor {
     }
 }
 
-fn render(checks: &[CheckView]) -> String {
+pub(super) fn render(checks: &[CheckView]) -> String {
     let width = checks.iter().map(|check| check.check.chars().count()).max().unwrap_or(0);
     let mut out = String::new();
     for check in checks {

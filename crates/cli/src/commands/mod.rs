@@ -30,6 +30,7 @@ mod serve;
 mod start;
 mod status;
 mod stop;
+mod target;
 mod top;
 mod up;
 mod validate;
@@ -79,6 +80,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Env(env::Env),
     Secret(secret::Secret),
+    Target(target::Target),
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Journal(journal::Journal),
@@ -147,6 +149,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Run(command) => return command.run(ctx).await,
         Command::Env(command) => command.run(ctx).await?,
         Command::Secret(command) => command.run(ctx).await?,
+        Command::Target(command) => command.run(ctx).await?,
         Command::Doctor(command) => command.run(ctx).await?,
         Command::Explain(command) => command.run()?,
         Command::Journal(command) => command.run(ctx).await?,
