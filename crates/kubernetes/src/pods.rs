@@ -56,10 +56,21 @@ pub(crate) fn has_ended(pod: &Pod) -> bool {
 
 /// How its process ended the last time, if it has.
 pub(crate) fn last_exit(pod: &Pod) -> Option<Exit> {
-    let status = status(pod)?;
+    let Some(status) = status(pod) else { return put_out(pod) };
     let ended = |state: Option<&k8s_openapi::api::core::v1::ContainerState>| state?.terminated.as_ref().map(exit);
     ended(status.state.as_ref()).or_else(|| ended(status.last_state.as_ref()))
 }
+
+/// Why a pod was put out of its machine, of whose process nobody tells.
+fn put_out(pod: &Pod) -> Option<Exit> {
+    let told = pod.status.as_ref().filter(|_| has_ended(pod))?;
+    let reason = told.reason.as_deref()?;
+    let error = told.message.as_ref().map_or(reason.to_owned(), |message| format!("{reason}: {message}"));
+    Some(Exit { code: UNTOLD, oom: false, error: Some(error), at: None })
+}
+
+/// The code of a process that nobody tells of.
+const UNTOLD: i32 = -1;
 
 /// Reasons that say no more than the exit code does.
 const PLAIN: [&str; 3] = ["Completed", "Error", "OOMKilled"];

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::container::transport;
+use super::workload::Kind;
 use super::{Surroundings, environment_annotations, meta};
 use crate::names;
 
@@ -25,15 +26,15 @@ pub(crate) fn services(launch: &Launch, around: &Surroundings) -> Vec<Service> {
 }
 
 fn service(launch: &Launch, name: &str, around: &Surroundings) -> Service {
-    let ports = launch.ports.iter().map(|port| {
-        let protocol = transport(port.protocol);
-        ServicePort {
-            name: Some(format!("{}-{}", protocol.to_lowercase(), port.container)),
-            port: port.container.into(),
-            target_port: Some(IntOrString::Int(port.container.into())),
-            protocol: Some(protocol.to_owned()),
-            ..ServicePort::default()
-        }
+    // One that is published twice is one port here.
+    let mut known = BTreeSet::new();
+    let ports = launch.ports.iter().map(|port| (port.container, transport(port.protocol)));
+    let ports = ports.filter(|port| known.insert(*port)).map(|(number, protocol)| ServicePort {
+        name: Some(format!("{}-{number}", protocol.to_lowercase())),
+        port: number.into(),
+        target_port: Some(IntOrString::Int(number.into())),
+        protocol: Some(protocol.to_owned()),
+        ..ServicePort::default()
     });
     Service {
         metadata: meta(around, name, labels(launch, around), environment_annotations(&launch.key, around)),
@@ -48,7 +49,8 @@ fn service(launch: &Launch, name: &str, around: &Surroundings) -> Service {
 
 /// One replica at a time may be taken away when machines are emptied.
 pub(crate) fn budget(launch: &Launch, around: &Surroundings) -> Option<PodDisruptionBudget> {
-    (launch.role == Role::Main && !launch.ports.is_empty()).then(|| {
+    let is_kept = launch.role == Role::Main && Kind::of(launch) != Kind::Job;
+    (is_kept && !launch.ports.is_empty()).then(|| {
         let pods = Some(around.of_service(launch));
         let name = names::resource(launch.id.service.as_str());
         PodDisruptionBudget {

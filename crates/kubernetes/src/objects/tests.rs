@@ -135,6 +135,14 @@ fn a_replica_of_a_web_service_is_a_deployment_of_one() {
     spec template spec securityContext runAsUser: 1000
     spec template spec securityContext seccompProfile type: "RuntimeDefault"
     spec template spec terminationGracePeriodSeconds: 15
+    spec template spec tolerations 0 effect: "NoExecute"
+    spec template spec tolerations 0 key: "node.kubernetes.io/not-ready"
+    spec template spec tolerations 0 operator: "Exists"
+    spec template spec tolerations 0 tolerationSeconds: 30
+    spec template spec tolerations 1 effect: "NoExecute"
+    spec template spec tolerations 1 key: "node.kubernetes.io/unreachable"
+    spec template spec tolerations 1 operator: "Exists"
+    spec template spec tolerations 1 tolerationSeconds: 30
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/managed-by: "daybook"
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/name: "web"
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/part-of: "shop"
@@ -253,6 +261,14 @@ fn what_writes_to_a_volume_is_never_there_twice() {
     spec template spec restartPolicy: "Always"
     spec template spec securityContext seccompProfile type: "RuntimeDefault"
     spec template spec terminationGracePeriodSeconds: 10
+    spec template spec tolerations 0 effect: "NoExecute"
+    spec template spec tolerations 0 key: "node.kubernetes.io/not-ready"
+    spec template spec tolerations 0 operator: "Exists"
+    spec template spec tolerations 0 tolerationSeconds: 30
+    spec template spec tolerations 1 effect: "NoExecute"
+    spec template spec tolerations 1 key: "node.kubernetes.io/unreachable"
+    spec template spec tolerations 1 operator: "Exists"
+    spec template spec tolerations 1 tolerationSeconds: 30
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/managed-by: "daybook"
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/name: "db"
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/part-of: "shop"
@@ -315,6 +331,14 @@ fn what_ends_by_itself_is_a_job() {
     spec template spec securityContext runAsUser: 1000
     spec template spec securityContext seccompProfile type: "RuntimeDefault"
     spec template spec terminationGracePeriodSeconds: 10
+    spec template spec tolerations 0 effect: "NoExecute"
+    spec template spec tolerations 0 key: "node.kubernetes.io/not-ready"
+    spec template spec tolerations 0 operator: "Exists"
+    spec template spec tolerations 0 tolerationSeconds: 30
+    spec template spec tolerations 1 effect: "NoExecute"
+    spec template spec tolerations 1 key: "node.kubernetes.io/unreachable"
+    spec template spec tolerations 1 operator: "Exists"
+    spec template spec tolerations 1 tolerationSeconds: 30
     "#);
     web.restart = Restart::OnFailure(Some(3));
     let again = made(&web, Role::Main);
@@ -443,6 +467,14 @@ fn whatever_a_container_may_ask_for_is_in_its_pod() {
     spec template spec securityContext sysctls 0 name: "net.core.somaxconn"
     spec template spec securityContext sysctls 0 value: "1024"
     spec template spec terminationGracePeriodSeconds: 10
+    spec template spec tolerations 0 effect: "NoExecute"
+    spec template spec tolerations 0 key: "node.kubernetes.io/not-ready"
+    spec template spec tolerations 0 operator: "Exists"
+    spec template spec tolerations 0 tolerationSeconds: 30
+    spec template spec tolerations 1 effect: "NoExecute"
+    spec template spec tolerations 1 key: "node.kubernetes.io/unreachable"
+    spec template spec tolerations 1 operator: "Exists"
+    spec template spec tolerations 1 tolerationSeconds: 30
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/managed-by: "daybook"
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/name: "all"
     spec template spec topologySpreadConstraints 0 labelSelector matchLabels app.kubernetes.io/part-of: "shop"

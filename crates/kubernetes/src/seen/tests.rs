@@ -104,8 +104,8 @@ fn a_kept_replica_is_told_as_its_pod_is() {
     crashes: Restarting, 4 restarts, exit 1, no address
     just ended: Restarting, 0 restarts, exit 3, no address
     too much memory: Running, 1 restarts, exit 137 out of memory, 10.0.0.7
-    evicted: Restarting, 0 restarts, no exit, no address
-    evicted, and another is there: Running, 0 restarts, no exit, 10.0.0.7
+    evicted: Restarting, 0 restarts, exit -1 Evicted: the node was low on memory, no address
+    evicted, and another is there: Running, 0 restarts, exit -1 Evicted: the node was low on memory, 10.0.0.7
     ");
 }
 
