@@ -16,6 +16,7 @@ use daybook_runtime::credentials::Logins;
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::reference::Reference;
 use daybook_runtime::{Error, ErrorKind, Progress, Result, Runtime as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
@@ -28,6 +29,8 @@ const BUILT: &str = "daybook-built";
 const PROGRAM: &str = "daybook";
 const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(30);
+/// Images that are asked for at once.
+const AT_ONCE: usize = 16;
 
 /// The image of a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +48,14 @@ pub(crate) struct Images {
     logins: Logins,
     sites: Artifacts,
     known: Mutex<BTreeMap<String, Image>>,
+    /// What a registry has said that it has, of images that are not built here.
+    pulled: Mutex<BTreeSet<Digest>>,
 }
 
 impl Images {
     pub(crate) fn new(registry: Option<String>, builder: Option<DockerRuntime>, state: &Path) -> Self {
-        Self { registry, builder, logins: Logins::new(None), sites: Artifacts::of(state), known: Mutex::default() }
+        let (logins, sites) = (Logins::new(None), Artifacts::of(state));
+        Self { registry, builder, logins, sites, known: Mutex::default(), pulled: Mutex::default() }
     }
 
     pub(crate) async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
@@ -58,7 +64,11 @@ impl Images {
                 let asked = parse(reference)?;
                 match asked.digest {
                     Some(digest) => Ok(digest),
-                    None => self.digest(&asked.asked()).await,
+                    None => {
+                        let digest = self.digest(&asked.asked()).await?;
+                        self.remember(&digest);
+                        Ok(digest)
+                    }
                 }
             }
             Artifact::Build(build) => self.builder(&build.context)?.resolve(key, artifact).await,
@@ -66,14 +76,21 @@ impl Images {
         }
     }
 
+    /// Which of these a registry has, as far as can be known by digest alone.
     pub(crate) async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
-        let mut present = BTreeSet::new();
-        for digest in digests {
-            if self.sites.holds(digest) || self.is_published(digest).await? {
-                present.insert(*digest);
-            }
-        }
+        let (mut present, open): (BTreeSet<_>, BTreeSet<_>) = {
+            let pulled = self.pulled.lock().unwrap_or_else(PoisonError::into_inner);
+            digests.iter().copied().partition(|digest| pulled.contains(digest) || self.sites.holds(digest))
+        };
+        let asked = open.iter().map(|digest| async move { Ok((*digest, self.is_published(digest).await?)) });
+        let asked: Vec<_> = stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await?;
+        present.extend(asked.into_iter().filter_map(|(digest, is_published)| is_published.then_some(digest)));
         Ok(present)
+    }
+
+    /// A registry has this image: machines get it by themselves.
+    pub(crate) fn remember(&self, digest: &Digest) {
+        self.pulled.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
     }
 
     async fn is_published(&self, digest: &Digest) -> Result<bool> {
@@ -94,7 +111,9 @@ impl Images {
         match artifact {
             Artifact::Image { reference, digest: Some(digest), .. } => {
                 let exact = parse(reference)?.at(digest);
-                self.digest(&exact).await.map(drop)
+                self.digest(&exact).await?;
+                self.remember(digest);
+                Ok(())
             }
             Artifact::Image { digest: None, .. } => self.resolve(key, artifact).await.map(drop),
             Artifact::Build(build) => {

@@ -1,7 +1,8 @@
 //! What is there of an environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use daybook_model::Digest;
 use daybook_model::name::EnvKey;
 use daybook_runtime::{Result, Seen};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -38,6 +39,19 @@ impl KubernetesRuntime {
             volumes: claims.iter().filter_map(|claim| named(key, &claim.metadata)?.parse().ok()).collect(),
             networks: policies.iter().filter_map(|policy| named(key, &policy.metadata)?.parse().ok()).collect(),
         })
+    }
+
+    /// Which images machines can get: those that a registry is known to have, and those that workloads already name.
+    pub(crate) async fn present_images(&self, key: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+        let mut present = self.images.present(digests).await?;
+        if present.len() < digests.len() {
+            let keepers = self.keepers(key).await?;
+            let named = keepers.iter().filter(|keeper| keeper.pulls).map(|keeper| keeper.identity.artifact);
+            let named: Vec<_> = named.filter(|digest| digests.contains(digest)).collect();
+            named.iter().for_each(|digest| self.images.remember(digest));
+            present.extend(named);
+        }
+        Ok(present)
     }
 }
 
