@@ -99,7 +99,7 @@ impl Executor {
         service: &Service,
         shares: &[(ReplicaId, u32)],
     ) -> Result<Vec<Endpoint>> {
-        let seen = self.inner.runtime.observe(&cx.key).await?;
+        let seen = self.glance(&cx.key).await?;
         let mut endpoints = Vec::with_capacity(shares.len());
         for (id, weight) in shares {
             let replica = seen.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main);
