@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use crate::process;
 use crate::shop::free_address;
 
-/// How long anything may take before a benchmark gives up.
+/// How long anything may take before a benchmark gives up, unless it says otherwise.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server and its edge, which end with this value.
@@ -28,6 +28,10 @@ pub struct Daybook {
     /// Where the edge answers HTTP.
     pub http: SocketAddr,
     https: SocketAddr,
+    /// What the server writes down, as `DAYBOOK_LOG` says it; `None`: the usual.
+    tells: Option<String>,
+    /// How long a command or a wait may take.
+    pub patience: Duration,
     server: Option<Child>,
 }
 
@@ -44,12 +48,23 @@ pub fn binary() -> Result<PathBuf> {
 impl Daybook {
     /// Starts a server with a state directory of its own, and waits until it answers.
     pub async fn start(state: &Path, runtime: &str) -> Result<Self> {
+        Self::start_with(state, runtime, None).await
+    }
+
+    /// The same, and it writes more into its `serve.out`.
+    pub async fn start_telling(state: &Path, runtime: &str, tells: &str) -> Result<Self> {
+        Self::start_with(state, runtime, Some(tells.to_owned())).await
+    }
+
+    async fn start_with(state: &Path, runtime: &str, tells: Option<String>) -> Result<Self> {
         let mut daybook = Self {
             binary: binary()?,
             state: state.to_owned(),
             runtime: runtime.to_owned(),
             http: free_address()?,
             https: free_address()?,
+            tells,
+            patience: PATIENCE,
             server: None,
         };
         daybook.serve().await?;
@@ -61,6 +76,7 @@ impl Daybook {
         let mut command = self.command(&["serve"]);
         command.args(["--runtime", &self.runtime]);
         command.args(["--http", &self.http.to_string(), "--https", &self.https.to_string()]);
+        command.envs(self.tells.as_ref().map(|tells| ("DAYBOOK_LOG", tells)));
         let log = std::fs::File::options().create(true).append(true).open(self.state.join("serve.out"))?;
         let child = command.stdout(log.try_clone()?).stderr(log).spawn().context("start `daybook serve`")?;
         self.server = Some(child);
@@ -77,7 +93,7 @@ impl Daybook {
 
     /// Runs a command to its end: exit code, standard output, standard error.
     pub async fn run(&self, command: &mut Command) -> Result<(i32, String, String)> {
-        let output = tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output());
+        let output = tokio::time::timeout(self.patience, command.kill_on_drop(true).output());
         let output = output.await.context("a command of daybook takes too long")?.context("run daybook")?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
@@ -141,14 +157,14 @@ impl Daybook {
     /// Waits until something holds; asks again every 50 ms.
     pub async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> Result<bool>) -> Result<()> {
         let started = Instant::now();
-        while started.elapsed() < PATIENCE {
+        while started.elapsed() < self.patience {
             if holds(self).await.unwrap_or(false) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let log = std::fs::read_to_string(self.state.join("serve.out")).unwrap_or_default();
-        bail!("waited {} s in vain until {what}; the server said:\n{log}", PATIENCE.as_secs())
+        bail!("waited {} s in vain until {what}; the server said:\n{log}", self.patience.as_secs())
     }
 
     /// Waits until a run of an environment is open.

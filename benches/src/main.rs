@@ -28,6 +28,8 @@ enum Benchmark {
     PlanOnce(commands::plan::OnceArguments),
     /// Crashes in the simulation, and real ones.
     Crash(commands::crash::Arguments),
+    /// Many services in a cluster whose machines are fake, against kubectl.
+    KubernetesScale(commands::kubernetes_scale::Arguments),
     /// Load on an address until a time is over: what `make demo` uses.
     Load(commands::load::Arguments),
     /// A server that answers at once: what proxies are measured in front of.
@@ -51,6 +53,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Plan(arguments) => commands::plan::run(arguments).await,
         Benchmark::PlanOnce(arguments) => commands::plan::once(&arguments),
         Benchmark::Crash(arguments) => commands::crash::run(arguments).await,
+        Benchmark::KubernetesScale(arguments) => commands::kubernetes_scale::run(arguments).await,
         Benchmark::Load(arguments) => commands::load::run(arguments).await,
         Benchmark::Upstream => commands::upstream::run().await,
     }

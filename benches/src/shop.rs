@@ -31,11 +31,24 @@ pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0").context("find a free port")?.local_addr()?)
 }
 
+/// Writes the shop's manifest under another name, so that it stands beside a shop that somebody else runs. Its path,
+/// and its host.
+pub fn manifest_as(app: &str, directory: &Path) -> Result<(PathBuf, String)> {
+    let context = self::directory()?;
+    let host = format!("{app}.localhost");
+    let text = std::fs::read_to_string(context.join("daybook.yaml")).context("read the shop's manifest")?;
+    let text = text.replace("app: shop", &format!("app: {app}")).replace(HOST, &host);
+    let text = text.replace("build: .", &format!("build: {}", context.display()));
+    let path = directory.join("daybook.yaml");
+    std::fs::write(&path, text).context("write the shop's manifest")?;
+    Ok((path, host))
+}
+
 /// What the shop counted, over all replicas that ever were.
-pub async fn served(address: SocketAddr) -> Result<Value> {
+pub async fn served(address: SocketAddr, host: &str) -> Result<Value> {
     // Replicas save their counts twice a second.
     tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
-    let reply = get(address, HOST, "/api/served").await.map_err(anyhow::Error::msg)?;
+    let reply = get(address, host, "/api/served").await.map_err(anyhow::Error::msg)?;
     Ok(reply.json())
 }
 

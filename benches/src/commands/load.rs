@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     if arguments.no_http2 {
         options.http2_rate = 0;
     }
-    let before = shop::served(arguments.address).await?;
+    let before = shop::served(arguments.address, &arguments.host).await?;
     let load = Load::start(options);
     say("the load has begun");
     let started = Instant::now();
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     }
     let report = load.stop().await;
     say(&report.to_string());
-    let repeated = shop::reconcile(&report, &before, &shop::served(arguments.address).await?)?;
+    let repeated = shop::reconcile(&report, &before, &shop::served(arguments.address, &arguments.host).await?)?;
     let line = json!({
         "requests": report.sent(), "failed": report.failed(), "failed_by_class": report.failed_by_class(),
         "p99": report.p99_ms, "repeated": repeated.values().sum::<u64>(),

@@ -82,6 +82,8 @@ impl Executor {
             (_, Health::Starting) if service.check.is_none() => {
                 return Ok(Heard::Bad("the image's own health check has not answered yet".to_owned()));
             }
+            // The look has told already what there is to tell.
+            (CheckTest::Running | CheckTest::Disabled, _) => return Ok(Heard::Good),
             _ => {}
         }
         Ok(match self.inner.runtime.probe(key, replica, check).await? {

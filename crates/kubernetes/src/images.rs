@@ -16,6 +16,7 @@ use daybook_runtime::credentials::Logins;
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::reference::Reference;
 use daybook_runtime::{Error, ErrorKind, Progress, Result, Runtime as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
@@ -30,6 +31,8 @@ const PROGRAM: &str = "daybook";
 const ASKED_AGAIN: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(30);
+/// Images that are asked for at once.
+const AT_ONCE: usize = 16;
 
 /// The image of a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,7 @@ pub(crate) struct Images {
     logins: Logins,
     sites: Artifacts,
     known: Mutex<BTreeMap<String, Image>>,
-    /// Builds that the registry was asked for: those that it has, and since when it did not have the others.
+    /// What the registry was asked for: what it has, and since when it did not have the others.
     asked: Mutex<BTreeMap<Digest, Option<Instant>>>,
 }
 
@@ -69,7 +72,11 @@ impl Images {
                 let asked = parse(reference)?;
                 match asked.digest {
                     Some(digest) => Ok(digest),
-                    None => self.digest(&asked.asked()).await,
+                    None => {
+                        let digest = self.digest(&asked.asked()).await?;
+                        self.remember(&digest, true);
+                        Ok(digest)
+                    }
                 }
             }
             Artifact::Build(build) => self.builder(&build.context)?.resolve(key, artifact).await,
@@ -77,13 +84,16 @@ impl Images {
         }
     }
 
+    /// Which of these a registry has, as far as can be known by digest alone.
     pub(crate) async fn present(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
-        let mut present = BTreeSet::new();
-        for digest in digests {
-            if self.sites.holds(digest) || self.is_published(digest).await? {
-                present.insert(*digest);
-            }
-        }
+        let (mut present, open): (BTreeSet<_>, BTreeSet<_>) = {
+            let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_known = |digest: &Digest| asked.get(digest).is_some_and(Option::is_none);
+            digests.iter().copied().partition(|digest| is_known(digest) || self.sites.holds(digest))
+        };
+        let asked = open.iter().map(|digest| async move { Ok((*digest, self.is_published(digest).await?)) });
+        let asked: Vec<_> = stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await?;
+        present.extend(asked.into_iter().filter_map(|(digest, is_published)| is_published.then_some(digest)));
         Ok(present)
     }
 
@@ -113,7 +123,8 @@ impl Images {
         Ok(is_there)
     }
 
-    fn remember(&self, digest: &Digest, is_there: bool) {
+    /// A registry has this image, so that machines get it by themselves; or it does not.
+    pub(crate) fn remember(&self, digest: &Digest, is_there: bool) {
         let since = (!is_there).then(Instant::now);
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, since);
     }
@@ -127,7 +138,9 @@ impl Images {
         match artifact {
             Artifact::Image { reference, digest: Some(digest), .. } => {
                 let exact = parse(reference)?.at(digest);
-                self.digest(&exact).await.map(drop)
+                self.digest(&exact).await?;
+                self.remember(digest, true);
+                Ok(())
             }
             Artifact::Image { digest: None, .. } => self.resolve(key, artifact).await.map(drop),
             Artifact::Build(build) => {

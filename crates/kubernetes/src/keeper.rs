@@ -10,6 +10,7 @@ use daybook_runtime::identity::{Identity, Labels, identity};
 use daybook_runtime::{Error, ErrorKind, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::objects::{Kind, MANAGED_BY, of_environment};
@@ -34,11 +35,13 @@ pub(crate) struct Keeper {
     pub(crate) exit: Option<Exit>,
     /// It is being deleted.
     pub(crate) leaving: bool,
+    /// Its image is the artifact itself, not one that was built here out of it.
+    pub(crate) pulls: bool,
 }
 
 impl Keeper {
     /// A workload as it is read. `None`: it is not ours.
-    fn read(kind: Kind, meta: &ObjectMeta) -> Option<Self> {
+    fn read(kind: Kind, meta: &ObjectMeta, pod: Option<&PodSpec>) -> Option<Self> {
         let annotations = annotations(meta);
         let identity = match identity(&annotations) {
             Ok(identity) => identity,
@@ -48,9 +51,11 @@ impl Keeper {
                 return None;
             }
         };
+        let image = pod.and_then(|pod| pod.containers.first()?.image.as_deref()).unwrap_or_default();
         Some(Self {
             kind,
             name: meta.name.clone().unwrap_or_default(),
+            pulls: image.ends_with(&format!("@{}", identity.artifact)),
             identity,
             wanted: true,
             over: false,
@@ -62,12 +67,12 @@ impl Keeper {
 
     pub(crate) fn of_deployment(found: &Deployment) -> Option<Self> {
         let wanted = found.spec.replicas != Some(0);
-        Some(Self { wanted, ..Self::read(Kind::Deployment, &found.metadata)? })
+        Some(Self { wanted, ..Self::read(Kind::Deployment, &found.metadata, found.spec.template.spec.as_ref())? })
     }
 
     pub(crate) fn of_stateful_set(found: &StatefulSet) -> Option<Self> {
         let wanted = found.spec.replicas != Some(0);
-        Some(Self { wanted, ..Self::read(Kind::StatefulSet, &found.metadata)? })
+        Some(Self { wanted, ..Self::read(Kind::StatefulSet, &found.metadata, found.spec.template.spec.as_ref())? })
     }
 
     pub(crate) fn of_job(found: &Job) -> Option<Self> {
@@ -79,7 +84,7 @@ impl Keeper {
             wanted: found.spec.as_ref().and_then(|spec| spec.suspend) != Some(true),
             over: conditions.iter().any(|condition| is_over(&condition.type_) && condition.status == "True"),
             failed: failed.unwrap_or(0),
-            ..Self::read(Kind::Job, &found.metadata)?
+            ..Self::read(Kind::Job, &found.metadata, found.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()))?
         })
     }
 }

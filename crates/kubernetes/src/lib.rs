@@ -145,8 +145,8 @@ impl Runtime for KubernetesRuntime {
         self.images.resolve(key, artifact).await
     }
 
-    async fn present(&self, _: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
-        self.images.present(digests).await
+    async fn present(&self, key: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+        self.present_images(key, digests).await
     }
 
     async fn prepare(&self, key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {

@@ -1,8 +1,9 @@
 //! What is there of an environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use daybook_model::Digest;
 use daybook_model::name::EnvKey;
 use daybook_runtime::{Result, Seen};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -62,6 +63,20 @@ impl KubernetesRuntime {
             claims: shared(claims),
             policies: shared(policies),
         })
+    }
+
+    /// Which images machines can get: those that a registry is known to have, and those that workloads already name.
+    pub(crate) async fn present_images(&self, key: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
+        let mut present = self.images.present(digests).await?;
+        if present.len() < digests.len() {
+            let parts = self.parts(key).await?;
+            let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs)?;
+            let named = keepers.iter().filter(|keeper| keeper.pulls).map(|keeper| keeper.identity.artifact);
+            let named: Vec<_> = named.filter(|digest| digests.contains(digest)).collect();
+            named.iter().for_each(|digest| self.images.remember(digest, true));
+            present.extend(named);
+        }
+        Ok(present)
     }
 }
 

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use daybook_kubernetes::{Config, KubernetesRuntime};
 use daybook_model::Digest;
 use daybook_model::name::EnvKey;
-use daybook_model::spec::Artifact;
+use daybook_model::spec::{Artifact, PullPolicy};
 use daybook_model::target::ClusterTarget;
 use daybook_runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use crate::docker::{build, pack};
-use crate::subject::Subject;
+use crate::subject::{Subject, launch};
 
 /// An environment of its own in the cluster that all tests share.
 struct Cluster {
@@ -95,3 +95,22 @@ impl Subject for Cluster {
 
 crate::contract_of_every_runtime!(open);
 crate::contract_of_real_runtimes!(open);
+
+/// An environment whose images a registry has is as it should be: otherwise each look at it would find something to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_runs_is_present_for_a_new_server_too() {
+    let subject = open().await;
+    let reference = format!("{}/busybox:1.35", std::env::var("DAYBOOK_REGISTRY").unwrap());
+    let image = Artifact::Image { reference: reference.clone(), pull: PullPolicy::default(), digest: None };
+    let digest = subject.runtime.resolve(&subject.key, &image).await.unwrap();
+    let wanted = [digest].into();
+    assert_eq!(subject.runtime.present(&subject.key, &wanted).await.unwrap(), wanted);
+    assert!(subject.reopened().present(&subject.key, &wanted).await.unwrap().is_empty());
+
+    let mut launch = launch(&subject, &[]);
+    (launch.artifact, launch.image) = (digest, Some(reference));
+    launch.container.command = Some(["sleep", "100"].map(str::to_owned).into());
+    subject.runtime.start(&launch).await.unwrap();
+    assert_eq!(subject.reopened().present(&subject.key, &wanted).await.unwrap(), wanted);
+    subject.clean().await;
+}
