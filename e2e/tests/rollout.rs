@@ -10,7 +10,7 @@ use daybook_e2e::World;
 async fn r01_rollouts_under_load_fail_no_request() {
     let world = World::new().await;
     world.up(1, &[]).await.expect(0);
-    let before = shop::served(world.daybook.http).await.unwrap();
+    let before = shop::served(world.daybook.http, shop::HOST).await.unwrap();
     let load = Load::start(world.load());
     for build in 2..=4 {
         world.up(build, &[("SHOP_VERSION", if build % 2 == 0 { "2" } else { "1" })]).await.expect(0);
@@ -19,7 +19,7 @@ async fn r01_rollouts_under_load_fail_no_request() {
     let report = load.stop().await;
     world.expect_no_failure(&report);
     assert!(report.sent() > 100, "{report}");
-    shop::reconcile(&report, &before, &shop::served(world.daybook.http).await.unwrap()).unwrap();
+    shop::reconcile(&report, &before, &shop::served(world.daybook.http, shop::HOST).await.unwrap()).unwrap();
     world.end().await;
 }
 
