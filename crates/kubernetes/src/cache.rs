@@ -15,7 +15,6 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, Store, reflector};
 use kube::runtime::watcher::{self, Event, watcher};
@@ -100,10 +99,7 @@ struct Watched<K: Kept> {
 impl<K: Kept> Watched<K> {
     fn begin(cluster: &Cluster, watches: &mut JoinSet<()>) -> Self {
         let (store, writer) = reflector::store();
-        let api: Api<K> = match &cluster.only {
-            Some(namespace) => Api::namespaced(cluster.client.clone(), namespace),
-            None => Api::all(cluster.client.clone()),
-        };
+        let api = cluster.within::<K>(cluster.only.as_deref());
         let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={DAYBOOK}"));
         // Who set which field is half of an object, and is not looked at.
         let events = watcher(api, config).modify(|object| object.meta_mut().managed_fields = None).default_backoff();

@@ -82,6 +82,14 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace(key))
     }
 
+    /// Objects of one kind in a namespace, or in all.
+    pub(crate) fn within<K: Kept>(&self, namespace: Option<&str>) -> Api<K> {
+        match namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
     /// The version of the API server.
     pub(crate) async fn version(&self) -> Result<String> {
         let operation = "ask the API server for its version";
@@ -97,10 +105,7 @@ impl Cluster {
 
     /// All objects of one kind with these labels, in a namespace or in all.
     pub(crate) async fn list<K: Kept>(&self, namespace: Option<&str>, labels: &Pairs) -> Result<Vec<K>> {
-        let api: Api<K> = match namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
+        let api = self.within::<K>(namespace);
         let operation = format!("list {}s", kind::<K>());
         let mut params = ListParams::default().labels(&selector(labels)).limit(PAGE);
         let mut all = Vec::new();

@@ -147,14 +147,7 @@ impl KubernetesRuntime {
 
     /// Environments that something belongs to, and whose they are if they are not ours.
     async fn labelled_environments(&self) -> Result<BTreeMap<EnvKey, Option<Owner>>> {
-        let mut all: BTreeMap<EnvKey, Option<Owner>> = BTreeMap::new();
-        for found in labelled(&self.cluster).await? {
-            let Some(Ok(key)) = environment(&found) else { continue };
-            let other = self.owners.other(&key, &found);
-            let known = all.entry(key).or_default();
-            *known = known.take().or(other);
-        }
-        Ok(all)
+        Ok(self.owners.environments(labelled(&self.cluster).await?))
     }
 
     pub(crate) async fn our_environments(&self) -> Result<BTreeSet<EnvKey>> {

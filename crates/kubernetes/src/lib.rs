@@ -103,18 +103,6 @@ impl KubernetesRuntime {
     }
 }
 
-/// What every cluster can honour.
-pub fn capabilities() -> Capabilities {
-    Capabilities {
-        name: "kubernetes".to_owned(),
-        images: true,
-        networks: true,
-        memory_limits: true,
-        service_addresses: false,
-        log_streams: false,
-    }
-}
-
 /// An error of a launch that a cluster cannot honour.
 fn refused(launch: &Launch, why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Refused, format!("make {}", launch.id), why)
@@ -123,7 +111,7 @@ fn refused(launch: &Launch, why: impl std::fmt::Display) -> Error {
 #[async_trait]
 impl Runtime for KubernetesRuntime {
     fn capabilities(&self) -> Capabilities {
-        capabilities()
+        Capabilities::of_a_cluster()
     }
 
     async fn check(&self) -> Result<String> {

@@ -105,11 +105,7 @@ impl Reader {
 
     async fn pods(&self) -> Result<Vec<Pod>> {
         let known = &self.keeper.identity;
-        let labels = crate::objects::of_replica(&known.key, &known.id, known.role);
-        let namespace = self.cluster.namespace(&known.key);
-        let mut pods = self.cluster.list::<Pod>(Some(&namespace), &labels).await?;
-        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
-        Ok(pods)
+        self.cluster.pods_of(&known.key, &known.id, known.role).await
     }
 
     /// Whether the replica has a pod, or will have one.

@@ -8,17 +8,20 @@ use daybook_runtime::{Error, ErrorKind, Result};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use crate::KubernetesRuntime;
+use crate::cluster::Cluster;
 use crate::objects::{INSTANCE, of_replica};
 
-impl KubernetesRuntime {
+impl Cluster {
     /// The pods of one replica, the newest last.
     pub(crate) async fn pods_of(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<Vec<Pod>> {
-        let namespace = self.cluster.namespace(key);
-        let mut pods = self.cluster.list::<Pod>(Some(&namespace), &of_replica(key, id, role)).await?;
+        let namespace = self.namespace(key);
+        let mut pods = self.list::<Pod>(Some(&namespace), &of_replica(key, id, role)).await?;
         pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
         Ok(pods)
     }
+}
 
+impl KubernetesRuntime {
     /// The name of the pod in which a replica runs. `ErrorKind::NotFound` when it does not run.
     pub(crate) async fn running_pod(
         &self,
@@ -27,7 +30,7 @@ impl KubernetesRuntime {
         id: &ReplicaId,
         role: Role,
     ) -> Result<String> {
-        let pods = self.pods_of(key, id, role).await?;
+        let pods = self.cluster.pods_of(key, id, role).await?;
         let running = pods.iter().rev().find(|pod| status(pod).is_some_and(is_running));
         let name = running.and_then(|pod| pod.metadata.name.clone());
         name.ok_or_else(|| Error::new(ErrorKind::NotFound, operation, format!("{id} does not run")))

@@ -142,11 +142,18 @@ impl KubernetesRuntime {
     }
 
     async fn set_wanted(&self, key: &EnvKey, keeper: &Keeper, wanted: bool) -> Result<()> {
-        let replicas = json!({"spec": {"replicas": i32::from(wanted)}});
+        let change = match keeper.kind {
+            Kind::Deployment | Kind::StatefulSet => json!({"spec": {"replicas": i32::from(wanted)}}),
+            Kind::Job => json!({"spec": {"suspend": !wanted}}),
+        };
+        self.change_keeper(key, keeper, change).await
+    }
+
+    async fn change_keeper(&self, key: &EnvKey, keeper: &Keeper, change: serde_json::Value) -> Result<()> {
         match keeper.kind {
-            Kind::Deployment => self.cluster.change::<Deployment>(key, &keeper.name, replicas).await,
-            Kind::StatefulSet => self.cluster.change::<StatefulSet>(key, &keeper.name, replicas).await,
-            Kind::Job => self.cluster.change::<Job>(key, &keeper.name, json!({"spec": {"suspend": !wanted}})).await,
+            Kind::Deployment => self.cluster.change::<Deployment>(key, &keeper.name, change).await,
+            Kind::StatefulSet => self.cluster.change::<StatefulSet>(key, &keeper.name, change).await,
+            Kind::Job => self.cluster.change::<Job>(key, &keeper.name, change).await,
         }
     }
 
@@ -155,7 +162,7 @@ impl KubernetesRuntime {
     pub(crate) async fn stop_replica(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
         let operation = format!("stop {id}");
         let Some(keeper) = self.keeper(&operation, key, id, role).await? else { return Ok(()) };
-        let pods = self.pods_of(key, id, role).await?;
+        let pods = self.cluster.pods_of(key, id, role).await?;
         let living: Vec<_> = pods.iter().filter(|pod| !has_ended(pod)).collect();
         if living.is_empty() && (keeper.over || !keeper.wanted) {
             return Ok(());
@@ -225,18 +232,13 @@ impl KubernetesRuntime {
 
     async fn write_exit(&self, key: &EnvKey, keeper: &Keeper, exit: &Exit) -> Result<()> {
         let text = serde_json::to_string(exit).expect("an exit is plain data");
-        let change = json!({"metadata": {"annotations": {EXIT: text}}});
-        match keeper.kind {
-            Kind::Deployment => self.cluster.change::<Deployment>(key, &keeper.name, change).await,
-            Kind::StatefulSet => self.cluster.change::<StatefulSet>(key, &keeper.name, change).await,
-            Kind::Job => self.cluster.change::<Job>(key, &keeper.name, change).await,
-        }
+        self.change_keeper(key, keeper, json!({"metadata": {"annotations": {EXIT: text}}})).await
     }
 
     pub(crate) async fn remove_replica(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
         let operation = format!("remove {id}");
         if let Some(keeper) = self.keeper(&operation, key, id, role).await? {
-            let pods = self.pods_of(key, id, role).await?;
+            let pods = self.cluster.pods_of(key, id, role).await?;
             let now = seen(&keeper, &pods.iter().collect::<Vec<_>>()).state;
             if now == ReplicaState::Running || (keeper.wanted && now != ReplicaState::Exited) {
                 return Err(Error::new(ErrorKind::Conflict, operation, "it runs: stop it first"));

@@ -213,6 +213,20 @@ pub struct Capabilities {
     pub log_streams: bool,
 }
 
+impl Capabilities {
+    /// What every Kubernetes cluster can honour, connected to or not.
+    pub fn of_a_cluster() -> Self {
+        Self {
+            name: "kubernetes".to_owned(),
+            images: true,
+            networks: true,
+            memory_limits: true,
+            service_addresses: false,
+            log_streams: false,
+        }
+    }
+}
+
 /// A target that environments are on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetState {

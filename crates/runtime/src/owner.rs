@@ -17,7 +17,7 @@ use daybook_model::name::EnvKey;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{failed, write_atomically};
-use crate::identity::Labels;
+use crate::identity::{Labels, environment};
 use crate::{Error, ErrorKind, Owner, Result, labels};
 
 /// Where a state directory keeps its identity.
@@ -83,6 +83,25 @@ impl Owners {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let is_taken = taken.get(key).is_some_and(|ids| ids.contains(&owner.id));
         (owner.id != self.ours.id && !is_taken && lives(&owner, &self.ours.machine)).then_some(owner)
+    }
+
+    /// The environments that these labels name, and whose they are if they are not ours. Malformed ones are left alone.
+    pub fn environments(&self, labelled: impl IntoIterator<Item = Labels>) -> BTreeMap<EnvKey, Option<Owner>> {
+        let mut all: BTreeMap<EnvKey, Option<Owner>> = BTreeMap::new();
+        for found in labelled {
+            let key = match environment(&found) {
+                Some(Ok(key)) => key,
+                Some(Err(error)) => {
+                    tracing::warn!(error, "labels of ours are malformed; what has them is left alone");
+                    continue;
+                }
+                None => continue,
+            };
+            let other = self.other(&key, &found);
+            let known = all.entry(key).or_default();
+            *known = known.take().or(other);
+        }
+        all
     }
 
     /// An error of `operation` when something of an environment is another's.

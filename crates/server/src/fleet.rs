@@ -150,7 +150,7 @@ impl Runtime for Fleet {
     fn capabilities_for(&self, key: &EnvKey) -> Capabilities {
         match self.cluster_of(key) {
             None => self.home.capabilities(),
-            Some(_) => clusters::capabilities(),
+            Some(_) => Capabilities::of_a_cluster(),
         }
     }
 

@@ -9,20 +9,13 @@ use tokio::net::UnixStream;
 use super::DockerRuntime;
 use super::engine::Engine;
 use super::error::failed;
-use crate::identity::{Labels, environment};
+use crate::identity::Labels;
 use crate::{Error, ErrorKind, Owner, Result, labels};
 
 impl DockerRuntime {
     /// Environments that something belongs to, and whose they are if they are not ours.
     pub(super) async fn labelled_environments(&self) -> Result<BTreeMap<EnvKey, Option<Owner>>> {
-        let mut all: BTreeMap<EnvKey, Option<Owner>> = BTreeMap::new();
-        for found in self.engine.labelled().await? {
-            let Some(key) = well_formed(&found) else { continue };
-            let other = self.owners.other(&key, &found);
-            let known = all.entry(key).or_default();
-            *known = known.take().or(other);
-        }
-        Ok(all)
+        Ok(self.owners.environments(self.engine.labelled().await?))
     }
 
     pub(super) async fn our_environments(&self) -> Result<BTreeSet<EnvKey>> {
@@ -70,15 +63,5 @@ impl Engine {
         let containers = containers.into_iter().filter_map(|container| container.labels);
         let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.labels);
         Ok(containers.chain(volumes).chain(networks.into_iter().filter_map(|network| network.labels)).collect())
-    }
-}
-
-fn well_formed(found: &Labels) -> Option<EnvKey> {
-    match environment(found)? {
-        Ok(key) => Some(key),
-        Err(error) => {
-            tracing::warn!(error, "labels of ours are malformed; what has them is left alone");
-            None
-        }
     }
 }

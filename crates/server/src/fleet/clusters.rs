@@ -6,7 +6,7 @@ use std::sync::Arc;
 use daybook_kubernetes::{Config, KubernetesRuntime};
 use daybook_model::target::ClusterTarget;
 use daybook_runtime::docker::{self, DockerRuntime};
-use daybook_runtime::{Capabilities, Result, Router, Runtime};
+use daybook_runtime::{Result, Router, Runtime};
 
 use super::router::ClusterRouter;
 
@@ -15,11 +15,6 @@ use super::router::ClusterRouter;
 pub(super) struct Joined {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) router: Arc<dyn Router>,
-}
-
-/// What every cluster can honour.
-pub(super) fn capabilities() -> Capabilities {
-    daybook_kubernetes::capabilities()
 }
 
 /// Connects to a cluster.

@@ -4,25 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use daybook_model::target::ClusterTarget;
-use daybook_runtime::{Capabilities, Error, ErrorKind, Result, Router, Runtime};
+use daybook_runtime::{Error, ErrorKind, Result, Router, Runtime};
 
 /// A cluster that is connected to: there is none.
 #[derive(Clone)]
 pub(super) struct Joined {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) router: Arc<dyn Router>,
-}
-
-/// What a cluster could honour, if there were one.
-pub(super) fn capabilities() -> Capabilities {
-    Capabilities {
-        name: "kubernetes".to_owned(),
-        images: true,
-        networks: true,
-        memory_limits: true,
-        service_addresses: false,
-        log_streams: false,
-    }
 }
 
 /// Says that this build cannot.
