@@ -39,19 +39,29 @@ pub fn target() -> String {
 impl World {
     /// A server of this machine, and the shop's manifest with the cluster as its target and nothing else changed.
     pub async fn on_the_cluster() -> Self {
-        let alone = alone().await;
-        kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"]).await;
-        let world = Self::make("process", None, Some(alone)).await;
+        let world = Self::beside_the_cluster().await;
         world.write("daybook.yaml", &format!("target: {}\n{}", target(), manifest()));
         world
+    }
+
+    /// A server of this machine with the shop's manifest as it is, while nothing of the shop is in the cluster.
+    pub async fn beside_the_cluster() -> Self {
+        let alone = alone().await;
+        kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"]).await;
+        Self::make("process", None, Some(alone)).await
+    }
+
+    /// Where the cluster's own edge answers.
+    pub async fn entrance_of_the_cluster(&self) -> SocketAddr {
+        let service = ["-n", "daybook-system", "get", "service", "daybook-edge", "-o", "jsonpath={.spec.clusterIP}"];
+        let address = kubectl(&service).await;
+        SocketAddr::new(address.trim().parse().expect("the edge has an address"), 80)
     }
 
     /// Deploys a build of the shop and finds out where it answers.
     pub async fn up_on_the_cluster(&mut self, build: u32) {
         self.up(build, &[]).await.expect(0);
-        let service = ["-n", "daybook-system", "get", "service", "daybook-edge", "-o", "jsonpath={.spec.clusterIP}"];
-        let address = kubectl(&service).await;
-        self.entrance = Some(SocketAddr::new(address.trim().parse().expect("the edge has an address"), 80));
+        self.entrance = Some(self.entrance_of_the_cluster().await);
     }
 
     /// Takes the shop down with its data; the scenario is over.

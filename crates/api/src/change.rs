@@ -23,6 +23,10 @@ pub enum Change {
     Stop(Services),
     /// Start stopped services.
     Start(Services),
+    /// Bring the environment to another target, with no failed request.
+    Move(Move),
+    /// End what still runs at the target that the environment came from.
+    Leave(Leave),
     /// Remove everything that runs.
     Down(Down),
 }
@@ -37,6 +41,7 @@ impl Change {
             Self::Restart(_) => RunKind::Restart,
             Self::Stop(_) => RunKind::Stop,
             Self::Start(_) => RunKind::Start,
+            Self::Move(_) | Self::Leave(_) => RunKind::Move,
             Self::Down(_) => RunKind::Down,
         }
     }
@@ -54,6 +59,11 @@ impl Change {
             Self::Restart(services) => services.reason("restart"),
             Self::Stop(services) => services.reason("stop"),
             Self::Start(services) => services.reason("start"),
+            Self::Move(Move { up, .. }) => match &up.target {
+                Some(target) => format!("move to {target}"),
+                None => "move".to_owned(),
+            },
+            Self::Leave(_) => "finish the move".to_owned(),
             Self::Down(down) if down.volumes.is_empty() => "down".to_owned(),
             Self::Down(down) => {
                 let names: Vec<_> = down.volumes.iter().map(ToString::to_string).collect();
@@ -163,6 +173,27 @@ impl Services {
         }
         text
     }
+}
+
+/// Bring the environment to another target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Move {
+    /// The manifest that is carried out there. Its target is the new one.
+    pub up: Up,
+    /// Volumes begin empty there; what they hold stays where it is.
+    #[serde(default)]
+    pub empty_volumes: bool,
+}
+
+/// End what still runs at the target that the environment came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Leave {
+    /// The environment.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// Even if requests still come in there.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Remove everything that runs.

@@ -36,6 +36,13 @@ pub struct EnvironmentView {
     /// Its state was rebuilt from what runs.
     #[serde(default)]
     pub adopted: bool,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(example = "kubernetes://prod")]
+    pub target: String,
+    /// Where it runs as well, until its move is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<String>,
 }
 
 /// An environment on this machine's runtime that belongs to another Daybook. It is left alone.

@@ -151,15 +151,16 @@ pub struct PlanChange {
 impl PlanChange {
     fn of(change: &ModelChange) -> Self {
         let (kind, name) = match &change.subject {
-            Subject::Service(name) => ("service", name.as_str()),
-            Subject::Volume(name) => ("volume", name.as_str()),
-            Subject::Network(name) => ("network", name.as_str()),
+            Subject::Service(name) => ("service", name.to_string()),
+            Subject::Volume(name) => ("volume", name.to_string()),
+            Subject::Network(name) => ("network", name.to_string()),
+            Subject::Target(target) => ("target", target.name()),
         };
         let detail = |d: &daybook_model::plan::Detail| PlanDetail { text: d.text.clone(), line: d.line };
         Self {
             sign: change.sign.mark().to_owned(),
             kind: kind.to_owned(),
-            name: name.to_owned(),
+            name,
             details: change.details.iter().map(detail).collect(),
             downtime_ms: change.downtime_ms,
             destructive: change.destructive,

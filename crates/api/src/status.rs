@@ -30,6 +30,13 @@ pub struct StatusView {
     /// Where the open run leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coming: Option<ComingView>,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(example = "kubernetes://prod")]
+    pub target: String,
+    /// Where it runs as well, until its move is finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<MovingView>,
     /// Every service, by name.
     pub services: Vec<ServiceView>,
     /// Volumes that exist.
@@ -44,6 +51,16 @@ pub struct StatusView {
     /// What keeps the environment from being reached although it runs, in words: a port that another program has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A move that is not finished: both targets serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MovingView {
+    /// The target that it leaves.
+    #[schema(example = "docker")]
+    pub from: String,
+    /// Addresses of the new entrance, to which the names of its domains are to lead; none where nobody knows.
+    pub entrance: Vec<String>,
 }
 
 /// The release that an open run leads to.

@@ -82,14 +82,19 @@ pub(crate) fn read(global: &Global, aim: Aim) -> Result<(Loaded, Bundle)> {
 /// What `up` asks for. A manifest with errors is refused before any server is asked, and with
 /// [`Aim::Act`] so is one that misses what it needs.
 pub(crate) fn up(ctx: &Ctx, aim: Aim) -> Result<Up> {
-    let (_, bundle) = load(&ctx.global, aim)?;
+    up_by(&ctx.global, aim)
+}
+
+/// The same, by other arguments than those that were given.
+pub(crate) fn up_by(global: &Global, aim: Aim) -> Result<Up> {
+    let (_, bundle) = load(global, aim)?;
     let unsendable = |error: serde_json::Error| CommandError::failed(format!("send the manifest: {error}"));
     Ok(Up {
         bundle: daybook_api::change::Bundle::encode(&bundle).map_err(unsendable)?,
-        environment: ctx.global.env.clone(),
-        profiles: ctx.global.profile.clone(),
-        app: ctx.global.app.clone(),
-        target: ctx.global.target.clone(),
+        environment: global.env.clone(),
+        profiles: global.profile.clone(),
+        app: global.app.clone(),
+        target: global.target.clone(),
     })
 }
 

@@ -72,17 +72,24 @@ pub fn is_served_by_another(routes: &EnvRoutes, service: &Service) -> bool {
     others.flat_map(|(_, backend)| &backend.entries).any(|entry| wanted.iter().any(|one| same(one, entry)))
 }
 
-fn is_internal(entry: &Entry) -> bool {
+/// Whether other services of the environment come in here.
+pub fn is_internal(entry: &Entry) -> bool {
     matches!(entry, Entry::Address { listen, .. } if is_service_address(listen.ip()))
 }
 
 /// Everything that the edge must know of `service`.
 ///
-/// `address` is where other services of the environment reach it, if the runtime gives addresses.
+/// `addresses` are where other services of the environment reach it, if the runtime gives addresses: one, or two
+/// while the environment moves.
 /// `site` is the directory of a static site's snapshot.
-pub fn backend(service: &Service, endpoints: Vec<Endpoint>, address: Option<IpAddr>, site: Option<&str>) -> Backend {
+pub fn backend(
+    service: &Service,
+    endpoints: Vec<Endpoint>,
+    addresses: impl IntoIterator<Item = IpAddr>,
+    site: Option<&str>,
+) -> Backend {
     let mut entries = public_entries(service);
-    entries.extend(address.into_iter().flat_map(|ip| internal_entries(service, ip)));
+    entries.extend(addresses.into_iter().flat_map(|ip| internal_entries(service, ip)));
     let target = match site {
         Some(root) => Target::Files { root: root.to_owned() },
         None => Target::Endpoints(endpoints),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use daybook_model::plan::{Change, Sign, Subject, WatchPhase};
-use daybook_model::{Action, Plan, ServiceName, Step};
+use daybook_model::{Action, Plan, ServiceName, Step, Target};
 
 /// The plan in the tone of `terraform plan`: what changes and why, the order of things, the downtime,
 /// and a last line that counts. Ends with a line break; no colour.
@@ -53,6 +53,7 @@ fn subject(change: &Change) -> String {
         Subject::Service(name) => name.to_string(),
         Subject::Volume(name) => format!("volume {name}"),
         Subject::Network(name) => format!("network {name}"),
+        Subject::Target(target) => target.name(),
     }
 }
 
@@ -93,6 +94,7 @@ enum Phase<'a> {
     Replicas(&'a ServiceName),
     Fewer(&'a ServiceName),
     Leaves(&'a ServiceName),
+    Target(&'a Target),
 }
 
 impl std::fmt::Display for Phase<'_> {
@@ -106,6 +108,7 @@ impl std::fmt::Display for Phase<'_> {
             Self::Replicas(service) => write!(f, "{service}"),
             Self::Fewer(service) => write!(f, "fewer replicas of {service}"),
             Self::Leaves(service) => write!(f, "{service} leaves"),
+            Self::Target(target) => write!(f, "leave {}", target.name()),
         }
     }
 }
@@ -119,6 +122,7 @@ fn phase(action: &Action) -> Option<Phase<'_>> {
         Action::Watch { service, phase: WatchPhase::Probation, for_ms, .. } => Some(Phase::Probation(service, *for_ms)),
         Action::Start { replica, .. } => Some(Phase::Replicas(&replica.service)),
         Action::Unroute { service } => Some(Phase::Leaves(service)),
+        Action::Leave { target } => Some(Phase::Target(target)),
         Action::Route { service, endpoints } if endpoints.is_empty() => Some(Phase::Replicas(service)),
         _ => None,
     }
@@ -179,6 +183,10 @@ pub fn step(step: &Step) -> String {
         }
         Action::Stop { replica } => format!("stop {replica}"),
         Action::Remove { replica, .. } => format!("remove {replica}"),
+        Action::StopAt { target, replica, .. } => format!("stop {replica} at {}", target.name()),
+        Action::RemoveAt { target, replica, .. } => format!("remove {replica} at {}", target.name()),
+        Action::CloseAt { target } => format!("close the entrance of {}", target.name()),
+        Action::Leave { target } => format!("leave {}", target.name()),
         Action::RemoveNetwork { network } => format!("remove network {network}"),
         Action::RemoveVolume { volume } => format!("remove volume {volume} and its data"),
     }

@@ -213,3 +213,107 @@ fn where_requests_are_held_readiness_is_waited_for() {
     }
     assert!(!steps(&planner, &spec, &seen).contains(&"wait until web.1 answers".to_owned()));
 }
+
+mod moves {
+    use daybook_decide::plan::{hindrances, left};
+    use daybook_model::observed::Away;
+    use daybook_model::{Spec, Target};
+
+    use super::*;
+
+    fn cluster() -> Target {
+        "kubernetes://prod".parse().expect("a valid target")
+    }
+
+    /// What is seen at an empty target while the old one serves `spec`.
+    fn seen_from(spec: &Spec, shares_entrance: bool) -> Observed {
+        let there = converged(spec);
+        let mut seen = Observed::nothing(spec.key.clone());
+        if shares_entrance {
+            seen.routes = there.routes;
+        }
+        let away = Away { target: Target::Docker, shares_entrance, replicas: there.replicas, volumes: there.volumes };
+        seen.away = Some(away);
+        seen
+    }
+
+    fn moved(spec: &Spec) -> Spec {
+        Spec { target: Some(cluster()), ..spec.clone() }
+    }
+
+    fn planner(spec: &Spec) -> Planner {
+        Planner { purpose: RunKind::Move, ..Planner::after(spec) }
+    }
+
+    #[test]
+    fn r01_everything_serves_at_the_new_target_before_anything_goes_at_the_old_one() {
+        let mut site = web("1");
+        site.depends_on = vec![Dependency { service: "api".parse().unwrap(), condition: Condition::Healthy }];
+        let mut api = web("1");
+        api.name = "api".parse().unwrap();
+        api.routes.clear();
+        let spec = spec([site, api, worker("1")]);
+        assert_snapshot!(planner(&spec).show(&moved(&spec), &seen_from(&spec, true)));
+    }
+
+    #[test]
+    fn where_clients_come_in_at_both_targets_the_old_one_serves_on_until_it_is_left() {
+        let spec = spec([web("1"), worker("1")]);
+        let mut both = moved(&spec);
+        both.leaving = Some(Target::Docker);
+        assert_snapshot!("moving", planner(&spec).show(&both, &seen_from(&spec, false)));
+        let mut there = converged(&moved(&spec));
+        there.away = seen_from(&spec, false).away;
+        let finished = Planner { purpose: RunKind::Move, ..Planner::after(&both) };
+        assert_snapshot!("finishing", finished.show(&moved(&spec), &there));
+    }
+
+    #[test]
+    fn r04_a_move_that_fails_sends_everything_back() {
+        let spec = spec([web("1"), worker("1")]);
+        let mut seen = converged(&spec);
+        let mut begun = converged(&moved(&spec));
+        begun.replicas.iter_mut().for_each(|replica| replica.id.ordinal += 10);
+        // The worker had ended for its successor, and requests went to the new target.
+        seen.replicas.retain(|replica| replica.id.service.as_str() != "worker");
+        seen.routes = Default::default();
+        let shares = with_warm(&["web.11".parse().unwrap()], &[]);
+        route(&mut seen, &web("1"), &shares);
+        seen.away = Some(Away {
+            target: cluster(),
+            shares_entrance: true,
+            replicas: begun.replicas,
+            volumes: Default::default(),
+        });
+        let back = Planner { purpose: RunKind::Move, recovery: true, ..Planner::after(&spec) };
+        assert_snapshot!(back.show(&spec, &seen));
+    }
+
+    #[test]
+    fn a_target_is_left_once_nothing_names_it() {
+        let home = Target::Docker;
+        let spec = spec([web("1")]);
+        assert_eq!(left(&spec, [&spec], &home), None);
+        assert_eq!(left(&moved(&spec), [&spec, &moved(&spec)], &home), Some(Target::Docker));
+        assert_eq!(left(&spec, [&spec, &moved(&spec)], &home), Some(cluster()), "a move that failed");
+        let both = Spec { leaving: Some(Target::Docker), ..moved(&spec) };
+        assert_eq!(left(&moved(&spec), [&both, &moved(&spec)], &home), Some(Target::Docker), "it is finished");
+    }
+
+    #[test]
+    fn data_and_what_must_not_run_twice_stand_in_the_way() {
+        let mut single = web("1");
+        single.rollout.order = daybook_model::spec::RolloutOrder::StopFirst;
+        let spec = spec([single, db("16")]);
+        let told = |shares: bool, empty: bool| -> Vec<String> {
+            let found = hindrances(&spec, &moved(&spec), shares, empty);
+            found.into_iter().map(|problem| format!("{} {}", problem.code, problem.message)).collect()
+        };
+        let data = "P0106 volume `data` of `db` holds data, and a move does not carry data along";
+        let twice = "P0107 `web` must not run twice, and clients come in at both targets for a while";
+        assert_eq!(told(true, false), [data]);
+        assert_eq!(told(false, false), [data, twice]);
+        assert_eq!(told(false, true), [twice]);
+        assert_eq!(told(true, true), [""; 0]);
+    }
+}

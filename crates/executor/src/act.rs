@@ -1,6 +1,6 @@
 //! One driver call for each action.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -58,6 +58,10 @@ impl Executor {
             }
             Action::Stop { replica } => runtime.stop(key, replica, Role::Main, &stop_of(cx, replica)).await?,
             Action::Remove { replica, role } => runtime.remove(key, replica, *role).await?,
+            Action::StopAt { target, replica, role } => self.stop_at(cx, target, replica, *role).await?,
+            Action::RemoveAt { target, replica, role } => self.remove_at(cx, target, replica, *role).await?,
+            Action::CloseAt { target } => self.close_at(cx, target).await?,
+            Action::Leave { target } => self.leave(cx, target).await?,
             Action::RemoveNetwork { network } => runtime.remove_network(key, network).await?,
             Action::RemoveVolume { volume } => runtime.remove_volume(key, volume).await?,
         }
@@ -79,14 +83,19 @@ impl Executor {
     async fn route(&self, cx: &RunContext, name: &ServiceName, endpoints: &[(ReplicaId, u32)]) -> Result<()> {
         let service = service(cx, name)?;
         let endpoints = self.endpoints(cx, service, endpoints).await?;
-        let address = self.inner.runtime.service_address(&cx.key, name).await?;
+        let mut addresses: BTreeSet<_> = self.inner.runtime.service_address(&cx.key, name).await?.into_iter().collect();
+        if let Some(target) = &cx.behind {
+            // What still runs there calls it at its address there.
+            let side = self.inner.places.at(target).await?;
+            addresses.extend(side.runtime.service_address(&cx.key, name).await?);
+        }
         let site = match &service.artifact {
             Artifact::Static { digest: Some(digest), .. } => {
                 Some(self.inner.artifacts.join(digest.hex()).to_string_lossy().into_owned())
             }
             _ => None,
         };
-        let backend = routes::backend(service, endpoints, address, site.as_deref());
+        let backend = routes::backend(service, endpoints, addresses, site.as_deref());
         let _routing = self.inner.routing.lock().await;
         let mut routes = self.inner.router.get(&cx.key).await?;
         routes.backends.insert(name.clone(), backend);
@@ -152,7 +161,7 @@ pub(crate) fn service<'a>(cx: &'a RunContext, name: &ServiceName) -> Result<&'a 
 }
 
 /// How a replica is asked to end: as the version that it belongs to says.
-fn stop_of(cx: &RunContext, replica: &ReplicaId) -> Stop {
+pub(crate) fn stop_of(cx: &RunContext, replica: &ReplicaId) -> Stop {
     let before = cx.previous.as_ref().and_then(|spec| spec.services.get(&replica.service));
     let service = before.or_else(|| cx.spec.services.get(&replica.service));
     service.map(|service| service.stop.clone()).unwrap_or_default()

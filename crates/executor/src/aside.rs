@@ -60,6 +60,7 @@ impl Executor {
             spec: aside.spec.clone(),
             previous: None,
             release: aside.release,
+            behind: None,
         };
         let service = crate::act::service(&context, &aside.replica.service)?;
         self.inner.runtime.prepare(key, &service.artifact, &|_: &str| ()).await?;

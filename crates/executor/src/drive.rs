@@ -8,7 +8,7 @@ use daybook_decide::run::{Next, Run, fold};
 use daybook_decide::{PlanContext, plan};
 use daybook_model::event::{Failure, StepOutcome, Toward};
 use daybook_model::{
-    Action, Actor, EnvKey, Event, PlanId, Release, ReleaseNumber, RunId, RunKind, Spec, Step, StepId, Verdict,
+    Action, Actor, EnvKey, Event, PlanId, Release, ReleaseNumber, RunId, RunKind, Spec, Step, StepId, Target, Verdict,
 };
 use daybook_store::{Query, Write};
 use futures::StreamExt;
@@ -42,6 +42,8 @@ pub(crate) struct RunContext {
     pub(crate) previous: Option<Arc<Spec>>,
     /// The release that replicas started now belong to.
     pub(crate) release: ReleaseNumber,
+    /// The target that the environment leaves, where requests come in by the same edge as at the new one.
+    pub(crate) behind: Option<Target>,
 }
 
 struct Ended {
@@ -140,7 +142,15 @@ impl Driver<'_> {
             Toward::Target => self.run.spec.clone(),
             Toward::Previous => self.run.fallback(self.previous.as_ref().map(|release| &release.spec)),
         };
-        let seen = patiently(|| Box::pin(self.executor.observe(&self.key, Some(&spec)))).await?;
+        let previous = self.previous.as_ref().map(|release| &release.spec);
+        let before: Vec<_> = match self.run.purpose {
+            RunKind::Move => previous.into_iter().chain([&self.run.spec]).collect(),
+            _ => Vec::new(),
+        };
+        let executor = self.executor;
+        patiently(|| Box::pin(async { Ok(executor.inner.runtime.place(&self.key, spec.target.as_ref()).await?) }))
+            .await?;
+        let seen = patiently(|| Box::pin(executor.survey(&spec, &before))).await?;
         let next_ordinals = self.executor.inner.ledger.next_ordinals(&self.key).await?;
         let parent = self.run.plan.as_ref().map(|plan| plan.id.clone());
         let recovery = toward == Toward::Previous;
@@ -154,13 +164,16 @@ impl Driver<'_> {
             progress: &self.run.progress,
             next_ordinals: &next_ordinals,
             remove_volumes: &self.run.remove_volumes,
-            able: self.executor.able(&self.key),
+            able: self.executor.able(&spec).await?,
         };
         let (plan, problems) = plan(&spec, &seen, &cx);
         if let Some(problem) = problems.first().filter(|_| !recovery) {
             return self.refuse(problem).await;
         }
+        let behind = seen.away.as_ref().filter(|away| away.shares_entrance && spec.leaving.is_none());
+        let behind = behind.map(|away| away.target.clone());
         self.context = Some(Arc::new(RunContext {
+            behind,
             key: self.key.clone(),
             run: self.id,
             spec: Arc::new(spec),

@@ -12,6 +12,7 @@ mod drive;
 mod evidence;
 mod hook;
 mod launch;
+mod leave;
 pub mod ledger;
 mod look;
 pub mod note;
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use daybook_model::Timestamp;
-use daybook_runtime::{Router, Runtime};
+use daybook_runtime::{Places, Router, Runtime};
 use tokio::sync::broadcast;
 
 pub use aside::{Aside, AsideState};
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) router: Arc<dyn Router>,
+    pub(crate) places: Arc<dyn Places>,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) clock: Clock,
     pub(crate) artifacts: PathBuf,
@@ -64,6 +66,8 @@ pub struct Parts {
     pub runtime: Arc<dyn Runtime>,
     /// What sends requests to them.
     pub router: Arc<dyn Router>,
+    /// Where environments can be.
+    pub places: Arc<dyn Places>,
     /// Who knows the values of secrets.
     pub vault: Arc<dyn Vault>,
     /// The time.
@@ -75,11 +79,12 @@ pub struct Parts {
 impl Executor {
     /// An executor over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, runtime, router, vault, clock, artifacts } = parts;
+        let Parts { ledger, runtime, router, places, vault, clock, artifacts } = parts;
         let (notes, _) = broadcast::channel(1024);
         let routing = tokio::sync::Mutex::new(());
         let looks = look::Looks::default();
-        Self { inner: Arc::new(Inner { ledger, runtime, router, vault, clock, artifacts, notes, routing, looks }) }
+        let inner = Inner { ledger, runtime, router, places, vault, clock, artifacts, notes, routing, looks };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Notes on the progress of steps, from now on. They are not journaled.

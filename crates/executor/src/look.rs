@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
 use daybook_model::launch::Role;
+use daybook_model::observed::Away;
 use daybook_model::{EnvKey, Observed, ReplicaId, SeenReplica, Spec};
-use daybook_runtime::Seen;
+use daybook_runtime::{Apart, Seen, Side};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -52,13 +53,27 @@ impl Look {
 impl Executor {
     /// What is there now: replicas, volumes, networks, routes, and which of the spec's artifacts.
     pub async fn observe(&self, key: &EnvKey, spec: Option<&Spec>) -> Result<Observed> {
-        let seen = self.inner.runtime.observe(key).await?;
-        let routes = self.inner.router.get(key).await?;
-        let services = spec.into_iter().flat_map(|spec| spec.services.values());
-        let digests: BTreeSet<_> = services.filter_map(|service| service.artifact.digest().copied()).collect();
-        let artifacts = self.inner.runtime.present(key, &digests).await?;
-        let Seen { replicas, volumes, networks } = seen;
-        Ok(Observed { key: key.clone(), replicas, volumes, networks, artifacts, routes })
+        let side = Side { runtime: self.inner.runtime.clone(), router: self.inner.router.clone() };
+        observe_at(&side, key, spec).await
+    }
+
+    /// What is there on the way to `spec`: at its own target, wherever the environment is placed now, and at the
+    /// target that it leaves, which is one of those in `before`.
+    pub async fn survey(&self, spec: &Spec, before: &[&Spec]) -> Result<Observed> {
+        let (key, places) = (&spec.key, &self.inner.places);
+        let home = places.home();
+        let here = spec.target.as_ref().unwrap_or(&home);
+        let side = places.at(here).await?;
+        let mut seen = observe_at(&side, key, Some(spec)).await?;
+        let Some(target) = daybook_decide::plan::left(spec, before.iter().copied(), &home) else { return Ok(seen) };
+        let shares_entrance = match places.apart(key, here, &target).await? {
+            Apart::Nowhere => return Ok(seen),
+            Apart::OneEntrance => true,
+            Apart::TwoEntrances => false,
+        };
+        let Seen { replicas, volumes, .. } = places.at(&target).await?.runtime.observe(key).await?;
+        seen.away = Some(Away { target, shares_entrance, replicas, volumes });
+        Ok(seen)
     }
 
     /// A look that is at most a moment old.
@@ -81,4 +96,14 @@ impl Executor {
         let seen = self.glance(key).await?;
         Ok(seen.replicas.iter().find(|replica| &replica.id == id && replica.role == role).cloned())
     }
+}
+
+async fn observe_at(side: &Side, key: &EnvKey, spec: Option<&Spec>) -> Result<Observed> {
+    let seen = side.runtime.observe(key).await?;
+    let routes = side.router.get(key).await?;
+    let services = spec.into_iter().flat_map(|spec| spec.services.values());
+    let digests: BTreeSet<_> = services.filter_map(|service| service.artifact.digest().copied()).collect();
+    let artifacts = side.runtime.present(key, &digests).await?;
+    let Seen { replicas, volumes, networks } = seen;
+    Ok(Observed { key: key.clone(), replicas, volumes, networks, artifacts, routes, away: None })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daybook_model::spec::Artifact;
-use daybook_model::{Digest, EnvKey, ServiceName, Spec};
+use daybook_model::{Digest, EnvKey, ServiceName, Spec, Target};
 use daybook_runtime::{Error, ErrorKind};
 use futures::StreamExt as _;
 
@@ -38,10 +38,11 @@ impl Executor {
     /// image is given `patience` to answer; a directory is read to its end.
     pub async fn resolve(&self, mut spec: Spec, patience: Duration) -> Resolved {
         let key = spec.key.clone();
+        let target = spec.target.clone().unwrap_or_else(|| self.inner.places.home());
         let asked = distinct(&spec);
         let answers = futures::stream::iter(asked)
             .map(|(artifact, services)| async {
-                let answer = self.digest_of(&key, &artifact, patience).await;
+                let answer = self.digest_of(&target, &key, &artifact, patience).await;
                 (artifact, services, answer)
             })
             .buffered(AT_ONCE);
@@ -56,8 +57,15 @@ impl Executor {
         Resolved { spec, open }
     }
 
-    async fn digest_of(&self, key: &EnvKey, artifact: &Artifact, patience: Duration) -> Result<Digest, Error> {
-        let asked = self.inner.runtime.resolve(key, artifact);
+    async fn digest_of(
+        &self,
+        target: &Target,
+        key: &EnvKey,
+        artifact: &Artifact,
+        patience: Duration,
+    ) -> Result<Digest, Error> {
+        let side = self.inner.places.at(target).await?;
+        let asked = side.runtime.resolve(key, artifact);
         let Artifact::Image { reference, .. } = artifact else { return asked.await };
         tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| {
             let why = format!("no answer within {} s", patience.as_secs());

@@ -13,6 +13,7 @@ use daybook_model::spec::{
     Artifact, Check, CheckTest, Domain, Mount, MountSource, Port, Protocol, PullPolicy, Scale, SecretRef, Tls,
 };
 use daybook_model::{Actor, Digest, EnvKey, ReleaseNumber, RunId, RunKind, Service, Spec, Verdict};
+use daybook_runtime::Side;
 use daybook_runtime::simulated::{Behaviour, Simulated};
 use daybook_store::memory::{MemoryJournal, When};
 use daybook_store::{Error as StoreError, Journal, Query};
@@ -54,6 +55,7 @@ impl Simulation {
             ledger: Arc::new(self.journal.clone()),
             runtime: Arc::new(self.world.clone()),
             router: Arc::new(self.world.clone()),
+            places: Arc::new(Side { runtime: Arc::new(self.world.clone()), router: Arc::new(self.world.clone()) }),
             vault: Arc::new(NoSecrets),
             clock: self.world.clock(),
             artifacts: PathBuf::from("/artifacts"),

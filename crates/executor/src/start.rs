@@ -56,7 +56,7 @@ impl Executor {
             progress: &Progress::default(),
             next_ordinals: &next_ordinals,
             remove_volumes,
-            able: self.able(&spec.key),
+            able: self.able(spec).await?,
         };
         Ok(daybook_decide::plan(spec, seen, &cx))
     }
@@ -87,8 +87,10 @@ impl Executor {
         Ok(())
     }
 
-    pub(crate) fn able(&self, key: &EnvKey) -> Able {
-        let capabilities = self.inner.runtime.capabilities_for(key);
-        Able { images: capabilities.images, networks: capabilities.networks }
+    pub(crate) async fn able(&self, spec: &Spec) -> Result<Able> {
+        let home = self.inner.places.home();
+        let side = self.inner.places.at(spec.target.as_ref().unwrap_or(&home)).await?;
+        let capabilities = side.runtime.capabilities_for(&spec.key);
+        Ok(Able { images: capabilities.images, networks: capabilities.networks })
     }
 }

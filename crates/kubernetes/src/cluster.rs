@@ -60,6 +60,8 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// One namespace for all environments, if the target names one.
     pub(crate) only: Option<String>,
+    /// Where the API server is.
+    pub(crate) url: String,
 }
 
 impl Cluster {
@@ -68,8 +70,9 @@ impl Cluster {
         let (mut config, only) = configuration(target, kubeconfig, &operation).await?;
         config.connect_timeout = Some(CONNECT);
         config.write_timeout = Some(ANSWER);
+        let url = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|said| failed(operation, &said))?;
-        Ok(Self { client, only })
+        Ok(Self { client, only, url })
     }
 
     /// The namespace of an environment.

@@ -103,6 +103,18 @@ impl KubernetesRuntime {
     }
 }
 
+impl KubernetesRuntime {
+    /// Where the API server is. Two targets with one address are in one cluster.
+    pub fn api_server(&self) -> &str {
+        &self.cluster.url
+    }
+
+    /// The one namespace of all environments, where the target names one.
+    pub fn only_namespace(&self) -> Option<&str> {
+        self.cluster.only.as_deref()
+    }
+}
+
 /// An error of a launch that a cluster cannot honour.
 fn refused(launch: &Launch, why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Refused, format!("make {}", launch.id), why)

@@ -205,6 +205,8 @@ pub enum RunKind {
     Stop,
     /// Stopped services start.
     Start,
+    /// The environment goes to another target, or leaves the one that it came from.
+    Move,
     /// Everything goes.
     Down,
     /// What is there is brought back to the release.

@@ -11,6 +11,7 @@ use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
 use crate::launch::Role;
 use crate::name::{EnvKey, NetworkName, VolumeName};
 use crate::route::EnvRoutes;
+use crate::target::Target;
 
 /// What is there, of one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,22 @@ pub struct Observed {
     pub artifacts: BTreeSet<Digest>,
     /// What the edge serves for this environment now.
     pub routes: EnvRoutes,
+    /// What is of it at the target that it leaves, while it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Away>,
+}
+
+/// What is of an environment at the target that it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// Where.
+    pub target: Target,
+    /// Whether requests come in through one edge here and there: its routes are those of [`Observed::routes`].
+    pub shares_entrance: bool,
+    /// Every replica there.
+    pub replicas: Vec<SeenReplica>,
+    /// Volumes there.
+    pub volumes: BTreeSet<VolumeName>,
 }
 
 impl Observed {
@@ -39,6 +56,7 @@ impl Observed {
             networks: BTreeSet::new(),
             artifacts: BTreeSet::new(),
             routes: EnvRoutes::default(),
+            away: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::id::{PlanId, ReleaseNumber, ReplicaId, StepId};
 use crate::launch::Role;
 use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use crate::spec::RolloutOrder;
+use crate::target::Target;
 
 /// A plan: data that leaves no choice to whoever carries it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +151,34 @@ pub enum Action {
         /// What it was for.
         role: Role,
     },
+    /// Stop a replica at the target that the environment leaves.
+    StopAt {
+        /// Where.
+        target: Target,
+        /// Which.
+        replica: ReplicaId,
+        /// What it was for.
+        role: Role,
+    },
+    /// Remove a replica that has ended at the target that the environment leaves.
+    RemoveAt {
+        /// Where.
+        target: Target,
+        /// Which.
+        replica: ReplicaId,
+        /// What it was for.
+        role: Role,
+    },
+    /// Let the edge of the target that the environment leaves forget it, once it has nothing in flight.
+    CloseAt {
+        /// Where.
+        target: Target,
+    },
+    /// Give back what the environment as a whole has at the target that it leaves. Its volumes stay.
+    Leave {
+        /// Which.
+        target: Target,
+    },
     /// Remove a network.
     RemoveNetwork {
         /// Which.
@@ -205,10 +234,14 @@ impl Action {
             | Self::AwaitReady { replica }
             | Self::AwaitCompleted { replica }
             | Self::Stop { replica }
-            | Self::Remove { replica, .. } => Some(&replica.service),
+            | Self::Remove { replica, .. }
+            | Self::StopAt { replica, .. }
+            | Self::RemoveAt { replica, .. } => Some(&replica.service),
             Self::Drain { replicas } => replicas.first().map(|replica| &replica.service),
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
+            | Self::CloseAt { .. }
+            | Self::Leave { .. }
             | Self::RemoveNetwork { .. }
             | Self::RemoveVolume { .. } => None,
         }
@@ -261,6 +294,8 @@ pub enum Subject {
     Volume(VolumeName),
     /// A network.
     Network(NetworkName),
+    /// A target that the environment leaves, or begins to leave.
+    Target(Target),
 }
 
 /// What happens to a thing.

@@ -22,6 +22,9 @@ pub struct Spec {
     /// Where it runs. `None`: where the server runs what says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Where it still runs as well, because clients come in there until they are told of the new entrance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Target>,
     /// Every workload, by name. Services of inactive profiles are not here. A service is large, so the map holds
     /// pointers: otherwise it would be moved with each of its neighbours, and half-filled nodes would cost memory.
     pub services: BTreeMap<ServiceName, Box<Service>>,
@@ -34,7 +37,14 @@ pub struct Spec {
 impl Spec {
     /// The desired state of an environment in which nothing should run.
     pub fn empty(key: EnvKey) -> Self {
-        Self { key, target: None, services: BTreeMap::new(), volumes: BTreeMap::new(), networks: BTreeMap::new() }
+        Self {
+            key,
+            target: None,
+            leaving: None,
+            services: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            networks: BTreeMap::new(),
+        }
     }
 
     /// The most replicas that one environment may have: a plan names each of them.

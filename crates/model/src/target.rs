@@ -42,6 +42,14 @@ impl Target {
             Self::Kubernetes(_) => "kubernetes",
         }
     }
+
+    /// Its name for people, without settings: `docker`, `kubernetes://prod`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Process | Self::Docker => self.runtime().to_owned(),
+            Self::Kubernetes(cluster) => format!("{SCHEME}{}", cluster.place),
+        }
+    }
 }
 
 impl FromStr for Target {

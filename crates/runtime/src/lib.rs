@@ -21,6 +21,7 @@ pub mod snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -176,6 +177,59 @@ pub trait Router: Send + Sync + 'static {
     /// Where users come in, where that is not this machine's edge.
     async fn entrance(&self, _: &EnvKey) -> Result<Option<Entrance>> {
         Ok(None)
+    }
+}
+
+/// The places that environments can be at. An environment that moves is at two for a while.
+#[async_trait]
+pub trait Places: Send + Sync + 'static {
+    /// The target that is meant where none is named.
+    fn home(&self) -> Target;
+
+    /// What runs replicas at a target, and what sends requests to them.
+    async fn at(&self, target: &Target) -> Result<Side>;
+
+    /// How two targets lie to each other, for one environment.
+    async fn apart(&self, key: &EnvKey, one: &Target, other: &Target) -> Result<Apart>;
+}
+
+/// One place.
+#[derive(Clone)]
+pub struct Side {
+    /// What runs replicas there.
+    pub runtime: Arc<dyn Runtime>,
+    /// What sends requests to them.
+    pub router: Arc<dyn Router>,
+}
+
+/// How two places lie to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apart {
+    /// They are one.
+    Nowhere,
+    /// Requests come in through one edge.
+    OneEntrance,
+    /// Each has an edge of its own.
+    TwoEntrances,
+}
+
+/// The only place of a server that has no other.
+#[async_trait]
+impl Places for Side {
+    fn home(&self) -> Target {
+        if self.runtime.capabilities().images { Target::Docker } else { Target::Process }
+    }
+
+    async fn at(&self, target: &Target) -> Result<Side> {
+        if *target == self.home() {
+            return Ok(self.clone());
+        }
+        let message = "this server has no way there";
+        Err(Error::new(ErrorKind::Refused, format!("reach {target}"), message))
+    }
+
+    async fn apart(&self, _: &EnvKey, _: &Target, _: &Target) -> Result<Apart> {
+        Ok(Apart::Nowhere)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use daybook_executor::{Clock, Executor, Parts as ExecutorParts};
 use daybook_model::traffic::Traffic;
 use daybook_model::{EnvKey, RunId, StepId, Timestamp};
-use daybook_runtime::{Router, Runtime};
+use daybook_runtime::{Places, Router, Runtime};
 use daybook_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,8 @@ pub struct Parts {
     pub runtime: Arc<dyn Runtime>,
     /// What sends requests to them.
     pub router: Arc<dyn Router>,
+    /// Where environments can be.
+    pub places: Arc<dyn Places>,
     /// The edge process, where there is one.
     pub edge: Option<Edge>,
     /// The time.
@@ -43,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) executor: Executor,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) router: Arc<dyn Router>,
+    pub(crate) places: Arc<dyn Places>,
     pub(crate) edge: Option<Edge>,
     pub(crate) clock: Clock,
     pub(crate) state: PathBuf,
@@ -69,11 +72,12 @@ pub(crate) struct Live {
 impl App {
     /// A control plane over these parts. Nothing happens before [`App::start`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, runtime, router, edge, clock, state } = parts;
+        let Parts { store, runtime, router, places, edge, clock, state } = parts;
         let executor = Executor::new(ExecutorParts {
             ledger: Arc::new(store.clone()),
             runtime: runtime.clone(),
             router: router.clone(),
+            places: places.clone(),
             vault: Arc::new(SealedSecrets(store.clone())),
             clock: clock.clone(),
             artifacts: state.join("artifacts"),
@@ -84,6 +88,7 @@ impl App {
             executor,
             runtime,
             router,
+            places,
             edge,
             clock,
             state,

@@ -12,6 +12,7 @@ use daybook_model::spec::Artifact;
 use daybook_model::{
     Digest, EnvKey, Event, Release, ReleaseNumber, RunKind, Service, ServiceName, Spec, Target, VolumeName,
 };
+use daybook_store::Environment;
 
 use crate::App;
 use crate::error::ApiError;
@@ -52,6 +53,8 @@ impl App {
             Change::Restart(services) => self.edited(services, |service| service.generation += 1).await?,
             Change::Stop(services) => self.edited(services, |service| service.stopped = true).await?,
             Change::Start(services) => self.edited(services, |service| service.stopped = false).await?,
+            Change::Move(wanted) => self.moved(wanted, aim).await?,
+            Change::Leave(leave) => self.left(leave).await?,
             Change::Down(down) => self.down(down).await?,
         };
         desired.purpose = change.purpose();
@@ -69,11 +72,13 @@ impl App {
             Change::Rollback(rollback) => rollback.key.clone(),
             Change::Scale(scale) => scale.key.clone(),
             Change::Restart(services) | Change::Stop(services) | Change::Start(services) => services.key.clone(),
+            Change::Move(wanted) => self.load(&wanted.up, Aim::Look)?.key(),
+            Change::Leave(leave) => leave.key.clone(),
             Change::Down(down) => down.key.clone(),
         })
     }
 
-    fn load(&self, up: &Up, aim: Aim) -> Result<Loaded, ApiError> {
+    pub(crate) fn load(&self, up: &Up, aim: Aim) -> Result<Loaded, ApiError> {
         let runtime = self.inner.runtime.capabilities().name;
         let mut loaded = manifest::load(up, &runtime, aim)?;
         let target = loaded.spec.target.as_ref().map(Target::runtime);
@@ -84,8 +89,16 @@ impl App {
     }
 
     async fn up(&self, up: &Up, aim: Aim) -> Result<Desired, ApiError> {
-        let loaded = self.load(up, aim)?;
-        let mut desired = self.toward(loaded.spec).await?;
+        let mut loaded = self.load(up, aim)?;
+        let current = self.inner.store.current_release(&loaded.key()).await?;
+        loaded.spec.leaving = current.as_ref().and_then(|release| release.spec.leaving.clone());
+        self.place(&loaded.spec, current.as_ref()).await?;
+        self.up_of(loaded, aim).await
+    }
+
+    /// What a manifest leads to, at the target that its spec names.
+    pub(crate) async fn up_of(&self, loaded: Loaded, aim: Aim) -> Result<Desired, ApiError> {
+        let mut desired = self.desired_of(loaded.spec).await?;
         desired.diagnostics = loaded.diagnostics;
         desired.manifest = Some(loaded.digest);
         if let Some(current) = &desired.current {
@@ -113,8 +126,12 @@ impl App {
                 target.as_ref().map_or("the server's machine".to_owned(), ToString::to_string)
             };
             let message = format!("{} runs on {}, not on {}", spec.key, shown(&there.target), shown(&spec.target));
-            return Err(ApiError::new(ErrorCode::Usage, message)
-                .hint("take it down there first (`daybook down`), or give the other place an environment of its own"));
+            let to = self.target_of(spec);
+            return Err(ApiError::new(ErrorCode::Usage, message).hint(format!(
+                "move it with no failed request: `daybook env move {} --to \"{to}\"`; or write the target that it \
+                 runs on in the manifest",
+                spec.key.env
+            )));
         }
         Ok(self.inner.runtime.place(&spec.key, spec.target.as_ref()).await?)
     }
@@ -122,18 +139,31 @@ impl App {
     /// Says where every environment is that we know of: at the start, before anything is asked about it.
     pub(crate) async fn place_all(&self) -> Result<(), daybook_store::Error> {
         for environment in self.inner.store.environments().await? {
-            let run = match environment.open_run {
-                Some(run) => self.inner.store.run(run).await?,
-                None => None,
-            };
-            let release = self.inner.store.current_release(&environment.key).await?;
-            let target = match run.map(|run| run.started.event) {
-                Some(Event::RunStarted { spec, .. }) => spec.target,
-                _ => release.and_then(|release| release.spec.target),
-            };
-            if let Err(error) = self.inner.runtime.place(&environment.key, target.as_ref()).await {
-                tracing::error!(key = %environment.key, %error, "the environment is out of reach");
-            }
+            self.place_known(&environment).await?;
+        }
+        Ok(())
+    }
+
+    /// Says where an environment is after a run of it: a move that failed ends where it began.
+    pub(crate) async fn place_after_run(&self, key: &EnvKey) -> Result<(), daybook_store::Error> {
+        match self.inner.store.environment(key).await? {
+            Some(environment) => self.place_known(&environment).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn place_known(&self, environment: &Environment) -> Result<(), daybook_store::Error> {
+        let run = match environment.open_run {
+            Some(run) => self.inner.store.run(run).await?,
+            None => None,
+        };
+        let release = self.inner.store.current_release(&environment.key).await?;
+        let target = match run.map(|run| run.started.event) {
+            Some(Event::RunStarted { spec, .. }) => spec.target,
+            _ => release.and_then(|release| release.spec.target),
+        };
+        if let Err(error) = self.inner.runtime.place(&environment.key, target.as_ref()).await {
+            tracing::error!(key = %environment.key, %error, "the environment is out of reach");
         }
         Ok(())
     }
@@ -201,7 +231,7 @@ impl App {
         self.edit_of(current, spec).await
     }
 
-    async fn edit_of(&self, current: Release, spec: Spec) -> Result<Desired, ApiError> {
+    pub(crate) async fn edit_of(&self, current: Release, spec: Spec) -> Result<Desired, ApiError> {
         let mut desired = self.toward(spec).await?;
         desired.manifest = current.manifest;
         Ok(desired)
@@ -212,7 +242,13 @@ impl App {
             return Err(no_environment(&down.key));
         }
         let mut spec = Spec::empty(down.key.clone());
-        spec.target = self.inner.store.current_release(&down.key).await?.and_then(|release| release.spec.target);
+        let current = self.inner.store.current_release(&down.key).await?.map(|release| release.spec);
+        if let Some(left) = current.as_ref().and_then(|spec| spec.leaving.as_ref()) {
+            let message = format!("{} has not left {left} yet", down.key);
+            return Err(ApiError::new(ErrorCode::Usage, message)
+                .hint(format!("finish the move first: `daybook env move {} --finish`", down.key.env)));
+        }
+        spec.target = current.and_then(|spec| spec.target);
         let mut desired = self.toward(spec).await?;
         desired.remove_volumes = down.volumes.iter().cloned().collect();
         Ok(desired)
@@ -226,7 +262,7 @@ impl App {
         }
     }
 
-    async fn require_release(&self, key: &EnvKey) -> Result<Release, ApiError> {
+    pub(crate) async fn require_release(&self, key: &EnvKey) -> Result<Release, ApiError> {
         if let Some(release) = self.inner.store.current_release(key).await? {
             return Ok(release);
         }
@@ -237,11 +273,15 @@ impl App {
     }
 
     async fn toward(&self, spec: Spec) -> Result<Desired, ApiError> {
-        let key = spec.key.clone();
-        let current = self.inner.store.current_release(&key).await?;
+        let current = self.inner.store.current_release(&spec.key).await?;
         self.place(&spec, current.as_ref()).await?;
+        self.desired_of(spec).await
+    }
+
+    async fn desired_of(&self, spec: Spec) -> Result<Desired, ApiError> {
+        let key = spec.key.clone();
         Ok(Desired {
-            current,
+            current: self.inner.store.current_release(&key).await?,
             to: self.next_release(&key).await?,
             key,
             spec,

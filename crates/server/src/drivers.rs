@@ -97,6 +97,9 @@ impl App {
                 Ok(Ending::Over(verdict)) => {
                     tracing::info!(%key, %run, ?verdict, "the run is over");
                     self.count_traffic(&key, run).await;
+                    if let Err(error) = self.place_after_run(&key).await {
+                        tracing::warn!(%key, %error, "where the environment is cannot be looked up");
+                    }
                     return;
                 }
                 Ok(Ending::Parked) => return,

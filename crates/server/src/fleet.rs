@@ -5,6 +5,7 @@ mod clusters;
 #[cfg(not(feature = "kubernetes"))]
 #[path = "fleet/none.rs"]
 mod clusters;
+mod places;
 #[cfg(feature = "kubernetes")]
 mod router;
 

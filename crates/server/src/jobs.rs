@@ -11,8 +11,8 @@ use daybook_decide::jobs::{self, DueJob, DueVerdict, LATE_MS};
 use daybook_executor::{Aside, AsideState};
 use daybook_model::launch::Role;
 use daybook_model::spec::Kind;
-use daybook_model::{Actor, EnvKey, Event, Release, ReplicaId, ReplicaState, ServiceName, Timestamp};
-use daybook_store::{Job, Journal as _, Write};
+use daybook_model::{Actor, EnvKey, Event, Release, ReplicaId, ReplicaState, RunKind, ServiceName, Timestamp};
+use daybook_store::{Environment, Job, Journal as _, Write};
 
 use crate::App;
 use crate::error::ApiError;
@@ -30,6 +30,9 @@ impl App {
             match self.inner.store.environments().await {
                 Ok(known) => {
                     for environment in known.into_iter().filter(|environment| !environment.retired) {
+                        if self.is_moving(&environment).await {
+                            continue;
+                        }
                         if let Err(error) = self.tend_jobs_of(&environment.key).await {
                             tracing::warn!(key = %environment.key, error = %error.0.message, "jobs wait");
                         }
@@ -38,6 +41,14 @@ impl App {
                 Err(error) => tracing::warn!(%error, "jobs wait"),
             }
         }
+    }
+
+    /// Whether nobody can say yet at which target a job is to run.
+    async fn is_moving(&self, environment: &Environment) -> bool {
+        let Some(run) = environment.open_run else { return false };
+        let record = self.inner.store.run(run).await;
+        let purpose = record.ok().flatten().map(|record| record.started.event);
+        matches!(purpose, Some(Event::RunStarted { purpose: RunKind::Move, .. }))
     }
 
     pub(crate) async fn tend_jobs_of(&self, key: &EnvKey) -> Result<(), ApiError> {
@@ -258,6 +269,10 @@ mod tests {
                 store: store.clone(),
                 runtime: Arc::new(world.clone()),
                 router: Arc::new(world.clone()),
+                places: Arc::new(daybook_runtime::Side {
+                    runtime: Arc::new(world.clone()),
+                    router: Arc::new(world.clone()),
+                }),
                 edge: None,
                 clock,
                 state: dir.to_owned(),

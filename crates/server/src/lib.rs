@@ -26,6 +26,7 @@ mod jobs;
 mod lock;
 mod logs;
 mod manifest;
+mod moves;
 mod one_off;
 mod request;
 mod routes;

@@ -140,7 +140,9 @@ impl App {
 
     async fn preview(&self, desired: &Desired) -> Result<Preview, ApiError> {
         let executor = &self.inner.executor;
-        let seen = executor.observe(&desired.key, Some(&desired.spec)).await?;
+        let from = desired.current.as_ref().map(|release| &release.spec);
+        let before: Vec<_> = from.filter(|_| desired.purpose == RunKind::Move).into_iter().collect();
+        let seen = executor.survey(&desired.spec, &before).await?;
         let Desired { spec, purpose, current, to, remove_volumes, .. } = desired;
         let (plan, problems) = executor.preview(spec, &seen, *purpose, current.as_ref(), *to, remove_volumes).await?;
         let basis = basis(spec, &seen, current.as_ref().map(|release| release.number));
@@ -177,6 +179,7 @@ impl App {
         self.inner.drivers.rest(run).await;
         self.append_to(&key, run, actor, Event::RunFinished { verdict: Verdict::Abandoned }).await?;
         self.count_traffic(&key, run).await;
+        self.place_after_run(&key).await?;
         Ok(())
     }
 
@@ -219,7 +222,7 @@ pub(crate) fn no_run(run: RunId) -> ApiError {
     ApiError::not_found(format!("there is no run {run}"))
 }
 
-fn refuse_problems(desired: &Desired, problems: &[Problem]) -> Result<(), ApiError> {
+pub(crate) fn refuse_problems(desired: &Desired, problems: &[Problem]) -> Result<(), ApiError> {
     let Some(first) = problems.first() else { return Ok(()) };
     let diagnostics = problems.iter().map(crate::manifest::diagnostic_of_problem);
     let mut error = ApiError::invalid(first.message.clone()).hint(first.hint.clone());

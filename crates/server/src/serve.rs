@@ -70,10 +70,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let client = daybook_edge::ensure_running(&exe, &state, &http, &https).await?;
     let home_router = Arc::new(EdgeRouter::new(client.clone()));
     let fleet = Arc::new(Fleet::new(home, home_router, state.clone()));
-    let (runtime, router) = (fleet.clone(), fleet);
+    let (runtime, router, places) = (fleet.clone(), fleet.clone(), fleet);
     let edge = Some(Edge::new(client.clone(), exe.clone()));
     let clock = Arc::new(Timestamp::now);
-    let app = App::new(Parts { store, runtime, router, edge, clock, state: state.clone() });
+    let app = App::new(Parts { store, runtime, router, places, edge, clock, state: state.clone() });
     app.start().await?;
     app.spawn(keep_edge(client, exe, state.clone(), http, https));
     let listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;

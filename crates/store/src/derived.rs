@@ -29,7 +29,9 @@ fn named_by(action: &Action) -> Option<&ReplicaId> {
         | Action::AwaitReady { replica }
         | Action::AwaitCompleted { replica }
         | Action::Stop { replica }
-        | Action::Remove { replica, .. } => Some(replica),
+        | Action::Remove { replica, .. }
+        | Action::StopAt { replica, .. }
+        | Action::RemoveAt { replica, .. } => Some(replica),
         _ => None,
     }
 }

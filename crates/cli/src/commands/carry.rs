@@ -155,6 +155,9 @@ async fn conclude(ctx: &Ctx, view: &RunView) -> Result<Exit> {
     } else {
         output::message(&format!("\n{text}"));
     }
+    if let Some((status, moving)) = status.as_ref().and_then(|status| Some((status, status.moving.as_ref()?))) {
+        output::message(super::status::both_serve(&status.key, &status.target, moving).trim_end());
+    }
     status.iter().flat_map(|status| &status.warnings).for_each(|text| output::message(&super::status::warning(text)));
     Ok(exit)
 }

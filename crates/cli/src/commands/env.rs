@@ -1,10 +1,15 @@
 use clap::{Args, Subcommand};
+use daybook_api::change::{Change, Leave, Move};
 use daybook_api::client::Exit;
 use daybook_api::environment::{EnvironmentView, OtherEnvironmentView};
-use daybook_model::{EnvKey, EnvName, Timestamp};
+use daybook_manifest::Aim;
+use daybook_model::{EnvKey, EnvName, Target, Timestamp};
 
+use super::carry::{Ask, carry_out};
+use crate::args::Global;
 use crate::context::{Ctx, command, now};
 use crate::error::Result;
+use crate::manifest;
 use crate::output::style::{GOOD, WARN, paint};
 use crate::output::table::Table;
 use crate::output::words;
@@ -31,6 +36,29 @@ enum Action {
         /// Its name; the app is the manifest's, or `--app`.
         #[arg(value_name = "NAME")]
         name: EnvName,
+    },
+    /// Bring an environment to another target, with no failed request.
+    ///
+    /// The manifest is carried out at the new target while the old one serves on. Where one edge stands before
+    /// both, requests go over as soon as the new replicas are ready, these are watched, and then the old ones end;
+    /// worse ones send everything back. Where each has an edge of its own, both serve until the names of the
+    /// environment lead to the new one and `--finish` says so.
+    Move {
+        /// Its name; the app is the manifest's, or `--app`.
+        #[arg(value_name = "NAME")]
+        name: EnvName,
+        /// Where it goes: `docker`, `process`, `kubernetes://CONTEXT[/NAMESPACE]`.
+        #[arg(long, value_name = "TARGET", required_unless_present = "finish")]
+        to: Option<Target>,
+        /// Begin with empty volumes there; what they hold stays where it is.
+        #[arg(long, requires = "to")]
+        empty_volumes: bool,
+        /// End what still runs at the target that the environment came from.
+        #[arg(long, conflicts_with = "to")]
+        finish: bool,
+        /// Even if requests still come in there.
+        #[arg(long, requires = "finish")]
+        force: bool,
     },
     /// Forget an environment in which nothing runs any more.
     Rm {
@@ -67,6 +95,15 @@ impl Env {
                 ctx.say(&format!("{} took over {key}", paint(GOOD, "✓")));
                 ctx.say(&format!("  make a release of it: {}", command("up", key.env.as_str())));
             }
+            Action::Move { name, to: Some(to), empty_volumes, .. } => {
+                let global = Global { env: name, target: Some(to), ..ctx.global.clone() };
+                let up = manifest::up_by(&global, Aim::Act)?;
+                return carry_out(ctx, Change::Move(Move { up, empty_volumes }), Ask::Always).await;
+            }
+            Action::Move { name, to: None, force, .. } => {
+                let key = EnvKey::new(ctx.key().await?.app, name);
+                return carry_out(ctx, Change::Leave(Leave { key, force }), Ask::AtStake).await;
+            }
             Action::Rm { name } => {
                 let key = EnvKey::new(ctx.key().await?.app, name);
                 ctx.client().await?.remove_environment(&key).await?;
@@ -86,16 +123,18 @@ fn render(environments: &[EnvironmentView], now: Timestamp) -> String {
     if environments.is_empty() {
         return "no environment yet\n".to_owned();
     }
-    let mut table = Table::new(&["ENVIRONMENT", "RELEASE>", "SINCE", "READY>", "NOTE"]);
+    let mut table = Table::new(&["ENVIRONMENT", "TARGET", "RELEASE>", "SINCE", "READY>", "NOTE"]);
     for one in environments {
         let run = one.open_run.map(|_| paint(WARN, "a run is open"));
+        let moving = one.leaving.as_ref().map(|from| paint(WARN, format!("{from} still serves as well")));
         let adopted = one.adopted.then(|| paint(WARN, "adopted from what runs"));
         table.row([
             one.key.to_string(),
+            one.target.clone(),
             one.release.map_or("-".to_owned(), |number| number.to_string()),
             one.reached.map(|at| words::ago(at, now)).unwrap_or_default(),
             format!("{}/{}", one.ready, one.services),
-            [run, adopted].into_iter().flatten().collect::<Vec<_>>().join("; "),
+            [run, adopted, moving].into_iter().flatten().collect::<Vec<_>>().join("; "),
         ]);
     }
     table.render()
@@ -109,15 +148,15 @@ mod tests {
     #[test]
     fn environments_are_a_table() {
         let environments: Vec<EnvironmentView> = serde_json::from_value(serde_json::json!([
-            {"key": "shop/production", "release": 42, "reached": "2026-11-24T11:58:00Z", "services": 4, "ready": 3,
+            {"key": "shop/production", "target": "kubernetes://prod", "leaving": "docker", "release": 42, "reached": "2026-11-24T11:58:00Z", "services": 4, "ready": 3,
              "open_run": "0192f3a0-0000-7000-8000-000000000001"},
             {"key": "shop/staging", "services": 0, "ready": 0}
         ]))
         .unwrap();
         insta::assert_snapshot!(plain(&render(&environments, crate::follow::fixture::now())), @r"
-        ENVIRONMENT      RELEASE  SINCE      READY  NOTE
-        shop/production       42  2 min ago    3/4  a run is open
-        shop/staging           -               0/0
+        ENVIRONMENT      TARGET             RELEASE  SINCE      READY  NOTE
+        shop/production  kubernetes://prod       42  2 min ago    3/4  a run is open; docker still serves as well
+        shop/staging                              -               0/0
         ");
     }
 }

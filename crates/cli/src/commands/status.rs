@@ -1,7 +1,7 @@
 use clap::Args;
 use daybook_api::client::Exit;
-use daybook_api::status::{ServiceState, ServiceView, StatusView};
-use daybook_model::Timestamp;
+use daybook_api::status::{MovingView, ServiceState, ServiceView, StatusView};
+use daybook_model::{EnvKey, Timestamp};
 
 use crate::context::{Ctx, command, now};
 use crate::error::Result;
@@ -48,11 +48,30 @@ fn render(status: &StatusView, now: Timestamp) -> String {
     if !status.volumes.is_empty() {
         out.push_str(&format!("\nvolumes  {}\n", status.volumes.join(", ")));
     }
+    if let Some(moving) = &status.moving {
+        out.push('\n');
+        out.push_str(&both_serve(&status.key, &status.target, moving));
+    }
     if !status.warnings.is_empty() {
         out.push('\n');
         status.warnings.iter().for_each(|text| out.push_str(&warning(text)));
     }
     out
+}
+
+/// What is left to be done of a move.
+pub(super) fn both_serve(key: &EnvKey, target: &str, moving: &MovingView) -> String {
+    let entrance = match moving.entrance.as_slice() {
+        [] => format!("the entrance of {target}"),
+        some => some.join(", "),
+    };
+    let finish = format!("daybook env move {} --finish", key.env);
+    format!(
+        "{} {target} and {} both serve. Point its names at {entrance};\n  when nobody comes in at {} any more: {finish}\n",
+        paint(WARN, "moving"),
+        moving.from,
+        moving.from,
+    )
 }
 
 /// A line for what keeps people from reaching what runs.
@@ -63,6 +82,7 @@ pub(super) fn warning(text: &str) -> String {
 fn head(status: &StatusView, now: Timestamp) -> String {
     let mut parts = vec![paint(STRONG, &status.key)];
     parts.push(status.release.map_or("no release yet".to_owned(), |number| format!("release {number}")));
+    parts.extend(status.target.starts_with("kubernetes").then(|| format!("on {}", status.target)));
     parts.extend(status.reached.map(|at| format!("since {}", words::ago(at, now))));
     parts.extend(status.coming.as_ref().map(|coming| match coming.interrupted {
         true => paint(WARN, format!("interrupted on the way to release {}", coming.release)),

@@ -9,7 +9,7 @@ use crate::output::words;
 /// One service and how far its part of the run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceLine {
-    /// The service; `volumes` and `networks` for what belongs to none.
+    /// The service; `volumes`, `networks` and `target` for what belongs to none.
     pub(crate) name: String,
     /// What is going on, or what came of it.
     pub(crate) text: String,
@@ -51,6 +51,7 @@ pub(crate) fn subject(step: &RunStep) -> &str {
     match (&step.service, step.action.as_str()) {
         (Some(service), _) => service,
         (None, action) if action.ends_with("volume") => "volumes",
+        (None, "close_at" | "leave") => "target",
         (None, _) => "networks",
     }
 }

@@ -1,10 +1,10 @@
 //! Steps as they are put together.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use daybook_model::plan::Step;
-use daybook_model::{Action, Cause, ServiceName, StepId};
+use daybook_model::{Action, Cause, ReplicaId, ServiceName, StepId};
 
 /// How many proofs a step waits for, at most.
 const MOST_PROOFS: usize = 100;
@@ -18,6 +18,7 @@ pub(crate) struct Builder {
     ready: HashMap<ServiceName, Vec<StepId>>,
     proofs: Vec<StepId>,
     ends: Vec<StepId>,
+    vacated: HashSet<ReplicaId>,
 }
 
 impl Builder {
@@ -87,6 +88,16 @@ impl Builder {
     /// The last steps of all services so far.
     pub(crate) fn ends(&self) -> &[StepId] {
         &self.ends
+    }
+
+    /// A replica at the target that is left ends by then.
+    pub(crate) fn vacates(&mut self, replica: ReplicaId) {
+        self.vacated.insert(replica);
+    }
+
+    /// Whether a replica at the target that is left was ended before.
+    pub(crate) fn has_vacated(&self, replica: &ReplicaId) -> bool {
+        self.vacated.contains(replica)
     }
 
     pub(crate) fn into_steps(self) -> Vec<Step> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
 use daybook_model::spec::{Artifact, EnvValue, Kind, RolloutOrder, TemplatePart};
-use daybook_model::{Action, Service, ServiceName};
+use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
 use super::World;
@@ -29,7 +29,32 @@ pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
     names.sort_unstable();
     names.dedup();
     let services = names.into_iter().filter_map(|name| service(world, name, by_service.get(name)));
-    services.chain(things(steps)).collect()
+    services.chain(things(world, steps)).chain(target_left(world)).collect()
+}
+
+/// The target that the environment leaves, or is about to leave.
+fn target_left(world: &World<'_>) -> Option<Change> {
+    let away = world.seen.away.as_ref()?;
+    let live = away.replicas.iter().filter(|replica| replica.state.is_live()).count();
+    let replicas = count(u32::try_from(live).unwrap_or(u32::MAX), "replica");
+    let mut details = Vec::new();
+    let sign = match world.left() {
+        Some(_) => {
+            details.push(line(None, format!("the environment leaves it: {replicas} drain, end and are removed")));
+            Sign::Remove
+        }
+        None => {
+            let text = format!("goes on to serve clients that come in there ({replicas}), until the move is finished");
+            details.push(line(None, text));
+            Sign::Change
+        }
+    };
+    if !away.volumes.is_empty() {
+        let names: Vec<_> = away.volumes.iter().map(ToString::to_string).collect();
+        details.push(line(None, format!("its volumes stay there with what they hold: {}", names.join(", "))));
+    }
+    let subject = Subject::Target(away.target.clone());
+    Some(Change { sign, subject, details, downtime_ms: None, destructive: false, order: None })
 }
 
 fn service(world: &World<'_>, name: &ServiceName, actions: Option<&Vec<&Action>>) -> Option<Change> {
@@ -42,9 +67,18 @@ fn service(world: &World<'_>, name: &ServiceName, actions: Option<&Vec<&Action>>
         return (!actions.is_empty() || world.cx.current.is_some()).then(|| added(world, after, actions));
     };
     let mut details = differences(before, after);
-    let visible = actions
-        .iter()
-        .any(|action| !matches!(action, Action::Remove { role, .. } if *role != daybook_model::launch::Role::Main));
+    if let Some(away) = &world.seen.away
+        && actions.iter().any(|action| matches!(action, Action::Start { .. } | Action::Route { .. }))
+    {
+        let here = world.spec.target.as_ref().map_or_else(|| "the server's machine".to_owned(), Target::name);
+        details.insert(0, line(after.line, format!("moves from {} to {here}", away.target.name())));
+    }
+    let is_visible = |action: &Action| match action {
+        Action::Remove { role, .. } => *role == daybook_model::launch::Role::Main,
+        Action::StopAt { .. } | Action::RemoveAt { .. } => false,
+        _ => true,
+    };
+    let visible = actions.iter().any(|action| is_visible(action));
     if details.is_empty() && visible {
         details.push(drift(world, after));
     }
@@ -73,7 +107,7 @@ fn removed(world: &World<'_>, name: &ServiceName) -> Change {
     }
 }
 
-fn volumes_of(service: &Service) -> impl Iterator<Item = &daybook_model::VolumeName> {
+pub(super) fn volumes_of(service: &Service) -> impl Iterator<Item = &daybook_model::VolumeName> {
     service.container.mounts.iter().filter_map(|mount| match &mount.source {
         daybook_model::spec::MountSource::Volume { name, .. } => Some(name),
         _ => None,
@@ -128,8 +162,11 @@ pub(super) fn known_after(artifact: &Artifact) -> &'static str {
 }
 
 fn changed(world: &World<'_>, after: &Service, details: Vec<Detail>, replaced: bool, actions: &[&Action]) -> Change {
-    let stops = actions.iter().any(|action| matches!(action, Action::Stop { .. }));
     let starts = actions.iter().any(|action| matches!(action, Action::Start { .. }));
+    let first = actions
+        .iter()
+        .find(|action| matches!(action, Action::Start { .. } | Action::Stop { .. } | Action::StopAt { .. }));
+    let stops = first.is_some_and(|action| !matches!(action, Action::Start { .. }));
     let stop_first = stops && starts && after.stop_first(&world.spec.volumes) && !after.stopped;
     let order =
         (replaced && starts).then_some(if stop_first { RolloutOrder::StopFirst } else { RolloutOrder::StartFirst });
@@ -155,10 +192,14 @@ fn drift(world: &World<'_>, service: &Service) -> Detail {
     line(service.line, text)
 }
 
-fn things(steps: &[Step]) -> Vec<Change> {
+fn things(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
+    let comes_empty = |volume| world.seen.away.as_ref().is_some_and(|away| away.volumes.contains(volume));
     let mut changes = Vec::new();
     for step in steps {
         let (sign, subject, text) = match &step.action {
+            Action::CreateVolume { volume } if comes_empty(volume) => {
+                (Sign::Add, Subject::Volume(volume.clone()), "new volume; it begins empty")
+            }
             Action::CreateVolume { volume } => (Sign::Add, Subject::Volume(volume.clone()), "new volume"),
             Action::RemoveVolume { volume } => {
                 (Sign::Remove, Subject::Volume(volume.clone()), "removed with everything in it")

@@ -5,6 +5,7 @@
 
 mod builder;
 mod changes;
+mod departure;
 mod large;
 mod order;
 mod problems;
@@ -22,6 +23,7 @@ use daybook_model::{
 use serde::{Deserialize, Serialize};
 
 use builder::Builder;
+pub use departure::{hindrances, left};
 pub use order::in_dependency_order;
 pub use problems::Problem;
 
@@ -89,6 +91,7 @@ pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Pr
         world.service(&mut builder, &spec.services[*name]);
     }
     world.removals(&mut builder);
+    world.depart(&mut builder);
     world.sweep_hooks(&mut builder);
     let mut problems = problems::find(spec, cx);
     problems.extend(cyclic.map(|circle| problems::cycle(&circle)));
@@ -230,7 +233,7 @@ impl<'a> World<'a> {
         let before = self.cx.current.and_then(|release| release.spec.services.get(&service.name));
         let same = || before.is_some_and(|before| Fingerprint::of(before) == Fingerprint::of(service));
         service.release_hook.is_some()
-            && self.cx.purpose == RunKind::Up
+            && matches!(self.cx.purpose, RunKind::Up | RunKind::Move)
             && !self.cx.recovery
             && !self.cx.progress.hooks.contains(&service.name)
             && !same()

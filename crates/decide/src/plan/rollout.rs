@@ -119,7 +119,10 @@ impl<'a> World<'a> {
         let turnover = self.turnover(service);
         let quiet =
             turnover.to_start().is_empty() && turnover.going.is_empty() && self.awaited(service, &turnover).is_empty();
-        if quiet && (!service.has_edge() || self.routed_right(service, &turnover.serving(), &[])) {
+        if quiet
+            && !self.arrives(service)
+            && (!service.has_edge() || self.routed_right(service, &turnover.serving(), &[]))
+        {
             return;
         }
         let mut gates = self.gates(builder, service);
@@ -127,6 +130,9 @@ impl<'a> World<'a> {
             let replica = ReplicaId::new(service.name.clone(), self.cx.to.0);
             let action = Action::RunHook { service: service.name.clone(), replica };
             gates = vec![builder.step(action, "its release hook runs before traffic moves", service.line, &gates)];
+        }
+        if !turnover.to_start().is_empty() {
+            gates = self.vacate(builder, service, gates);
         }
         if service.stop_first(&self.spec.volumes) && turnover.going.iter().any(|r| self.running(&r.id)) {
             self.stop_first(builder, service, &turnover, &gates);
@@ -152,7 +158,8 @@ impl<'a> World<'a> {
 
     fn next_ids(&self, service: &Service, count: usize) -> Vec<ReplicaId> {
         let unused = self.cx.next_ordinals.get(&service.name).copied().unwrap_or(1);
-        let first = unused.max(self.replicas[&service.name].highest_ordinal() + 1);
+        let highest = self.replicas[&service.name].highest_ordinal().max(self.highest_ordinal_away(&service.name));
+        let first = unused.max(highest + 1);
         (first..).take(count).map(|ordinal| ReplicaId::new(service.name.clone(), ordinal)).collect()
     }
 
@@ -270,6 +277,7 @@ impl<'a> World<'a> {
         service.has_edge()
             && readiness::is_answered(&service.effective_check())
             && is_free
+            && self.handed_over(service).is_empty()
             && !turnover.going.iter().any(|replica| self.running(&replica.id))
             && !routes::is_served_by_another(&self.seen.routes, service)
     }
@@ -289,7 +297,8 @@ impl<'a> World<'a> {
             launched.answered.extend(second.answered);
             launched.ready.extend(second.ready);
         }
-        let watched = turnover.changes_version && !live_old.is_empty() && self.probation_due(service);
+        let replaces = turnover.changes_version && !live_old.is_empty();
+        let watched = (replaces || self.arrives(service)) && self.probation_due(service);
         let warm = if watched { live_old.clone() } else { Vec::new() };
         let why = if launched.ready.is_empty() {
             "these are the replicas that should serve"
@@ -303,7 +312,8 @@ impl<'a> World<'a> {
         let reached = if service.has_edge() { last.clone() } else { launched.ready };
         builder.reached(&service.name, launched.started, reached);
         if watched {
-            last = vec![self.probation(builder, service, &serving, &live_old, &last)];
+            let before = if replaces { live_old } else { self.handed_over(service) };
+            last = vec![self.probation(builder, service, &serving, &before, &last)];
             last = self.route(builder, service, &serving, &[], "probation is over", &last);
         }
         self.finish(builder, service, turnover, &last);
@@ -419,7 +429,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn drain(&self, builder: &mut Builder, replicas: Vec<ReplicaId>, needs: &[StepId]) -> StepId {
+    pub(super) fn drain(&self, builder: &mut Builder, replicas: Vec<ReplicaId>, needs: &[StepId]) -> StepId {
         builder.step(Action::Drain { replicas }, "requests in flight end first", None, needs)
     }
 
@@ -448,7 +458,7 @@ impl<'a> World<'a> {
         live.map(|replica| replica.id.clone()).collect()
     }
 
-    fn probation_due(&self, service: &Service) -> bool {
+    pub(super) fn probation_due(&self, service: &Service) -> bool {
         !self.cx.recovery && service.rollout.probation_ms > 0 && !self.cx.progress.probations.contains(&service.name)
     }
 

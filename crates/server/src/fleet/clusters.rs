@@ -15,6 +15,10 @@ use super::router::ClusterRouter;
 pub(super) struct Joined {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) router: Arc<dyn Router>,
+    /// Where its API server is.
+    pub(super) api_server: String,
+    /// The one namespace of all environments, where the target names one.
+    pub(super) namespace: Option<String>,
 }
 
 /// Connects to a cluster.
@@ -33,5 +37,6 @@ pub(super) async fn join(target: &ClusterTarget, state: &Path) -> Result<Joined>
     if !target.reaches_pods {
         tokio::spawn(router.clone().tend());
     }
-    Ok(Joined { runtime, router })
+    let (api_server, namespace) = (runtime.api_server().to_owned(), runtime.only_namespace().map(str::to_owned));
+    Ok(Joined { runtime, router, api_server, namespace })
 }

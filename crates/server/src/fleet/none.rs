@@ -11,6 +11,8 @@ use daybook_runtime::{Error, ErrorKind, Result, Router, Runtime};
 pub(super) struct Joined {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) router: Arc<dyn Router>,
+    pub(super) api_server: String,
+    pub(super) namespace: Option<String>,
 }
 
 /// Says that this build cannot.

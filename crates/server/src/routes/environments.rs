@@ -39,6 +39,8 @@ async fn view(app: &App, environment: Environment) -> EnvironmentView {
         ready: u32::try_from(ready).unwrap_or(u32::MAX),
         open_run: environment.open_run,
         adopted: environment.adopted,
+        target: status.as_ref().map(|status| status.target.clone()).unwrap_or_default(),
+        leaving: status.as_ref().and_then(|status| Some(status.moving.as_ref()?.from.clone())),
         key: environment.key,
     }
 }

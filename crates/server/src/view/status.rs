@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_api::status::{ComingView, JobRunView, ReplicaView, ServiceState, ServiceView, StatusView};
+use daybook_api::status::{ComingView, JobRunView, MovingView, ReplicaView, ServiceState, ServiceView, StatusView};
 use daybook_edge::ListenerStatus;
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
@@ -55,6 +55,8 @@ impl App {
         let port = |kind| edge.as_ref().and_then(|edge| address(edge, kind)).map(|address| address.port());
         let entrance =
             entrance.unwrap_or_else(|| Entrance { http: port("http"), https: port("https"), addresses: Vec::new() });
+        let leaving = spec.and_then(|spec| spec.leaving.as_ref());
+        let moving = leaving.map(|from| MovingView { from: from.name(), entrance: entrance.addresses.clone() });
         let seen = Seen {
             observed: &observed,
             coming,
@@ -78,6 +80,8 @@ impl App {
             adopted: known.adopted,
             open_run: known.open_run,
             coming: open.map(|(coming, _)| coming),
+            target: spec.map(|spec| self.target_of(spec).name()).unwrap_or_default(),
+            moving,
             services,
             volumes: observed.volumes.iter().map(ToString::to_string).collect(),
             requests: counts.iter().map(|count| count.requests()).sum(),

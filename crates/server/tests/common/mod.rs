@@ -32,6 +32,10 @@ impl Server {
             store: Store::open(state).await.unwrap(),
             runtime: Arc::new(world.clone()),
             router: Arc::new(world.clone()),
+            places: Arc::new(daybook_runtime::Side {
+                runtime: Arc::new(world.clone()),
+                router: Arc::new(world.clone()),
+            }),
             edge: None,
             clock: Arc::new(daybook_model::Timestamp::now),
             state: state.to_owned(),
