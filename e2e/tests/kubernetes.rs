@@ -80,6 +80,60 @@ async fn r04_r07_bad_versions_swap_back_and_their_cause_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r07_what_a_cluster_has_against_a_service_is_named() {
+    let registry = std::env::var("DAYBOOK_REGISTRY").unwrap();
+    let world = World::beside_the_cluster().await;
+    let head = format!(
+        "app: shop
+target: {}&pods=direct
+x-usual: &usual
+  image: {registry}/busybox:1.35
+  command: [sleep, \"9999\"]
+  stop_grace_period: 1s
+  rollout: {{ready: 6s, probation: 1s}}
+",
+        daybook_e2e::cluster::target()
+    );
+    let page = "mkdir -p /tmp/w; exec httpd -f -h /tmp/w -p";
+    let write = |sick: &str| world.write("daybook.yaml", &format!("{head}services:\n  well: {{<<: *usual}}\n{sick}\n"));
+    write("");
+    world.up(1, &[]).await.expect(0);
+    for (sick, cause) in [
+        ("  sick: {<<: *usual, gpus: 1}", "no machine has 1 nvidia.com/gpu to give"),
+        (
+            "  sick: {<<: *usual, mem_reservation: 999g}",
+            "no machine has as much memory left as it asks for (1022976 MiB)",
+        ),
+        (
+            "  sick: {<<: *usual, volumes: [\"data:/data\"]}\nvolumes: {data: {driver: nowhere}}",
+            "its volume data is not there: storageclass.storage.k8s.io \"nowhere\" not found",
+        ),
+        (
+            &format!("  sick: {{<<: *usual, command: [sh, -c, \"{page} 8081\"], port: 8080, healthcheck: /ok}}"),
+            "it listens on another port than the manifest says: on 8081, not on 8080",
+        ),
+        (
+            &format!("  sick: {{<<: *usual, command: [sh, -c, \"{page} 8080\"], port: 8080, healthcheck: /ok}}"),
+            "its check asks for a path that it does not have: GET /ok answered 404",
+        ),
+    ] {
+        write(sick);
+        let up = world.up(1, &[]).await.expect(4);
+        assert!(up.all().contains(cause), "{up}");
+        let why = world.run(&["why", "sick"]).await.expect(0);
+        assert!(why.out.contains(cause), "{why}");
+    }
+
+    // The namespace may hold no more pods.
+    write("");
+    kubectl(&["-n", NAMESPACE, "create", "quota", "tight", "--hard=pods=1"]).await;
+    let scaled = world.run(&["scale", "well=2", "--yes", "--no-input"]).await.expect(4);
+    assert!(scaled.all().contains("the quota `tight` of its namespace is used up"), "{scaled}");
+    world.run(&["down", "--yes", "--no-input", "--volumes", "data", "--confirm=shop/production"]).await.expect(0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r31_secrets_are_in_secrets_only_and_changes_of_others_stay() {
     const CANARY: &str = "canary-5up3r-s3cr3t";
     let mut world = World::on_the_cluster().await;

@@ -271,6 +271,7 @@ impl Run {
                     why: format!("{}; going back failed too: {}", first.why, failure.why),
                     evidence: first.evidence.into_iter().chain(failure.evidence.iter().cloned()).collect(),
                     log: first.log,
+                    cause: first.cause,
                 },
                 None => failure.clone(),
             });

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use daybook_decide::readiness::{Heard, Readiness, Stage, Wanted};
 use daybook_decide::text::seconds;
+use daybook_decide::why::{self, Evidence, why as conclude};
 use daybook_model::event::{Failure, StepOutcome};
 use daybook_model::launch::Role;
 use daybook_model::observed::Health;
@@ -20,6 +21,9 @@ use crate::{Executor, Result};
 
 /// Between two looks.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+
+/// A runtime is asked what keeps a replica from starting so often.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Requests in flight may take so long where no release says otherwise, milliseconds.
 const USUAL_DRAIN_MS: u64 = 30_000;
@@ -41,10 +45,18 @@ impl Executor {
         let mut readiness = Readiness::new(&check, wanted, self.now(), service.rollout.ready_ms);
         let interval_ms = check.start_interval_ms.min(check.interval_ms).min(1_000);
         let mut said = String::new();
+        let (mut asked, mut trouble) = (Instant::now(), None);
         loop {
             let seen = self.glance_at(&cx.key, id, Role::Main).await?;
             let restarts = seen.as_ref().map_or(0, |replica| replica.restarts);
-            let heard = self.hear(&cx.key, service, &check, seen.as_ref()).await?;
+            let mut heard = self.hear(&cx.key, service, &check, seen.as_ref()).await?;
+            if seen.as_ref().is_some_and(|seen| seen.state == ReplicaState::Starting) {
+                if asked.elapsed() > ASK_AGAIN {
+                    asked = Instant::now();
+                    trouble = self.hear_of_trouble(cx, service).await;
+                }
+                heard = trouble.clone().unwrap_or(heard);
+            }
             match readiness.hear(heard, restarts, self.now()) {
                 Stage::Ready => {
                     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -54,7 +66,10 @@ impl Executor {
                     };
                     return Ok(StepOutcome::Done(format!("{what} after {}", seconds(took))));
                 }
-                Stage::Never(why) => return Ok(StepOutcome::Failed(self.not_ready(cx, id, seen.as_ref(), &why).await)),
+                Stage::Never(why) => {
+                    let said = (why.as_str(), readiness.last_bad());
+                    return Ok(StepOutcome::Failed(self.not_ready(cx, service, seen.as_ref(), id, said).await));
+                }
                 Stage::NotYet => {}
             }
             if let Some(last) = readiness.last_bad().filter(|last| *last != said) {
@@ -93,16 +108,51 @@ impl Executor {
         })
     }
 
-    async fn not_ready(&self, cx: &RunContext, id: &ReplicaId, seen: Option<&SeenReplica>, why: &str) -> Failure {
+    /// What the runtime says is in the way of a replica that does not start. Some of it no waiting can help.
+    async fn hear_of_trouble(&self, cx: &RunContext, service: &Service) -> Option<Heard> {
+        let troubles = self.inner.runtime.troubles(&cx.key, &service.name).await.unwrap_or_default();
+        let trouble = why::in_the_way(&troubles)?;
+        let cause = why::cause(trouble, Some(service));
+        Some(if why::is_final(trouble) { Heard::Ended(cause) } else { Heard::Bad(cause) })
+    }
+
+    /// Tells why a replica never became ready, while there is still something to be seen of it.
+    async fn not_ready(
+        &self,
+        cx: &RunContext,
+        service: &Service,
+        seen: Option<&SeenReplica>,
+        id: &ReplicaId,
+        (why, said): (&str, Option<&str>),
+    ) -> Failure {
+        let troubles = self.inner.runtime.troubles(&cx.key, &id.service).await.unwrap_or_default();
+        let log = self.last_lines(&cx.key, id, Role::Main).await;
+        let answers = said.filter(|_| seen.is_some_and(SeenReplica::is_running));
+        let answers: Vec<_> = answers.map(|said| (id.to_string(), Some(said.to_owned()))).into_iter().collect();
+        let concluded = conclude(&Evidence {
+            spec: Some(service),
+            replicas: seen.map(std::slice::from_ref).unwrap_or_default(),
+            troubles: &troubles,
+            answers: &answers,
+            log: &log,
+            now: self.now(),
+            ..Evidence::of(&id.service)
+        });
         let mut evidence = Vec::new();
+        evidence.extend(concluded.cause.clone().filter(|cause| !why.contains(cause.as_str())));
+        let trouble = why::in_the_way(&troubles);
+        evidence.extend(trouble.map(|trouble| format!("the cluster says: {}", trouble.said)));
         if let Some(replica) = seen {
-            evidence.extend(replica.last_exit.as_ref().map(exit_words));
-            if replica.restarts > 0 {
-                evidence.push(format!("its process was started again {} times", replica.restarts));
+            // What never ran has no end to tell of.
+            let ended = replica.last_exit.as_ref().filter(|_| trouble.is_none()).map(exit_words);
+            evidence.extend(ended.filter(|ended| !why.contains(ended.as_str())));
+            match replica.restarts {
+                0 => {}
+                1 => evidence.push("its process was started again once".to_owned()),
+                more => evidence.push(format!("its process was started again {more} times")),
             }
         }
-        let log = self.last_lines(&cx.key, id, Role::Main).await;
-        Failure { why: format!("{id} never became ready: {why}"), evidence, log }
+        Failure { why: format!("{id} never became ready: {why}"), evidence, log, cause: concluded.cause }
     }
 
     pub(crate) async fn await_completed(&self, cx: &RunContext, id: &ReplicaId) -> Result<StepOutcome> {

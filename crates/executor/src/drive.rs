@@ -186,7 +186,7 @@ impl Driver<'_> {
 
     async fn refuse(&mut self, problem: &Problem) -> Result<()> {
         let evidence = vec![format!("{}: {}", problem.code, problem.hint)];
-        let failure = Failure { why: problem.message.clone(), evidence, log: Vec::new() };
+        let failure = Failure { why: problem.message.clone(), evidence, ..Failure::default() };
         self.write(Event::RunFinished { verdict: Verdict::Failed(failure) }).await
     }
 

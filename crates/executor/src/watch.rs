@@ -67,7 +67,7 @@ impl Executor {
         if let Some(first) = new.first() {
             log = self.last_lines(&cx.key, first, Role::Main).await;
         }
-        Failure { why: format!("the new version of {service} is worse: {why}"), evidence: Vec::new(), log }
+        Failure { why: format!("the new version of {service} is worse: {why}"), log, ..Failure::default() }
     }
 }
 

@@ -18,12 +18,13 @@ const AT_ONCE: usize = 8;
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// What is done with objects, as permissions name it: group, resource, verbs.
-const NEEDS: [(&str, &str, &[&str]); 14] = [
+const NEEDS: [(&str, &str, &[&str]); 15] = [
     ("apps", "deployments", &["get", "list", "watch", "create", "patch", "delete"]),
     ("apps", "statefulsets", &["get", "list", "watch", "create", "patch", "delete"]),
     ("batch", "jobs", &["get", "list", "watch", "create", "patch", "delete"]),
     ("", "pods", &["get", "list", "watch", "delete"]),
     ("", "pods/log", &["get"]),
+    ("", "events", &["list"]),
     ("", "pods/exec", &["create"]),
     ("", "pods/portforward", &["create"]),
     ("", "services", &["get", "list", "create", "patch", "delete"]),

@@ -29,6 +29,7 @@ mod program;
 mod replica;
 mod resources;
 mod seen;
+mod troubles;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,7 @@ use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::target::ClusterTarget;
+use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Target};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
@@ -135,6 +137,10 @@ impl Runtime for KubernetesRuntime {
         let machines = self.machines().await.ok();
         let target = Some(Target::Kubernetes(self.target.clone()));
         vec![TargetState { target, version, machines, environments: BTreeSet::new() }]
+    }
+
+    async fn troubles(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
+        self.troubles_of(key, service).await
     }
 
     async fn examine(&self, _: &Target) -> Result<Vec<Finding>> {

@@ -242,6 +242,9 @@ pub struct Failure {
     pub evidence: Vec<String>,
     /// The last lines of the replica's log.
     pub log: Vec<String>,
+    /// What caused it, where that could be told while it was there to be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 /// What the world said about an interrupted `Once` step.

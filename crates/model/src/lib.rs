@@ -16,6 +16,7 @@ pub mod route;
 pub mod spec;
 pub mod target;
 pub mod traffic;
+pub mod trouble;
 
 pub use event::{Actor, Entry, Event, RunKind, Verdict};
 pub use id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};

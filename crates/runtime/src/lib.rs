@@ -29,6 +29,7 @@ use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::traffic::Traffic;
+use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, EnvRoutes, Launch, ReplicaId, SeenReplica, Target, Timestamp};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// which the edge listens for calls of other services. The same each time it is asked for. `None`:
     /// this runtime cannot give one, and services reach each other's replicas directly.
     async fn service_address(&self, key: &EnvKey, service: &ServiceName) -> Result<Option<IpAddr>>;
+
+    /// What is known to be in the way of a service's replicas, beside what [`Runtime::observe`] tells of each.
+    async fn troubles(&self, _: &EnvKey, _: &ServiceName) -> Result<Vec<Trouble>> {
+        Ok(Vec::new())
+    }
 
     /// Gives back what an environment as a whole has, once nothing else of it is there: the addresses of its
     /// services, its namespace.

@@ -141,11 +141,32 @@ async fn first_text(response: Response<Incoming>) -> String {
 
 /// The beginning of a text on one line, as much of it as a person is shown.
 pub(crate) fn shown(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = without_tags(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
+}
+
+/// A page's words, without its marks.
+fn without_tags(text: &str) -> String {
+    if !text.trim_start().starts_with('<') {
+        return text.to_owned();
+    }
+    let mut words = String::new();
+    let mut inside = false;
+    for letter in text.chars() {
+        match letter {
+            '<' => inside = true,
+            '>' => {
+                inside = false;
+                words.push(' ');
+            }
+            letter if !inside => words.push(letter),
+            _ => {}
+        }
+    }
+    words
 }
 
 fn millis(duration: Duration) -> String {

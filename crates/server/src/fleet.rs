@@ -20,6 +20,7 @@ use daybook_model::name::{NetworkName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::target::ClusterTarget;
 use daybook_model::traffic::Traffic;
+use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, EnvKey, EnvRoutes, Launch, ReplicaId, SeenReplica, ServiceName, Target};
 use daybook_runtime::{
     Answer, Capabilities, Entrance, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Result, Router,
@@ -243,6 +244,10 @@ impl Runtime for Fleet {
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.of(key).await?.logs(key, id, role, query).await
+    }
+
+    async fn troubles(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
+        self.of(key).await?.troubles(key, service).await
     }
 
     async fn usage(&self, key: &EnvKey) -> Result<Vec<Usage>> {

@@ -40,10 +40,13 @@ impl App {
         }
         let log = self.last_lines(key, &replicas).await;
         let answers = self.answers(key, &replicas, spec).await;
+        // What cannot be asked for is not known, and the rest is told all the same.
+        let troubles = self.inner.runtime.troubles(key, service).await.unwrap_or_default();
         let found = why(&Evidence {
             service,
             spec,
             replicas: &replicas,
+            troubles: &troubles,
             failures: &failures(&entries, service),
             answers: &answers,
             log: &log,

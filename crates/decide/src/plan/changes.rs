@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
-use daybook_model::spec::{Artifact, EnvValue, Kind, RolloutOrder, TemplatePart};
+use daybook_model::spec::{Artifact, EnvValue, Kind, Rollout, RolloutOrder, TemplatePart};
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
@@ -148,7 +148,14 @@ fn describe(service: &Service) -> String {
         (Kind::Job(schedule), _) => format!("new job at `{}` {}; {what}", schedule.cron, schedule.zone),
         (Kind::Task, _) => format!("new task; {what}"),
         (Kind::Service, _) if matches!(service.artifact, Artifact::Static { .. }) => format!("new site; {what}"),
-        (Kind::Service, _) => format!("new service, {}; {what}", count(service.scale.min, "replica")),
+        (Kind::Service, _) => {
+            let slow = service.rollout.ready_ms > Rollout::default().ready_ms;
+            let patience = match slow {
+                true => format!("; may take {} to get ready", crate::text::seconds(service.rollout.ready_ms)),
+                false => String::new(),
+            };
+            format!("new service, {}; {what}{patience}", count(service.scale.min, "replica"))
+        }
     }
 }
 

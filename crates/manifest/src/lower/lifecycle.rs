@@ -174,6 +174,18 @@ pub(crate) fn rollout(service: &Node) -> Rollout {
     rollout
 }
 
+/// How long a service that asks for a GPU may take to get ready, where the manifest does not say: models of many
+/// gigabytes are loaded first. Milliseconds.
+const READY_WITH_GPU_MS: u64 = 600_000;
+
+/// Gives a service that asks for a GPU the time to load what it serves.
+pub(crate) fn allow_loading(service: &Node, gpus: Option<u32>, rollout: &mut Rollout) {
+    let is_said = service.get("rollout").is_some_and(|own| own.get("ready").is_some());
+    if gpus.is_some_and(|count| count > 0) && !is_said {
+        rollout.ready_ms = rollout.ready_ms.max(READY_WITH_GPU_MS);
+    }
+}
+
 /// What must be there before. A dependency that is not required may be inactive or missing.
 pub(crate) fn depends_on(manifest: &Manifest<'_, '_>, entry: &Entry) -> Vec<Dependency> {
     let Some(node) = entry.value.get("depends_on") else { return Vec::new() };

@@ -42,6 +42,7 @@ pub(crate) fn lower(
         ports,
         artifact: artifact?,
     };
+    lifecycle::allow_loading(node, service.container.resources.gpus, &mut service.rollout);
     if matches!(service.artifact, Artifact::Static { .. }) {
         service.container.networks.clear();
     }

@@ -1,15 +1,19 @@
 //! The cause of a service's trouble, from evidence.
 //!
-//! Causes are tried from the most telling evidence to the least: what the kernel said (out of memory),
-//! what the runtime said (no such command, no such image), what the program said in its log (a missing
+//! Causes are tried from the most telling evidence to the least: what the cluster says is in the way of replicas
+//! that do not run, what the kernel said (out of memory), what the runtime said (no such command, no such image), what the program said in its log (a missing
 //! variable, a port in use), what its check said (a wrong port, an error), and last the bare exit code.
+
+mod troubles;
 
 use daybook_model::event::Failure;
 use daybook_model::observed::{Exit, Health};
+use daybook_model::trouble::Trouble;
 use daybook_model::{ReplicaState, SeenReplica, Service, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::text::seconds;
+pub use troubles::{cause, in_the_way, is_final};
 
 /// What is known of a service.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +24,8 @@ pub struct Evidence<'a> {
     pub spec: Option<&'a Service>,
     /// Its replicas.
     pub replicas: &'a [SeenReplica],
+    /// What the runtime knows to be in its way.
+    pub troubles: &'a [Trouble],
     /// Changes of it that failed, oldest first.
     pub failures: &'a [FailedChange],
     /// The answers of its check just now, by replica; `None` is a good answer.
@@ -30,6 +36,23 @@ pub struct Evidence<'a> {
     pub released: Option<(Timestamp, u64)>,
     /// The time.
     pub now: Timestamp,
+}
+
+impl<'a> Evidence<'a> {
+    /// Nothing is known of a service yet.
+    pub fn of(service: &'a ServiceName) -> Self {
+        Self {
+            service,
+            spec: None,
+            replicas: &[],
+            troubles: &[],
+            failures: &[],
+            answers: &[],
+            log: &[],
+            released: None,
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
 }
 
 /// A change of a service that failed.
@@ -67,7 +90,8 @@ pub struct Choice {
 
 /// Concludes why a service is as it is.
 pub fn why(evidence: &Evidence<'_>) -> Why {
-    let found = from_exits(evidence)
+    let found = troubles::from_troubles(evidence)
+        .or_else(|| from_exits(evidence))
         .or_else(|| from_log(evidence))
         .or_else(|| from_answers(evidence))
         .or_else(|| from_bare_exit(evidence))
@@ -192,17 +216,50 @@ fn from_answers(evidence: &Evidence<'_>) -> Option<Found> {
         Health::Unhealthy(said) => Some(said.clone()),
         _ => None,
     });
-    let cause = match said.contains("instead") {
-        true => format!("it listens on another port than the manifest says: {said}"),
-        false => format!("its check fails: {}", unhealthy.as_ref().unwrap_or(said)),
+    let listens = troubles::listens(evidence).filter(|_| said.contains("nothing listens"));
+    let elsewhere = said.contains("instead") || listens.is_some();
+    let cause = match (bad_answer(said), listens) {
+        (_, Some(ports)) => {
+            let asked = said.split("port ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+            format!("it listens on another port than the manifest says: on {ports}, not on {asked}")
+        }
+        _ if elsewhere => format!("it listens on another port than the manifest says: {said}"),
+        (Some(BadAnswer::NoSuchPath), _) => format!("its check asks for a path that it does not have: {said}"),
+        (Some(BadAnswer::TooSlow), _) => format!("it answers its check too slowly: {said}"),
+        (None, _) => format!("its check fails: {}", unhealthy.as_ref().unwrap_or(said)),
     };
     let mut options = Vec::new();
-    if said.contains("instead") {
-        options.push(choice("correct `port` in the manifest, or let it listen on $PORT", "daybook up"));
+    match bad_answer(said) {
+        _ if elsewhere => {
+            options.push(choice("correct `port` in the manifest, or let it listen on $PORT", "daybook up"));
+        }
+        Some(BadAnswer::NoSuchPath) => options.push(choice("correct `healthcheck` in the manifest", "daybook up")),
+        Some(BadAnswer::TooSlow) => {
+            options.push(choice("see what it is busy with", "daybook top"));
+            options.push(choice("allow it more time (`healthcheck: {timeout: …}`)", "daybook up"));
+        }
+        None => {}
     }
     options.push(choice("read its log", format!("daybook logs {name} --tail 50")));
     options.push(choice("go back to the release before", "daybook rollback"));
-    Some(Found { cause, evidence: vec![format!("{replica} was asked just now: {}", clip(said))], options })
+    let mut lines = vec![format!("{replica} was asked just now: {}", clip(said))];
+    if let Some(policies) = troubles::closed(evidence) {
+        lines.push(format!("network policies of others apply to it, and may keep callers away: {policies}"));
+    }
+    Some(Found { cause, evidence: lines, options })
+}
+
+/// What is wrong with an answer, where its words say so.
+enum BadAnswer {
+    NoSuchPath,
+    TooSlow,
+}
+
+fn bad_answer(said: &str) -> Option<BadAnswer> {
+    if said.contains("answered 404") {
+        return Some(BadAnswer::NoSuchPath);
+    }
+    (said.contains("was not answered within") || said.contains("no connection to")).then_some(BadAnswer::TooSlow)
 }
 
 fn from_bare_exit(evidence: &Evidence<'_>) -> Option<Found> {
@@ -240,9 +297,9 @@ fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
     // A program that ended tells why; one that goes on only complains.
     let ended = failure.evidence.iter().any(|line| line.contains("exit code"));
     let root = if ended { told(evidence.service, &failure.log) } else { None };
-    let first = match &root {
-        Some(_) => format!("its last change failed {when}: {}", failure.why),
-        None => format!("its last change failed {when}"),
+    let first = match (&root, &failure.cause) {
+        (Some(_), _) | (None, Some(_)) => format!("its last change failed {when}: {}", failure.why),
+        (None, None) => format!("its last change failed {when}"),
     };
     let mut lines = vec![first];
     lines.extend(failure.evidence.iter().cloned());
@@ -256,9 +313,10 @@ fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
         }
         None => {
             lines.extend(last_lines(&failure.log).into_iter().map(|line| format!("log: {line}")));
-            (failure.why.clone(), Vec::new())
+            (failure.cause.clone().unwrap_or_else(|| failure.why.clone()), Vec::new())
         }
     };
+    lines.retain(|line| *line != cause);
     if options.is_empty() {
         options.push(choice("correct it and try again", "daybook up"));
     }
@@ -338,22 +396,22 @@ mod tests {
 
     fn failed(evidence: &[&str], log: &[&str]) -> Why {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-        let failure =
-            Failure { why: "web.3 never became ready".to_owned(), evidence: owned(evidence), log: owned(log) };
+        let failure = Failure {
+            why: "web.3 never became ready".to_owned(),
+            evidence: owned(evidence),
+            log: owned(log),
+            cause: None,
+        };
         let change = FailedChange {
             at: Timestamp::from_second(60).unwrap(),
             failure,
             changed: vec!["LEVEL info → debug".to_owned()],
         };
         why(&Evidence {
-            service: &"web".parse().unwrap(),
-            spec: None,
-            replicas: &[],
             failures: &[change],
-            answers: &[],
-            log: &[],
             released: Some((Timestamp::from_second(30).unwrap(), 2)),
             now: Timestamp::from_second(90).unwrap(),
+            ..Evidence::of(&"web".parse().unwrap())
         })
     }
 

@@ -1,0 +1,200 @@
+//! What is in the way of a service's replicas, as the cluster tells it.
+
+mod words;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use daybook_model::launch::Role;
+use daybook_model::name::{EnvKey, ServiceName};
+use daybook_model::trouble::{Trouble, TroubleKind};
+use daybook_runtime::{ExecRequest, Result};
+use futures::TryStreamExt as _;
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::KubernetesRuntime;
+use crate::keeper::is_managed;
+use crate::objects::{of_environment, of_service};
+use crate::pods::{has_ended, instance, is_running, status};
+
+/// How long a replica may take to say where it listens.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl KubernetesRuntime {
+    /// Everything that is known to be in the way of a service's replicas, the most telling first.
+    pub(crate) async fn troubles_of(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
+        let namespace = self.cluster.namespace(key);
+        let pods = self.cluster.list::<Pod>(Some(&namespace), &of_service(key, service.as_str(), Role::Main)).await?;
+        let events = self.events_in(&namespace).await;
+        let mut troubles = Vec::new();
+        for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+            troubles.extend(of_pod(pod));
+            if !is_ready(pod) {
+                troubles.extend(about(&events, |name| Some(name) == pod.metadata.name.as_deref()));
+            }
+        }
+        troubles.extend(self.of_workloads(key, service, &pods, &events).await?);
+        troubles.extend(self.of_claims(key, &pods, &events).await?);
+        if let Some(pod) = pods.iter().find(|pod| status(pod).is_some_and(is_running)) {
+            troubles.extend(self.listens(key, service, pod).await);
+            troubles.extend(self.closed_by_others(&namespace, pod).await);
+        }
+        // A claim that is named says more than that there is one.
+        let is_named = |trouble: &Trouble| matches!(trouble.kind, TroubleKind::NoVolume { claim: Some(_) });
+        if troubles.iter().any(is_named) {
+            troubles.retain(|trouble| !matches!(trouble.kind, TroubleKind::NoVolume { claim: None }));
+        }
+        let mut known = Vec::new();
+        troubles.retain(|trouble| {
+            let is_new = !known.contains(&trouble.kind);
+            known.push(trouble.kind.clone());
+            is_new
+        });
+        Ok(troubles)
+    }
+
+    /// What happened in a namespace. Nothing where it may not be asked for.
+    async fn events_in(&self, namespace: &str) -> Vec<Event> {
+        let events = self.cluster.list::<Event>(Some(namespace), &crate::objects::Pairs::new()).await;
+        let mut events = events.unwrap_or_else(|error| {
+            tracing::debug!(%error, "events are not told");
+            Vec::new()
+        });
+        events.sort_by_key(|event| std::cmp::Reverse(event.last_timestamp.clone()));
+        events
+    }
+
+    /// Why a workload makes no pod.
+    async fn of_workloads(
+        &self,
+        key: &EnvKey,
+        service: &ServiceName,
+        pods: &[Pod],
+        events: &[Event],
+    ) -> Result<Vec<Trouble>> {
+        let with_pods: BTreeSet<_> = pods.iter().filter_map(instance).collect();
+        let seen = self.observe_environment(key).await?;
+        let mut troubles = Vec::new();
+        for replica in seen.replicas.iter().filter(|replica| &replica.id.service == service) {
+            let workload = crate::names::workload(&replica.id, replica.role);
+            if replica.state.is_live() && !with_pods.contains(workload.as_str()) {
+                // A Deployment makes its pods by way of a ReplicaSet, which is called after it.
+                let is_of_it = |name: &str| {
+                    name.strip_prefix(&workload).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                };
+                troubles.extend(about(events, is_of_it));
+            }
+        }
+        Ok(troubles)
+    }
+
+    /// Claims of pods that nothing was found for.
+    async fn of_claims(&self, key: &EnvKey, pods: &[Pod], events: &[Event]) -> Result<Vec<Trouble>> {
+        let waiting = pods.iter().filter(|pod| !is_ready(pod)).filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
+        let named: BTreeSet<_> = waiting
+            .flatten()
+            .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone()))
+            .collect();
+        let namespace = self.cluster.namespace(key);
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claims = self.cluster.list::<PersistentVolumeClaim>(Some(&namespace), &of_environment(key)).await?;
+        let pending = claims.iter().filter(|claim| {
+            let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+            claim.metadata.name.as_ref().is_some_and(|name| named.contains(name)) && phase == Some("Pending")
+        });
+        let told = pending.flat_map(|claim| {
+            let name = claim.metadata.name.clone().unwrap_or_default();
+            let said = about(events, |of| of == name);
+            said.into_iter()
+                .map(move |trouble| Trouble { kind: TroubleKind::NoVolume { claim: Some(name.clone()) }, ..trouble })
+        });
+        Ok(told.collect())
+    }
+
+    /// Where a replica listens, if its image has a program that can tell.
+    async fn listens(&self, key: &EnvKey, service: &ServiceName, pod: &Pod) -> Option<Trouble> {
+        let seen = self.observe_environment(key).await.ok()?;
+        let instance = instance(pod)?;
+        let is_it = |id, role| crate::names::workload(id, role) == instance;
+        let replica = seen.replicas.iter().find(|r| &r.id.service == service && is_it(&r.id, r.role))?;
+        let argv = ["cat", "/proc/net/tcp", "/proc/net/tcp6"].map(str::to_owned).to_vec();
+        let request = ExecRequest { argv, tty: None, user: None, working_dir: None };
+        let told = async {
+            let mut exec = self.run_inside(key, &replica.id, &request).await.ok()?;
+            drop(exec.input);
+            let mut tables = Vec::new();
+            while let Some(piece) = exec.output.try_next().await.ok()? {
+                tables.extend_from_slice(&piece.bytes);
+            }
+            Some(String::from_utf8_lossy(&tables).into_owned())
+        };
+        let tables = tokio::time::timeout(PATIENCE, told).await.ok()??;
+        let ports = words::listening(&tables);
+        (!ports.is_empty()).then(|| Trouble { kind: TroubleKind::Listens { ports }, said: String::new() })
+    }
+
+    /// Policies that are not ours and select a pod.
+    async fn closed_by_others(&self, namespace: &str, pod: &Pod) -> Option<Trouble> {
+        let all = self.cluster.list::<NetworkPolicy>(Some(namespace), &crate::objects::Pairs::new()).await.ok()?;
+        let theirs = all.iter().filter(|policy| !is_managed(&policy.metadata));
+        let closing = theirs.filter(|policy| {
+            let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref());
+            selector.is_none_or(|selector| selects(selector, pod))
+        });
+        let policies: Vec<_> = closing.filter_map(|policy| policy.metadata.name.clone()).collect();
+        (!policies.is_empty()).then(|| Trouble { kind: TroubleKind::Closed { policies }, said: String::new() })
+    }
+}
+
+fn of_pod(pod: &Pod) -> Vec<Trouble> {
+    let told = pod.status.as_ref();
+    if let Some(message) = told.filter(|_| has_ended(pod)).and_then(|told| told.reason.as_deref()) {
+        let said = told.and_then(|told| told.message.clone()).unwrap_or_default();
+        return words::event(message, &said).into_iter().collect();
+    }
+    let waits = status(pod).and_then(|status| Some((status, status.state.as_ref()?.waiting.as_ref()?)));
+    if let Some((status, waits)) = waits {
+        let reason = waits.reason.as_deref().unwrap_or_default();
+        // The status calls an image that was never fetched as the pod does.
+        return words::waiting(reason, waits.message.as_deref().unwrap_or_default(), &status.image)
+            .into_iter()
+            .collect();
+    }
+    let conditions = told.and_then(|told| told.conditions.as_ref());
+    let unscheduled = conditions.and_then(|all| all.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False"));
+    unscheduled.and_then(|condition| condition.message.as_deref()).map(words::unscheduled).unwrap_or_default()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}
+
+/// The troubles that events tell of the objects that `is_it` names, the newest first.
+fn about(events: &[Event], is_it: impl Fn(&str) -> bool) -> Vec<Trouble> {
+    let of_it = events.iter().filter(|event| event.involved_object.name.as_deref().is_some_and(&is_it));
+    let told =
+        of_it.filter_map(|event| words::event(event.reason.as_deref()?, event.message.as_deref().unwrap_or_default()));
+    told.collect()
+}
+
+fn selects(selector: &LabelSelector, pod: &Pod) -> bool {
+    let none = Default::default();
+    let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+    let by_label = selector.match_labels.iter().flatten().all(|(name, value)| labels.get(name) == Some(value));
+    by_label
+        && selector.match_expressions.iter().flatten().all(|wanted| {
+            let value = labels.get(&wanted.key);
+            let is_one = value.is_some_and(|value| wanted.values.iter().flatten().any(|one| one == value));
+            match wanted.operator.as_str() {
+                "In" => is_one,
+                "NotIn" => !is_one,
+                "Exists" => value.is_some(),
+                _ => value.is_none(),
+            }
+        })
+}

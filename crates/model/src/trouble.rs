@@ -1,0 +1,81 @@
+//! What a runtime knows to be in the way of a service's replicas.
+
+use serde::{Deserialize, Serialize};
+
+/// Something in the way of replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What.
+    pub kind: TroubleKind,
+    /// In the words of whoever found it.
+    pub said: String,
+}
+
+/// What is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    /// Its image cannot be fetched.
+    Image {
+        /// Its name.
+        image: String,
+        /// Why.
+        fault: ImageFault,
+    },
+    /// No machine has as much as it asks for.
+    NoRoom {
+        /// Of what: `cpu`, `memory`, `nvidia.com/gpu`.
+        resource: String,
+    },
+    /// Machines keep everything away that does not tolerate their taint.
+    Tainted {
+        /// The taint, as `KEY: VALUE`; empty where nobody tells.
+        taint: String,
+    },
+    /// Machines do not fit for another reason.
+    Unfit,
+    /// A volume is not there yet.
+    NoVolume {
+        /// Its claim, where it is known.
+        claim: Option<String>,
+    },
+    /// Something cannot be mounted.
+    Mount,
+    /// A quota is used up.
+    Quota {
+        /// Its name.
+        quota: String,
+    },
+    /// The cluster refuses the replica: an admission webhook, a limit, a security standard.
+    Refused,
+    /// It was put out of its machine.
+    Evicted,
+    /// Its container cannot be made.
+    Container,
+    /// It listens, and not where it should.
+    Listens {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// Somebody else's policies say who may reach it, or whom it may reach.
+    Closed {
+        /// Their names.
+        policies: Vec<String>,
+    },
+}
+
+/// Why an image cannot be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageFault {
+    /// Its registry does not have it.
+    Missing,
+    /// Its registry does not give it to the cluster.
+    Denied,
+    /// Its registry does not answer.
+    Away,
+    /// It is no name of an image.
+    Name,
+    /// Nobody can tell.
+    Unknown,
+}
