@@ -196,6 +196,26 @@ async fn r32_what_is_not_ours_is_never_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_a_name_is_meant_by_it() {
+    let world = World::new().await;
+    let run = async |words: &[&str]| world.run(words).await;
+    let nowhere = run(&["target", "add", "here", "kubernetes://nowhere"]).await;
+    assert!(nowhere.code != 0 && nowhere.all().contains("get-contexts"), "{nowhere}");
+    run(&["target", "add", "here", &daybook_e2e::cluster::target()]).await.expect(0);
+    let listed = run(&["target", "ls", "-o", "json"]).await.expect(0).json();
+    let here = listed.as_array().unwrap().iter().find(|target| target["name"] == "here").cloned().unwrap();
+    assert!(here["version"].as_str().unwrap().starts_with("Kubernetes v1.") && here["machines_ready"] == 1, "{here:#}");
+    let plan = run(&["plan", "--target", "kubernetes://here"]).await.expect(2);
+    assert!(plan.out.contains("shop/production"), "{plan}");
+    run(&["target", "rm", "here"]).await.expect(0);
+    let plan = run(&["plan", "--target", "kubernetes://here"]).await;
+    assert!(plan.code != 2 && plan.all().contains("get-contexts"), "{plan}");
+    let twice = run(&["target", "rm", "here"]).await;
+    assert!(twice.code != 0 && twice.all().contains("no target has a name"), "{twice}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_of_a_cluster_is_named() {
     let world = World::new().await;
     let plan = async |target: &str| world.run(&["plan", "--target", target]).await;

@@ -116,3 +116,65 @@ async fn r08_a_worker_never_runs_twice() {
     }
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r04_a_fleet_is_rolled_out_in_waves_and_stops_at_the_first_bad_one() {
+    let world = World::new().await;
+    let shop = daybook_e2e::manifest();
+    let fleet = |us: &str| {
+        format!(
+            "{shop}
+environments:
+  canary: {{services: {{web: {{domain: canary.localhost}}}}}}
+  eu: {{services: {{web: {{domain: eu.localhost}}}}}}
+  us: {{services: {{web: {{domain: us.localhost{us}}}}}}}
+fleets:
+  production: {{waves: [canary, [eu, us]], soak: 1s}}
+"
+        )
+    };
+    let up = async |build: &str, fault: &str| {
+        world
+            .run_with(
+                &["up", "--fleet", "production", "--yes", "--no-input"],
+                &[("SHOP_BUILD", build), ("SHOP_FAULT", fault)],
+            )
+            .await
+    };
+    let builds = async || {
+        let mut builds = Vec::new();
+        for host in ["canary.localhost", "eu.localhost", "us.localhost"] {
+            let reply = daybook_bench::load::get(world.daybook.http, host, "/api/about").await.unwrap();
+            builds.push(reply.json()["build"].as_str().unwrap_or_default().to_owned());
+        }
+        builds.join(" ")
+    };
+    world.write("daybook.yaml", &fleet(""));
+    up("1", "none").await.expect(0);
+    assert_eq!(builds().await, "1 1 1");
+
+    // The first wave goes wrong: nobody else sees it.
+    let bad = up("2", "not-ready").await.expect(4);
+    assert!(bad.err.contains("stops at wave 1 of 2") && bad.err.contains("not begun: shop/eu, shop/us"), "{bad}");
+    assert_eq!(builds().await, "1 1 1");
+
+    // One of the second goes wrong: the others stay where they are, and the way back is named.
+    world.write("daybook.yaml", &fleet(", environment: {SHOP_FAULT: not-ready}"));
+    let bad = up("3", "none").await.expect(4);
+    assert!(bad.err.contains("stops at wave 2 of 2") && bad.err.contains("daybook rollback -e canary"), "{bad}");
+    assert_eq!(builds().await, "3 3 1");
+
+    // Corrected, the same command goes on from there.
+    world.write("daybook.yaml", &fleet(""));
+    let plan = world.run_with(&["plan", "--fleet", "production"], &[("SHOP_BUILD", "3")]).await.expect(2);
+    assert!(plan.out.contains("shop/canary at release") && plan.out.contains("shop/us"), "{plan}");
+    let rest = up("3", "none").await.expect(0);
+    assert!(rest.err.contains("shop/canary: nothing to change"), "{rest}");
+    assert_eq!(builds().await, "3 3 3");
+    let wrong = world.run(&["up", "--fleet", "produktion"]).await;
+    assert!(wrong.code != 0 && wrong.err.contains("it describes production"), "{wrong}");
+    for environment in ["canary", "eu", "us"] {
+        world.run(&["down", "-e", environment, "--yes", "--no-input"]).await.expect(0);
+    }
+    world.daybook.end("shop").await.unwrap_or_else(|error| panic!("{error:#}"));
+}

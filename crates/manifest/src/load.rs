@@ -7,6 +7,7 @@ use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec, Target};
 use crate::bundle::{Bundle, Files};
 use crate::context::{Context, Problem};
 use crate::diagnostic::Diagnostic;
+use crate::fleet::{self, Fleet};
 use crate::keys::{Shape, check, root};
 use crate::lower::Manifest;
 use crate::tree::{Map, Node, Span};
@@ -68,6 +69,8 @@ pub struct Loaded {
     pub environment: EnvironmentSettings,
     /// Names of the environments that the manifest describes.
     pub environments: Vec<String>,
+    /// The fleets that it describes.
+    pub fleets: BTreeMap<String, Fleet>,
     /// Values of secrets that the manifest takes from variables (`secrets: {x: {environment: X}}`):
     /// to be sealed under these names. The specification refers to them.
     pub provided_secrets: BTreeMap<SecretName, String>,
@@ -94,6 +97,7 @@ pub(crate) fn run(entries: &[String], root: &str, files: &dyn Files, options: &O
         digest: Digest::of(b""),
         environment: EnvironmentSettings::default(),
         environments: Vec::new(),
+        fleets: BTreeMap::new(),
         provided_secrets: BTreeMap::new(),
     };
     if let Some(tree) = document::assemble(&ctx, entries, root, Some(options.environment.as_str())) {
@@ -121,6 +125,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
         }
         loaded.environments.push(entry.key.to_string());
     }
+    loaded.fleets = fleet::fleets(ctx, tree);
     loaded.environment = settings(tree, options.environment.as_str());
     let manifest = Manifest::new(ctx, tree, &profiles(ctx, options));
     if manifest.services().next().is_none() {

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
-use crate::name::{EnvKey, SecretName, ServiceName, VolumeName};
+use crate::name::{EnvKey, SecretName, ServiceName, TargetName, VolumeName};
 use crate::plan::{Effect, Plan};
 use crate::spec::Spec;
+use crate::target::Target;
 
 /// One line of the journal. `hash` covers every other field, `previous` among them, so that entries
 /// form a chain in which nothing can be altered, dropped or put in unseen.
@@ -129,6 +130,18 @@ pub enum Event {
     EnvironmentCreated,
     /// An environment ceased to be managed (`down`).
     EnvironmentRetired,
+    /// A person gave a cluster a name.
+    TargetAdded {
+        /// The name.
+        name: TargetName,
+        /// The cluster.
+        target: Target,
+    },
+    /// A cluster lost its name.
+    TargetRemoved {
+        /// The name.
+        name: TargetName,
+    },
     /// A scheduled job's time came and its run was recorded as begun.
     JobStarted {
         /// Which job.

@@ -22,7 +22,7 @@ pub use event::{Actor, Entry, Event, RunKind, Verdict};
 pub use id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 pub use jiff::Timestamp;
 pub use launch::Launch;
-pub use name::{AppName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, VolumeName};
+pub use name::{AppName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, TargetName, VolumeName};
 pub use observed::{Observed, ReplicaState, SeenReplica};
 pub use plan::{Action, Cause, Effect, Plan, Step};
 pub use release::Release;

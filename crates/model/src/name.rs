@@ -102,6 +102,9 @@ name!(
 name!(
     /// A secret in the sealed store.
     SecretName, "secret name");
+name!(
+    /// A cluster that a person has given a name.
+    TargetName, "target name");
 
 /// Which environment of which app: the unit that releases, runs and locks belong to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

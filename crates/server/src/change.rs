@@ -90,10 +90,19 @@ impl App {
 
     async fn up(&self, up: &Up, aim: Aim) -> Result<Desired, ApiError> {
         let mut loaded = self.load(up, aim)?;
+        self.name_target(&mut loaded.spec).await?;
         let current = self.inner.store.current_release(&loaded.key()).await?;
         loaded.spec.leaving = current.as_ref().and_then(|release| release.spec.leaving.clone());
         self.place(&loaded.spec, current.as_ref()).await?;
         self.up_of(loaded, aim).await
+    }
+
+    /// Replaces the name of a target by what it stands for.
+    pub(crate) async fn name_target(&self, spec: &mut Spec) -> Result<(), ApiError> {
+        if let Some(target) = spec.target.take() {
+            spec.target = Some(self.named_target(target).await?);
+        }
+        Ok(())
     }
 
     /// What a manifest leads to, at the target that its spec names.

@@ -21,6 +21,7 @@ impl App {
     /// What the manifest of a move leads to at its target. What stands in the way is named all at once.
     pub(crate) async fn moved(&self, wanted: &Move, aim: Aim) -> Result<Desired, ApiError> {
         let mut loaded = self.load(&wanted.up, aim)?;
+        self.name_target(&mut loaded.spec).await?;
         let current = self.require_release(&loaded.key()).await?;
         loaded.spec.leaving = self.left_by(&current.spec, &loaded.spec).await?;
         let shares_entrance = loaded.spec.leaving.is_none();

@@ -78,6 +78,11 @@ CREATE TABLE current_releases (
     FOREIGN KEY (key, number) REFERENCES releases (key, number)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE targets (
+    name   TEXT PRIMARY KEY,
+    target TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- A removed secret keeps its row, so that its version numbers are not used again.
 CREATE TABLE secrets (
     key     TEXT NOT NULL,

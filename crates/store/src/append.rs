@@ -20,6 +20,7 @@ pub(crate) async fn append(connection: &mut SqliteConnection, write: Write, at: 
     if let Some(key) = &write.key {
         derive(connection, key, write.run, &write.event, &stored).await.map_err(failed(OPERATION))?;
     }
+    derive_target(connection, &write.event).await.map_err(failed(OPERATION))?;
     let Write { key, run, actor, event, .. } = write;
     let (previous, hash) = (Digest::from_hash(&stored.previous), Digest::from_hash(&stored.hash));
     Ok(Entry { seq: stored.seq, at, key, run, actor, event, previous, hash })
@@ -124,6 +125,21 @@ async fn derive(
         insert.execute(&mut *connection).await?;
     }
     derive_job(connection, key, event).await
+}
+
+async fn derive_target(connection: &mut SqliteConnection, event: &Event) -> sqlx::Result<()> {
+    match event {
+        Event::TargetAdded { name, target } => {
+            let sql = "INSERT INTO targets (name, target) VALUES ($1, $2)
+                       ON CONFLICT (name) DO UPDATE SET target = excluded.target";
+            sqlx::query(sql).bind(name.as_str()).bind(target.to_string()).execute(connection).await?;
+        }
+        Event::TargetRemoved { name } => {
+            sqlx::query("DELETE FROM targets WHERE name = $1").bind(name.as_str()).execute(connection).await?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 async fn derive_job(connection: &mut SqliteConnection, key: &EnvKey, event: &Event) -> sqlx::Result<()> {

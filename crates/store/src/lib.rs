@@ -17,6 +17,7 @@ mod runs;
 mod seal;
 mod secrets;
 mod store;
+mod targets;
 mod verify;
 
 use async_trait::async_trait;

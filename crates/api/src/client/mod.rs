@@ -11,7 +11,7 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 
-use daybook_model::{EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target};
+use daybook_model::{EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target, TargetName};
 use futures::Stream;
 use http::Method;
 
@@ -30,7 +30,7 @@ use crate::plan::{PlanReply, PlanRequest};
 use crate::run::{RunReply, RunRequest, RunView, RunsQuery};
 use crate::secret::{SecretVersion, SecretView, SetSecret};
 use crate::status::StatusView;
-use crate::target::TargetView;
+use crate::target::{AddTarget, TargetView};
 use crate::top::TopView;
 use crate::version::VersionView;
 use crate::why::WhyView;
@@ -225,6 +225,16 @@ impl Client {
     /// Whether everything is at a target that is needed.
     pub async fn check_target(&self, target: &Target) -> Result<Vec<CheckView>> {
         self.send(Method::POST, "/v1/targets/check", &target).await
+    }
+
+    /// Gives a cluster a name.
+    pub async fn add_target(&self, add: &AddTarget) -> Result<()> {
+        self.send(Method::POST, "/v1/targets", add).await
+    }
+
+    /// Takes a cluster's name away.
+    pub async fn remove_target(&self, name: &TargetName) -> Result<()> {
+        self.request_empty(Method::DELETE, &format!("/v1/targets/{}", segment(name.as_str()))).await
     }
 
     /// Ends the server; edge and replicas go on.

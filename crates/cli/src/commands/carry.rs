@@ -105,7 +105,7 @@ fn nothing_to_do(ctx: &Ctx, nothing: &NothingToDo) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn needs_answer(ctx: &Ctx, plan: &PlanReply, ask: Ask) -> bool {
+pub(crate) fn needs_answer(ctx: &Ctx, plan: &PlanReply, ask: Ask) -> bool {
     let at_stake = plan.destructive || plan.downtime_ms.is_some();
     let wanted = match ask {
         Ask::AtStake => at_stake,
@@ -116,7 +116,7 @@ fn needs_answer(ctx: &Ctx, plan: &PlanReply, ask: Ask) -> bool {
 }
 
 /// Asks, and fails on no.
-fn answer(plan: &PlanReply) -> Result<bool> {
+pub(crate) fn answer(plan: &PlanReply) -> Result<bool> {
     if terminal::confirm(&question(plan))? {
         return Ok(true);
     }

@@ -11,6 +11,7 @@ mod exec;
 mod explain;
 #[cfg(feature = "kubernetes")]
 mod export;
+mod fleet;
 mod history;
 mod import;
 mod init;

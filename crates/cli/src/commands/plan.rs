@@ -22,6 +22,9 @@ pub(crate) struct Plan {
     /// Save the plan, for `daybook apply FILE` to carry out exactly or to refuse as stale.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
+    /// Plan the environments of one of the manifest's `fleets`, wave by wave.
+    #[arg(long, value_name = "FLEET", conflicts_with = "out")]
+    fleet: Option<String>,
 }
 
 /// The same as `plan`.
@@ -30,12 +33,15 @@ pub(crate) struct Diff {}
 
 impl Diff {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
-        Plan { out: None }.run(ctx).await
+        Plan { out: None, fleet: None }.run(ctx).await
     }
 }
 
 impl Plan {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        if let Some(fleet) = &self.fleet {
+            return super::fleet::plan(ctx, fleet).await;
+        }
         let change = Change::Up(manifest::up(ctx, Aim::Look)?);
         let reply = ctx.client().await?.plan(&PlanRequest { change: change.clone(), carry_out: false }).await?;
         remarks(ctx, &reply);

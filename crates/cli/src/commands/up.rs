@@ -19,10 +19,17 @@ pub(crate) struct Up {
     /// Accepted for Compose's sake: runs always go on by themselves.
     #[arg(short, long, hide = true)]
     detach: bool,
+    /// Bring the environments of one of the manifest's `fleets` to it, wave by wave. The first wave that goes wrong
+    /// is the last; the same command goes on from there.
+    #[arg(long, value_name = "FLEET")]
+    fleet: Option<String>,
 }
 
 impl Up {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        if let Some(fleet) = &self.fleet {
+            return super::fleet::up(ctx, fleet).await;
+        }
         carry_out(ctx, Change::Up(manifest::up(ctx, Aim::Act)?), Ask::AtStake).await
     }
 }

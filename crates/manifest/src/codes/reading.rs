@@ -136,4 +136,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "An environment runs as plain processes (`process`), in the server's Docker or Podman (`docker`), or in a cluster: `kubernetes://CONTEXT`, where CONTEXT is one of the kubeconfig's; `kubernetes://CONTEXT/NAMESPACE` keeps to one namespace.",
         "target: k8s://prod\nservices:\n  web: {image: nginx}\n",
     ),
+    error(
+        "M0124",
+        "a fleet that cannot be rolled out",
+        "A fleet names environments wave by wave. Each is described in `environments`, and is in one wave: what it names twice, or misspells, would be rolled out at another time than was meant.",
+        "services:\n  web: {image: nginx}\nenvironments:\n  eu: {target: kubernetes://eu}\nfleets:\n  production: {waves: [[ue]]}\n",
+    ),
 ];

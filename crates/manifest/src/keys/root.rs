@@ -1,6 +1,6 @@
 //! Keys of the whole manifest, and of what it declares beside services.
 
-use super::Shape::{Any, Bool, Choice, Either, Integer, List, Map, Object, Text};
+use super::Shape::{Any, Bool, Choice, Duration, Either, Integer, List, Map, Object, Text};
 use super::service::SERVICE;
 use super::{Key, PAIRS, Shape, TEXT_OR_TEXTS, later, no, yes};
 
@@ -16,6 +16,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("configs", Map(&Object(CONFIG))),
     yes("include", Either(&[Text, List(&Either(&[Text, Object(INCLUDE)]))])),
     yes("environments", Map(&Object(ENVIRONMENT))),
+    yes("fleets", Map(&Object(FLEET))),
     yes("target", Text),
     later("databases", Map(&Any)),
     later("policy", Any),
@@ -42,6 +43,9 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     later("policy", Any),
     later("budget", Any),
 ];
+
+/// One of `fleets`.
+pub(crate) const FLEET: &[Key] = &[yes("waves", List(&TEXT_OR_TEXTS)), yes("soak", Duration)];
 
 /// `external: true`, or the old form with a name.
 const EXTERNAL: Shape = Either(&[Bool, Object(&[yes("name", Text)])]);

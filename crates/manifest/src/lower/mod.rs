@@ -11,7 +11,7 @@ mod mounts;
 mod networks;
 mod options;
 mod ports;
-mod read;
+pub(crate) mod read;
 mod resources;
 mod service;
 mod template;

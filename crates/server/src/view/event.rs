@@ -101,6 +101,8 @@ impl Words {
             Event::RunResumed => plain("run resumed".to_owned()),
             Event::RunFinished { verdict } => plain(verdict_words(verdict)),
             Event::ReleaseAccepted { number } => plain(format!("release {number} is in force")),
+            Event::TargetAdded { name, target } => plain(format!("target {name} is {}", target.name())),
+            Event::TargetRemoved { name } => plain(format!("target {name} is forgotten")),
             Event::EnvironmentCreated => plain("environment made".to_owned()),
             Event::EnvironmentRetired => plain("environment taken down".to_owned()),
             Event::JobStarted { service, due, replica } => {
