@@ -149,7 +149,7 @@ async fn carry_out(ctx: &Ctx, wave: &[Planned], asked: bool) -> Result<Exit> {
         match client.run(&RunRequest { change: change.clone(), expect }).await {
             Ok(RunReply::Started(started)) => runs.push(started.run),
             Ok(RunReply::Nothing(nothing)) => {
-                ctx.say(&format!("{} {}: nothing to change", paint(GOOD, "✓"), nothing.key))
+                ctx.say(&format!("{} {}: nothing to change", paint(GOOD, "✓"), nothing.key));
             }
             Err(error) => {
                 let error = carry::explain_refusal(client, &plan.key, error).await;
