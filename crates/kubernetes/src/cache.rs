@@ -1,13 +1,12 @@
 //! What is ours in a cluster, kept up to date by watches: an environment that nobody changes is looked at every few
 //! seconds, and no question is asked for that.
 //!
-//! A watch tells of a change a little after it was made. So an environment that this process has just written to is
-//! looked at by asking, and so is everything while a watch is interrupted.
+//! A watch tells of a change a little after it was made. So what this process has written is asked for until the watch of
+//! its kind has come as far ([`Written`]), and so is everything while a watch is interrupted.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use daybook_model::name::EnvKey;
 use futures::StreamExt as _;
@@ -22,9 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, Kept};
 use crate::objects::{DAYBOOK, MANAGED_BY, Pairs};
-
-/// For so long after a write an environment is looked at by asking.
-const SETTLES: Duration = Duration::from_secs(30);
+use crate::written::{Written, version_of};
 
 /// Everything of ours.
 pub(crate) struct Cache {
@@ -34,7 +31,7 @@ pub(crate) struct Cache {
     pods: Watched<Pod>,
     claims: Watched<PersistentVolumeClaim>,
     policies: Watched<NetworkPolicy>,
-    written: Mutex<BTreeMap<EnvKey, Instant>>,
+    written: Arc<Written>,
     /// Ends the watches when it is dropped.
     _watches: JoinSet<()>,
 }
@@ -60,39 +57,39 @@ impl Cache {
             pods: Watched::begin(cluster, &mut watches),
             claims: Watched::begin(cluster, &mut watches),
             policies: Watched::begin(cluster, &mut watches),
-            written: Mutex::default(),
+            written: cluster.written.clone(),
             _watches: watches,
         }
     }
 
-    /// Notes that something of an environment is written now.
-    pub(crate) fn write(&self, key: &EnvKey) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.retain(|_, at| at.elapsed() < SETTLES);
-        written.insert(key.clone(), Instant::now());
-    }
-
     /// What is known of an environment. `None`: ask.
     pub(crate) fn parts(&self, key: &EnvKey, namespace: &str, labels: &Pairs) -> Option<Parts> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
-        if written.is_some_and(|at| at.elapsed() < SETTLES) {
-            return None;
-        }
+        let place = Place { key, namespace, labels, needed: self.written.needed(key)? };
         Some(Parts {
             // Workloads first: a pod without its workload is none of ours to tell of.
-            deployments: self.deployments.of(namespace, labels)?,
-            stateful_sets: self.stateful_sets.of(namespace, labels)?,
-            jobs: self.jobs.of(namespace, labels)?,
-            pods: self.pods.of(namespace, labels)?,
-            claims: self.claims.of(namespace, labels)?,
-            policies: self.policies.of(namespace, labels)?,
+            deployments: self.deployments.of(&place)?,
+            stateful_sets: self.stateful_sets.of(&place)?,
+            jobs: self.jobs.of(&place)?,
+            pods: self.pods.of(&place)?,
+            claims: self.claims.of(&place)?,
+            policies: self.policies.of(&place)?,
         })
     }
+}
+
+/// An environment, and what must be known of it.
+struct Place<'a> {
+    key: &'a EnvKey,
+    namespace: &'a str,
+    labels: &'a Pairs,
+    needed: BTreeMap<String, u64>,
 }
 
 /// Everything of ours of one kind.
 struct Watched<K: Kept> {
     store: Store<K>,
+    /// The version of the newest object that the watch has told of.
+    version: Arc<AtomicU64>,
     is_current: Arc<AtomicBool>,
 }
 
@@ -105,9 +102,14 @@ impl<K: Kept> Watched<K> {
         let events = watcher(api, config).modify(|object| object.meta_mut().managed_fields = None).default_backoff();
         let is_current = Arc::new(AtomicBool::new(false));
         let current = is_current.clone();
+        let version = Arc::new(AtomicU64::new(0));
+        let told = version.clone();
         watches.spawn(async move {
             let mut events = std::pin::pin!(reflector(writer, events));
             while let Some(event) = events.next().await {
+                if let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = &event {
+                    told.fetch_max(version_of(object.meta()).unwrap_or(0), Ordering::Release);
+                }
                 match event {
                     Ok(Event::InitDone) => current.store(true, Ordering::Release),
                     Ok(_) => {}
@@ -118,11 +120,14 @@ impl<K: Kept> Watched<K> {
                 }
             }
         });
-        Self { store, is_current }
+        Self { store, version, is_current }
     }
 
-    fn of(&self, namespace: &str, labels: &Pairs) -> Option<Vec<Arc<K>>> {
-        if !self.is_current.load(Ordering::Acquire) {
+    fn of(&self, place: &Place<'_>) -> Option<Vec<Arc<K>>> {
+        let Place { namespace, labels, .. } = *place;
+        let needed = place.needed.get(&crate::cluster::kind::<K>()).copied().unwrap_or(0);
+        if !self.is_current.load(Ordering::Acquire) || self.version.load(Ordering::Acquire) < needed {
+            tracing::trace!(key = %place.key, kind = crate::cluster::kind::<K>(), "the watch is behind");
             return None;
         }
         let is_of_this = |object: &Arc<K>| {

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_model::name::EnvKey;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{failed, is_missing};
 use crate::names;
 use crate::objects::{Pairs, selector};
+use crate::written::Written;
 
 /// Who we are in the records of an object's fields.
 pub(crate) const MANAGER: &str = "daybook";
@@ -62,6 +64,8 @@ pub(crate) struct Cluster {
     pub(crate) only: Option<String>,
     /// Where the API server is.
     pub(crate) url: String,
+    /// What this process has written.
+    pub(crate) written: Arc<Written>,
 }
 
 impl Cluster {
@@ -72,7 +76,7 @@ impl Cluster {
         config.write_timeout = Some(ANSWER);
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|said| failed(operation, &said))?;
-        Ok(Self { client, only, url })
+        Ok(Self { client, only, url, written: Arc::default() })
     }
 
     /// The namespace of an environment.
@@ -128,7 +132,17 @@ impl Cluster {
         let name = object.meta().name.clone().unwrap_or_default();
         let operation = format!("apply {} {name}", kind::<K>());
         let params = PatchParams::apply(MANAGER);
-        answer(&operation, self.of::<K>(key).patch(&name, &params, &Patch::Apply(object))).await
+        let applied = answer(&operation, self.of::<K>(key).patch(&name, &params, &Patch::Apply(object))).await;
+        self.note(key, applied.as_ref().ok());
+        applied
+    }
+
+    /// Notes what a write was answered with.
+    fn note<K: Kept>(&self, key: &EnvKey, made: Option<&K>) {
+        match made {
+            Some(made) => self.written.answered(key, kind::<K>(), made.meta()),
+            None => self.written.unknown(key),
+        }
     }
 
     /// Changes a few fields of an object that is there. Not there is fine.
@@ -138,16 +152,19 @@ impl Cluster {
         let api = self.of::<K>(key);
         let changed = async {
             match api.patch(name, &params, &Patch::Merge(change)).await {
-                Err(said) if is_missing(&said) => Ok(()),
-                other => other.map(drop),
+                Err(said) if is_missing(&said) => Ok(None),
+                other => other.map(Some),
             }
         };
-        answer(&operation, changed).await
+        let changed = answer(&operation, changed).await;
+        self.note(key, changed.as_ref().ok().and_then(Option::as_ref));
+        changed.map(drop)
     }
 
     /// Deletes an object. Not there is fine.
     pub(crate) async fn delete<K: Kept>(&self, key: &EnvKey, name: &str, how: &DeleteParams) -> Result<()> {
         let operation = format!("delete {} {name}", kind::<K>());
+        self.written.unknown(key);
         let api = self.of::<K>(key);
         let deleted = async {
             match api.delete(name, how).await {

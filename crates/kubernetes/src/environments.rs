@@ -123,6 +123,7 @@ impl KubernetesRuntime {
             tracing::info!(namespace = name, "somebody else uses the namespace: it stays");
             return self.delete_whole::<NetworkPolicy>(key, CLOSED).await;
         }
+        self.cluster.written.unknown(key);
         let deleted = async {
             match api.delete(&name, &DeleteParams::default()).await {
                 Err(said) if is_missing(&said) => Ok(()),

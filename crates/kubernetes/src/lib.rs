@@ -31,6 +31,7 @@ mod resources;
 mod seen;
 mod troubles;
 mod usage;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -176,27 +177,22 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {
-        self.cache.write(key);
         self.make_network(key, name, network).await
     }
 
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
-        self.cache.write(key);
         self.make_volume(key, name, volume).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {
-        self.cache.write(&launch.key);
         self.start_replica(launch).await
     }
 
     async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
-        self.cache.write(key);
         self.stop_replica(key, id, role, stop).await
     }
 
     async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
-        self.cache.write(key);
         self.remove_replica(key, id, role).await
     }
 
@@ -206,17 +202,14 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn release(&self, key: &EnvKey) -> Result<()> {
-        self.cache.write(key);
         self.drop_environment(key).await
     }
 
     async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()> {
-        self.cache.write(key);
         self.drop_network(key, name).await
     }
 
     async fn remove_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
-        self.cache.write(key);
         self.drop_volume(key, name).await
     }
 
