@@ -18,7 +18,7 @@ async fn r01_rollouts_on_a_cluster_under_load_fail_no_request() {
     assert!(world.run(&["status"]).await.expect(0).out.contains("2/2"));
     world.end_on_the_cluster().await;
     let left = kubectl(&["get", "namespaces", "--field-selector", "status.phase=Active", "-o", "name"]).await;
-    assert!(!left.contains(NAMESPACE), "{left}");
+    assert!(left.lines().all(|line| line != format!("namespace/{NAMESPACE}")), "{left}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,12 +26,14 @@ async fn r02_server_and_api_server_killed_during_rollouts_lose_and_repeat_nothin
     let mut world = World::on_the_cluster().await;
     world.up_on_the_cluster(1).await;
     let load = Load::start(world.load());
-    for (build, steps, api_server_too) in [(2, 2, false), (3, 5, true)] {
+    for (build, steps, also) in [(2, 2, None), (3, 5, Some("kill")), (4, 4, Some("restart"))] {
         let mut up = world.command(&["up", "--yes", "--no-input"]);
         let mut up = up.env("SHOP_BUILD", build.to_string()).kill_on_drop(true).spawn().unwrap();
         world.until_steps(steps).await;
-        if api_server_too {
-            cluster(&["kill", "apiserver"]).await;
+        match also {
+            Some("kill") => cluster(&["kill", "apiserver"]).await,
+            Some(_) => cluster(&["restart", "etcd"]).await,
+            None => {}
         }
         world.daybook.kill_server().await.unwrap();
         cluster(&["start"]).await;
@@ -79,6 +81,25 @@ async fn r04_r07_bad_versions_swap_back_and_their_cause_is_named() {
     world.end_on_the_cluster().await;
 }
 
+/// Refuses pods of the service `sick`.
+const REFUSAL: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: daybook-test-refusal}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations:
+    - expression: "!has(object.metadata.labels) || !('app.kubernetes.io/name' in object.metadata.labels) || object.metadata.labels['app.kubernetes.io/name'] != 'sick'"
+      message: not on a Friday
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: daybook-test-refusal}
+spec: {policyName: daybook-test-refusal, validationActions: [Deny]}
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r07_what_a_cluster_has_against_a_service_is_named() {
     let registry = std::env::var("DAYBOOK_REGISTRY").unwrap();
@@ -123,6 +144,20 @@ x-usual: &usual
         let why = world.run(&["why", "sick"]).await.expect(0);
         assert!(why.out.contains(cause), "{why}");
     }
+
+    // Somebody's admission policy refuses it.
+    world.write("refusal.yaml", REFUSAL);
+    let policy = world.path().join("refusal.yaml");
+    let policy = policy.to_str().unwrap();
+    kubectl(&["apply", "-f", policy]).await;
+    write("  sick: {<<: *usual}");
+    let up = world.up(1, &[]).await;
+    kubectl(&["delete", "-f", policy]).await;
+    let up = up.expect(4);
+    assert!(
+        up.all().contains("the cluster refuses to make its replica") && up.all().contains("not on a Friday"),
+        "{up}"
+    );
 
     // The namespace may hold no more pods.
     write("");
