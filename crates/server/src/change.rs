@@ -191,7 +191,9 @@ impl App {
             };
             ApiError::not_found(message).hint(format!("`daybook history -e {}` lists the releases", key.env))
         })?;
-        let mut desired = self.toward(target.spec.clone()).await?;
+        // What is not left yet stays so: no earlier release knows of it.
+        let spec = Spec { leaving: current.spec.leaving.clone(), ..target.spec.clone() };
+        let mut desired = self.toward(spec).await?;
         desired.manifest = target.manifest;
         desired.reason = format!("rollback to {}", target.number);
         Ok(desired)

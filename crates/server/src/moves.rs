@@ -71,9 +71,7 @@ impl App {
         }
         let mut spec = current.spec.clone();
         spec.leaving = None;
-        let mut desired = self.edit_of(current, spec).await?;
-        desired.spec.leaving = None;
-        Ok(desired)
+        self.edit_of(current, spec).await
     }
 
     /// An entrance that clients still use is not closed.
