@@ -13,6 +13,7 @@ use crate::{Error, Result, Store, internal};
 
 const LEAD: &str = "take the leadership";
 const CHECK: &str = "check the leadership";
+const BALLOT: &str = "ask who is to lead";
 
 /// The number of a leader's term. Later terms have higher ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +70,48 @@ impl Store {
         let mut connection = self.reader(CHECK).await?;
         let row = sqlx::query("SELECT epoch, holder FROM leadership").fetch_one(&mut *connection).await;
         row.and_then(|row| read(&row)).map(Some).map_err(failed(CHECK))
+    }
+
+    /// Comes back once a write of this store's was refused because another leads, or is in doubt: whoever acts by
+    /// what it wrote must stop.
+    pub async fn fenced(&self) {
+        let mut fenced = self.inner.fenced.subscribe();
+        // The sender lives as long as the store.
+        let _ = fenced.wait_for(|fenced| *fenced).await;
+    }
+
+    /// The ballot by which servers elect a leader: its version, and who holds it.
+    pub async fn ballot(&self) -> Result<(u64, Option<String>)> {
+        let mut connection = self.reader(BALLOT).await?;
+        let row = sqlx::query("SELECT version, holder FROM ballot").fetch_one(&mut *connection).await;
+        let row = row.map_err(failed(BALLOT))?;
+        let version: i64 = row.try_get(0).map_err(failed(BALLOT))?;
+        Ok((version.cast_unsigned(), row.try_get(1).map_err(failed(BALLOT))?))
+    }
+
+    /// Changes the ballot if it is still of this version. The new version; none, if it was not.
+    pub async fn cast(&self, expecting: u64, holder: Option<&str>) -> Result<Option<u64>> {
+        let mut connection = self.reader(BALLOT).await?;
+        let mut transaction = connection.begin_with(Kind::Postgres.begin()).await.map_err(failed(BALLOT))?;
+        let sql = "UPDATE ballot SET version = version + 1, holder = $2 WHERE version = $1 RETURNING version";
+        let query = sqlx::query_scalar(sql).bind(expecting.cast_signed()).bind(holder);
+        let version: Option<i64> = query.fetch_optional(&mut *transaction).await.map_err(failed(BALLOT))?;
+        transaction.commit().await.map_err(failed(BALLOT))?;
+        Ok(version.map(i64::cast_unsigned))
+    }
+
+    /// Whose the things are that servers of this database make: the same for all of them.
+    pub async fn identity(&self) -> Result<Option<String>> {
+        const IDENTITY: &str = "read the identity";
+        if self.inner.database.kind == Kind::Sqlite {
+            return Ok(None);
+        }
+        let mut connection = self.inner.database.writer.acquire().await.map_err(failed(IDENTITY))?;
+        let sql = "INSERT INTO identity (one, id) VALUES (1, $1) ON CONFLICT DO NOTHING";
+        let new = uuid::Uuid::now_v7().to_string();
+        sqlx::query(sql).bind(new).execute(&mut *connection).await.map_err(failed(IDENTITY))?;
+        let id = sqlx::query_scalar("SELECT id FROM identity").fetch_one(&mut *connection).await;
+        id.map(Some).map_err(failed(IDENTITY))
     }
 
     /// Refuses a master key that is not the one under which the database's secrets are sealed.

@@ -10,7 +10,7 @@ use daybook_model::{Digest, Entry, Timestamp};
 use futures::future::BoxFuture;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::append::append;
 use crate::chain::{self, Stored};
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     /// The epoch in which this process leads; 0: it does not, or nobody has to.
     pub(crate) epoch: AtomicU64,
+    /// Set once a write was refused because another leads, or is in doubt.
+    pub(crate) fenced: watch::Sender<bool>,
     pub(crate) master: MasterKey,
     entries: broadcast::Sender<Entry>,
 }
@@ -65,7 +67,8 @@ impl Store {
 
     fn over(database: Database, master: MasterKey) -> Self {
         let (entries, _) = broadcast::channel(SUBSCRIBER_LAG);
-        Self { inner: Arc::new(Inner { database, epoch: AtomicU64::new(0), master, entries }) }
+        let (fenced, _) = watch::channel(false);
+        Self { inner: Arc::new(Inner { database, epoch: AtomicU64::new(0), fenced, master, entries }) }
     }
 
     /// Entries as they are written, in order, each after its commit.
@@ -102,6 +105,9 @@ impl Store {
                 }
                 Err(error) => {
                     let error = located(error, &inner.database.place);
+                    if matches!(error, Error::Deposed { .. } | Error::InDoubt { .. }) {
+                        inner.fenced.send_replace(true);
+                    }
                     if !matches!(error, Error::Locked { .. } | Error::Ended { .. } | Error::Stale { .. }) {
                         connection.close_on_drop();
                     }

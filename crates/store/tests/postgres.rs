@@ -40,6 +40,7 @@ async fn r15_a_new_leader_fences_the_old_one_at_any_point() {
     new.append(noticed("by the new leader")).await.unwrap();
     assert_eq!(old.read(&Query::default()).await.unwrap().len(), 2, "who is deposed may still look");
     assert_eq!(old.leader().await.unwrap().unwrap().holder, "b");
+    tokio::time::timeout(std::time::Duration::from_secs(60), old.fenced()).await.expect("it is told to stop");
     new.abdicate();
     assert!(matches!(new.append(noticed("after its end")).await, Err(Error::Deposed { .. })));
     assert_eq!(new.verify().await.unwrap().entries, 2);
@@ -145,4 +146,16 @@ async fn r11_the_journal_refuses_updates_deletions_and_truncation() {
         .await
         .unwrap();
     assert!(matches!(store.verify().await, Err(Error::Damaged { seq: 1, .. })));
+}
+
+#[tokio::test]
+async fn r08_a_ballot_is_changed_by_whoever_knows_its_version() {
+    let postgres = Postgres::start();
+    let (a, b) = (postgres.store().await, postgres.store().await);
+    assert_eq!(a.ballot().await.unwrap(), (0, None));
+    assert_eq!(a.cast(0, Some("a")).await.unwrap(), Some(1));
+    assert_eq!(b.cast(0, Some("b")).await.unwrap(), None);
+    assert_eq!(b.ballot().await.unwrap(), (1, Some("a".to_owned())));
+    assert_eq!(a.cast(1, None).await.unwrap(), Some(2));
+    assert_eq!(a.identity().await.unwrap(), b.identity().await.unwrap());
 }

@@ -102,6 +102,20 @@ CREATE TABLE leadership (
 );
 INSERT INTO leadership (one, epoch, holder, since) VALUES (1, 0, '', '');
 
+-- Who is to lead, where servers elect one by the database itself: see decide::elect.
+CREATE TABLE ballot (
+    one     BIGINT PRIMARY KEY CHECK (one = 1),
+    version BIGINT NOT NULL,
+    holder  TEXT COLLATE "C"
+);
+INSERT INTO ballot (one, version, holder) VALUES (1, 0, NULL);
+
+-- Whose the things are that are made: of whoever uses this database, whichever server it is.
+CREATE TABLE identity (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    id  TEXT COLLATE "C" NOT NULL
+);
+
 -- Which master key seals the secrets: servers with different keys could not read each other's.
 CREATE TABLE master_key (
     one         BIGINT PRIMARY KEY CHECK (one = 1),

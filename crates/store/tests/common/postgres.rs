@@ -1,4 +1,5 @@
 //! A real PostgreSQL of a test's own. It must be installed (`scripts/setup` does it): there is no test without it.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
