@@ -51,7 +51,7 @@ impl std::fmt::Debug for DatabaseUrl {
 /// What a connection that writes is told first. A commit is on disk when it is answered; who waits for the row of
 /// `leadership` gives up after a while; and of a client that is gone the server hears within half a minute, so that
 /// what it had not committed is rolled back and its locks are free.
-const WRITES: &str = "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s';
+const WRITES: &str = "SET client_min_messages = warning; SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s';
     SET idle_in_transaction_session_timeout = '30s';
     SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 

@@ -79,9 +79,12 @@ enum Event {
     },
 }
 
+/// When, in which order, to or from which process of which server, and what.
+type Posted = (u64, u64, usize, u64, Event);
+
 #[derive(Default)]
 struct World {
-    queue: BinaryHeap<Reverse<(u64, u64, usize, u64, Event)>>,
+    queue: BinaryHeap<Reverse<Posted>>,
     posted: u64,
     version: Option<u64>,
     holder: Option<String>,
@@ -220,15 +223,14 @@ impl World {
         if let Some(epoch) = server.epoch.filter(|_| server.elector.may_act(now)) {
             self.post(real + delay(random), n, incarnation, Event::Write { epoch });
         }
-        self.go_on(real, n, incarnation, server, delay(random), lost, random);
+        self.go_on(real, (n, incarnation), server, delay(random), lost, random);
     }
 
     /// Sends what is to be sent. A server has one message under way, so that an answer or a silence wakes it.
     fn go_on(
         &mut self,
         real: u64,
-        n: usize,
-        incarnation: u64,
+        (n, incarnation): (usize, u64),
         server: &Server,
         delay: u64,
         lost: bool,

@@ -19,6 +19,7 @@ impl Postgres {
     /// Makes a cluster and starts its server.
     pub fn start() -> Self {
         let dir = tempfile::tempdir_in("/tmp").unwrap();
+        key_file(dir.path(), 7);
         let user = user();
         if let Some((uid, gid)) = user {
             chown(dir.path(), Some(uid), Some(gid)).unwrap();
@@ -67,7 +68,7 @@ impl Postgres {
 
     /// The file of a master key, the same each time.
     pub fn key(&self) -> PathBuf {
-        key_file(self.dir.path(), 7)
+        self.dir.path().join("key.7")
     }
 
     /// A store in its database that does not lead.
