@@ -7,8 +7,10 @@
 //! - [`run::Run`]: folds a run's journal entries and says what is next.
 //! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
 //! - [`jobs`], [`heal`]: what is due, and when to try again.
+//! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
+pub mod elect;
 pub mod heal;
 pub mod jobs;
 pub mod plan;

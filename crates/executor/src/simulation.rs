@@ -87,6 +87,10 @@ impl Simulation {
                     self.server().start(start).await?;
                 }
             }
+            Err(Error::Journal(StoreError::Deposed { .. })) => {
+                self.journal.lead();
+                self.server().start(start).await?;
+            }
             other => other?,
         }
         Ok((key, run))
@@ -99,10 +103,20 @@ impl Simulation {
         }
     }
 
-    /// Drives a run to its end; each crash is followed by a new server that goes on.
-    pub async fn until_over(&self, key: &EnvKey, run: RunId) -> Result<Verdict> {
+    /// Drives a run to its end; each crash is followed by a new server that goes on. One that is deposed is asked to
+    /// go on beside the next, and must not.
+    pub async fn until_over(&mut self, key: &EnvKey, run: RunId) -> Result<Verdict> {
         loop {
-            match self.server().drive(key, run, CancellationToken::new()).await {
+            let server = self.server();
+            match server.drive(key, run, CancellationToken::new()).await {
+                Err(Error::Journal(StoreError::Deposed { .. })) => {
+                    self.journal.lead();
+                    let before = (self.journal.len(), self.world.picture());
+                    let again = server.drive(key, run, CancellationToken::new()).await;
+                    let refused = matches!(again, Err(Error::Journal(StoreError::Deposed { .. })));
+                    assert!(refused, "a deposed server went on: {again:?}");
+                    assert_eq!(before, (self.journal.len(), self.world.picture()), "a deposed server acted");
+                }
                 Ok(Ending::Over(verdict)) => return Ok(verdict),
                 Ok(Ending::Parked) => unreachable!("nobody interrupts"),
                 Err(Error::Journal(StoreError::Unavailable { .. })) if self.journal.has_crashed() => {

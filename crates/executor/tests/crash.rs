@@ -41,6 +41,24 @@ fn r02_a_crash_at_any_journal_write_leaves_what_an_uninterrupted_run_leaves() {
     crash_everywhere(Second::Good);
 }
 
+/// Another server takes over at each write, while the one before still runs and tries to go on.
+#[test]
+fn r15_a_leader_that_is_lost_at_any_journal_write_loses_and_repeats_nothing() {
+    for second in [Second::Good, Second::Errors, Second::HookFails] {
+        let expected = uninterrupted(second);
+        for write in 1..=expected.writes {
+            let scenario = Scenario { seed: 1, crash: Some((write, When::Deposed)), fault_percent: 0, second };
+            assert_sound(&play(scenario).unwrap(), &expected, &format!("{scenario:?}"));
+        }
+    }
+    let expected = uninterrupted(Second::Good);
+    for seed in 1..=seeds() {
+        let write = 1 + usize::try_from(seed).unwrap() % expected.writes;
+        let scenario = Scenario { seed, crash: Some((write, When::Deposed)), fault_percent: 5, second: Second::Good };
+        assert_sound(&play(scenario).unwrap(), &expected, &format!("{scenario:?}"));
+    }
+}
+
 #[test]
 fn r02_a_thousand_seeds_with_transient_faults_and_a_crash_each() {
     let expected = uninterrupted(Second::Good);

@@ -19,6 +19,7 @@ mod exec;
 pub mod export;
 mod images;
 mod keeper;
+mod lease;
 mod logs;
 pub mod names;
 mod objects;
@@ -57,6 +58,7 @@ use cluster::Cluster;
 pub use edge::{ClusterEdge, EdgeFiles, KeptTable, Outside};
 use environments::Made;
 use images::Images;
+pub use lease::{Held, Lease};
 
 /// Which cluster, and what is needed beside it.
 pub struct Config {
@@ -66,6 +68,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// Daybook's state directory.
     pub state: PathBuf,
+    /// Whose the things are that are made, where several servers share their state. `None`: the state directory's.
+    pub owner: Option<String>,
     /// What builds images. `None`: only images that a registry has can run.
     pub builder: Option<DockerRuntime>,
 }
@@ -93,7 +97,10 @@ impl KubernetesRuntime {
             Err(error) if error.kind == ErrorKind::Refused => Vec::new(),
             labelled => labelled?,
         };
-        let owners = Owners::open(&config.state, &labelled)?;
+        let owners = match config.owner {
+            Some(id) => Owners::shared(&config.state, id)?,
+            None => Owners::open(&config.state, &labelled)?,
+        };
         Ok(Self {
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
             cache: Cache::begin(&cluster),

@@ -23,6 +23,9 @@ use crate::{Error, ErrorKind, Owner, Result, labels};
 /// Where a state directory keeps its identity.
 const FILE: &str = "owner.json";
 
+/// The machine of what several servers share.
+const SHARED: &str = "servers that share a database";
+
 /// Our identity, and what we took over from others.
 #[derive(Debug)]
 pub struct Owners {
@@ -62,6 +65,18 @@ impl Owners {
         };
         let owners = Self { file, ours: Owner { id, machine, state }, taken: Mutex::default() };
         owners.keep(taken)?;
+        Ok(owners)
+    }
+
+    /// The identity of several servers that share their state: none of them has it alone, and no machine. What was taken
+    /// over from others is kept in this server's own directory.
+    pub fn shared(state: &Path, id: String) -> Result<Self> {
+        let state = state.canonicalize().map_err(|e| failed("find", state, &e))?;
+        let file = state.join(FILE);
+        let kept = read(&file).map_err(|e| failed("read", &file, &e))?.filter(|kept| kept.owner.id == id);
+        let ours = Owner { id, machine: SHARED.to_owned(), state: PathBuf::from("/") };
+        let owners = Self { file, ours, taken: Mutex::default() };
+        owners.keep(kept.map(|kept| kept.taken).unwrap_or_default())?;
         Ok(owners)
     }
 

@@ -103,7 +103,12 @@ impl App {
                     return;
                 }
                 Ok(Ending::Parked) => return,
-                Err(Error::Journal(daybook_store::Error::Ended { .. } | daybook_store::Error::Locked { .. })) => return,
+                // The run is another's by now.
+                Err(Error::Journal(
+                    daybook_store::Error::Ended { .. }
+                    | daybook_store::Error::Locked { .. }
+                    | daybook_store::Error::Deposed { .. },
+                )) => return,
                 Err(error @ Error::Illegal { .. }) => {
                     tracing::error!(%key, %run, %error, "the run cannot go on");
                     return;

@@ -55,6 +55,12 @@ impl From<daybook_store::Error> for ApiError {
                  given up with `daybook resume --abandon {run}`"
             )),
             Error::Ended { .. } | Error::Stale { .. } => Self::new(ErrorCode::Stale, message),
+            Error::Deposed { .. } => {
+                Self::new(ErrorCode::Unavailable, message).hint("nothing was changed; ask the server that leads")
+            }
+            Error::InDoubt { .. } => {
+                Self::new(ErrorCode::Unavailable, message).hint("see `daybook status` for what became of it")
+            }
             Error::Damaged { .. } => Self::new(ErrorCode::Internal, message).hint("run `daybook journal verify`"),
             Error::Unavailable { .. } => {
                 Self::new(ErrorCode::Unavailable, message).hint("nothing was changed, and what serves goes on serving")

@@ -31,19 +31,31 @@ use tokio::sync::OnceCell;
 
 use clusters::Joined;
 
+use crate::term::Term;
+
 /// This machine and the clusters that environments are on.
 pub(crate) struct Fleet {
     home: Arc<dyn Runtime>,
     home_router: Arc<dyn Router>,
     state: PathBuf,
+    /// Whose the things are that are made, where several servers share their state.
+    owner: Option<String>,
+    /// Nothing is changed after it.
+    term: Term,
     clusters: Mutex<BTreeMap<ClusterTarget, Arc<OnceCell<Joined>>>>,
     places: Mutex<BTreeMap<EnvKey, ClusterTarget>>,
 }
 
 impl Fleet {
     /// A fleet that has only this machine's runtime until an environment is placed elsewhere.
-    pub(crate) fn new(home: Arc<dyn Runtime>, home_router: Arc<dyn Router>, state: PathBuf) -> Self {
-        Self { home, home_router, state, clusters: Mutex::default(), places: Mutex::default() }
+    pub(crate) fn new(
+        home: Arc<dyn Runtime>,
+        home_router: Arc<dyn Router>,
+        state: PathBuf,
+        owner: Option<String>,
+        term: Term,
+    ) -> Self {
+        Self { home, home_router, state, owner, term, clusters: Mutex::default(), places: Mutex::default() }
     }
 
     fn cluster_of(&self, key: &EnvKey) -> Option<ClusterTarget> {
@@ -72,7 +84,7 @@ impl Fleet {
             let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
             clusters.entry(target.clone()).or_default().clone()
         };
-        cell.get_or_try_init(|| clusters::join(target, &self.state)).await.cloned()
+        cell.get_or_try_init(|| clusters::join(target, &self.state, self.owner.clone())).await.cloned()
     }
 
     async fn state_of(&self, target: &ClusterTarget) -> Vec<TargetState> {
@@ -96,7 +108,7 @@ impl Fleet {
 #[async_trait]
 impl Router for Fleet {
     async fn set(&self, key: &EnvKey, routes: EnvRoutes) -> Result<()> {
-        self.router_of(key).await?.set(key, routes).await
+        self.term.within(async { self.router_of(key).await?.set(key, routes).await }).await
     }
 
     async fn get(&self, key: &EnvKey) -> Result<EnvRoutes> {
@@ -169,7 +181,7 @@ impl Runtime for Fleet {
     }
 
     async fn prepare(&self, key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
-        self.of(key).await?.prepare(key, artifact, progress).await
+        self.term.within(async { self.of(key).await?.prepare(key, artifact, progress).await }).await
     }
 
     async fn observe(&self, key: &EnvKey) -> Result<Seen> {
@@ -193,27 +205,27 @@ impl Runtime for Fleet {
     }
 
     async fn take_over(&self, key: &EnvKey) -> Result<()> {
-        self.of(key).await?.take_over(key).await
+        self.term.within(async { self.of(key).await?.take_over(key).await }).await
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {
-        self.of(key).await?.create_network(key, name, network).await
+        self.term.within(async { self.of(key).await?.create_network(key, name, network).await }).await
     }
 
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
-        self.of(key).await?.create_volume(key, name, volume).await
+        self.term.within(async { self.of(key).await?.create_volume(key, name, volume).await }).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {
-        self.of(&launch.key).await?.start(launch).await
+        self.term.within(async { self.of(&launch.key).await?.start(launch).await }).await
     }
 
     async fn stop(&self, key: &EnvKey, id: &ReplicaId, role: Role, stop: &Stop) -> Result<()> {
-        self.of(key).await?.stop(key, id, role, stop).await
+        self.term.within(async { self.of(key).await?.stop(key, id, role, stop).await }).await
     }
 
     async fn remove(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<()> {
-        self.of(key).await?.remove(key, id, role).await
+        self.term.within(async { self.of(key).await?.remove(key, id, role).await }).await
     }
 
     async fn service_address(&self, key: &EnvKey, service: &ServiceName) -> Result<Option<IpAddr>> {
@@ -221,15 +233,15 @@ impl Runtime for Fleet {
     }
 
     async fn release(&self, key: &EnvKey) -> Result<()> {
-        self.of(key).await?.release(key).await
+        self.term.within(async { self.of(key).await?.release(key).await }).await
     }
 
     async fn remove_network(&self, key: &EnvKey, name: &NetworkName) -> Result<()> {
-        self.of(key).await?.remove_network(key, name).await
+        self.term.within(async { self.of(key).await?.remove_network(key, name).await }).await
     }
 
     async fn remove_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
-        self.of(key).await?.remove_volume(key, name).await
+        self.term.within(async { self.of(key).await?.remove_volume(key, name).await }).await
     }
 
     async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer> {

@@ -7,6 +7,7 @@
 //! - `routes` holds one handler for each path; `request` and `error` are what they read and refuse with.
 //! - `change` says what a change leads to, `runs` plans it and begins it, `drivers` carries runs out.
 //! - `jobs`, `heal` and `adopt` are what happens without anyone asking. They only wake the one path.
+//! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
 //! - `view` puts what is recorded and observed into the API's words.
 //! - `sealing` keeps secrets out of all of it.
 
@@ -17,6 +18,7 @@ mod doctor;
 mod drivers;
 mod edge;
 mod edge_router;
+mod election;
 mod error;
 mod events;
 mod exec;
@@ -33,8 +35,10 @@ mod routes;
 mod runs;
 mod sealing;
 mod serve;
+mod shared;
 mod socket;
 mod space;
+mod term;
 mod traffic;
 mod unresolved;
 mod vault;
@@ -46,5 +50,6 @@ pub use app::{App, Parts};
 pub use edge::Edge;
 pub use routes::openapi;
 pub use serve::{Config, ServeError, serve};
+pub use shared::Shared;
 pub use socket::{Listener, answer};
 pub use world::RuntimeChoice;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::edge_router::EdgeRouter;
@@ -12,9 +13,12 @@ use daybook_edge::{Client, StartError};
 use daybook_model::Timestamp;
 use daybook_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::lock::{LockError, StateLock};
+use crate::shared::{self, Shared};
 use crate::socket::{Listener, answer};
+use crate::term::Term;
 use crate::world::{self, RuntimeChoice};
 use crate::{App, Edge, Parts};
 
@@ -29,6 +33,8 @@ pub struct Config {
     pub http: Vec<SocketAddr>,
     /// Where a new edge serves HTTPS.
     pub https: Vec<SocketAddr>,
+    /// Where the state is that several servers share. `None`: in the state directory alone.
+    pub shared: Option<Shared>,
     /// This program: the edge and shims are started from it.
     pub exe: PathBuf,
 }
@@ -60,29 +66,79 @@ pub enum ServeError {
 
 /// Owns the state directory and answers the API until SIGTERM, SIGINT or `POST /v1/shutdown`.
 ///
-/// Stopping leaves open runs to the next server, and touches neither replicas nor the edge.
+/// Stopping leaves open runs to the next server, and touches neither replicas nor the edge. A server that shares its
+/// state answers while it leads.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
-    let Config { state, runtime, http, https, exe } = config;
-    make_directory(&state).map_err(io("make the state directory"))?;
-    let _lock = StateLock::take(&state)?;
-    let store = Store::open(&state).await?;
-    let home = world::open(&state, runtime, &exe).await?;
+    make_directory(&config.state).map_err(io("make the state directory"))?;
+    let _lock = StateLock::take(&config.state)?;
+    match &config.shared {
+        Some(shared) => shared::serve(&config, shared).await,
+        None => {
+            let store = Store::open(&config.state).await?;
+            let stop = stop_signals()?;
+            govern(&config, store, Term::Unending, &stop).await.map(drop)
+        }
+    }
+}
+
+/// Why a server governs no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was asked to stop.
+    Asked,
+    /// Another leads, or may.
+    Deposed,
+}
+
+/// Carries out what is open and answers the API, for as long as `term` lasts and nobody asks to `stop`.
+pub(crate) async fn govern(
+    config: &Config,
+    store: Store,
+    term: Term,
+    stop: &CancellationToken,
+) -> Result<Ending, ServeError> {
+    let Config { state, http, https, exe, .. } = config.clone();
+    let home = world::open(&state, config.runtime, &exe).await?;
     let client = daybook_edge::ensure_running(&exe, &state, &http, &https).await?;
     let home_router = Arc::new(EdgeRouter::new(client.clone()));
-    let fleet = Arc::new(Fleet::new(home, home_router, state.clone()));
+    let owner = store.identity().await?;
+    let fleet = Arc::new(Fleet::new(home, home_router, state.clone(), owner, term.clone()));
     let (runtime, router, places) = (fleet.clone(), fleet.clone(), fleet);
     let edge = Some(Edge::new(client.clone(), exe.clone()));
     let clock = Arc::new(Timestamp::now);
-    let app = App::new(Parts { store, runtime, router, places, edge, clock, state: state.clone() });
-    app.start().await?;
-    app.spawn(keep_edge(client, exe, state.clone(), http, https));
-    let listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
-    stop_on_signals(&app).map_err(io("listen for signals"))?;
-    tracing::info!(state = %state.display(), "the server answers");
-    let answered = answer(&app, listener).await;
+    let app = App::new(Parts { store: store.clone(), runtime, router, places, edge, clock, state: state.clone() });
+    let deposed = Arc::new(AtomicBool::new(false));
+    app.spawn(end_with(app.inner.stop.clone(), stop.clone(), store, term, deposed.clone()));
+    let governed = async {
+        app.start().await?;
+        app.spawn(keep_edge(client, exe, state.clone(), http, https));
+        let listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
+        tracing::info!(state = %state.display(), "the server answers");
+        answer(&app, listener).await.map_err(io("answer the API"))
+    };
+    let governed = governed.await;
     app.stop().await;
+    if deposed.load(Ordering::SeqCst) {
+        return Ok(Ending::Deposed);
+    }
     tracing::info!("the server has ended; the edge and the replicas go on");
-    answered.map_err(io("answer the API"))
+    governed.map(|()| Ending::Asked)
+}
+
+/// Stops the server when it is asked to, and at once when it may lead no more.
+async fn end_with(
+    app: CancellationToken,
+    asked: CancellationToken,
+    store: Store,
+    term: Term,
+    deposed: Arc<AtomicBool>,
+) {
+    tokio::select! {
+        () = asked.cancelled() => {}
+        () = term.ended() => deposed.store(true, Ordering::SeqCst),
+        () = store.fenced() => deposed.store(true, Ordering::SeqCst),
+    }
+    app.cancel();
 }
 
 /// Between two questions whether the edge is there.
@@ -110,18 +166,21 @@ fn make_directory(state: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state)
 }
 
-fn stop_on_signals(app: &App) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = app.inner.stop.clone();
-    app.spawn(async move {
+/// Cancelled by SIGTERM and SIGINT.
+pub(crate) fn stop_signals() -> Result<CancellationToken, ServeError> {
+    let listen = || io("listen for signals");
+    let mut terminate = signal(SignalKind::terminate()).map_err(listen())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(listen())?;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        stop.cancel();
+        cancel.cancel();
     });
-    Ok(())
+    Ok(stop)
 }
 
 fn io(operation: &'static str) -> impl FnOnce(std::io::Error) -> ServeError {

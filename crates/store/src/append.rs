@@ -1,7 +1,7 @@
 //! One append, within one transaction: the fences, the entry, and what is kept of it beside.
 
 use daybook_model::{Digest, Entry, EnvKey, Event, RunId, Timestamp};
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use crate::chain::{self, FORM, Stored, Versioned};
 use crate::database::failed;
@@ -11,7 +11,7 @@ use crate::{Result, Write, derived};
 const OPERATION: &str = "write to the journal";
 
 /// Appends `write` inside the transaction that `connection` is in.
-pub(crate) async fn append(connection: &mut SqliteConnection, write: Write, at: Timestamp) -> Result<Entry> {
+pub(crate) async fn append(connection: &mut AnyConnection, write: Write, at: Timestamp) -> Result<Entry> {
     let situation = situation(connection, &write).await.map_err(failed(OPERATION))?;
     fence::check(&write, situation)?;
     let (last, previous) = head(connection).await?;
@@ -26,7 +26,7 @@ pub(crate) async fn append(connection: &mut SqliteConnection, write: Write, at: 
     Ok(Entry { seq: stored.seq, at, key, run, actor, event, previous, hash })
 }
 
-async fn situation(connection: &mut SqliteConnection, write: &Write) -> sqlx::Result<Situation> {
+async fn situation(connection: &mut AnyConnection, write: &Write) -> sqlx::Result<Situation> {
     let Some(key) = &write.key else { return Ok(Situation::default()) };
     let open: Option<String> = sqlx::query_scalar("SELECT run FROM runs WHERE key = $1 AND finished_seq IS NULL")
         .bind(key.to_string())
@@ -46,7 +46,7 @@ async fn situation(connection: &mut SqliteConnection, write: &Write) -> sqlx::Re
 }
 
 /// The number and the hash of the last entry, which must be the one that the head names.
-async fn head(connection: &mut SqliteConnection) -> Result<(u64, [u8; 32])> {
+async fn head(connection: &mut AnyConnection) -> Result<(u64, [u8; 32])> {
     let sql = format!("SELECT {} FROM journal ORDER BY seq DESC LIMIT 1", chain::COLUMNS);
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_optional(&mut *connection).await.map_err(failed(OPERATION))?;
     let last = row.as_ref().map(Stored::read).transpose()?;
@@ -60,7 +60,7 @@ async fn head(connection: &mut SqliteConnection) -> Result<(u64, [u8; 32])> {
 }
 
 /// The number and the hash that were written last.
-pub(crate) async fn recorded_head(connection: &mut SqliteConnection) -> sqlx::Result<(u64, Vec<u8>)> {
+pub(crate) async fn recorded_head(connection: &mut AnyConnection) -> sqlx::Result<(u64, Vec<u8>)> {
     let row = sqlx::query("SELECT seq, hash FROM journal_head").fetch_optional(connection).await?;
     let Some(row) = row else { return Ok((0, chain::origin().to_vec())) };
     Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get(1)?))
@@ -83,7 +83,7 @@ fn stored(write: &Write, at: Timestamp, seq: u64, previous: [u8; 32]) -> Result<
     Ok(stored)
 }
 
-async fn insert(connection: &mut SqliteConnection, stored: &Stored) -> sqlx::Result<()> {
+async fn insert(connection: &mut AnyConnection, stored: &Stored) -> sqlx::Result<()> {
     let sql = format!("INSERT INTO journal ({}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", chain::COLUMNS);
     sqlx::query(AssertSqlSafe(sql))
         .bind(stored.seq.cast_signed())
@@ -104,7 +104,7 @@ async fn insert(connection: &mut SqliteConnection, stored: &Stored) -> sqlx::Res
 }
 
 async fn derive(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     key: &EnvKey,
     run: Option<RunId>,
     event: &Event,
@@ -120,14 +120,15 @@ async fn derive(
     }
     for (service, ordinal) in derived::ordinals(event) {
         let sql = "INSERT INTO ordinals (key, service, highest) VALUES ($1, $2, $3)
-                   ON CONFLICT (key, service) DO UPDATE SET highest = max(highest, excluded.highest)";
+                   ON CONFLICT (key, service) DO UPDATE SET highest = excluded.highest
+                   WHERE excluded.highest > ordinals.highest";
         let insert = sqlx::query(sql).bind(key.to_string()).bind(service.as_str()).bind(ordinal.cast_signed());
         insert.execute(&mut *connection).await?;
     }
     derive_job(connection, key, event).await
 }
 
-async fn derive_target(connection: &mut SqliteConnection, event: &Event) -> sqlx::Result<()> {
+async fn derive_target(connection: &mut AnyConnection, event: &Event) -> sqlx::Result<()> {
     match event {
         Event::TargetAdded { name, target } => {
             let sql = "INSERT INTO targets (name, target) VALUES ($1, $2)
@@ -142,11 +143,11 @@ async fn derive_target(connection: &mut SqliteConnection, event: &Event) -> sqlx
     Ok(())
 }
 
-async fn derive_job(connection: &mut SqliteConnection, key: &EnvKey, event: &Event) -> sqlx::Result<()> {
+async fn derive_job(connection: &mut AnyConnection, key: &EnvKey, event: &Event) -> sqlx::Result<()> {
     let Some((service, due)) = derived::fired(event) else { return Ok(()) };
     let due = fixed_width(due);
     let sql = "INSERT INTO jobs (key, service, due) VALUES ($1, $2, $3)
-               ON CONFLICT (key, service) DO UPDATE SET due = max(due, excluded.due)";
+               ON CONFLICT (key, service) DO UPDATE SET due = excluded.due WHERE excluded.due > jobs.due";
     let insert = sqlx::query(sql).bind(key.to_string()).bind(service.as_str()).bind(&due);
     insert.execute(&mut *connection).await?;
     let (sql, fact) = match event {
@@ -177,15 +178,16 @@ pub(crate) fn fixed_width(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-async fn derive_environment(connection: &mut SqliteConnection, key: &EnvKey, event: &Event) -> sqlx::Result<()> {
+async fn derive_environment(connection: &mut AnyConnection, key: &EnvKey, event: &Event) -> sqlx::Result<()> {
     let (sql, number) = match event {
         Event::RunStarted { to, .. } => {
-            let sql = "UPDATE environments SET highest_release = max(highest_release, $2), retired = 0 WHERE key = $1";
+            let sql = "UPDATE environments SET retired = 0,
+                       highest_release = CASE WHEN highest_release < $2 THEN $2 ELSE highest_release END WHERE key = $1";
             (sql, to.0)
         }
         Event::ReleaseAccepted { number } => {
-            let sql = "UPDATE environments SET highest_release = max(highest_release, $2), adopted = 0, retired = 0
-                       WHERE key = $1";
+            let sql = "UPDATE environments SET adopted = 0, retired = 0,
+                       highest_release = CASE WHEN highest_release < $2 THEN $2 ELSE highest_release END WHERE key = $1";
             (sql, number.0)
         }
         Event::Adopted { .. } => ("UPDATE environments SET adopted = $2, retired = 0 WHERE key = $1", 1),
@@ -197,7 +199,7 @@ async fn derive_environment(connection: &mut SqliteConnection, key: &EnvKey, eve
     Ok(())
 }
 
-async fn retire(connection: &mut SqliteConnection, key: &EnvKey) -> sqlx::Result<()> {
+async fn retire(connection: &mut AnyConnection, key: &EnvKey) -> sqlx::Result<()> {
     for sql in [
         "UPDATE environments SET retired = 1, adopted = 0 WHERE key = $1",
         "DELETE FROM current_releases WHERE key = $1",
@@ -208,7 +210,7 @@ async fn retire(connection: &mut SqliteConnection, key: &EnvKey) -> sqlx::Result
 }
 
 async fn derive_run(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     key: &EnvKey,
     run: RunId,
     event: &Event,

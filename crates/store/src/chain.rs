@@ -4,7 +4,7 @@ use daybook_model::{Actor, Digest, Entry, Event, RunId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use crate::{Error, Result};
 
@@ -65,7 +65,7 @@ impl Stored {
     }
 
     /// Takes a row of [`COLUMNS`] and checks its hash.
-    pub(crate) fn read(row: &SqliteRow) -> Result<Self> {
+    pub(crate) fn read(row: &AnyRow) -> Result<Self> {
         let seq: i64 = row.try_get(0).map_err(|error| damaged(0, &error))?;
         let seq = u64::try_from(seq).map_err(|error| damaged(0, &error))?;
         let stored = Self::columns(row, seq).map_err(|error| damaged(seq, &error))?;
@@ -75,7 +75,7 @@ impl Stored {
         Ok(stored)
     }
 
-    fn columns(row: &SqliteRow, seq: u64) -> std::result::Result<Self, sqlx::Error> {
+    fn columns(row: &AnyRow, seq: u64) -> std::result::Result<Self, sqlx::Error> {
         let hash = |column: usize| {
             let bytes: Vec<u8> = row.try_get(column)?;
             <[u8; 32]>::try_from(bytes).map_err(|_| sqlx::Error::Decode("a hash is not 32 bytes long".into()))

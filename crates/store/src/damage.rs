@@ -5,10 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use daybook_model::{Actor, Event};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use sqlx::{AnyConnection, Connection as _, Row as _};
 
-use crate::database::Options;
+use crate::sqlite::Options;
 use crate::verify::verify;
 use crate::{Error, Journal, Query, Store, Write};
 
@@ -29,8 +28,8 @@ async fn small_store() -> tempfile::TempDir {
     dir
 }
 
-async fn raw(file: &Path) -> SqliteConnection {
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap()
+async fn raw(file: &Path) -> AnyConnection {
+    AnyConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap()
 }
 
 #[tokio::test]
@@ -56,7 +55,7 @@ async fn r11_every_flipped_byte_of_every_field_is_found_and_named() {
     assert_eq!(verify(&mut connection).await.unwrap().entries, 3);
 }
 
-async fn expect_damage(connection: &mut SqliteConnection, seq: i64, column: &str, content: Vec<u8>) {
+async fn expect_damage(connection: &mut AnyConnection, seq: i64, column: &str, content: Vec<u8>) {
     let mut transaction = connection.begin().await.unwrap();
     let kind = if matches!(column, "previous" | "hash") { "BLOB" } else { "TEXT" };
     let alter = format!("UPDATE journal SET {column} = CAST($1 AS {kind}) WHERE seq = $2");

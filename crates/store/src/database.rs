@@ -1,100 +1,84 @@
-//! Opening the database file, and what its errors mean.
+//! The two databases that can hold our state, and what their errors mean.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::time::Duration;
-
-use sqlx::SqlitePool;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlStr, SqliteConnection};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, SqlStr};
 
-use crate::{Error, Result, chain};
+use crate::{Error, Result, chain, postgres, sqlite};
 
 const READERS: u32 = 4;
 
-/// How the database is opened.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
-    /// How long a write waits for another process that holds the database.
-    pub(crate) busy_timeout: Duration,
+/// Which database it is. The SQL is the same for both but for what this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A file of one server.
+    Sqlite,
+    /// A server that several of ours share.
+    Postgres,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(5) }
+impl Kind {
+    /// Begins a transaction that writes. SQLite has one writer at a time from here on; on PostgreSQL the row of
+    /// `leadership` puts them in order, and each statement must see what the writer before it committed.
+    pub(crate) fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        }
+    }
+
+    fn tables(self) -> SqlStr {
+        SqlStr::from_static(match self {
+            Self::Sqlite => include_str!("../migrations/sqlite/0001_init.sql"),
+            Self::Postgres => include_str!("../migrations/postgres/0001_init.sql"),
+        })
     }
 }
-
-/// The name of the database in the state directory.
-pub(crate) const FILE: &str = "daybook.db";
 
 /// One connection that writes, and a few that read.
 pub(crate) struct Database {
-    pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
+    pub(crate) kind: Kind,
+    pub(crate) writer: AnyPool,
+    pub(crate) readers: AnyPool,
+    /// Where it is, for whoever has to look after it. Holds no password.
+    pub(crate) place: String,
 }
 
 impl Database {
-    /// Opens `dir/daybook.db`, makes both if they are missing, and brings the tables up to date.
-    pub(crate) async fn open(dir: &Path, options: Options) -> Result<Self> {
-        make_private(dir).map_err(|error| unavailable("open the state directory", &error))?;
-        let connect = connect_options(&dir.join(FILE), options);
-        migrate(&connect).await?;
-        let writer = pool(1).connect_with(connect.clone()).await.map_err(failed("open the database"))?;
-        let readers = pool(READERS).connect_with(connect.pragma("query_only", "ON")).await;
-        Ok(Self { writer, readers: readers.map_err(failed("open the database"))? })
+    /// Connects, and brings the tables up to date. `writes` and `reads` are what a connection is told first.
+    pub(crate) async fn connect(
+        kind: Kind,
+        options: AnyConnectOptions,
+        place: String,
+        writes: String,
+        reads: String,
+    ) -> Result<Self> {
+        let open = failed("open the database");
+        // A pool would try for long what is refused for good.
+        let first = AnyConnection::connect_with(&options).await.map_err(&open)?;
+        first.close().await.map_err(&open)?;
+        let writer = pool(1, writes).connect_with(options.clone()).await.map_err(&open)?;
+        migrate(kind, &writer).await?;
+        let readers = pool(READERS, reads).connect_with(options).await.map_err(&open)?;
+        Ok(Self { kind, writer, readers, place })
     }
 }
 
-fn pool(size: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(30))
+fn pool(size: u32, first: String) -> AnyPoolOptions {
+    let first: std::sync::Arc<str> = first.into();
+    let options = AnyPoolOptions::new().max_connections(size).acquire_timeout(std::time::Duration::from_secs(30));
+    options.after_connect(move |connection, _| {
+        let first = first.to_string();
+        Box::pin(async move { sqlx::raw_sql(AssertSqlSafe(first)).execute(connection).await.map(drop) })
+    })
 }
 
-fn connect_options(file: &Path, options: Options) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(options.busy_timeout)
-        .pragma("cell_size_check", "ON")
-        .pragma("trusted_schema", "OFF")
-}
-
-async fn migrate(connect: &SqliteConnectOptions) -> Result<()> {
-    let mut connection = SqliteConnection::connect_with(connect).await.map_err(failed("open the database"))?;
-    let init = SqlStr::from_static(include_str!("../migrations/0001_init.sql"));
-    let migrations = vec![Migration::new(1, "init".into(), MigrationType::Simple, init, false)];
-    Migrator::with_migrations(migrations).run(&mut connection).await.map_err(|error| match error {
+async fn migrate(kind: Kind, pool: &AnyPool) -> Result<()> {
+    let migrations = vec![Migration::new(1, "init".into(), MigrationType::Simple, kind.tables(), false)];
+    Migrator::with_migrations(migrations).run(pool).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => failed("bring the database up to date")(error),
         other => crate::internal("bring the database up to date", other),
-    })?;
-    connection.close().await.map_err(failed("open the database"))
-}
-
-/// Only the owner may list the directory or read the database; SQLite gives its side files the
-/// permissions of the database file. That others may pass through the directory (0711, as replicas that
-/// run as another user need it) is left as it is.
-fn make_private(dir: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let mode = std::fs::metadata(dir)?.permissions().mode();
-    std::fs::set_permissions(dir, Permissions::from_mode(mode & 0o711 | 0o700))?;
-    let file = dir.join(FILE);
-    OpenOptions::new().create(true).append(true).mode(0o600).open(&file)?;
-    std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
-    sync_names(dir)
-}
-
-/// A name survives power loss once its directory is synced: that of the database, and that of the state
-/// directory itself. Whose parent we may not read was made by someone else, long ago.
-fn sync_names(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()?;
-    match std::path::absolute(dir)?.parent().map(File::open) {
-        Some(Ok(parent)) => parent.sync_all(),
-        _ => Ok(()),
-    }
+    })
 }
 
 /// A system error of `operation`.
@@ -102,37 +86,37 @@ pub(crate) fn unavailable(operation: &'static str, error: &dyn std::fmt::Display
     Error::Unavailable { operation, message: error.to_string() }
 }
 
-/// Tells apart who must act on a database error: a full or failing disk or a lock is
-/// [`Error::Unavailable`], a file that is no sound database is [`Error::Damaged`].
+/// Who must act on an error of the database.
+pub(crate) enum Meaning {
+    /// A full or failing disk, a lock, a server that does not answer; and the words for it, where the database's
+    /// own are not plain.
+    Unavailable(Option<&'static str>),
+    /// It is no sound database.
+    Damaged,
+    /// Us.
+    Internal,
+}
+
+/// Tells apart who must act on a database error.
 pub(crate) fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> Error {
     move |error| match &error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            unavailable(operation, &error)
-        }
-        sqlx::Error::Database(inner) => match primary_code(inner.code().as_deref()) {
-            FULL => unavailable(operation, &"the disk is full"),
-            BUSY | LOCKED => unavailable(operation, &"another process holds the database"),
-            PERM | NO_MEMORY | READ_ONLY | IO | CANNOT_OPEN => unavailable(operation, inner),
-            CORRUPT | NOT_A_DATABASE => chain::damaged(0, inner),
-            _ => crate::internal(operation, inner),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => unavailable(operation, &error),
+        sqlx::Error::Database(inner) => match meaning(inner.code().as_deref().unwrap_or_default()) {
+            Meaning::Unavailable(Some(words)) => unavailable(operation, &words),
+            Meaning::Unavailable(None) => unavailable(operation, inner),
+            Meaning::Damaged => chain::damaged(0, inner),
+            Meaning::Internal => crate::internal(operation, inner),
         },
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => chain::damaged(0, &error),
         _ => crate::internal(operation, &error),
     }
 }
 
-// Primary result codes, https://www.sqlite.org/rescode.html
-const PERM: u32 = 3;
-const BUSY: u32 = 5;
-const LOCKED: u32 = 6;
-const NO_MEMORY: u32 = 7;
-const READ_ONLY: u32 = 8;
-const IO: u32 = 10;
-const CORRUPT: u32 = 11;
-const FULL: u32 = 13;
-const CANNOT_OPEN: u32 = 14;
-const NOT_A_DATABASE: u32 = 26;
-
-fn primary_code(extended: Option<&str>) -> u32 {
-    extended.and_then(|code| code.parse::<u32>().ok()).unwrap_or_default() & 0xff
+/// A code of PostgreSQL has five characters. One of SQLite is a number, and a shorter one.
+fn meaning(code: &str) -> Meaning {
+    if code.len() == 5 { postgres::meaning(code) } else { sqlite::meaning(code) }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use daybook_model::{EnvKey, ReleaseNumber, ReplicaId, RunId, ServiceName, Timestamp};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use crate::database::failed;
 use crate::{Result, Store};
@@ -76,7 +76,7 @@ impl Store {
     /// For each service the lowest ordinal that was never given to a replica.
     pub async fn next_ordinals(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, u64>> {
         let rows = self.pairs("SELECT service, highest FROM ordinals WHERE key = $1", key).await?;
-        let next = |row: &SqliteRow| Ok((parsed(row, 0)?, row.try_get::<i64, _>(1)?.cast_unsigned() + 1));
+        let next = |row: &AnyRow| Ok((parsed(row, 0)?, row.try_get::<i64, _>(1)?.cast_unsigned() + 1));
         rows.iter().map(|row| next(row).map_err(failed(OPERATION))).collect()
     }
 
@@ -88,13 +88,13 @@ impl Store {
         rows.iter().map(|row| Ok((parsed(row, 0)?, job(row)?))).collect::<sqlx::Result<_>>().map_err(failed(OPERATION))
     }
 
-    async fn pairs(&self, sql: &'static str, key: &EnvKey) -> Result<Vec<SqliteRow>> {
+    async fn pairs(&self, sql: &'static str, key: &EnvKey) -> Result<Vec<AnyRow>> {
         let mut connection = self.reader(OPERATION).await?;
         sqlx::query(sql).bind(key.to_string()).fetch_all(&mut *connection).await.map_err(failed(OPERATION))
     }
 }
 
-fn read(row: &SqliteRow) -> sqlx::Result<Environment> {
+fn read(row: &AnyRow) -> sqlx::Result<Environment> {
     let open_run: Option<String> = row.try_get(4)?;
     Ok(Environment {
         key: parsed(row, 0)?,
@@ -107,7 +107,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<Environment> {
     })
 }
 
-fn job(row: &SqliteRow) -> sqlx::Result<Job> {
+fn job(row: &AnyRow) -> sqlx::Result<Job> {
     let running = match row.try_get::<Option<String>, _>(2)? {
         Some(replica) => Some((replica.parse().map_err(decode)?, parsed(row, 3)?)),
         None => None,
@@ -120,7 +120,7 @@ fn job(row: &SqliteRow) -> sqlx::Result<Job> {
 }
 
 /// A column of text, read as what it stands for.
-pub(crate) fn parsed<T>(row: &SqliteRow, column: usize) -> sqlx::Result<T>
+pub(crate) fn parsed<T>(row: &AnyRow, column: usize) -> sqlx::Result<T>
 where
     T: std::str::FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,

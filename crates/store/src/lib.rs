@@ -1,7 +1,7 @@
 //! The journal, releases and sealed secrets: the only SQL of our own state.
 //!
 //! [`Journal`] is a seam: [`MemoryJournal`] keeps entries in memory and can be made to crash
-//! at any write; the SQLite store keeps them for good. Both run the same contract tests.
+//! at any write; the store keeps them for good, in SQLite or PostgreSQL. All run the same contract tests.
 
 mod append;
 mod chain;
@@ -11,11 +11,14 @@ mod database;
 mod derived;
 mod environments;
 mod fence;
+mod leadership;
 pub mod memory;
+mod postgres;
 mod releases;
 mod runs;
 mod seal;
 mod secrets;
+mod sqlite;
 mod store;
 mod targets;
 mod verify;
@@ -24,7 +27,9 @@ use async_trait::async_trait;
 use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 
 pub use environments::{Environment, Job, LastRun};
+pub use leadership::{Epoch, Leader};
 pub use memory::{MemoryJournal, When};
+pub use postgres::DatabaseUrl;
 pub use runs::RunRecord;
 pub use secrets::Secret;
 pub use store::Store;
@@ -108,6 +113,21 @@ pub enum Error {
         expected: u64,
         /// What it is.
         now: u64,
+    },
+    /// Another process leads by now, or this one never did: nothing may be written, and nothing done, in its name.
+    #[error("this server does not lead: {leader}")]
+    Deposed {
+        /// Who does.
+        leader: Leader,
+    },
+    /// The database did not say whether the entry was written, and could not be asked again. Whoever wrote it must
+    /// stop, and begin again from what the journal says.
+    #[error("{operation}: the database did not say whether entry {seq} was written")]
+    InDoubt {
+        /// What was tried.
+        operation: &'static str,
+        /// The entry's number, if it was.
+        seq: u64,
     },
     /// An entry was altered, dropped or torn.
     #[error("journal entry {seq} is damaged: {why}")]

@@ -1,6 +1,6 @@
 //! A journal in memory that can be made to crash at any write.
 //!
-//! It keeps the fences of the real one. Its hashes form a chain over the sequence numbers alone:
+//! It keeps the fences of the real one, that of [leaders](MemoryJournal::lead) too. Its hashes form a chain over the sequence numbers alone:
 //! nobody can alter memory unseen, and simulations append millions of entries.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use daybook_model::{Digest, Entry, EnvKey, Event, Release, ReleaseNumber, RunId, ServiceName, Timestamp};
 
 use crate::fence::{self, Situation};
-use crate::{Error, Journal, Query, Result, Write, derived};
+use crate::{Epoch, Error, Journal, Leader, Query, Result, Write, derived};
 
-/// A [`Journal`] in memory. Clones share their entries.
+/// A [`Journal`] in memory. Clones share their entries, and each keeps the term in which it was made.
 #[derive(Clone)]
 pub struct MemoryJournal {
     inner: Arc<Mutex<Inner>>,
+    epoch: u64,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -26,6 +27,8 @@ pub enum When {
     Before,
     /// The entry is there, and the writer never hears of it.
     After,
+    /// The writer lives, and another has begun a term: the entry is refused, and so is whatever it writes later.
+    Deposed,
 }
 
 #[derive(Default)]
@@ -37,6 +40,7 @@ struct Inner {
     ordinals: BTreeMap<(EnvKey, ServiceName), u64>,
     releases: BTreeMap<EnvKey, Vec<Release>>,
     highest: BTreeMap<EnvKey, u64>,
+    epoch: u64,
     fuse: Option<Fuse>,
     crashed: bool,
 }
@@ -60,7 +64,7 @@ impl MemoryJournal {
 
     /// An empty journal by another clock.
     pub fn with_clock(clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { inner: Arc::default(), clock: Arc::new(clock) }
+        Self { inner: Arc::default(), epoch: 0, clock: Arc::new(clock) }
     }
 
     /// Makes the `n`-th append from now (the next one is 1) fail as a crash would, before or after it was
@@ -69,6 +73,13 @@ impl MemoryJournal {
     pub fn crash_at(&self, n: usize, when: When) {
         let mut inner = self.lock();
         inner.fuse = Some(Fuse { left: n.max(1), when });
+    }
+
+    /// Begins a term: from now on this journal writes, and its earlier clones do not.
+    pub fn lead(&mut self) {
+        let mut inner = self.inner.lock().expect("no holder of this lock panics");
+        inner.epoch += 1;
+        self.epoch = inner.epoch;
     }
 
     /// Makes a crashed journal answer again, and disarms it.
@@ -102,7 +113,7 @@ impl MemoryJournal {
     pub async fn accept(&self, write: Write, release: &Release) -> Result<Entry> {
         let key = write.key.clone().ok_or_else(|| crate::internal("accept a release", "no environment"))?;
         let at = (self.clock)();
-        self.lock().append(write, at, |inner| {
+        self.lock().append(write, at, self.epoch, |inner| {
             let kept = inner.releases.entry(key).or_default();
             kept.retain(|other| other.number != release.number);
             kept.push(release.clone());
@@ -140,7 +151,7 @@ impl MemoryJournal {
 impl Journal for MemoryJournal {
     async fn append(&self, write: Write) -> Result<Entry> {
         let at = (self.clock)();
-        self.lock().append(write, at, |_| ())
+        self.lock().append(write, at, self.epoch, |_| ())
     }
 
     async fn read(&self, query: &Query) -> Result<Vec<Entry>> {
@@ -164,12 +175,19 @@ fn selects(query: &Query, entry: &Entry) -> bool {
 }
 
 impl Inner {
-    fn append(&mut self, write: Write, at: Timestamp, also: impl FnOnce(&mut Self)) -> Result<Entry> {
+    fn append(&mut self, write: Write, at: Timestamp, epoch: u64, also: impl FnOnce(&mut Self)) -> Result<Entry> {
         self.refuse_if_crashed("write to the journal")?;
         if self.burns(When::Before) {
             self.crashed = true;
         }
         self.refuse_if_crashed("write to the journal")?;
+        if self.burns(When::Deposed) {
+            self.epoch += 1;
+            self.fuse = None;
+        }
+        if epoch != self.epoch {
+            return Err(Error::Deposed { leader: Leader { epoch: Epoch(self.epoch), holder: "another".to_owned() } });
+        }
         fence::check(&write, self.situation(&write))?;
         let entry = self.commit(write, at);
         also(self);

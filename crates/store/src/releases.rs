@@ -2,8 +2,8 @@
 
 use daybook_model::{Entry, EnvKey, Event, Release, ReleaseNumber};
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 
 use crate::append::append;
 use crate::chain::{FORM, Versioned, damaged};
@@ -71,8 +71,8 @@ impl Store {
     }
 }
 
-async fn keep(connection: &mut SqliteConnection, key: &EnvKey, number: ReleaseNumber, body: &str) -> sqlx::Result<()> {
-    let sql = "INSERT OR IGNORE INTO releases (key, number, body, digest) VALUES ($1, $2, $3, $4)";
+async fn keep(connection: &mut AnyConnection, key: &EnvKey, number: ReleaseNumber, body: &str) -> sqlx::Result<()> {
+    let sql = "INSERT INTO releases (key, number, body, digest) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     sqlx::query(sql)
         .bind(key.to_string())
         .bind(number.0.cast_signed())
@@ -86,7 +86,7 @@ async fn keep(connection: &mut SqliteConnection, key: &EnvKey, number: ReleaseNu
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<Release> {
+fn read(row: &AnyRow) -> Result<Release> {
     let number: i64 = row.try_get(0).map_err(failed(READ))?;
     let body: String = row.try_get(1).map_err(failed(READ))?;
     let digest: Vec<u8> = row.try_get(2).map_err(failed(READ))?;

@@ -1,7 +1,7 @@
 //! Which runs there were.
 
 use daybook_model::{Entry, EnvKey, RunId};
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::chain::{self, Stored};
@@ -49,7 +49,7 @@ impl Store {
         }
     }
 
-    async fn record(&self, row: &SqliteRow) -> Result<RunRecord> {
+    async fn record(&self, row: &AnyRow) -> Result<RunRecord> {
         let started: i64 = row.try_get(0).map_err(failed(OPERATION))?;
         let finished: Option<i64> = row.try_get(1).map_err(failed(OPERATION))?;
         let finished = match finished {

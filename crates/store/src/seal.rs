@@ -52,7 +52,7 @@ impl MasterKey {
     pub(crate) fn load_or_make(dir: &Path) -> Result<Self> {
         let path = dir.join("master.key");
         match File::open(&path) {
-            Ok(file) => Self::load(&file),
+            Ok(file) => Self::load(&file, 0o077),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Self::make(dir, &path).map_err(|error| unavailable("make the master key", &error))
             }
@@ -60,10 +60,26 @@ impl MasterKey {
         }
     }
 
-    fn load(mut file: &File) -> Result<Self> {
+    /// Reads a file that someone else made and keeps: its group may read it too, as with a Secret that is mounted for
+    /// a process that is not root.
+    pub(crate) fn given(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::Unavailable {
+            operation: "read the master key",
+            message: format!("{}: {error}", path.display()),
+        })?;
+        Self::load(&file, 0o037)
+    }
+
+    /// What tells keys apart and says nothing of them.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        use sha2::Digest as _;
+        sha2::Sha256::new().chain_update(b"daybook master key 1").chain_update(self.0.as_ref()).finalize().into()
+    }
+
+    fn load(mut file: &File, forbidden: u32) -> Result<Self> {
         let read_error = |error: std::io::Error| unavailable("read the master key", &error);
         let mode = file.metadata().map_err(read_error)?.permissions().mode();
-        if mode & 0o077 != 0 {
+        if mode & forbidden != 0 {
             return Err(internal("read the master key", "others may read the file: `chmod 600` it"));
         }
         let mut key = Zeroizing::new([0; KEY]);

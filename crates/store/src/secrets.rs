@@ -1,7 +1,7 @@
 //! Sealed secrets: set, listed and removed by name; opened only for replicas.
 
 use daybook_model::{Actor, Entry, EnvKey, Event, SecretName, Timestamp};
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{AnyConnection, Row as _};
 use zeroize::Zeroizing;
 
 use crate::append::append;
@@ -54,11 +54,13 @@ impl Store {
 
     /// Every secret of an environment at its latest version, by name.
     pub async fn secrets(&self, key: &EnvKey) -> Result<Vec<Secret>> {
-        let sql = "SELECT name, max(version), set_at FROM secrets
-                   WHERE key = $1 AND sealed IS NOT NULL GROUP BY name ORDER BY name";
+        let sql = "SELECT name, version, set_at FROM secrets s
+                   WHERE key = $1 AND version = (SELECT max(version) FROM secrets
+                       WHERE key = s.key AND name = s.name AND sealed IS NOT NULL)
+                   ORDER BY name";
         let mut connection = self.reader(READ).await?;
         let rows = sqlx::query(sql).bind(key.to_string()).fetch_all(&mut *connection).await.map_err(failed(READ))?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
+        let read = |row: &sqlx::any::AnyRow| {
             let version = row.try_get::<i64, _>(1)?.cast_unsigned();
             Ok(Secret { name: parsed(row, 0)?, version, set_at: parsed(row, 2)? })
         };
@@ -146,7 +148,7 @@ impl Store {
     /// The latest version, if it holds `value`.
     async fn holder(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut AnyConnection,
         key: &EnvKey,
         name: &SecretName,
         value: &[u8],
@@ -167,7 +169,7 @@ enum Existing {
 }
 
 async fn journal(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     actor: Actor,
     key: &EnvKey,
     event: Event,
@@ -178,7 +180,7 @@ async fn journal(
 }
 
 async fn latest(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     key: &EnvKey,
     name: &SecretName,
 ) -> sqlx::Result<Option<(u64, Vec<u8>)>> {
@@ -189,13 +191,13 @@ async fn latest(
 }
 
 /// The highest version that was ever given out, of removed secrets too.
-async fn highest(connection: &mut SqliteConnection, key: &EnvKey, name: &SecretName) -> sqlx::Result<u64> {
+async fn highest(connection: &mut AnyConnection, key: &EnvKey, name: &SecretName) -> sqlx::Result<u64> {
     let sql = "SELECT coalesce(max(version), 0) FROM secrets WHERE key = $1 AND name = $2";
     let highest: i64 = sqlx::query_scalar(sql).bind(key.to_string()).bind(name.as_str()).fetch_one(connection).await?;
     Ok(highest.cast_unsigned())
 }
 
-async fn insert(connection: &mut SqliteConnection, place: Place<'_>, at: Timestamp, sealed: &[u8]) -> sqlx::Result<()> {
+async fn insert(connection: &mut AnyConnection, place: Place<'_>, at: Timestamp, sealed: &[u8]) -> sqlx::Result<()> {
     let sql = "INSERT INTO secrets (key, name, version, set_at, sealed) VALUES ($1, $2, $3, $4, $5)";
     sqlx::query(sql)
         .bind(place.key.to_string())

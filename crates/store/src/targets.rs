@@ -21,7 +21,7 @@ impl Store {
     }
 }
 
-fn text_of_target(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Target> {
+fn text_of_target(row: &sqlx::any::AnyRow) -> sqlx::Result<Target> {
     let text: String = sqlx::Row::try_get(row, 1)?;
     text.parse().map_err(|why: String| sqlx::Error::Decode(why.into()))
 }

@@ -2,12 +2,12 @@
 
 use daybook_model::Digest;
 use futures::TryStreamExt as _;
-use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use crate::append::recorded_head;
 use crate::chain::{self, Stored, damaged};
 use crate::database::failed;
-use crate::{Result, Store};
+use crate::{Error, Result, Store};
 
 /// A journal in which nothing was altered, dropped or put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Store {
 }
 
 /// Verifies in one read transaction, so that entries written meanwhile do not count.
-pub(crate) async fn verify(connection: &mut SqliteConnection) -> Result<Verified> {
+pub(crate) async fn verify(connection: &mut AnyConnection) -> Result<Verified> {
     let mut transaction = connection.begin().await.map_err(failed("verify the journal"))?;
     let (last, hash) = walk(&mut transaction).await?;
     let (head, head_hash) = recorded_head(&mut transaction).await.map_err(failed("verify the journal"))?;
@@ -42,11 +42,11 @@ pub(crate) async fn verify(connection: &mut SqliteConnection) -> Result<Verified
     Ok(Verified { entries: last, head: Digest::from_hash(&hash) })
 }
 
-async fn walk(connection: &mut SqliteConnection) -> Result<(u64, [u8; 32])> {
+async fn walk(connection: &mut AnyConnection) -> Result<(u64, [u8; 32])> {
     let sql = format!("SELECT {} FROM journal ORDER BY seq", chain::COLUMNS);
     let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(connection);
     let (mut seq, mut hash) = (0, chain::origin());
-    while let Some(row) = rows.try_next().await.map_err(failed("verify the journal"))? {
+    while let Some(row) = rows.try_next().await.map_err(|error| unread(seq + 1, error))? {
         let entry = Stored::read(&row)?;
         if entry.seq != seq + 1 {
             return Err(damaged(seq + 1, &format!("it is missing: entry {} follows entry {seq}", entry.seq)));
@@ -57,4 +57,12 @@ async fn walk(connection: &mut SqliteConnection) -> Result<(u64, [u8; 32])> {
         (seq, hash) = (entry.seq, entry.hash);
     }
     Ok((seq, hash))
+}
+
+/// The database gave no row `seq`: a column that is no text, say, is damage of this very entry.
+fn unread(seq: u64, error: sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => damaged(seq, &error),
+        other => failed("verify the journal")(other),
+    }
 }

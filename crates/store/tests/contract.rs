@@ -5,15 +5,19 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{began, finished, key, noticed, planned, run, write};
+use common::{Place, began, finished, key, noticed, planned, run, stores, write};
 use daybook_model::{Event, ReleaseNumber};
-use daybook_store::{Error, Journal, MemoryJournal, Query, Store, Write};
+use daybook_store::{Error, Journal, MemoryJournal, Query, Write};
 
-/// Both journals; the directory lives as long as the store is used.
-async fn journals() -> (tempfile::TempDir, Vec<Arc<dyn Journal>>) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    (dir, vec![Arc::new(MemoryJournal::new()), Arc::new(store)])
+/// Every journal; the places live as long as the stores are used.
+async fn journals() -> (Vec<Place>, Vec<Arc<dyn Journal>>) {
+    let mut journals: Vec<Arc<dyn Journal>> = vec![Arc::new(MemoryJournal::new())];
+    let mut places = Vec::new();
+    for (place, store) in stores().await {
+        places.push(place);
+        journals.push(Arc::new(store));
+    }
+    (places, journals)
 }
 
 fn of_run(n: u128, what: &str) -> Write {
@@ -107,44 +111,46 @@ async fn a_run_needs_its_id() {
 
 #[tokio::test]
 async fn ordinals_and_release_numbers_only_grow() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, memory) = (Store::open(dir.path()).await.unwrap(), MemoryJournal::new());
-    let web = "web".parse().unwrap();
-    for entry in [began(4), planned(4, &["web.3", "web.2"]), finished(&began(4))] {
-        store.append(entry.clone()).await.unwrap();
-        memory.append(entry).await.unwrap();
+    for (_place, store) in stores().await {
+        let memory = MemoryJournal::new();
+        let web = "web".parse().unwrap();
+        for entry in [began(4), planned(4, &["web.3", "web.2"]), finished(&began(4))] {
+            store.append(entry.clone()).await.unwrap();
+            memory.append(entry).await.unwrap();
+        }
+        assert_eq!(store.next_ordinals(&key()).await.unwrap(), memory.next_ordinals(&key()));
+        assert_eq!(memory.next_ordinals(&key())[&web], 4);
+        assert_eq!(store.next_release_number(&key()).await.unwrap(), ReleaseNumber(5));
+        assert_eq!(memory.next_release_number(&key()), ReleaseNumber(5));
     }
-    assert_eq!(store.next_ordinals(&key()).await.unwrap(), memory.next_ordinals(&key()));
-    assert_eq!(memory.next_ordinals(&key())[&web], 4);
-    assert_eq!(store.next_release_number(&key()).await.unwrap(), ReleaseNumber(5));
-    assert_eq!(memory.next_release_number(&key()), ReleaseNumber(5));
 }
 
 #[tokio::test]
 async fn r13_the_last_settled_time_of_a_job_never_goes_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    let service: daybook_model::ServiceName = "report".parse().unwrap();
-    for due in ["2026-01-02T03:00:00Z", "2026-01-02T03:00:00.5Z", "2026-01-01T03:00:00Z"] {
-        let event = Event::JobSkipped { service: service.clone(), due: due.parse().unwrap(), why: "missed".to_owned() };
-        store.append(write(None, event)).await.unwrap();
+    for (_place, store) in stores().await {
+        let service: daybook_model::ServiceName = "report".parse().unwrap();
+        for due in ["2026-01-02T03:00:00Z", "2026-01-02T03:00:00.5Z", "2026-01-01T03:00:00Z"] {
+            let event =
+                Event::JobSkipped { service: service.clone(), due: due.parse().unwrap(), why: "missed".to_owned() };
+            store.append(write(None, event)).await.unwrap();
+        }
+        let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
+        assert_eq!(job.settled.to_string(), "2026-01-02T03:00:00.5Z");
+        assert_eq!(job.last.unwrap().skipped.as_deref(), Some("missed"));
     }
-    let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
-    assert_eq!(job.settled.to_string(), "2026-01-02T03:00:00.5Z");
-    assert_eq!(job.last.unwrap().skipped.as_deref(), Some("missed"));
 }
 
 #[tokio::test]
 async fn a_job_that_began_is_known_until_it_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    let service: daybook_model::ServiceName = "report".parse().unwrap();
-    let (due, replica) = ("2026-01-02T03:00:00Z".parse().unwrap(), "report.4".parse().unwrap());
-    store.append(write(None, Event::JobStarted { service: service.clone(), due, replica })).await.unwrap();
-    let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
-    assert_eq!(job.running, Some(("report.4".parse().unwrap(), due)));
-    assert_eq!(store.next_ordinals(&key()).await.unwrap()[&service], 5);
-    store.append(write(None, Event::JobFinished { service: service.clone(), due, code: 3 })).await.unwrap();
-    let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
-    assert_eq!((job.running, job.last.unwrap().code), (None, Some(3)));
+    for (_place, store) in stores().await {
+        let service: daybook_model::ServiceName = "report".parse().unwrap();
+        let (due, replica) = ("2026-01-02T03:00:00Z".parse().unwrap(), "report.4".parse().unwrap());
+        store.append(write(None, Event::JobStarted { service: service.clone(), due, replica })).await.unwrap();
+        let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
+        assert_eq!(job.running, Some(("report.4".parse().unwrap(), due)));
+        assert_eq!(store.next_ordinals(&key()).await.unwrap()[&service], 5);
+        store.append(write(None, Event::JobFinished { service: service.clone(), due, code: 3 })).await.unwrap();
+        let job = store.jobs(&key()).await.unwrap().remove(&service).unwrap();
+        assert_eq!((job.running, job.last.unwrap().code), (None, Some(3)));
+    }
 }

@@ -6,7 +6,7 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{began, finished, key, noticed, release, write};
+use common::{began, finished, key, noticed, release, stores, write};
 use daybook_model::{Actor, Event, Release, ReleaseNumber, SecretName};
 use daybook_store::{Error, Journal, Query, Store};
 use zeroize::Zeroizing;
@@ -43,90 +43,92 @@ async fn r10_everything_is_there_after_opening_again() {
 
 #[tokio::test]
 async fn releases_are_all_kept_and_the_accepted_one_is_in_force() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    for number in 1..=3 {
-        accept(&store, &release(number)).await;
+    for (_place, store) in stores().await {
+        for number in 1..=3 {
+            accept(&store, &release(number)).await;
+        }
+        assert_eq!(store.releases(&key(), 2).await.unwrap(), [release(3), release(2)]);
+        assert_eq!(store.release(&key(), ReleaseNumber(1)).await.unwrap(), Some(release(1)));
+        assert_eq!(store.release(&key(), ReleaseNumber(9)).await.unwrap(), None);
+        assert_eq!(store.current_release(&key()).await.unwrap(), Some(release(3)));
+        store.append(write(None, Event::EnvironmentRetired)).await.unwrap();
+        assert_eq!(store.current_release(&key()).await.unwrap(), None);
+        let known = store.environments().await.unwrap();
+        assert_eq!((known.len(), known[0].retired, known[0].release), (1, true, None));
+        assert_eq!(store.releases(&key(), 9).await.unwrap().len(), 3);
     }
-    assert_eq!(store.releases(&key(), 2).await.unwrap(), [release(3), release(2)]);
-    assert_eq!(store.release(&key(), ReleaseNumber(1)).await.unwrap(), Some(release(1)));
-    assert_eq!(store.release(&key(), ReleaseNumber(9)).await.unwrap(), None);
-    assert_eq!(store.current_release(&key()).await.unwrap(), Some(release(3)));
-    store.append(write(None, Event::EnvironmentRetired)).await.unwrap();
-    assert_eq!(store.current_release(&key()).await.unwrap(), None);
-    let known = store.environments().await.unwrap();
-    assert_eq!((known.len(), known[0].retired, known[0].release), (1, true, None));
-    assert_eq!(store.releases(&key(), 9).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
 async fn a_refused_acceptance_keeps_no_release() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    let event = Event::ReleaseAccepted { number: ReleaseNumber(1) };
-    let late = store.accept(write(began(1).run, event), &release(1)).await;
-    assert!(matches!(late, Err(Error::Ended { .. })));
-    assert_eq!(store.current_release(&key()).await.unwrap(), None);
-    assert_eq!(store.verify().await.unwrap().entries, 0);
+    for (_place, store) in stores().await {
+        let event = Event::ReleaseAccepted { number: ReleaseNumber(1) };
+        let late = store.accept(write(began(1).run, event), &release(1)).await;
+        assert!(matches!(late, Err(Error::Ended { .. })));
+        assert_eq!(store.current_release(&key()).await.unwrap(), None);
+        assert_eq!(store.verify().await.unwrap().entries, 0);
+    }
 }
 
 #[tokio::test]
 async fn runs_are_listed_newest_first_with_their_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    accept(&store, &release(1)).await;
-    store.append(began(2)).await.unwrap();
-    let runs = store.runs(Some(&key()), 9).await.unwrap();
-    let seqs: Vec<_> = runs.iter().map(|run| (run.started.seq, run.finished.as_ref().map(|entry| entry.seq))).collect();
-    assert_eq!(seqs, [(4, None), (1, Some(3))]);
-    assert_eq!(store.runs(None, 1).await.unwrap().len(), 1);
-    assert_eq!(store.run(began(1).run.unwrap()).await.unwrap().as_ref(), Some(&runs[1]));
-    assert_eq!(store.run(began(9).run.unwrap()).await.unwrap(), None);
+    for (_place, store) in stores().await {
+        accept(&store, &release(1)).await;
+        store.append(began(2)).await.unwrap();
+        let runs = store.runs(Some(&key()), 9).await.unwrap();
+        let seqs: Vec<_> =
+            runs.iter().map(|run| (run.started.seq, run.finished.as_ref().map(|entry| entry.seq))).collect();
+        assert_eq!(seqs, [(4, None), (1, Some(3))]);
+        assert_eq!(store.runs(None, 1).await.unwrap().len(), 1);
+        assert_eq!(store.run(began(1).run.unwrap()).await.unwrap().as_ref(), Some(&runs[1]));
+        assert_eq!(store.run(began(9).run.unwrap()).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]
 async fn a_version_can_be_foreseen_without_writing() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    let name = "db.password".parse::<SecretName>().unwrap();
-    let foresee = async |value: Option<&'static [u8]>| store.foresee_secret(&key(), &name, value).await.unwrap();
-    assert_eq!((foresee(None).await, foresee(Some(b"a")).await), (1, 1));
-    store.set_secret(Actor::daybook("test"), &key(), &name, secret("a")).await.unwrap();
-    assert_eq!((foresee(None).await, foresee(Some(b"a")).await, foresee(Some(b"b")).await), (2, 1, 2));
+    for (_place, store) in stores().await {
+        let name = "db.password".parse::<SecretName>().unwrap();
+        let foresee = async |value: Option<&'static [u8]>| store.foresee_secret(&key(), &name, value).await.unwrap();
+        assert_eq!((foresee(None).await, foresee(Some(b"a")).await), (1, 1));
+        store.set_secret(Actor::daybook("test"), &key(), &name, secret("a")).await.unwrap();
+        assert_eq!((foresee(None).await, foresee(Some(b"a")).await, foresee(Some(b"b")).await), (2, 1, 2));
+    }
 }
 
 #[tokio::test]
 async fn subscribers_hear_of_entries_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    let mut entries = store.subscribe();
-    let writers = (0..20).map(|n| {
-        let store = store.clone();
-        tokio::spawn(async move { store.append(noticed(&n.to_string())).await.unwrap() })
-    });
-    futures::future::join_all(writers).await;
-    for seq in 1..=20 {
-        assert_eq!(entries.recv().await.unwrap().seq, seq);
+    for (_place, store) in stores().await {
+        let mut entries = store.subscribe();
+        let writers = (0..20).map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.append(noticed(&n.to_string())).await.unwrap() })
+        });
+        futures::future::join_all(writers).await;
+        for seq in 1..=20 {
+            assert_eq!(entries.recv().await.unwrap().seq, seq);
+        }
     }
 }
 
 #[tokio::test]
 async fn secrets_have_versions_that_are_never_used_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    let (actor, name) = (Actor::daybook("test"), "db.password".parse::<SecretName>().unwrap());
-    let set = async |value: &str| store.set_secret(actor.clone(), &key(), &name, secret(value)).await.unwrap();
-    let ensure = async |value: &str| store.ensure_secret(actor.clone(), &key(), &name, secret(value)).await.unwrap();
-    assert_eq!((set("a").await, ensure("a").await, ensure("b").await, set("b").await), (1, 1, 2, 3));
-    assert_eq!(store.open_secret(&key(), &name, 1).await.unwrap(), Some(secret("a")));
-    assert_eq!(store.secrets(&key()).await.unwrap()[0].version, 3);
-    assert!(store.remove_secret(actor.clone(), &key(), &name).await.unwrap());
-    assert!(!store.remove_secret(actor.clone(), &key(), &name).await.unwrap());
-    assert_eq!(store.open_secret(&key(), &name, 1).await.unwrap(), None);
-    assert!(store.secrets(&key()).await.unwrap().is_empty());
-    assert_eq!(store.generate_secret(actor.clone(), &key(), &name).await.unwrap(), 4);
-    assert_eq!(store.secret_version(&key(), &name).await.unwrap(), Some(4));
-    assert_eq!(store.verify().await.unwrap().entries, 5, "every change of a secret is journaled");
+    for (_place, store) in stores().await {
+        let (actor, name) = (Actor::daybook("test"), "db.password".parse::<SecretName>().unwrap());
+        let set = async |value: &str| store.set_secret(actor.clone(), &key(), &name, secret(value)).await.unwrap();
+        let ensure =
+            async |value: &str| store.ensure_secret(actor.clone(), &key(), &name, secret(value)).await.unwrap();
+        assert_eq!((set("a").await, ensure("a").await, ensure("b").await, set("b").await), (1, 1, 2, 3));
+        assert_eq!(store.open_secret(&key(), &name, 1).await.unwrap(), Some(secret("a")));
+        assert_eq!(store.secrets(&key()).await.unwrap()[0].version, 3);
+        assert!(store.remove_secret(actor.clone(), &key(), &name).await.unwrap());
+        assert!(!store.remove_secret(actor.clone(), &key(), &name).await.unwrap());
+        assert_eq!(store.open_secret(&key(), &name, 1).await.unwrap(), None);
+        assert!(store.secrets(&key()).await.unwrap().is_empty());
+        assert_eq!(store.generate_secret(actor.clone(), &key(), &name).await.unwrap(), 4);
+        assert_eq!(store.secret_version(&key(), &name).await.unwrap(), Some(4));
+        assert_eq!(store.verify().await.unwrap().entries, 5, "every change of a secret is journaled");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use daybook_api::client::Exit;
-use daybook_server::{Config, RuntimeChoice};
+use daybook_server::{Config, RuntimeChoice, Shared};
 
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
@@ -22,6 +23,23 @@ pub(crate) struct Serve {
     /// Where the edge serves HTTPS: 0.0.0.0:443 for root, 0.0.0.0:8443 otherwise.
     #[arg(long, value_name = "ADDRESSES", env = "DAYBOOK_HTTPS", value_delimiter = ',')]
     https: Vec<SocketAddr>,
+    /// Keep the state in this PostgreSQL (postgres://USER:PASSWORD@HOST/NAME), which several servers may share. One of
+    /// them leads; the others stand by. Better given by the variable: a command line is seen by everybody.
+    #[arg(long, value_name = "URL", env = "DAYBOOK_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// The file of the 32 bytes that seal secrets in the database: the same for every server.
+    #[arg(long, value_name = "FILE", env = "DAYBOOK_KEY_FILE", requires = "database")]
+    key_file: Option<PathBuf>,
+    /// Elect the leader by a Lease of the cluster that this server runs in, or that the current context names; without
+    /// one, the servers elect it by the database.
+    #[arg(long, value_name = "NAMESPACE/NAME", env = "DAYBOOK_LEASE", requires = "database")]
+    lease: Option<String>,
+    /// What this server is called among those that share the database: in a cluster, its pod. By default the machine.
+    #[arg(long, value_name = "NAME", env = "DAYBOOK_IDENTITY", requires = "database")]
+    identity: Option<String>,
+    /// Answer /healthz and /leader over HTTP at this address.
+    #[arg(long, value_name = "ADDRESS", env = "DAYBOOK_HEALTH", requires = "database")]
+    health: Option<SocketAddr>,
     /// Lead a session of its own, so that it outlives the terminal that it was started from.
     #[arg(long, hide = true)]
     detached: bool,
@@ -33,16 +51,39 @@ impl Serve {
             // Fails only for a process that leads a group already, which is as good.
             let _ = rustix::process::setsid();
         }
+        let shared = self.shared(&ctx.state)?;
         let exe = std::env::current_exe().map_err(|error| CommandError::io("find this program", &error))?;
         let config = Config {
             state: ctx.state.clone(),
             runtime: self.runtime,
             http: addresses(self.http, 80, 8080),
             https: addresses(self.https, 443, 8443),
+            shared,
             exe,
         };
-        daybook_server::serve(config).await.map_err(|error| CommandError::failed(error.to_string()))?;
+        Box::pin(daybook_server::serve(config)).await.map_err(|error| CommandError::failed(error.to_string()))?;
         Ok(Exit::Ok)
+    }
+
+    /// How the state is shared, if it is. What is wrong with a URL is told without it: it may hold a password.
+    fn shared(&self, state: &Path) -> Result<Option<Shared>> {
+        let Some(database) = &self.database else { return Ok(None) };
+        let lease = match self.lease.as_deref().map(|lease| lease.split_once('/')) {
+            Some(None) => return Err(CommandError::usage("--lease is a namespace and a name: NAMESPACE/NAME")),
+            Some(Some((namespace, name))) => Some((namespace.to_owned(), name.to_owned())),
+            None => None,
+        };
+        if lease.is_some() && cfg!(not(feature = "kubernetes")) {
+            return Err(CommandError::usage("this build of Daybook has no Kubernetes, and no Lease"));
+        }
+        let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Some(Shared {
+            database: database.parse().map_err(|why: String| CommandError::usage(why))?,
+            key: self.key_file.clone().unwrap_or_else(|| state.join("master.key")),
+            lease,
+            identity: self.identity.clone().unwrap_or_else(machine),
+            health: self.health,
+        }))
     }
 }
 

@@ -44,6 +44,7 @@ async fn connect(state: &Path) -> KubernetesRuntime {
         },
         kubeconfig: Some(variable("DAYBOOK_KUBECONFIG").into()),
         state: state.to_owned(),
+        owner: None,
         builder: Some(crate::docker::connect(state).await),
     };
     KubernetesRuntime::connect(config).await.unwrap()

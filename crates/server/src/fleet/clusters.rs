@@ -22,12 +22,13 @@ pub(super) struct Joined {
 }
 
 /// Connects to a cluster.
-pub(super) async fn join(target: &ClusterTarget, state: &Path) -> Result<Joined> {
+pub(super) async fn join(target: &ClusterTarget, state: &Path, owner: Option<String>) -> Result<Joined> {
     let docker = docker::Config { socket: None, state: state.to_owned(), logins: None };
     let config = Config {
         target: target.clone(),
         kubeconfig: None,
         state: state.to_owned(),
+        owner,
         // Without one, images that a registry has can still run.
         builder: DockerRuntime::connect(docker).await.ok(),
     };

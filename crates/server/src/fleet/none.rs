@@ -16,7 +16,7 @@ pub(super) struct Joined {
 }
 
 /// Says that this build cannot.
-pub(super) async fn join(target: &ClusterTarget, _: &Path) -> Result<Joined> {
+pub(super) async fn join(target: &ClusterTarget, _: &Path, _: Option<String>) -> Result<Joined> {
     let message = "this build of Daybook has no Kubernetes";
     Err(Error::new(ErrorKind::Refused, format!("connect to {target}"), message)
         .hint("build it with its default features"))

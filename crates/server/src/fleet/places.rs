@@ -13,6 +13,8 @@ impl Places for Fleet {
     }
 
     async fn at(&self, target: &Target) -> Result<Side> {
+        // Who asks for a place is about to act there.
+        self.term.within(async { Ok(()) }).await?;
         match target {
             Target::Kubernetes(cluster) => {
                 let joined = self.cluster(cluster).await?;

@@ -28,8 +28,13 @@ pub struct Server {
 impl Server {
     /// A server over a state directory and a world.
     pub async fn start(state: &Path, world: &Simulated) -> Self {
+        Self::start_over(Store::open(state).await.unwrap(), state, world).await
+    }
+
+    /// A server over a store that is open, and may be written.
+    pub async fn start_over(store: Store, state: &Path, world: &Simulated) -> Self {
         let parts = Parts {
-            store: Store::open(state).await.unwrap(),
+            store,
             runtime: Arc::new(world.clone()),
             router: Arc::new(world.clone()),
             places: Arc::new(daybook_runtime::Side {

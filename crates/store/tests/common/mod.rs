@@ -6,7 +6,27 @@ use daybook_model::{
     Action, Actor, Cause, Digest, EnvKey, Event, Plan, PlanId, Release, ReleaseNumber, ReplicaId, RunId, RunKind, Spec,
     Step, StepId,
 };
-use daybook_store::Write;
+use daybook_store::{Store, Write};
+
+pub mod postgres;
+
+use postgres::Postgres;
+
+/// What a store needs for as long as it is used.
+pub enum Place {
+    Directory(tempfile::TempDir),
+    Postgres(Postgres),
+}
+
+/// A store in a file, and one in PostgreSQL that leads.
+pub async fn stores() -> Vec<(Place, Store)> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Store::open(dir.path()).await.unwrap();
+    let postgres = Postgres::start();
+    let shared = postgres.store().await;
+    shared.lead("test").await.unwrap();
+    vec![(Place::Directory(dir), file), (Place::Postgres(postgres), shared)]
+}
 
 pub fn key() -> EnvKey {
     "shop/production".parse().unwrap()
