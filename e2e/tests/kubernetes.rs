@@ -120,11 +120,8 @@ x-usual: &usual
     write("");
     world.up(1, &[]).await.expect(0);
     for (sick, cause) in [
-        ("  sick: {<<: *usual, gpus: 1}", "no machine has 1 nvidia.com/gpu to give"),
-        (
-            "  sick: {<<: *usual, mem_reservation: 999g}",
-            "no machine has as much memory left as it asks for (1022976 MiB)",
-        ),
+        ("  sick: {<<: *usual, gpus: 1}", "no machine has any nvidia.com/gpu, and it asks for 1"),
+        ("  sick: {<<: *usual, mem_reservation: 999g}", "no machine is large enough: it asks for 999 GiB of memory"),
         (
             "  sick: {<<: *usual, volumes: [\"data:/data\"]}\nvolumes: {data: {driver: nowhere}}",
             "its volume data is not there: storageclass.storage.k8s.io \"nowhere\" not found",
@@ -137,6 +134,21 @@ x-usual: &usual
             &format!("  sick: {{<<: *usual, command: [sh, -c, \"{page} 8080\"], port: 8080, healthcheck: /ok}}"),
             "its check asks for a path that it does not have: GET /ok answered 404",
         ),
+        (
+            &format!(
+                "  sick: {{<<: *usual, command: [sh, -c, \"{page} 127.0.0.1:8080\"], port: 8080, healthcheck: /ok}}"
+            ),
+            "it listens on 127.0.0.1:8080 only",
+        ),
+        ("  sick: {<<: *usual, command: [nope]}", "its process cannot be started: \"nope\": executable file not found"),
+        (
+            "  sick: {<<: *usual, command: [sh, -c, \"echo cannot open the ledger; exit 7\"]}",
+            "its process ends by itself (exit code 7): cannot open the ledger",
+        ),
+        (
+            "  sick: {<<: *usual, mem_limit: 32m, command: [sh, -c, \"x=a; while true; do x=$$x$$x; done\"]}",
+            "killed for memory: limit 32 MiB",
+        ),
     ] {
         write(sick);
         let up = world.up(1, &[]).await.expect(4);
@@ -144,6 +156,10 @@ x-usual: &usual
         let why = world.run(&["why", "sick"]).await.expect(0);
         assert!(why.out.contains(cause), "{why}");
     }
+
+    write(&format!("  sick: {{<<: *usual, image: \"{registry}/nothing:1\"}}"));
+    let up = world.up(1, &[]).await;
+    assert!(up.all().contains("/nothing:1: it has no such image"), "{up}");
 
     // Somebody's admission policy refuses it.
     world.write("refusal.yaml", REFUSAL);
@@ -155,7 +171,8 @@ x-usual: &usual
     kubectl(&["delete", "-f", policy]).await;
     let up = up.expect(4);
     assert!(
-        up.all().contains("the cluster refuses to make its replica") && up.all().contains("not on a Friday"),
+        up.all().contains("the admission policy `daybook-test-refusal` refuses its replica")
+            && up.all().contains("not on a Friday"),
         "{up}"
     );
 

@@ -272,6 +272,7 @@ impl Run {
                     evidence: first.evidence.into_iter().chain(failure.evidence.iter().cloned()).collect(),
                     log: first.log,
                     cause: first.cause,
+                    options: first.options,
                 },
                 None => failure.clone(),
             });

@@ -16,14 +16,15 @@ use tokio::time::Instant;
 use crate::act::service;
 use crate::drive::RunContext;
 use crate::evidence::{ending, exit_words};
+use crate::hindrance::{Hindrance, hindrance};
 use crate::hook::STARTS_WITHIN;
 use crate::{Executor, Result};
 
 /// Between two looks.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
-/// A runtime is asked what keeps a replica from starting so often.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// The log of a replica that runs and does not answer yet is looked at so often.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// Requests in flight may take so long where no release says otherwise, milliseconds.
 const USUAL_DRAIN_MS: u64 = 30_000;
@@ -45,17 +46,24 @@ impl Executor {
         let mut readiness = Readiness::new(&check, wanted, self.now(), service.rollout.ready_ms);
         let interval_ms = check.start_interval_ms.min(check.interval_ms).min(1_000);
         let mut said = String::new();
-        let (mut asked, mut trouble) = (Instant::now(), None);
+        let mut hindrance = Hindrance::new();
+        let (mut read, mut does) = (Instant::now(), None);
         loop {
             let seen = self.glance_at(&cx.key, id, Role::Main).await?;
             let restarts = seen.as_ref().map_or(0, |replica| replica.restarts);
             let mut heard = self.hear(&cx.key, service, &check, seen.as_ref()).await?;
-            if seen.as_ref().is_some_and(|seen| seen.state == ReplicaState::Starting) {
-                if asked.elapsed() > ASK_AGAIN {
-                    asked = Instant::now();
-                    trouble = self.hear_of_trouble(cx, service).await;
+            match &seen {
+                Some(seen) if seen.state == ReplicaState::Starting => {
+                    self.ask_what_hinders(&cx.key, &service.name, &mut hindrance).await;
+                    let cause = || hindrance.cause(seen, Some(service));
+                    heard = hindrance.no_use(Some(service)).map_or_else(|| Heard::Bad(cause()), Heard::Ended);
                 }
-                heard = trouble.clone().unwrap_or(heard);
+                // It may load for minutes: what it says meanwhile tells that it does.
+                Some(seen) if seen.is_running() && matches!(heard, Heard::Bad(_)) && read.elapsed() > READ_AGAIN => {
+                    read = Instant::now();
+                    does = self.last_lines(&cx.key, id, Role::Main).await.pop();
+                }
+                _ => {}
             }
             match readiness.hear(heard, restarts, self.now()) {
                 Stage::Ready => {
@@ -72,9 +80,12 @@ impl Executor {
                 }
                 Stage::NotYet => {}
             }
-            if let Some(last) = readiness.last_bad().filter(|last| *last != said) {
-                last.clone_into(&mut said);
-                self.note(cx, step, last);
+            if let Some(last) = readiness.last_bad() {
+                let last = does.as_ref().map_or(last.to_owned(), |line| format!("{last}; its log: {line}"));
+                if last != said {
+                    self.note(cx, step, &last);
+                    said = last;
+                }
             }
             tokio::time::sleep(Duration::from_millis(readiness.pause_ms(self.now(), interval_ms))).await;
         }
@@ -85,7 +96,10 @@ impl Executor {
         let last = || replica.last_exit.as_ref().map_or("its process ended".to_owned(), exit_words);
         match replica.state {
             ReplicaState::Exited => return Ok(Heard::Ended(last())),
-            ReplicaState::Restarting => return Ok(Heard::Bad(last())),
+            ReplicaState::Restarting => {
+                let never = replica.last_exit.as_ref().is_some_and(why::never_starts);
+                return Ok(if never { Heard::Ended(last()) } else { Heard::Bad(last()) });
+            }
             ReplicaState::Created | ReplicaState::Starting => return Ok(Heard::Bad(hindrance(replica))),
             ReplicaState::Running => {}
         }
@@ -106,14 +120,6 @@ impl Executor {
             Answer::Bad(said) => Heard::Bad(said),
             Answer::NotRunning => Heard::Bad(last()),
         })
-    }
-
-    /// What the runtime says is in the way of a replica that does not start. Some of it no waiting can help.
-    async fn hear_of_trouble(&self, cx: &RunContext, service: &Service) -> Option<Heard> {
-        let troubles = self.inner.runtime.troubles(&cx.key, &service.name).await.unwrap_or_default();
-        let trouble = why::in_the_way(&troubles)?;
-        let cause = why::cause(trouble, Some(service));
-        Some(if why::is_final(trouble) { Heard::Ended(cause) } else { Heard::Bad(cause) })
     }
 
     /// Tells why a replica never became ready, while there is still something to be seen of it.
@@ -152,18 +158,29 @@ impl Executor {
                 more => evidence.push(format!("its process was started again {more} times")),
             }
         }
-        Failure { why: format!("{id} never became ready: {why}"), evidence, log, cause: concluded.cause }
+        let why = format!("{id} never became ready: {why}");
+        let mut options = concluded.options;
+        // It is what happens now.
+        options.retain(|option| option.command != "daybook rollback");
+        Failure { why, evidence, log, cause: concluded.cause, options }
     }
 
     pub(crate) async fn await_completed(&self, cx: &RunContext, id: &ReplicaId) -> Result<StepOutcome> {
         let began = Instant::now();
+        let service = service(cx, &id.service)?;
+        let mut known = Hindrance::new();
         loop {
             let Some(seen) = self.glance_at(&cx.key, id, Role::Main).await? else {
                 return Ok(StepOutcome::Failed(ending(&format!("{id} is gone before it completed"), None)));
             };
-            if seen.state == ReplicaState::Starting && began.elapsed() > STARTS_WITHIN {
-                let why = format!("{id} did not start: {}", hindrance(&seen));
-                return Ok(StepOutcome::Failed(ending(&why, None)));
+            if seen.state == ReplicaState::Starting {
+                self.ask_what_hinders(&cx.key, &id.service, &mut known).await;
+                let no_use = known.no_use(Some(service));
+                if no_use.is_some() || began.elapsed() > STARTS_WITHIN {
+                    let cause = no_use.unwrap_or_else(|| known.cause(&seen, Some(service)));
+                    let failure = ending(&format!("{id} did not start: {cause}"), None);
+                    return Ok(StepOutcome::Failed(Failure { cause: Some(cause), ..failure }));
+                }
             }
             let exit = seen.last_exit.as_ref();
             if seen.state == ReplicaState::Exited {
@@ -197,10 +214,4 @@ impl Executor {
             tokio::time::sleep(PAUSE / 2).await;
         }
     }
-}
-
-/// What keeps a replica from starting, in the runtime's words.
-pub(crate) fn hindrance(replica: &SeenReplica) -> String {
-    let said = replica.last_exit.as_ref().and_then(|exit| exit.error.clone());
-    said.unwrap_or_else(|| "it has not been started yet".to_owned())
 }

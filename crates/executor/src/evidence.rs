@@ -1,5 +1,6 @@
 //! What a person needs to understand a failure.
 
+use daybook_decide::why::start_error;
 use daybook_model::event::Failure;
 use daybook_model::launch::Role;
 use daybook_model::observed::Exit;
@@ -36,7 +37,7 @@ pub(crate) fn exit_words(exit: &Exit) -> String {
     let signal = exit.code - 128;
     match exit {
         Exit { oom: true, .. } => "it was killed for using more memory than its limit (out of memory)".to_owned(),
-        Exit { error: Some(error), .. } => format!("it could not be started: {error}"),
+        Exit { error: Some(error), .. } => format!("it could not be started: {}", start_error(error)),
         Exit { code: 127, .. } => "it ended with exit code 127: the command was not found".to_owned(),
         Exit { code: 126, .. } => "it ended with exit code 126: the command cannot be executed".to_owned(),
         Exit { code, .. } if (1..=64).contains(&signal) => {

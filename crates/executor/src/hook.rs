@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use daybook_model::event::{Answer, StepOutcome};
+use daybook_model::event::{Answer, Failure, StepOutcome};
 use daybook_model::launch::Role;
 use daybook_model::spec::Stop;
-use daybook_model::{EnvKey, ReplicaId, ReplicaState};
+use daybook_model::{EnvKey, ReplicaId, ReplicaState, Service};
 
 use tokio::time::Instant;
 
 use crate::act::service;
-use crate::await_steps::{PAUSE, hindrance};
+use crate::await_steps::PAUSE;
 use crate::drive::RunContext;
 use crate::evidence::{ending, exit_words};
+use crate::hindrance::Hindrance;
 use crate::patience::patiently;
 use crate::{Executor, Result};
 
@@ -31,8 +32,8 @@ impl Executor {
             self.inner.runtime.start(&launch).await?;
             self.inner.looks.outdate(&cx.key);
         }
-        let starts_within = Duration::from_millis(service(cx, &replica.service)?.rollout.ready_ms);
-        Ok(match self.hook_ended(&cx.key, replica, starts_within).await? {
+        let service = service(cx, &replica.service)?;
+        Ok(match self.hook_ended(&cx.key, replica, Some(service)).await? {
             Answer::HappenedAndFailed(failure) => StepOutcome::Failed(failure),
             Answer::Happened => StepOutcome::Done("exit code 0".to_owned()),
             Answer::DidNotHappen => StepOutcome::Failed(ending("the release hook vanished while it ran", None)),
@@ -41,21 +42,29 @@ impl Executor {
 
     /// Whether an interrupted hook ran. One that still runs is waited for.
     pub(crate) async fn ask_hook(&self, key: &EnvKey, replica: &ReplicaId) -> Result<Answer> {
-        self.hook_ended(key, replica, STARTS_WITHIN).await
+        self.hook_ended(key, replica, None).await
     }
 
-    async fn hook_ended(&self, key: &EnvKey, id: &ReplicaId, starts_within: Duration) -> Result<Answer> {
+    async fn hook_ended(&self, key: &EnvKey, id: &ReplicaId, service: Option<&Service>) -> Result<Answer> {
+        let starts_within = service.map_or(STARTS_WITHIN, |service| Duration::from_millis(service.rollout.ready_ms));
         let began = Instant::now();
+        let mut known = Hindrance::new();
         loop {
             let Some(seen) = self.glance_at(key, id, Role::Hook).await? else { return Ok(Answer::DidNotHappen) };
             match seen.state {
                 ReplicaState::Created => return Ok(Answer::DidNotHappen),
-                ReplicaState::Starting if began.elapsed() > starts_within => {
-                    self.inner.runtime.stop(key, id, Role::Hook, &Stop::default()).await?;
-                    let why = format!("the release hook did not start: {}", hindrance(&seen));
-                    return Ok(Answer::HappenedAndFailed(ending(&why, None)));
+                ReplicaState::Starting => {
+                    self.ask_what_hinders(key, &id.service, &mut known).await;
+                    let no_use = known.no_use(service);
+                    if no_use.is_some() || began.elapsed() > starts_within {
+                        let cause = no_use.unwrap_or_else(|| known.cause(&seen, service));
+                        self.inner.runtime.stop(key, id, Role::Hook, &Stop::default()).await?;
+                        let failure = ending(&format!("the release hook did not start: {cause}"), None);
+                        return Ok(Answer::HappenedAndFailed(Failure { cause: Some(cause), ..failure }));
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
-                ReplicaState::Starting | ReplicaState::Running | ReplicaState::Restarting => {
+                ReplicaState::Running | ReplicaState::Restarting => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 ReplicaState::Exited => {

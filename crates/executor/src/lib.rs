@@ -10,6 +10,7 @@ mod aside;
 mod await_steps;
 mod drive;
 mod evidence;
+mod hindrance;
 mod hook;
 mod launch;
 mod leave;

@@ -9,6 +9,7 @@ use daybook_model::name::EnvKey;
 use daybook_model::target::ClusterTarget;
 use daybook_runtime::{Error, ErrorKind, Result};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Resource;
@@ -124,6 +125,12 @@ impl Cluster {
                 None => return Ok(all),
             }
         }
+    }
+
+    /// The machines.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        Ok(answer("list nodes", api.list(&ListParams::default())).await?.items)
     }
 
     /// Makes an object what it is said to be, or creates it. What others have set of it stays: an error of kind

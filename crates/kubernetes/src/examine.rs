@@ -3,7 +3,6 @@
 use daybook_runtime::{Finding, Machines, Rank, Result};
 use futures::StreamExt as _;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{Api, ListParams, PostParams};
 
@@ -101,10 +100,8 @@ impl KubernetesRuntime {
 
     /// The machines of the cluster, and what replicas can have of them.
     pub(crate) async fn machines(&self) -> Result<Machines> {
-        let api: Api<Node> = Api::all(self.cluster.client.clone());
-        let nodes = answer("list nodes", api.list(&ListParams::default())).await?;
         let mut machines = Machines::default();
-        for node in nodes.items {
+        for node in self.cluster.nodes().await? {
             machines.all += 1;
             let status = node.status.unwrap_or_default();
             let conditions = status.conditions.unwrap_or_default();
@@ -221,7 +218,7 @@ fn version(told: &str) -> Finding {
 }
 
 /// `500m` or `2` as thousandths of a core.
-fn cpu_millis(text: &str) -> Option<u64> {
+pub(crate) fn cpu_millis(text: &str) -> Option<u64> {
     match text.strip_suffix('m') {
         Some(millis) => millis.parse().ok(),
         None => Some((text.parse::<f64>().ok()? * 1000.0) as u64),
@@ -229,7 +226,7 @@ fn cpu_millis(text: &str) -> Option<u64> {
 }
 
 /// `1024`, `16Gi` or `16G` as bytes.
-fn bytes(text: &str) -> Option<u64> {
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match &text[digits.len()..] {
         "" => 1,

@@ -273,15 +273,19 @@ fn no_registry(operation: &str) -> Error {
 
 fn failed(operation: &str, said: &OciDistributionError) -> Error {
     let error = |kind| Error::new(kind, operation, said);
+    let missing =
+        || Error::new(ErrorKind::NotFound, operation, "it has no such image").hint("push it, or correct its name");
     match said {
-        OciDistributionError::ImageManifestNotFoundError(_) => error(ErrorKind::NotFound),
+        OciDistributionError::ImageManifestNotFoundError(_) => missing(),
         OciDistributionError::RegistryError { envelope, .. } => {
             let is = |code: &OciErrorCode| envelope.errors.iter().any(|error| error.code == *code);
-            let missing = [OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound];
-            let kind = if missing.iter().any(is) { ErrorKind::NotFound } else { ErrorKind::Refused };
-            error(kind).hint("is the image spelled right?")
+            let unknown = [OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound];
+            match unknown.iter().any(is) {
+                true => missing(),
+                false => error(ErrorKind::Refused).hint("is the image spelled right, and are you logged in?"),
+            }
         }
-        OciDistributionError::ServerError { code: 404, .. } => error(ErrorKind::NotFound),
+        OciDistributionError::ServerError { code: 404, .. } => missing(),
         OciDistributionError::ServerError { code: 500.., .. } => error(ErrorKind::Unavailable),
         OciDistributionError::RequestError(_) => error(ErrorKind::Unavailable).hint("is the registry up?"),
         OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {

@@ -258,6 +258,18 @@ pub struct Failure {
     /// What caused it, where that could be told while it was there to be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// What a person may do about the cause.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<Choice>,
+}
+
+/// Something that a person may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// In words.
+    pub text: String,
+    /// The command for it.
+    pub command: String,
 }
 
 /// What the world said about an interrupted `Once` step.

@@ -26,7 +26,12 @@ pub enum TroubleKind {
     NoRoom {
         /// Of what: `cpu`, `memory`, `nvidia.com/gpu`.
         resource: String,
+        /// The most that any machine has in all, whoever uses it: thousandths of a core, bytes, or pieces. `None` where
+        /// machines may not be looked at.
+        most: Option<u64>,
     },
+    /// A machine is being added for it.
+    Growing,
     /// Machines keep everything away that does not tolerate their taint.
     Tainted {
         /// The taint, as `KEY: VALUE`; empty where nobody tells.
@@ -46,21 +51,30 @@ pub enum TroubleKind {
         /// Its name.
         quota: String,
     },
-    /// The cluster refuses the replica: an admission webhook, a limit, a security standard.
-    Refused,
+    /// The cluster refuses the replica.
+    Refused {
+        /// Who refuses it: an admission webhook, a limit, a security standard. Empty where nobody tells.
+        by: String,
+    },
     /// It was put out of its machine.
     Evicted,
+    /// Its machine does not answer.
+    MachineAway,
     /// Its container cannot be made.
     Container,
     /// It listens, and not where it should.
     Listens {
-        /// The ports.
+        /// The ports that can be reached from outside.
         ports: Vec<u16>,
+        /// Those at its own loopback address, which nobody else reaches.
+        inside: Vec<u16>,
     },
     /// Somebody else's policies say who may reach it, or whom it may reach.
     Closed {
-        /// Their names.
-        policies: Vec<String>,
+        /// Names of those that say who may reach it.
+        inward: Vec<String>,
+        /// Names of those that say whom it may reach.
+        outward: Vec<String>,
     },
 }
 

@@ -11,6 +11,7 @@ pub mod docker;
 mod files;
 pub mod identity;
 pub mod labels;
+pub mod listening;
 pub mod owner;
 pub mod probe;
 pub mod process;

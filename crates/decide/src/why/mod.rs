@@ -1,19 +1,25 @@
 //! The cause of a service's trouble, from evidence.
 //!
 //! Causes are tried from the most telling evidence to the least: what the cluster says is in the way of replicas
-//! that do not run, what the kernel said (out of memory), what the runtime said (no such command, no such image), what the program said in its log (a missing
-//! variable, a port in use), what its check said (a wrong port, an error), and last the bare exit code.
+//! that do not run, what the kernel said (out of memory), what the runtime said (no such command, no such image), what
+//! the program said in its log (a missing variable, a port in use, calls that nobody answers), what its check said (a
+//! wrong port, an error), and last the bare exit code.
 
+mod answers;
+mod exits;
+mod hope;
 mod troubles;
 
+pub use daybook_model::event::Choice;
 use daybook_model::event::Failure;
-use daybook_model::observed::{Exit, Health};
 use daybook_model::trouble::Trouble;
 use daybook_model::{ReplicaState, SeenReplica, Service, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::text::seconds;
-pub use troubles::{cause, in_the_way, is_final};
+pub use exits::{never_starts, start_error};
+pub use hope::{GROWS_WITHIN_MS, no_use};
+pub use troubles::{cause, in_the_way};
 
 /// What is known of a service.
 #[derive(Debug, Clone, Copy)]
@@ -79,22 +85,14 @@ pub struct Why {
     pub options: Vec<Choice>,
 }
 
-/// Something that a person may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choice {
-    /// In words.
-    pub text: String,
-    /// The command for it.
-    pub command: String,
-}
-
 /// Concludes why a service is as it is.
 pub fn why(evidence: &Evidence<'_>) -> Why {
     let found = troubles::from_troubles(evidence)
-        .or_else(|| from_exits(evidence))
+        .or_else(|| exits::from_exits(evidence))
         .or_else(|| from_log(evidence))
-        .or_else(|| from_answers(evidence))
-        .or_else(|| from_bare_exit(evidence))
+        .or_else(|| from_calls(evidence))
+        .or_else(|| answers::from_answers(evidence))
+        .or_else(|| exits::from_bare_exit(evidence))
         .or_else(|| from_failures(evidence));
     match found {
         Some(found) => Why {
@@ -117,46 +115,27 @@ fn choice(text: impl Into<String>, command: impl Into<String>) -> Choice {
     Choice { text: text.into(), command: command.into() }
 }
 
-fn last_exit<'a>(evidence: &Evidence<'a>) -> Option<(&'a SeenReplica, &'a Exit)> {
-    let troubled =
-        evidence.replicas.iter().filter(|replica| replica.restarts > 0 || replica.state != ReplicaState::Running);
-    troubled.filter_map(|replica| Some((replica, replica.last_exit.as_ref()?))).max_by_key(|(_, exit)| exit.at)
+fn from_log(evidence: &Evidence<'_>) -> Option<Found> {
+    exits::last_exit(evidence)?;
+    told(evidence.service, evidence.log)
 }
 
-fn from_exits(evidence: &Evidence<'_>) -> Option<Found> {
-    let (replica, exit) = last_exit(evidence)?;
+/// What it says of calls that nobody answers, where policies of others may keep them from getting through.
+fn from_calls(evidence: &Evidence<'_>) -> Option<Found> {
+    const SIGNS: [&str; 6] =
+        ["connection timed out", "connect timeout", "connection timeout", "i/o timeout", "etimedout", "dial timeout"];
+    let policies = troubles::outward(evidence)?;
+    let complains = |line: &&String| SIGNS.iter().any(|sign| line.to_lowercase().contains(sign));
+    let line = evidence.log.iter().rev().find(complains)?;
     let name = evidence.service;
-    if exit.oom {
-        let limit = evidence.spec.and_then(|spec| spec.container.resources.memory_bytes);
-        let limit_text = limit.map_or("the machine's".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
-        let double = limit.map_or(256, |bytes| (bytes >> 20) * 2);
-        return Some(Found {
-            cause: format!("killed for memory: limit {limit_text}"),
-            evidence: vec![format!("{} ended with exit code {} and an out-of-memory kill", replica.id, exit.code)],
-            options: vec![
-                choice(format!("give it {double} MiB in the manifest"), format!("resources: {{memory: {double}Mi}}")),
-                choice("go back to the release before", "daybook rollback"),
-            ],
-        });
-    }
-    let unstartable = exit.error.clone().or_else(|| match exit.code {
-        127 => Some("the command was not found".to_owned()),
-        126 => Some("the command cannot be executed".to_owned()),
-        _ => None,
-    })?;
     Some(Found {
-        cause: format!("its process cannot be started: {unstartable}"),
-        evidence: vec![format!("{} ended with exit code {}", replica.id, exit.code)],
+        cause: format!("its calls are not answered, and network policies of others say whom it may reach: {policies}"),
+        evidence: vec![format!("its log says: {}", clip(line))],
         options: vec![
-            choice("correct `command` in the manifest", "daybook up"),
-            choice("look inside", format!("daybook logs {name}")),
+            choice("see what they permit", "kubectl describe networkpolicy -A"),
+            choice("read its log", format!("daybook logs {name} --tail 50")),
         ],
     })
-}
-
-fn from_log(evidence: &Evidence<'_>) -> Option<Found> {
-    last_exit(evidence)?;
-    told(evidence.service, evidence.log)
 }
 
 /// What a process that ended says of its own trouble.
@@ -209,83 +188,6 @@ fn is_level(word: &str) -> bool {
     matches!(word, "ERROR" | "FATAL" | "WARN" | "WARNING" | "INFO" | "DEBUG" | "PANIC" | "TRACE" | "CRITICAL")
 }
 
-fn from_answers(evidence: &Evidence<'_>) -> Option<Found> {
-    let name = evidence.service;
-    let (replica, said) = evidence.answers.iter().find_map(|(id, bad)| Some((id, bad.as_ref()?)))?;
-    let unhealthy = evidence.replicas.iter().find_map(|r| match &r.health {
-        Health::Unhealthy(said) => Some(said.clone()),
-        _ => None,
-    });
-    let listens = troubles::listens(evidence).filter(|_| said.contains("nothing listens"));
-    let elsewhere = said.contains("instead") || listens.is_some();
-    let cause = match (bad_answer(said), listens) {
-        (_, Some(ports)) => {
-            let asked = said.split("port ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-            format!("it listens on another port than the manifest says: on {ports}, not on {asked}")
-        }
-        _ if elsewhere => format!("it listens on another port than the manifest says: {said}"),
-        (Some(BadAnswer::NoSuchPath), _) => format!("its check asks for a path that it does not have: {said}"),
-        (Some(BadAnswer::TooSlow), _) => format!("it answers its check too slowly: {said}"),
-        (None, _) => format!("its check fails: {}", unhealthy.as_ref().unwrap_or(said)),
-    };
-    let mut options = Vec::new();
-    match bad_answer(said) {
-        _ if elsewhere => {
-            options.push(choice("correct `port` in the manifest, or let it listen on $PORT", "daybook up"));
-        }
-        Some(BadAnswer::NoSuchPath) => options.push(choice("correct `healthcheck` in the manifest", "daybook up")),
-        Some(BadAnswer::TooSlow) => {
-            options.push(choice("see what it is busy with", "daybook top"));
-            options.push(choice("allow it more time (`healthcheck: {timeout: …}`)", "daybook up"));
-        }
-        None => {}
-    }
-    options.push(choice("read its log", format!("daybook logs {name} --tail 50")));
-    options.push(choice("go back to the release before", "daybook rollback"));
-    let mut lines = vec![format!("{replica} was asked just now: {}", clip(said))];
-    if let Some(policies) = troubles::closed(evidence) {
-        lines.push(format!("network policies of others apply to it, and may keep callers away: {policies}"));
-    }
-    Some(Found { cause, evidence: lines, options })
-}
-
-/// What is wrong with an answer, where its words say so.
-enum BadAnswer {
-    NoSuchPath,
-    TooSlow,
-}
-
-fn bad_answer(said: &str) -> Option<BadAnswer> {
-    if said.contains("answered 404") {
-        return Some(BadAnswer::NoSuchPath);
-    }
-    (said.contains("was not answered within") || said.contains("no connection to")).then_some(BadAnswer::TooSlow)
-}
-
-fn from_bare_exit(evidence: &Evidence<'_>) -> Option<Found> {
-    let (replica, exit) = last_exit(evidence)?;
-    if exit.code == 0 && replica.restarts == 0 {
-        return None;
-    }
-    let mut lines = vec![format!("{} ended with exit code {}", replica.id, exit.code)];
-    lines.extend(evidence.log.last().map(|line| format!("the last line of its log: {}", clip(line))));
-    let cause = match evidence.log.iter().rev().find(|line| is_complaint(line)) {
-        Some(line) => format!("its process ends by itself (exit code {}): {}", exit.code, clip(line)),
-        None => format!("its process ends by itself with exit code {}", exit.code),
-    };
-    let name = evidence.service;
-    let options = vec![
-        choice("read its log", format!("daybook logs {name} --tail 50")),
-        choice("go back to the release before", "daybook rollback"),
-    ];
-    Some(Found { cause, evidence: lines, options })
-}
-
-fn is_complaint(line: &str) -> bool {
-    let lower = line.to_lowercase();
-    ["error", "panic", "fatal", "exception", "cannot", "failed"].iter().any(|word| lower.contains(word))
-}
-
 /// Nothing of it runs badly now; perhaps the last attempt to change it failed.
 fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
     let FailedChange { at, failure, changed } = evidence.failures.last()?;
@@ -303,8 +205,11 @@ fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
     };
     let mut lines = vec![first];
     lines.extend(failure.evidence.iter().cloned());
-    if !changed.is_empty() {
-        lines.push(format!("it changed {}", clip(&changed.join(", "))));
+    let (new, changed): (Vec<_>, Vec<_>) = changed.iter().cloned().partition(|detail| detail.starts_with("new "));
+    for (verb, details) in [("was a", new), ("changed", changed)] {
+        if !details.is_empty() {
+            lines.push(format!("it {verb} {}", clip(&details.join(", "))));
+        }
     }
     let (cause, mut options) = match root {
         Some(root) => {
@@ -313,7 +218,7 @@ fn from_failures(evidence: &Evidence<'_>) -> Option<Found> {
         }
         None => {
             lines.extend(last_lines(&failure.log).into_iter().map(|line| format!("log: {line}")));
-            (failure.cause.clone().unwrap_or_else(|| failure.why.clone()), Vec::new())
+            (failure.cause.clone().unwrap_or_else(|| failure.why.clone()), failure.options.clone())
         }
     };
     lines.retain(|line| *line != cause);
@@ -350,12 +255,15 @@ fn headline(evidence: &Evidence<'_>) -> String {
     if evidence.answers.iter().any(|(_, bad)| bad.is_some()) {
         return format!("runs and does not answer its check{since}.");
     }
+    let starting = evidence.replicas.iter().filter(|replica| replica.state == ReplicaState::Starting).count();
+    let then = if evidence.failures.is_empty() { "" } else { "; its last change failed" };
     match (running, evidence.replicas.len()) {
         (0, 0) => "does not run: nothing of it is there.".to_owned(),
+        (0, all) if starting == all => format!("does not run yet{since}."),
         (0, 1) => format!("does not run: its replica has ended{since}."),
         (0, all) => format!("does not run: {all} replicas have ended{since}."),
-        (1, _) => "serves with 1 replica; its last change failed.".to_owned(),
-        (n, _) => format!("serves with {n} replicas; its last change failed."),
+        (1, _) => format!("serves with 1 replica{then}."),
+        (n, _) => format!("serves with {n} replicas{then}."),
     }
 }
 
@@ -400,7 +308,7 @@ mod tests {
             why: "web.3 never became ready".to_owned(),
             evidence: owned(evidence),
             log: owned(log),
-            cause: None,
+            ..Failure::default()
         };
         let change = FailedChange {
             at: Timestamp::from_second(60).unwrap(),

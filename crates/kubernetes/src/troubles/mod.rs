@@ -3,36 +3,36 @@
 mod words;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, ServiceName};
 use daybook_model::trouble::{Trouble, TroubleKind};
-use daybook_runtime::{ExecRequest, Result};
-use futures::TryStreamExt as _;
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use daybook_runtime::Result;
+use daybook_runtime::listening::listening;
+use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::KubernetesRuntime;
+use crate::examine::{bytes, cpu_millis};
 use crate::keeper::is_managed;
-use crate::objects::{of_environment, of_service};
-use crate::pods::{has_ended, instance, is_running, status};
-
-/// How long a replica may take to say where it listens.
-const PATIENCE: Duration = Duration::from_secs(3);
+use crate::objects::{Pairs, ROLE, of_environment, of_service};
+use crate::pods::{has_ended, instance, is_running, last_exit, status};
 
 impl KubernetesRuntime {
     /// Everything that is known to be in the way of a service's replicas, the most telling first.
     pub(crate) async fn troubles_of(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
         let namespace = self.cluster.namespace(key);
-        let pods = self.cluster.list::<Pod>(Some(&namespace), &of_service(key, service.as_str(), Role::Main)).await?;
+        let pods = self.cluster.list::<Pod>(Some(&namespace), &of_every_role(key, service)).await?;
         let events = self.events_in(&namespace).await;
         let mut troubles = Vec::new();
         for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
             troubles.extend(of_pod(pod));
             if !is_ready(pod) {
-                troubles.extend(about(&events, |name| Some(name) == pod.metadata.name.as_deref()));
+                let told = about(&events, |name| Some(name) == pod.metadata.name.as_deref());
+                // What kept it from starting is over once it has.
+                let holds = |trouble: &Trouble| !has_begun(pod) || trouble.kind == TroubleKind::MachineAway;
+                troubles.extend(told.into_iter().filter(holds));
             }
         }
         troubles.extend(self.of_workloads(key, service, &pods, &events).await?);
@@ -46,6 +46,7 @@ impl KubernetesRuntime {
         if troubles.iter().any(is_named) {
             troubles.retain(|trouble| !matches!(trouble.kind, TroubleKind::NoVolume { claim: None }));
         }
+        self.measure_room(&mut troubles).await;
         let mut known = Vec::new();
         troubles.retain(|trouble| {
             let is_new = !known.contains(&trouble.kind);
@@ -57,7 +58,7 @@ impl KubernetesRuntime {
 
     /// What happened in a namespace. Nothing where it may not be asked for.
     async fn events_in(&self, namespace: &str) -> Vec<Event> {
-        let events = self.cluster.list::<Event>(Some(namespace), &crate::objects::Pairs::new()).await;
+        let events = self.cluster.list::<Event>(Some(namespace), &Pairs::new()).await;
         let mut events = events.unwrap_or_else(|error| {
             tracing::debug!(%error, "events are not told");
             Vec::new()
@@ -121,33 +122,59 @@ impl KubernetesRuntime {
         let instance = instance(pod)?;
         let is_it = |id, role| crate::names::workload(id, role) == instance;
         let replica = seen.replicas.iter().find(|r| &r.id.service == service && is_it(&r.id, r.role))?;
-        let argv = ["cat", "/proc/net/tcp", "/proc/net/tcp6"].map(str::to_owned).to_vec();
-        let request = ExecRequest { argv, tty: None, user: None, working_dir: None };
-        let told = async {
-            let mut exec = self.run_inside(key, &replica.id, &request).await.ok()?;
-            drop(exec.input);
-            let mut tables = Vec::new();
-            while let Some(piece) = exec.output.try_next().await.ok()? {
-                tables.extend_from_slice(&piece.bytes);
+        listening(self, key, &replica.id).await
+    }
+
+    /// Fills in how much the machines have in all of what is short.
+    async fn measure_room(&self, troubles: &mut [Trouble]) {
+        if !troubles.iter().any(|trouble| matches!(trouble.kind, TroubleKind::NoRoom { .. })) {
+            return;
+        }
+        // Where machines may not be looked at, only the scheduler's words are known.
+        let Ok(nodes) = self.cluster.nodes().await else { return };
+        for trouble in troubles {
+            if let TroubleKind::NoRoom { resource, most } = &mut trouble.kind {
+                *most = most_of(&nodes, resource);
             }
-            Some(String::from_utf8_lossy(&tables).into_owned())
-        };
-        let tables = tokio::time::timeout(PATIENCE, told).await.ok()??;
-        let ports = words::listening(&tables);
-        (!ports.is_empty()).then(|| Trouble { kind: TroubleKind::Listens { ports }, said: String::new() })
+        }
     }
 
     /// Policies that are not ours and select a pod.
     async fn closed_by_others(&self, namespace: &str, pod: &Pod) -> Option<Trouble> {
-        let all = self.cluster.list::<NetworkPolicy>(Some(namespace), &crate::objects::Pairs::new()).await.ok()?;
+        let all = self.cluster.list::<NetworkPolicy>(Some(namespace), &Pairs::new()).await.ok()?;
         let theirs = all.iter().filter(|policy| !is_managed(&policy.metadata));
         let closing = theirs.filter(|policy| {
             let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref());
             selector.is_none_or(|selector| selects(selector, pod))
         });
-        let policies: Vec<_> = closing.filter_map(|policy| policy.metadata.name.clone()).collect();
-        (!policies.is_empty()).then(|| Trouble { kind: TroubleKind::Closed { policies }, said: String::new() })
+        let (mut inward, mut outward) = (Vec::new(), Vec::new());
+        for policy in closing {
+            let name = policy.metadata.name.clone().unwrap_or_default();
+            let (closes_inward, closes_outward) = directions(policy);
+            inward.extend(closes_inward.then(|| name.clone()));
+            outward.extend(closes_outward.then_some(name));
+        }
+        let is_open = inward.is_empty() && outward.is_empty();
+        (!is_open).then(|| Trouble { kind: TroubleKind::Closed { inward, outward }, said: String::new() })
     }
+}
+
+/// Whether a policy says who may reach the pods that it selects, and whom they may reach.
+fn directions(policy: &NetworkPolicy) -> (bool, bool) {
+    let Some(spec) = &policy.spec else { return (true, false) };
+    match &spec.policy_types {
+        Some(types) => (types.iter().any(|one| one == "Ingress"), types.iter().any(|one| one == "Egress")),
+        None => (true, spec.egress.is_some()),
+    }
+}
+
+/// The most that any machine has of a resource in all. What machines do not know they have none of.
+fn most_of(nodes: &[Node], resource: &str) -> Option<u64> {
+    let of = |node: &Node| {
+        let Some(has) = node.status.as_ref()?.allocatable.as_ref()?.get(resource) else { return Some(0) };
+        if resource == "cpu" { cpu_millis(&has.0) } else { bytes(&has.0) }
+    };
+    nodes.iter().filter_map(of).max()
 }
 
 fn of_pod(pod: &Pod) -> Vec<Trouble> {
@@ -167,6 +194,18 @@ fn of_pod(pod: &Pod) -> Vec<Trouble> {
     let conditions = told.and_then(|told| told.conditions.as_ref());
     let unscheduled = conditions.and_then(|all| all.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False"));
     unscheduled.and_then(|condition| condition.message.as_deref()).map(words::unscheduled).unwrap_or_default()
+}
+
+/// The labels that pods of a service have, whatever they are for.
+fn of_every_role(key: &EnvKey, service: &ServiceName) -> Pairs {
+    let mut labels = of_service(key, service.as_str(), Role::Main);
+    labels.remove(ROLE);
+    labels
+}
+
+/// Whether a process of it was ever there.
+fn has_begun(pod: &Pod) -> bool {
+    status(pod).is_some_and(|status| is_running(status) || status.restart_count > 0) || last_exit(pod).is_some()
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -197,4 +236,33 @@ fn selects(selector: &LabelSelector, pod: &Pod) -> bool {
                 _ => value.is_none(),
             }
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(allocatable: &serde_json::Value) -> Node {
+        serde_json::from_value(serde_json::json!({"status": {"allocatable": allocatable}})).unwrap()
+    }
+
+    #[test]
+    fn r07_the_largest_machine_is_found_for_each_resource() {
+        let nodes = [
+            node(&serde_json::json!({"cpu": "1930m", "memory": "7Gi"})),
+            node(&serde_json::json!({"cpu": "8", "memory": "2Gi", "nvidia.com/gpu": "4"})),
+        ];
+        let most = ["cpu", "memory", "nvidia.com/gpu", "amd.com/gpu"].map(|resource| most_of(&nodes, resource));
+        assert_eq!(most, [Some(8000), Some(7 << 30), Some(4), Some(0)]);
+        assert_eq!(most_of(&[], "cpu"), None);
+    }
+
+    #[test]
+    fn r07_policies_say_in_which_direction_they_close() {
+        let of =
+            |spec: serde_json::Value| directions(&serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap());
+        assert_eq!(of(serde_json::json!({"podSelector": {}})), (true, false));
+        assert_eq!(of(serde_json::json!({"podSelector": {}, "egress": []})), (true, true));
+        assert_eq!(of(serde_json::json!({"podSelector": {}, "policyTypes": ["Egress"]})), (false, true));
+    }
 }

@@ -40,9 +40,9 @@ fn reason(text: &str) -> (u32, TroubleKind) {
         _ => (1, text),
     };
     let kind = if let Some((_, resource)) = what.split_once("Insufficient ") {
-        TroubleKind::NoRoom { resource: resource.trim().to_owned() }
+        TroubleKind::NoRoom { resource: resource.trim().to_owned(), most: None }
     } else if what.contains("Too many pods") {
-        TroubleKind::NoRoom { resource: "pods".to_owned() }
+        TroubleKind::NoRoom { resource: "pods".to_owned(), most: None }
     } else if what.contains("taint") {
         let taint = what.split_once('{').map_or("", |(_, rest)| rest.split('}').next().unwrap_or_default());
         TroubleKind::Tainted { taint: taint.trim_end_matches([':', ' ']).to_owned() }
@@ -96,12 +96,15 @@ pub(crate) fn event(reason: &str, message: &str) -> Option<Trouble> {
     let kind = match reason {
         "FailedMount" | "FailedAttachVolume" | "FailedMapVolume" => TroubleKind::Mount,
         "ProvisioningFailed" => TroubleKind::NoVolume { claim: None },
-        "Evicted" => TroubleKind::Evicted,
+        "Evicted" | "TaintManagerEviction" => TroubleKind::Evicted,
+        "NodeNotReady" | "NodeLost" => TroubleKind::MachineAway,
+        // The words of the two programs that add machines.
+        "TriggeredScaleUp" | "Nominated" => TroubleKind::Growing,
         "FailedCreate" => match message.split_once("exceeded quota: ") {
             Some((_, rest)) => {
                 TroubleKind::Quota { quota: rest.split(',').next().unwrap_or_default().trim().to_owned() }
             }
-            None => TroubleKind::Refused,
+            None => TroubleKind::Refused { by: refuser(message) },
         },
         "FailedCreatePodSandBox" => TroubleKind::Container,
         _ => return None,
@@ -110,31 +113,28 @@ pub(crate) fn event(reason: &str, message: &str) -> Option<Trouble> {
     Some(Trouble { kind, said: said.to_owned() })
 }
 
+/// Who refuses a pod, in the words of the API server.
+fn refuser(message: &str) -> String {
+    let named = |sign: &str| message.split_once(sign).and_then(|(_, rest)| rest.split(['"', '\'']).next());
+    if let Some(webhook) = named("admission webhook \"") {
+        format!("the admission webhook `{webhook}`")
+    } else if let Some(policy) = named("ValidatingAdmissionPolicy '") {
+        format!("the admission policy `{policy}`")
+    } else if let Some(standard) = named("violates PodSecurity \"") {
+        format!("the security standard `{standard}` of its namespace")
+    } else if let Some((_, rest)) = message.split_once("failed quota: ") {
+        format!("the quota `{}` of its namespace", rest.split(':').next().unwrap_or_default().trim())
+    } else if ["maximum ", "minimum "].iter().any(|sign| message.contains(sign)) && message.contains(" usage per ") {
+        "a limit of its namespace".to_owned()
+    } else {
+        String::new()
+    }
+}
+
 /// What stands between the first double quotes.
 fn quoted(text: &str) -> Option<String> {
     text.split('"').nth(1).map(str::to_owned)
 }
-
-/// The ports that are listened at, from the tables of `/proc/net/tcp` and `/proc/net/tcp6`, but for those at loopback.
-pub(crate) fn listening(tables: &str) -> Vec<u16> {
-    let mut ports: Vec<u16> = tables.lines().filter_map(listened_at).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
-}
-
-fn listened_at(line: &str) -> Option<u16> {
-    let mut fields = line.split_whitespace().skip(1);
-    let (local, state) = (fields.next()?, fields.nth(1)?);
-    let (address, port) = local.rsplit_once(':')?;
-    let is_loopback = address.eq_ignore_ascii_case("0100007F") || address.eq_ignore_ascii_case(LOOPBACK_6);
-    (state == LISTEN && !is_loopback).then(|| u16::from_str_radix(port, 16).ok()).flatten()
-}
-
-/// The state of a socket that listens, as the kernel writes it.
-const LISTEN: &str = "0A";
-/// `::1`, as the kernel writes it.
-const LOOPBACK_6: &str = "00000000000000000000000001000000";
 
 #[cfg(test)]
 mod tests {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn room(resource: &str) -> TroubleKind {
-        TroubleKind::NoRoom { resource: resource.to_owned() }
+        TroubleKind::NoRoom { resource: resource.to_owned(), most: None }
     }
 
     #[test]
@@ -217,18 +217,39 @@ mod tests {
             "pods \"web-1-x\" is forbidden: exceeded quota: tight, requested: pods=1, used: pods=1, limited: pods=1";
         assert_eq!(event("FailedCreate", quota).unwrap().kind, TroubleKind::Quota { quota: "tight".to_owned() });
         let webhook = "admission webhook \"deny.example\" denied the request: no";
-        assert_eq!(event("FailedCreate", webhook).unwrap().kind, TroubleKind::Refused);
+        for (message, by) in [
+            (webhook, "the admission webhook `deny.example`"),
+            (
+                "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
+                "the security standard `restricted:latest` of its namespace",
+            ),
+            (
+                "pods \"x\" is forbidden: maximum memory usage per Container is 64Mi, but limit is 128Mi",
+                "a limit of its namespace",
+            ),
+            (
+                "pods \"x\" is forbidden: failed quota: tight: must specify limits.memory for: main",
+                "the quota `tight` of its namespace",
+            ),
+            (
+                "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'no-pods' with binding 'all' denied request: no",
+                "the admission policy `no-pods`",
+            ),
+            ("pods \"x\" is forbidden: because", ""),
+        ] {
+            assert_eq!(event("FailedCreate", message).unwrap().kind, TroubleKind::Refused { by: by.to_owned() });
+        }
         assert_eq!(event("Scheduled", "it is"), None);
     }
 
     #[test]
-    fn listening_ports_are_read_from_the_kernels_tables() {
-        let tables = "  sl  local_address rem_address   st tx_queue
-   0: 00000000:1F91 00000000:0000 0A 00000000:00000000
-   1: 0100007F:0050 00000000:0000 0A 00000000:00000000
-   2: 0100007F:1F91 0100007F:9C40 01 00000000:00000000
-   0: 00000000000000000000000000000000:0BB8 00000000000000000000000000000000:0000 0A 0:0";
-        assert_eq!(listening(tables), [3000, 8081]);
+    fn r07_machines_that_are_added_or_away_are_told() {
+        let kind = |reason: &str, message: &str| event(reason, message).unwrap().kind;
+        let grows = "pod triggered scale-up: [{gpu-pool 0->1 (max: 3)}]";
+        assert_eq!(kind("TriggeredScaleUp", grows), TroubleKind::Growing);
+        assert_eq!(kind("NodeNotReady", "Node is not ready"), TroubleKind::MachineAway);
+        assert_eq!(kind("Evicted", "The node was low on resource: memory."), TroubleKind::Evicted);
+        assert_eq!(event("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached"), None);
     }
 
     #[test]
@@ -237,7 +258,20 @@ mod tests {
         {
             unscheduled(message);
             event("FailedCreate", message);
-            listening(message);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn r36_any_message_is_read(
+            message in "([0-9]{1,3}/[0-9]{1,3} nodes are available: )?([0-9]{1,12} (Insufficient [a-z./]*|node\\(s\\) had \
+                        untolerated taint \\{[^}]{0,20}\\}?)|.{0,30}|[,.:{}\" ]){0,8}",
+            reason in "FailedCreate|FailedMount|NodeNotReady|.{0,12}",
+        ) {
+            let said = unscheduled(&message);
+            proptest::prop_assert!(!said.is_empty());
+            event(&reason, &message);
+            waiting(&reason, &message, &message);
         }
     }
 }

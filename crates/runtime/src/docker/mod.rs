@@ -38,11 +38,13 @@ use async_trait::async_trait;
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
 use futures::stream::BoxStream;
 
 use crate::artifacts::{Artifacts, Source};
 use crate::credentials::Logins;
+use crate::listening::listening;
 use crate::owner::Owners;
 use crate::{
     Answer, Capabilities, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime, Seen, Usage,
@@ -201,6 +203,15 @@ impl Runtime for DockerRuntime {
 
     async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer> {
         self.ask(key, replica, check).await
+    }
+
+    async fn troubles(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
+        let seen = self.observe(key).await?;
+        let runs = |replica: &&SeenReplica| &replica.id.service == service && replica.is_running();
+        let Some(newest) = seen.replicas.iter().filter(runs).max_by_key(|replica| replica.id.ordinal) else {
+            return Ok(Vec::new());
+        };
+        Ok(listening(self, key, &newest.id).await.into_iter().collect())
     }
 
     async fn logs(
