@@ -79,9 +79,14 @@ pub fn start_error(said: &str) -> String {
 /// Whether a process can never start, however often it is tried: its program is not in the image, or not for this
 /// machine.
 pub fn never_starts(exit: &Exit) -> bool {
+    exit.error.as_deref().is_some_and(has_no_program)
+}
+
+/// Whether a runtime says that there is no program to start.
+pub(super) fn has_no_program(said: &str) -> bool {
     const SIGNS: [&str; 4] =
         ["executable file not found", "no such file or directory", "exec format error", "permission denied"];
-    let said = exit.error.as_deref().unwrap_or_default().to_lowercase();
+    let said = said.to_lowercase();
     said.contains("exec") && SIGNS.iter().any(|sign| said.contains(sign))
 }
 

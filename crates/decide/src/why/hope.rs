@@ -3,6 +3,7 @@
 use daybook_model::Service;
 use daybook_model::trouble::{ImageFault, Trouble, TroubleKind};
 
+use super::exits::has_no_program;
 use super::troubles::{cause, in_the_way, is_too_large};
 use crate::text::seconds;
 
@@ -18,6 +19,7 @@ pub fn no_use(troubles: &[Trouble], spec: Option<&Service>, waited_ms: u64) -> O
         TroubleKind::Image { fault: ImageFault::Missing | ImageFault::Denied | ImageFault::Name, .. } => {
             Some(cause(trouble, spec))
         }
+        TroubleKind::Container if has_no_program(&trouble.said) => Some(cause(trouble, spec)),
         TroubleKind::NoRoom { .. } if is_too_large(trouble, spec) => {
             let grows = troubles.iter().any(|trouble| trouble.kind == TroubleKind::Growing);
             let is_over = !grows && waited_ms >= GROWS_WITHIN_MS;
@@ -42,6 +44,15 @@ mod tests {
         assert_eq!(no_use(ImageFault::Missing).as_deref(), Some("its registry does not have the image r.example/x:1"));
         assert!(no_use(ImageFault::Denied).is_some() && no_use(ImageFault::Name).is_some());
         assert!(no_use(ImageFault::Away).is_none() && no_use(ImageFault::Unknown).is_none());
+    }
+
+    #[test]
+    fn r07_a_program_that_is_not_there_is_not_waited_for() {
+        let said = "RunContainerError: runc create failed: exec: \"nope\": executable file not found in $PATH: unknown";
+        let container = |said: &str| Trouble { kind: TroubleKind::Container, said: said.to_owned() };
+        let told = no_use(&[container(said)], None, 0).unwrap();
+        assert_eq!(told, "its process cannot be started: \"nope\": executable file not found in $PATH");
+        assert_eq!(no_use(&[container("CreateContainerError: the device is busy")], None, 0), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use daybook_model::Service;
 use daybook_model::trouble::{ImageFault, Trouble, TroubleKind};
 
+use super::exits::{has_no_program, start_error};
 use super::{Choice, Evidence, Found, choice, clip};
 
 /// The most telling of what keeps replicas from running. What only matters to those that run is not among it.
@@ -47,6 +48,9 @@ pub fn cause(trouble: &Trouble, spec: Option<&Service>) -> String {
         }
         TroubleKind::MachineAway => "the machine that it is on does not answer the cluster".to_owned(),
         TroubleKind::Evicted => format!("it was put out of its machine: {said}"),
+        TroubleKind::Container if has_no_program(&trouble.said) => {
+            format!("its process cannot be started: {}", start_error(&trouble.said))
+        }
         TroubleKind::Container => format!("its container cannot be made: {said}"),
         TroubleKind::Listens { ports, .. } => format!("it listens on {}", listed(ports)),
         TroubleKind::Closed { inward, outward } => {
