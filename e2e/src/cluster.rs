@@ -48,7 +48,10 @@ impl World {
     pub async fn beside_the_cluster() -> Self {
         let alone = alone().await;
         kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"]).await;
-        Self::make("process", None, Some(alone)).await
+        let world = Self::make("process", None, Some(alone)).await;
+        // A volume of a namespace that was made again is sometimes tried twice, ten seconds apart.
+        world.write("daybook.yaml", &manifest().replace("ready: 8s", "ready: 30s"));
+        world
     }
 
     /// Where the cluster's own edge answers.

@@ -21,7 +21,7 @@ async fn pods() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r01_r02_a_move_there_and_back_fails_no_request_with_the_server_killed_on_the_way() {
+async fn r02_a_move_there_and_back_fails_no_request_with_the_server_killed_on_the_way() {
     let mut world = World::beside_the_cluster().await;
     world.up(1, &[]).await.expect(0);
     let load = Load::start(world.load());
