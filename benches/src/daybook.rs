@@ -28,8 +28,8 @@ pub struct Daybook {
     /// Where the edge answers HTTP.
     pub http: SocketAddr,
     https: SocketAddr,
-    /// What the server writes down, as `DAYBOOK_LOG` says it; `None`: the usual.
-    tells: Option<String>,
+    /// Variables of the server.
+    variables: Vec<(&'static str, String)>,
     /// How long a command or a wait may take.
     pub patience: Duration,
     server: Option<Child>,
@@ -48,38 +48,52 @@ pub fn binary() -> Result<PathBuf> {
 impl Daybook {
     /// Starts a server with a state directory of its own, and waits until it answers.
     pub async fn start(state: &Path, runtime: &str) -> Result<Self> {
-        Self::start_with(state, runtime, None).await
+        Self::start_with(state, runtime, Vec::new()).await
     }
 
-    /// The same, and it writes more into its `serve.out`.
-    pub async fn start_telling(state: &Path, runtime: &str, tells: &str) -> Result<Self> {
-        Self::start_with(state, runtime, Some(tells.to_owned())).await
+    /// The same, with more variables for the server.
+    pub async fn start_with(state: &Path, runtime: &str, variables: Vec<(&'static str, String)>) -> Result<Self> {
+        let daybook = Self::stand_by(state, runtime, variables)?;
+        daybook.answers().await?;
+        Ok(daybook)
     }
 
-    async fn start_with(state: &Path, runtime: &str, tells: Option<String>) -> Result<Self> {
+    /// Starts a server that need not answer: one of several, of which another one may lead.
+    pub fn stand_by(state: &Path, runtime: &str, variables: Vec<(&'static str, String)>) -> Result<Self> {
         let mut daybook = Self {
             binary: binary()?,
             state: state.to_owned(),
             runtime: runtime.to_owned(),
             http: free_address()?,
             https: free_address()?,
-            tells,
+            variables,
             patience: PATIENCE,
             server: None,
         };
-        daybook.serve().await?;
+        daybook.launch()?;
         Ok(daybook)
     }
 
     /// Starts the server again after [`Daybook::kill_server`].
     pub async fn serve(&mut self) -> Result<()> {
+        self.launch()?;
+        self.answers().await
+    }
+
+    /// Starts the server, and does not wait for it.
+    pub fn launch(&mut self) -> Result<()> {
         let mut command = self.command(&["serve"]);
         command.args(["--runtime", &self.runtime]);
         command.args(["--http", &self.http.to_string(), "--https", &self.https.to_string()]);
-        command.envs(self.tells.as_ref().map(|tells| ("DAYBOOK_LOG", tells)));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let log = std::fs::File::options().create(true).append(true).open(self.state.join("serve.out"))?;
         let child = command.stdout(log.try_clone()?).stderr(log).spawn().context("start `daybook serve`")?;
         self.server = Some(child);
+        Ok(())
+    }
+
+    /// Waits until the server answers.
+    pub async fn answers(&self) -> Result<()> {
         self.until("the server answers", async |daybook| Ok(daybook.get("/v1/version").await.is_ok())).await
     }
 

@@ -23,6 +23,14 @@ pub async fn kubectl(arguments: &[&str]) -> String {
     output(&mut command).await.unwrap_or_else(|error| panic!("kubectl {}: {error:#}", arguments.join(" ")))
 }
 
+/// Runs `helm`, which must succeed.
+pub async fn helm(arguments: &[&str]) {
+    let mut command = Command::new(directory().join("bin/helm"));
+    command.env("KUBECONFIG", directory().join("kubeconfig")).args(arguments);
+    let done = output(&mut command).await;
+    done.unwrap_or_else(|error| panic!("helm {}: {error:#}", arguments.join(" ")));
+}
+
 /// Does something with a part of the cluster: `kill apiserver`, `restart etcd`, `start`.
 pub async fn cluster(arguments: &[&str]) {
     let script = crate::workspace::root().join("scripts/cluster");
@@ -36,11 +44,22 @@ pub fn target() -> String {
     format!("kubernetes://daybook-test?registry={registry}")
 }
 
+/// The shop's manifest with the cluster as its target and nothing else changed.
+pub fn manifest_on_the_cluster() -> String {
+    format!("target: {}\n{}", target(), patient_manifest())
+}
+
+/// The shop's manifest with times that a cluster needs: its parts come back some seconds after an API server that was
+/// away, and a volume of a namespace that was made again is sometimes tried twice, ten seconds apart.
+fn patient_manifest() -> String {
+    manifest().replace("ready: 8s", "ready: 30s")
+}
+
 impl World {
     /// A server of this machine, and the shop's manifest with the cluster as its target and nothing else changed.
     pub async fn on_the_cluster() -> Self {
         let world = Self::beside_the_cluster().await;
-        world.write("daybook.yaml", &format!("target: {}\n{}", target(), manifest()));
+        world.write("daybook.yaml", &manifest_on_the_cluster());
         world
     }
 
@@ -48,9 +67,10 @@ impl World {
     pub async fn beside_the_cluster() -> Self {
         let alone = alone().await;
         kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s"]).await;
-        let world = Self::make("process", None, Some(alone)).await;
-        // A volume of a namespace that was made again is sometimes tried twice, ten seconds apart.
-        world.write("daybook.yaml", &manifest().replace("ready: 8s", "ready: 30s"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        let with_helm = format!("{}:{path}", directory().join("bin").display());
+        let world = Self::make("process", None, Some(alone), vec![("PATH", with_helm)]).await;
+        world.write("daybook.yaml", &patient_manifest());
         world
     }
 

@@ -97,16 +97,21 @@ impl World {
 
     async fn with(runtime: &str, mebibytes: Option<u64>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
-        Self::make(runtime, mebibytes, alone).await
+        Self::make(runtime, mebibytes, alone, Vec::new()).await
     }
 
-    async fn make(runtime: &str, mebibytes: Option<u64>, alone: Option<File>) -> Self {
+    async fn make(
+        runtime: &str,
+        mebibytes: Option<u64>,
+        alone: Option<File>,
+        variables: Vec<(&'static str, String)>,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("make a directory");
         let state = directory.path().join("state");
         std::fs::create_dir(&state).expect("make a directory");
         let image = directory.path().join("disk");
         let disk = mebibytes.map(|mebibytes| SmallDisk::mount(&image, &state, mebibytes));
-        let daybook = Daybook::start(&state, runtime).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let daybook = Daybook::start_with(&state, runtime, variables).await.unwrap_or_else(|error| panic!("{error:#}"));
         let world = Self { daybook, entrance: None, disk, directory, _alone: alone };
         world.write("daybook.yaml", &manifest());
         world

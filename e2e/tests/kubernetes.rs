@@ -38,9 +38,10 @@ async fn r02_server_and_api_server_killed_during_rollouts_lose_and_repeat_nothin
         world.daybook.kill_server().await.unwrap();
         cluster(&["start"]).await;
         world.daybook.serve().await.unwrap();
-        let status = world.daybook.settled(KEY).await.unwrap();
+        world.daybook.settled(KEY).await.unwrap();
         up.wait().await.unwrap();
-        assert_eq!(world.build().await, build.to_string(), "after {steps} steps: {status:#}");
+        let history = world.run(&["history"]).await;
+        assert_eq!(world.build().await, build.to_string(), "after {steps} steps: {history}");
         world.until("only two replicas are left", async |world| world.replicas("web").await.len() == 2).await;
         let lines = world.get("/api/migrations").await.expect("the shop answers").json();
         let of_build = format!(" build {build} ");
@@ -60,7 +61,7 @@ async fn r04_r07_bad_versions_swap_back_and_their_cause_is_named() {
     let manifest = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
 
     // Nowhere is there room for it.
-    world.write("daybook.yaml", &manifest.replacen("cpu: 500m,", "cpu: 64,", 1).replace("ready: 8s", "ready: 4s"));
+    world.write("daybook.yaml", &manifest.replacen("cpu: 500m,", "cpu: 64,", 1).replace("ready: 30s", "ready: 4s"));
     let up = world.up(2, &[]).await.expect(4);
     let cause = "no machine is large enough: it asks for 6400m of cpu";
     assert!(up.all().contains(cause), "{up}");

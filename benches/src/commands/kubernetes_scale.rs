@@ -97,7 +97,8 @@ async fn own(directory: &Path, arguments: &Arguments, size: u32) -> Result<Measu
     std::fs::create_dir(&state)?;
     let manifest = directory.join("daybook.yaml");
     std::fs::write(&manifest, manifest_of(size, &arguments.image)).context("write a manifest")?;
-    let mut daybook = Daybook::start_telling(&state, "process", "info,kube_client=debug").await?;
+    let mut daybook =
+        Daybook::start_with(&state, "process", vec![("DAYBOOK_LOG", "info,kube_client=debug".to_owned())]).await?;
     daybook.patience = PATIENCE;
     let binder = Binder::start(NAMESPACE).await?;
     let measured = measure(&daybook, &state, &manifest, arguments.count, size).await;

@@ -47,6 +47,10 @@ pub(crate) struct Global {
     /// Where the environment runs, whatever the manifest says: `process`, `docker`, `kubernetes://CONTEXT`.
     #[arg(id = "place", long = "target", global = true, value_name = "TARGET", env = "DAYBOOK_TARGET")]
     pub(crate) target: Option<Target>,
+    /// The server in a cluster, `kubernetes://CONTEXT[/NAMESPACE]`, instead of one of this machine.
+    #[cfg(feature = "kubernetes")]
+    #[arg(long, global = true, value_name = "CLUSTER", env = "DAYBOOK_SERVER")]
+    pub(crate) server: Option<Target>,
     /// State directory of the server.
     #[arg(long, global = true, value_name = "DIR", env = "DAYBOOK_STATE", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,

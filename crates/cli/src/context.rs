@@ -18,18 +18,40 @@ pub(crate) struct Ctx {
     /// The server's state directory.
     pub(crate) state: PathBuf,
     client: OnceCell<Client>,
+    #[cfg(feature = "kubernetes")]
+    remote: OnceCell<crate::remote::Remote>,
 }
 
 impl Ctx {
     /// Fails when no state directory is given and none can be derived.
     pub(crate) fn new(global: Global) -> Result<Self> {
         let state = server::state_directory(global.state.as_deref())?;
-        Ok(Self { global, state, client: OnceCell::new() })
+        Ok(Self {
+            global,
+            state,
+            client: OnceCell::new(),
+            #[cfg(feature = "kubernetes")]
+            remote: OnceCell::new(),
+        })
     }
 
     /// A client of a server that answers; one is started when there is none.
     pub(crate) async fn client(&self) -> Result<&Client> {
         self.client.get_or_try_init(|| server::reach(self)).await
+    }
+
+    /// A client of the server in a cluster, where one is meant.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) async fn elsewhere(&self) -> Result<Option<Client>> {
+        let Some(server) = &self.global.server else { return Ok(None) };
+        let remote = self.remote.get_or_try_init(|| crate::remote::Remote::open(server)).await?;
+        remote.reach(self).await.map(Some)
+    }
+
+    /// This build knows no clusters.
+    #[cfg(not(feature = "kubernetes"))]
+    pub(crate) async fn elsewhere(&self) -> Result<Option<Client>> {
+        Ok(None)
     }
 
     /// The environment that is meant: `--app` or the manifest's app, and `--env`. Without either, the

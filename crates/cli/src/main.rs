@@ -9,6 +9,8 @@ mod manifest;
 mod output;
 #[cfg(test)]
 mod reference;
+#[cfg(feature = "kubernetes")]
+mod remote;
 mod saved_plan;
 mod server;
 mod terminal;

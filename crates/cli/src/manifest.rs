@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use daybook_api::change::Up;
 use daybook_api::client::Exit;
-use daybook_manifest::{Aim, Bundle, Loaded, Options};
+use daybook_manifest::{Aim, Bundle, Diagnostic, Loaded, Options};
 use daybook_model::{AppName, Spec};
 
 use crate::args::Global;
@@ -59,10 +59,15 @@ pub(crate) fn load(global: &Global, aim: Aim) -> Result<(Spec, Bundle)> {
     let (loaded, bundle) = read(global, aim)?;
     match loaded.spec {
         Some(spec) => Ok((spec, bundle)),
-        None => Err(CommandError {
-            diagnostics: vec![daybook_manifest::render(&loaded.diagnostics, &bundle, true)],
-            ..CommandError::said(Exit::Failed)
-        }),
+        None => Err(refused(&loaded.diagnostics, &bundle)),
+    }
+}
+
+/// A manifest's errors, with the lines they are about.
+pub(crate) fn refused(found: &[Diagnostic], bundle: &Bundle) -> CommandError {
+    CommandError {
+        diagnostics: vec![daybook_manifest::render(found, bundle, true)],
+        ..CommandError::said(Exit::Failed)
     }
 }
 

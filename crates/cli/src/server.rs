@@ -46,6 +46,9 @@ pub(crate) fn client(state: &Path) -> Client {
 
 /// A client of a server that answers; one is started when there is none, and that is said.
 pub(crate) async fn reach(ctx: &Ctx) -> Result<Client> {
+    if let Some(client) = ctx.elsewhere().await? {
+        return Ok(client);
+    }
     let client = client(&ctx.state);
     match client.version().await {
         Ok(_) => return Ok(client),
@@ -95,6 +98,10 @@ fn is_locked(state: &Path) -> bool {
 /// bring back what somebody else has ended.
 pub(crate) async fn wait(ctx: &Ctx) -> Result<Client> {
     ctx.say("lost the connection to the server; waiting for it");
+    if let Some(client) = ctx.elsewhere().await? {
+        ctx.say("the server answers again");
+        return Ok(client);
+    }
     let client = client(&ctx.state);
     let deadline = Instant::now() + ctx.global.timeout.unwrap_or(WAIT_FOR);
     loop {

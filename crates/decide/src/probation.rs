@@ -15,6 +15,8 @@ pub struct Conduct {
     pub failing: Option<String>,
     /// For how long a check of the group has been failing without a break, milliseconds.
     pub failing_ms: u64,
+    /// For how long the group has been [slower](is_slower) without a break, milliseconds.
+    pub slow_ms: u64,
 }
 
 /// Requests that must have been seen before a share of errors means anything.
@@ -26,11 +28,15 @@ const ERRORS_BEYOND_DOUBT: u64 = 5;
 /// A check may fail for so long before it counts, milliseconds: one lost packet is no verdict.
 const FAILING_MS: u64 = 1_000;
 
+/// A group may be slow for so long before it counts, milliseconds: one stall of the machine, which later requests
+/// outweigh, is no verdict.
+const SLOW_MS: u64 = 1_000;
+
 /// Says why `new` is worse than `old`, or `None` if it is not.
 ///
 /// Worse is: a crash; a check that keeps failing; an error share of 5 percentage points more than the
 /// old one's, or at least half of all when there is nothing to compare with; a 95th percentile of
-/// latency that is three times the old one's and more than 250 ms above it. The old version's share is
+/// latency that is and stays certainly three times the old one's and 250 ms above it. The old version's share is
 /// that of the same time, so that a failing dependency, which hurts both, is not held against the new.
 pub fn worse(new: &Conduct, old: Option<&Conduct>) -> Option<String> {
     if new.lost > 0 {
@@ -42,7 +48,13 @@ pub fn worse(new: &Conduct, old: Option<&Conduct>) -> Option<String> {
     if let Some(why) = new.failing.as_ref().filter(|_| new.failing_ms >= FAILING_MS) {
         return Some(format!("its check fails: {why}"));
     }
-    more_errors(&new.traffic, old.map(|old| &old.traffic)).or_else(|| slower(&new.traffic, old.map(|old| &old.traffic)))
+    let before = old.map(|old| &old.traffic);
+    more_errors(&new.traffic, before).or_else(|| slower(&new.traffic, before).filter(|_| new.slow_ms >= SLOW_MS))
+}
+
+/// Whether `new` is now so much slower than `old` that it is worse if it stays so. A watch does not end meanwhile.
+pub fn is_slower(new: &Conduct, old: Option<&Conduct>) -> bool {
+    slower(&new.traffic, old.map(|old| &old.traffic)).is_some()
 }
 
 fn more_errors(new: &ReplicaTraffic, old: Option<&ReplicaTraffic>) -> Option<String> {
@@ -66,8 +78,8 @@ fn slower(new: &ReplicaTraffic, old: Option<&ReplicaTraffic>) -> Option<String> 
     if new.requests() < ENOUGH_REQUESTS {
         return None;
     }
-    let (new, old) = (new.quantile_ms(0.95)?, old.quantile_ms(0.95)?);
-    (new > old * 3 && new > old + 250)
+    let ((certain, new), old) = (new.quantile_bucket_ms(0.95)?, old.quantile_ms(0.95)?);
+    (certain >= old * 3 && certain >= old + 250)
         .then(|| format!("95 % of requests take up to {new} ms, with the old version {old} ms"))
 }
 
@@ -102,6 +114,14 @@ mod tests {
         Conduct { traffic: traffic(good, bad), ..Conduct::default() }
     }
 
+    /// A hundred good answers in one bucket of latency.
+    fn in_bucket(bucket: usize, slow_ms: u64) -> Conduct {
+        let mut conduct = Conduct { slow_ms, ..Conduct::default() };
+        conduct.traffic.by_status[1] = 100;
+        conduct.traffic.latency[bucket] = 100;
+        conduct
+    }
+
     #[test]
     fn r05_errors_of_the_new_version_alone_are_worse() {
         assert_eq!(
@@ -124,10 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn three_times_the_latency_is_worse() {
-        let mut slow = conduct(0, 0);
-        slow.traffic.by_status[1] = 100;
-        slow.traffic.latency[9] = 100;
+    fn three_times_the_latency_is_worse_when_it_stays() {
+        let mut slow = in_bucket(9, 0);
+        assert!(is_slower(&slow, Some(&conduct(100, 0))) && !is_slower(&slow, None));
+        assert_eq!(worse(&slow, Some(&conduct(100, 0))), None, "a stall may pass");
+        slow.slow_ms = SLOW_MS;
         assert!(worse(&slow, Some(&conduct(100, 0))).is_some());
+    }
+
+    #[test]
+    fn a_latency_that_may_be_only_twice_as_high_is_no_verdict() {
+        let [before, doubtful, certain] = [6, 8, 9].map(|bucket| in_bucket(bucket, SLOW_MS));
+        assert_eq!(worse(&doubtful, Some(&before)), None, "from 200 ms on, against up to 100 ms");
+        assert!(worse(&certain, Some(&before)).is_some(), "from 500 ms on, against up to 100 ms");
     }
 }

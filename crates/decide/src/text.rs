@@ -78,6 +78,7 @@ fn order(plan: &Plan) -> String {
 fn starts(action: &Action) -> Option<&ServiceName> {
     match action {
         Action::Start { replica, .. } => Some(&replica.service),
+        Action::ReleaseChart { service, .. } => Some(service),
         Action::Unroute { service } => Some(service),
         _ => None,
     }
@@ -121,7 +122,8 @@ fn phase(action: &Action) -> Option<Phase<'_>> {
         Action::Watch { service, phase: WatchPhase::Canary, for_ms, .. } => Some(Phase::Canary(service, *for_ms)),
         Action::Watch { service, phase: WatchPhase::Probation, for_ms, .. } => Some(Phase::Probation(service, *for_ms)),
         Action::Start { replica, .. } => Some(Phase::Replicas(&replica.service)),
-        Action::Unroute { service } => Some(Phase::Leaves(service)),
+        Action::ReleaseChart { service, .. } => Some(Phase::Replicas(service)),
+        Action::Unroute { service } | Action::RemoveChart { service } => Some(Phase::Leaves(service)),
         Action::Leave { target } => Some(Phase::Target(target)),
         Action::Route { service, endpoints } if endpoints.is_empty() => Some(Phase::Replicas(service)),
         _ => None,
@@ -187,6 +189,8 @@ pub fn step(step: &Step) -> String {
         Action::RemoveAt { target, replica, .. } => format!("remove {replica} at {}", target.name()),
         Action::CloseAt { target } => format!("close the entrance of {}", target.name()),
         Action::Leave { target } => format!("leave {}", target.name()),
+        Action::ReleaseChart { service, .. } => format!("release the chart of {service}"),
+        Action::RemoveChart { service } => format!("remove what the chart of {service} made"),
         Action::RemoveNetwork { network } => format!("remove network {network}"),
         Action::RemoveVolume { volume } => format!("remove volume {volume} and its data"),
     }

@@ -317,3 +317,121 @@ mod moves {
         assert_eq!(told(true, true), [""; 0]);
     }
 }
+
+mod charts {
+    use daybook_model::fingerprint::Fingerprint;
+    use daybook_model::observed::{ChartState, SeenChart};
+    use daybook_model::spec::{Artifact, Chart, ChartObjects, Condition, Dependency};
+    use daybook_model::{Observed, Service, Spec};
+
+    use super::common::{Planner, spec, worker};
+    use daybook_model::Digest;
+
+    fn cache(version: &str, values: serde_json::Value) -> Service {
+        let objects = [
+            ("Deployment cache".to_owned(), Digest::of_json(&(version, &values))),
+            ("Service cache".to_owned(), Digest::of(b"service")),
+        ];
+        let chart = Chart {
+            reference: "oci://charts.example.com/cache".to_owned(),
+            repository: None,
+            version: Some("^1".to_owned()),
+            values,
+            digest: Some(Digest::of(version.as_bytes())),
+            made: Some(ChartObjects { version: version.to_owned(), objects: objects.into() }),
+        };
+        let mut cache = Service::new("cache".parse().expect("a valid name"), Artifact::Chart(Box::new(chart)));
+        cache.line = Some(2);
+        cache
+    }
+
+    fn values() -> serde_json::Value {
+        serde_json::json!({"auth": {"password": "pearl"}, "nodes": [1], "size": "small"})
+    }
+
+    fn seen(spec: &Spec, state: ChartState) -> Observed {
+        let mut seen = super::common::converged(spec);
+        let charts = spec.services.values().filter(|service| service.artifact.chart().is_some());
+        seen.charts = charts
+            .map(|service| {
+                let fingerprint = Fingerprint::of(service);
+                (service.name.clone(), SeenChart { fingerprint, revision: 3, state })
+            })
+            .collect();
+        seen
+    }
+
+    #[test]
+    fn a_new_chart_is_fetched_and_released_before_what_waits_for_it() {
+        let mut worker = worker("1");
+        worker.depends_on = vec![Dependency { service: "cache".parse().unwrap(), condition: Condition::Healthy }];
+        let spec = spec([cache("1.2.0", values()), worker]);
+        insta::assert_snapshot!(Planner::first().show(&spec, &Observed::nothing(spec.key.clone())));
+    }
+
+    #[test]
+    fn what_a_chart_changes_is_told_without_what_is_secret() {
+        let before = spec([cache("1.2.0", values())]);
+        let after = serde_json::json!({"auth": {"password": "ruby"}, "nodes": [1, 2], "replicas": 3});
+        let after = spec([cache("1.3.0", after)]);
+        let shown = Planner::after(&before).show(&after, &seen(&before, ChartState::Released));
+        assert!(!shown.contains("pearl") && !shown.contains("ruby"), "{shown}");
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn a_chart_that_is_as_it_should_be_is_left_alone_and_one_that_is_not_is_released_again() {
+        let spec = spec([cache("1.2.0", values())]);
+        let planner = Planner::after(&spec);
+        assert!(planner.plan(&spec, &seen(&spec, ChartState::Released)).0.steps.is_empty());
+        let whys: Vec<_> = [ChartState::Failed, ChartState::Pending]
+            .iter()
+            .map(|state| planner.plan(&spec, &seen(&spec, *state)).0.steps[0].cause.why.to_string())
+            .collect();
+        assert_eq!(whys, ["its last release failed", "its last release did not come to its end"]);
+    }
+
+    #[test]
+    fn a_chart_that_the_manifest_no_longer_has_is_taken_away_after_what_used_it() {
+        let before = spec([cache("1.2.0", values()), worker("1")]);
+        let after = spec([worker("2")]);
+        insta::assert_snapshot!(Planner::after(&before).show(&after, &seen(&before, ChartState::Released)));
+    }
+
+    #[test]
+    fn r16_a_claim_that_helm_would_remove_is_named_first() {
+        let with = |claim: &str| {
+            let mut cache = cache("1.2.0", values());
+            if let Artifact::Chart(chart) = &mut cache.artifact {
+                let objects = &mut chart.made.as_mut().unwrap().objects;
+                objects.insert(format!("PersistentVolumeClaim {claim}"), Digest::of(b"claim"));
+            }
+            spec([cache])
+        };
+        let (before, kept) = (with("cache"), with("cache (kept)"));
+        let codes = |before: &Spec, after: &Spec| -> Vec<String> {
+            let (_, found) = Planner::after(before).plan(after, &seen(before, ChartState::Released));
+            found.into_iter().map(|found| found.code).collect()
+        };
+        assert_eq!(codes(&before, &spec([])), ["P0111"]);
+        assert_eq!(codes(&before, &spec([cache("1.3.0", values())])), ["P0111"]);
+        assert_eq!(codes(&before, &before), [""; 0]);
+        assert_eq!(codes(&kept, &spec([])), [""; 0]);
+        let gone = Observed::nothing(before.key.clone());
+        assert_eq!(Planner::after(&before).plan(&spec([]), &gone).1, [], "somebody has removed the release");
+    }
+
+    #[test]
+    fn charts_need_a_cluster_cannot_be_stopped_and_do_not_move() {
+        let mut stopped = cache("1.2.0", values());
+        let running = spec([stopped.clone()]);
+        stopped.stopped = true;
+        let codes = |planner: &Planner, spec: &Spec| -> Vec<String> {
+            planner.plan(spec, &Observed::nothing(spec.key.clone())).1.into_iter().map(|found| found.code).collect()
+        };
+        assert_eq!(codes(&Planner { images: false, ..Planner::first() }, &running), ["P0108"]);
+        assert_eq!(codes(&Planner::first(), &spec([stopped])), ["P0109"]);
+        let found = daybook_decide::plan::hindrances(&running, &running, true, false);
+        assert_eq!(found.iter().map(|found| found.code.as_str()).collect::<Vec<_>>(), ["P0110"]);
+    }
+}

@@ -1,11 +1,11 @@
 //! What is counted for each replica.
 
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU8, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use daybook_model::traffic::{InFlight, LATENCY_BOUNDS_MS, ReplicaTraffic};
 
@@ -35,10 +35,11 @@ impl ReplicaCounters {
         self.total_in_flight.load(Relaxed)
     }
 
-    /// Counts an answer's status, and the time until its head came.
-    pub(crate) fn answered(&self, status: u16, took: Duration) {
+    /// Counts an answer's status, and how long its head took the replica, where that can be told.
+    pub(crate) fn answered(&self, status: u16, took: Option<Duration>) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.by_status[class].fetch_add(1, Relaxed);
+        let Some(took) = took else { return };
         let millis = took.as_micros().div_ceil(1000) as u64;
         self.latency[LATENCY_BOUNDS_MS.partition_point(|bound| *bound < millis)].fetch_add(1, Relaxed);
     }
@@ -69,6 +70,8 @@ impl ReplicaCounters {
 pub(crate) struct Flight {
     counters: Arc<ReplicaCounters>,
     class: AtomicU8,
+    /// When the replica could have the whole request. Unset while it is still arriving.
+    whole: OnceLock<Instant>,
 }
 
 impl Flight {
@@ -77,7 +80,11 @@ impl Flight {
         // Ordered against the endpoint's leaving: see `Endpoint::begin`.
         counters.in_flight[class as usize].fetch_add(1, SeqCst);
         counters.total_in_flight.fetch_add(1, Relaxed);
-        Self { counters, class: AtomicU8::new(class as u8) }
+        let whole = OnceLock::new();
+        if class != Class::Upload {
+            whole.get_or_init(Instant::now);
+        }
+        Self { counters, class: AtomicU8::new(class as u8), whole }
     }
 
     /// Counts it in another class from now on.
@@ -91,9 +98,16 @@ impl Flight {
 
     /// The body of an upload has arrived whole.
     pub(crate) fn upload_ended(&self) {
+        self.whole.get_or_init(Instant::now);
         if self.class.load(Relaxed) == Class::Upload as u8 {
             self.become_class(Class::Request);
         }
+    }
+
+    /// How long the replica has had the whole request: what the client took to send it, and what others took before, is
+    /// not the replica's. `None` while the request is still arriving.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        self.whole.get().map(Instant::elapsed)
     }
 }
 
@@ -126,13 +140,28 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_an_upload_is_the_clients() {
+        let began = Instant::now();
+        let flight = Flight::begin(Arc::default(), Class::Upload);
+        assert_eq!(flight.took(), None, "an answer before the whole request has come says nothing");
+        std::thread::sleep(Duration::from_millis(20));
+        flight.upload_ended();
+        let (took, all) = (flight.took().unwrap(), began.elapsed());
+        assert!(took + Duration::from_millis(20) <= all, "{took:?} of {all:?}");
+        std::thread::sleep(Duration::from_millis(20));
+        flight.upload_ended();
+        assert!(flight.took().unwrap() >= Duration::from_millis(20), "it ends once");
+    }
+
+    #[test]
     fn answers_fall_into_their_buckets() {
         let counters = ReplicaCounters::default();
         for (status, micros) in [(200, 900), (204, 1_001), (500, 40_000_000), (101, 2_000)] {
-            counters.answered(status, Duration::from_micros(micros));
+            counters.answered(status, Some(Duration::from_micros(micros)));
         }
+        counters.answered(413, None);
         let read = counters.read();
-        assert_eq!(read.by_status, [1, 2, 0, 0, 1]);
+        assert_eq!(read.by_status, [1, 2, 0, 1, 1]);
         assert_eq!((read.latency[0], read.latency[1], read.latency[14]), (1, 2, 1));
     }
 }

@@ -62,6 +62,10 @@ impl Executor {
             Action::RemoveAt { target, replica, role } => self.remove_at(cx, target, replica, *role).await?,
             Action::CloseAt { target } => self.close_at(cx, target).await?,
             Action::Leave { target } => self.leave(cx, target).await?,
+            Action::ReleaseChart { service, fingerprint } => {
+                return self.release_chart(cx, step, service, fingerprint).await;
+            }
+            Action::RemoveChart { service } => runtime.remove_chart(key, service).await?,
             Action::RemoveNetwork { network } => runtime.remove_network(key, network).await?,
             Action::RemoveVolume { volume } => runtime.remove_volume(key, volume).await?,
         }

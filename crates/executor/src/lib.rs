@@ -8,6 +8,7 @@
 mod act;
 mod aside;
 mod await_steps;
+mod chart;
 mod drive;
 mod evidence;
 mod hindrance;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_model::spec::Artifact;
+use daybook_model::spec::{Artifact, ChartObjects};
 use daybook_model::{Digest, EnvKey, ServiceName, Spec, Target};
 use daybook_runtime::{Error, ErrorKind};
 use futures::StreamExt as _;
@@ -54,7 +54,21 @@ impl Executor {
                 Err(error) => open.push(Unresolved { artifact, services, error }),
             }
         }
+        for name in charts(&spec) {
+            match self.chart_objects(&target, &spec, &name).await {
+                Ok(made) => set_objects(&mut spec, &name, made),
+                Err(error) => {
+                    let artifact = spec.services[&name].artifact.clone();
+                    open.push(Unresolved { artifact, services: vec![name], error });
+                }
+            }
+        }
         Resolved { spec, open }
+    }
+
+    async fn chart_objects(&self, target: &Target, spec: &Spec, name: &ServiceName) -> Result<ChartObjects, Error> {
+        let side = self.inner.places.at(target).await?;
+        side.runtime.chart_objects(&spec.key, &spec.services[name]).await
     }
 
     async fn digest_of(
@@ -87,10 +101,23 @@ fn distinct(spec: &Spec) -> Vec<(Artifact, Vec<ServiceName>)> {
     all
 }
 
+/// Services whose charts are known by digest.
+fn charts(spec: &Spec) -> Vec<ServiceName> {
+    let charts = spec.services.values().filter(|service| service.artifact.chart().is_some_and(|c| c.digest.is_some()));
+    charts.map(|service| service.name.clone()).collect()
+}
+
+fn set_objects(spec: &mut Spec, name: &ServiceName, made: ChartObjects) {
+    if let Some(Artifact::Chart(chart)) = spec.services.get_mut(name).map(|service| &mut service.artifact) {
+        chart.made = Some(made);
+    }
+}
+
 fn set_digest(spec: &mut Spec, service: &ServiceName, found: &Digest) {
     let Some(service) = spec.services.get_mut(service) else { return };
     match &mut service.artifact {
         Artifact::Image { digest, .. } | Artifact::Static { digest, .. } => *digest = Some(*found),
         Artifact::Build(build) => build.digest = Some(*found),
+        Artifact::Chart(chart) => chart.digest = Some(*found),
     }
 }

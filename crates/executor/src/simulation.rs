@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use daybook_model::spec::{
-    Artifact, Check, CheckTest, Domain, Mount, MountSource, Port, Protocol, PullPolicy, Scale, SecretRef, Tls,
+    Artifact, Chart, Check, CheckTest, Domain, Mount, MountSource, Port, Protocol, PullPolicy, Scale, SecretRef, Tls,
 };
 use daybook_model::{Actor, Digest, EnvKey, ReleaseNumber, RunId, RunKind, Service, Spec, Verdict};
 use daybook_runtime::Side;
@@ -173,17 +173,28 @@ pub enum Second {
     HookFails,
     /// The image cannot be had.
     NoImage,
+    /// What a chart makes never gets ready.
+    ChartFails,
 }
 
 impl Second {
     /// Every kind that must be swapped back.
-    pub const BAD: [Self; 5] = [Self::NeverReady, Self::Errors, Self::FailsLater, Self::HookFails, Self::NoImage];
+    pub const BAD: [Self; 6] =
+        [Self::NeverReady, Self::Errors, Self::FailsLater, Self::HookFails, Self::NoImage, Self::ChartFails];
+
+    /// What of the second deployment is so.
+    fn culprit(self) -> &'static str {
+        match self {
+            Self::ChartFails => "cache:2",
+            _ => "web:2",
+        }
+    }
 
     fn behaviour(self) -> Behaviour {
         let good = Behaviour::default();
         match self {
             Self::Good => good,
-            Self::NeverReady => Behaviour { ready_after_ms: None, ..good },
+            Self::NeverReady | Self::ChartFails => Behaviour { ready_after_ms: None, ..good },
             Self::Errors => Behaviour { errors_percent: 50, ..good },
             Self::FailsLater => Behaviour { fails_after_ms: Some(1_000), ..good },
             Self::HookFails => Behaviour { hook_code: 3, ..good },
@@ -210,9 +221,9 @@ pub struct Findings {
 }
 
 impl Scenario {
-    /// Whether a hook should have run: without an image there is nothing to run it in.
+    /// Whether a hook should have run: without an image there is nothing to run it in, and it waits for the chart.
     fn runs_hook(self, hook: &str) -> bool {
-        hook == "web.1" || self.second != Second::NoImage
+        hook == "web.1" || !matches!(self.second, Second::NoImage | Second::ChartFails)
     }
 
     /// Plays it.
@@ -221,7 +232,7 @@ impl Scenario {
         simulation.world.forbid_overlap(&name("worker"));
         simulation.world.forbid_overlap(&name("db"));
         simulation.run(RunKind::Up, shop("1")).await?;
-        simulation.world.behave(&Digest::of(b"web:2"), self.second.behaviour());
+        simulation.world.behave(&Digest::of(self.second.culprit().as_bytes()), self.second.behaviour());
         let before = simulation.journal.len();
         if let Some((write, when)) = self.crash {
             simulation.journal.crash_at(write, when);
@@ -246,7 +257,7 @@ impl Scenario {
 }
 
 /// A shop with every kind of service: a web service with a release hook and a canary, a worker, a
-/// database with a volume, and a task that the web service waits for.
+/// database with a volume, and a chart that the web service waits for.
 pub fn shop(version: &str) -> Spec {
     let key: EnvKey = "shop/production".parse().expect("a valid key");
     let mut spec = Spec::empty(key);
@@ -259,7 +270,7 @@ pub fn shop(version: &str) -> Spec {
     web.release_hook = Some(vec!["migrate".to_owned()]);
     web.rollout.canary_percent = Some(25);
     web.rollout.canary_ms = 500;
-    web.depends_on = vec![needs("db", daybook_model::spec::Condition::Healthy)];
+    web.depends_on = ["db", "cache"].map(|name| needs(name, daybook_model::spec::Condition::Healthy)).into();
     let worker = service("worker", &image("web"));
     let mut db = service("db", &image("db"));
     db.ports = vec![port(5432, Protocol::Tcp)];
@@ -270,7 +281,16 @@ pub fn shop(version: &str) -> Spec {
     }];
     spec.volumes.insert("data".parse().expect("a valid name"), Default::default());
     spec.networks.insert("default".parse().expect("a valid name"), Default::default());
-    for service in [web, worker, db] {
+    let chart = Chart {
+        reference: image("cache"),
+        repository: None,
+        version: None,
+        values: serde_json::json!({"replicas": 2}),
+        digest: None,
+        made: None,
+    };
+    let cache = Service::new(name("cache"), Artifact::Chart(Box::new(chart)));
+    for service in [web, worker, db, cache] {
         spec.services.insert(service.name.clone(), Box::new(service));
     }
     spec

@@ -91,6 +91,6 @@ impl Executor {
         let home = self.inner.places.home();
         let side = self.inner.places.at(spec.target.as_ref().unwrap_or(&home)).await?;
         let capabilities = side.runtime.capabilities_for(&spec.key);
-        Ok(Able { images: capabilities.images, networks: capabilities.networks })
+        Ok(Able { images: capabilities.images, networks: capabilities.networks, charts: capabilities.charts })
     }
 }

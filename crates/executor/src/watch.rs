@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use daybook_decide::probation::{Conduct, sum, worse};
+use daybook_decide::probation::{Conduct, is_slower, sum, worse};
 use daybook_model::event::{Failure, StepOutcome};
 use daybook_model::launch::Role;
 use daybook_model::plan::WatchPhase;
@@ -36,18 +36,18 @@ impl Executor {
     ) -> Result<StepOutcome> {
         let base = self.baseline(cx).await?;
         let began = Instant::now();
-        let mut failing_since: Option<Instant> = None;
+        let (mut failing_since, mut slow_since) = (None, None);
         loop {
             let seen = self.glance(&cx.key).await?;
             let traffic = self.inner.router.traffic(&cx.key).await?;
             let mut now = conduct(new, &seen, &traffic, &base);
-            failing_since = now.failing.as_ref().map(|_| failing_since.unwrap_or_else(Instant::now));
-            now.failing_ms = failing_since.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(0));
             let before = compared(phase, old, &traffic, &base);
+            now.failing_ms = lasting_ms(&mut failing_since, now.failing.is_some());
+            now.slow_ms = lasting_ms(&mut slow_since, is_slower(&now, before.as_ref()));
             if let Some(why) = worse(&now, before.as_ref()) {
                 return Ok(StepOutcome::Failed(self.worse(cx, service, new, &why).await));
             }
-            if began.elapsed() >= span {
+            if began.elapsed() >= span && slow_since.is_none() {
                 let routed = act::service(cx, service)?.has_edge();
                 return Ok(StepOutcome::Done(summary(&now, before.as_ref(), routed)));
             }
@@ -69,6 +69,12 @@ impl Executor {
         }
         Failure { why: format!("the new version of {service} is worse: {why}"), log, ..Failure::default() }
     }
+}
+
+/// For how long something has been so without a break.
+fn lasting_ms(since: &mut Option<Instant>, is_so: bool) -> u64 {
+    *since = is_so.then(|| since.unwrap_or_else(Instant::now));
+    since.map_or(0, |since| since.elapsed().as_millis() as u64)
 }
 
 fn conduct(group: &[ReplicaId], seen: &Seen, traffic: &Traffic, base: &Baseline) -> Conduct {

@@ -12,13 +12,15 @@ use daybook_model::name::EnvKey;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, Store, reflector};
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::task::JoinSet;
 
+use crate::charts;
 use crate::cluster::{Cluster, Kept};
 use crate::objects::{DAYBOOK, MANAGED_BY, Pairs};
 use crate::written::{Written, version_of};
@@ -31,6 +33,8 @@ pub(crate) struct Cache {
     pods: Watched<Pod>,
     claims: Watched<PersistentVolumeClaim>,
     policies: Watched<NetworkPolicy>,
+    /// Helm's records of charts. Only what they are called by is known: what they hold is large.
+    records: Watched<PartialObjectMeta<Secret>>,
     written: Arc<Written>,
     /// Ends the watches when it is dropped.
     _watches: JoinSet<()>,
@@ -44,19 +48,24 @@ pub(crate) struct Parts {
     pub(crate) pods: Vec<Arc<Pod>>,
     pub(crate) claims: Vec<Arc<PersistentVolumeClaim>>,
     pub(crate) policies: Vec<Arc<NetworkPolicy>>,
+    pub(crate) records: Vec<Arc<PartialObjectMeta<Secret>>>,
 }
 
 impl Cache {
     /// Begins to watch.
     pub(crate) fn begin(cluster: &Cluster) -> Self {
         let mut watches = JoinSet::new();
+        let ours = format!("{MANAGED_BY}={DAYBOOK}");
+        let (helm, value) = charts::OWNER;
+        let records = format!("{ours},{helm}={value}");
         Self {
-            deployments: Watched::begin(cluster, &mut watches),
-            stateful_sets: Watched::begin(cluster, &mut watches),
-            jobs: Watched::begin(cluster, &mut watches),
-            pods: Watched::begin(cluster, &mut watches),
-            claims: Watched::begin(cluster, &mut watches),
-            policies: Watched::begin(cluster, &mut watches),
+            deployments: Watched::begin(cluster, &ours, &mut watches),
+            stateful_sets: Watched::begin(cluster, &ours, &mut watches),
+            jobs: Watched::begin(cluster, &ours, &mut watches),
+            pods: Watched::begin(cluster, &ours, &mut watches),
+            claims: Watched::begin(cluster, &ours, &mut watches),
+            policies: Watched::begin(cluster, &ours, &mut watches),
+            records: Watched::begin(cluster, &records, &mut watches),
             written: cluster.written.clone(),
             _watches: watches,
         }
@@ -64,7 +73,7 @@ impl Cache {
 
     /// What is known of an environment. `None`: ask.
     pub(crate) fn parts(&self, key: &EnvKey, namespace: &str, labels: &Pairs) -> Option<Parts> {
-        let place = Place { key, namespace, labels, needed: self.written.needed(key)? };
+        let place = Place { namespace, labels, needed: self.written.needed(key)? };
         Some(Parts {
             // Workloads first: a pod without its workload is none of ours to tell of.
             deployments: self.deployments.of(&place)?,
@@ -73,13 +82,13 @@ impl Cache {
             pods: self.pods.of(&place)?,
             claims: self.claims.of(&place)?,
             policies: self.policies.of(&place)?,
+            records: self.records.of(&place)?,
         })
     }
 }
 
 /// An environment, and what must be known of it.
 struct Place<'a> {
-    key: &'a EnvKey,
     namespace: &'a str,
     labels: &'a Pairs,
     needed: BTreeMap<String, u64>,
@@ -94,10 +103,10 @@ struct Watched<K: Kept> {
 }
 
 impl<K: Kept> Watched<K> {
-    fn begin(cluster: &Cluster, watches: &mut JoinSet<()>) -> Self {
+    fn begin(cluster: &Cluster, labels: &str, watches: &mut JoinSet<()>) -> Self {
         let (store, writer) = reflector::store();
         let api = cluster.within::<K>(cluster.only.as_deref());
-        let config = watcher::Config::default().labels(&format!("{MANAGED_BY}={DAYBOOK}"));
+        let config = watcher::Config::default().labels(labels);
         // Who set which field is half of an object, and is not looked at.
         let events = watcher(api, config).modify(|object| object.meta_mut().managed_fields = None).default_backoff();
         let is_current = Arc::new(AtomicBool::new(false));
@@ -127,7 +136,6 @@ impl<K: Kept> Watched<K> {
         let Place { namespace, labels, .. } = *place;
         let needed = place.needed.get(&crate::cluster::kind::<K>()).copied().unwrap_or(0);
         if !self.is_current.load(Ordering::Acquire) || self.version.load(Ordering::Acquire) < needed {
-            tracing::trace!(key = %place.key, kind = crate::cluster::kind::<K>(), "the watch is behind");
             return None;
         }
         let is_of_this = |object: &Arc<K>| {

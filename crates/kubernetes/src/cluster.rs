@@ -63,6 +63,8 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// One namespace for all environments, if the target names one.
     pub(crate) only: Option<String>,
+    /// The context of the kubeconfig, where the target names one.
+    pub(crate) context: Option<String>,
     /// Where the API server is.
     pub(crate) url: String,
     /// What this process has written.
@@ -72,12 +74,12 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) async fn connect(target: &ClusterTarget, kubeconfig: Option<&Path>) -> Result<Self> {
         let operation = format!("connect to {target}");
-        let (mut config, only) = configuration(target, kubeconfig, &operation).await?;
+        let (mut config, context, only) = configuration(target, kubeconfig, &operation).await?;
         config.connect_timeout = Some(CONNECT);
         config.write_timeout = Some(ANSWER);
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|said| failed(operation, &said))?;
-        Ok(Self { client, only, url, written: Arc::default() })
+        Ok(Self { client, only, context, url, written: Arc::default() })
     }
 
     /// The namespace of an environment.
@@ -203,7 +205,7 @@ async fn configuration(
     target: &ClusterTarget,
     kubeconfig: Option<&Path>,
     operation: &str,
-) -> Result<(Config, Option<String>)> {
+) -> Result<(Config, Option<String>, Option<String>)> {
     let refused = |said: &dyn std::fmt::Display| {
         Error::new(ErrorKind::Refused, operation, said)
             .hint("`kubectl config get-contexts` names the contexts; KUBECONFIG says where they are")
@@ -217,13 +219,13 @@ async fn configuration(
         Err(_) if is_in_pod && kubeconfig.is_none() => {
             let config = Config::incluster().map_err(|said| refused(&said))?;
             let only = target.split(|_| false).1.map(ToOwned::to_owned);
-            return Ok((config, only));
+            return Ok((config, None, only));
         }
         read => read.map_err(|said| refused(&said))?,
     };
     let (context, only) = target.split(|name| file.contexts.iter().any(|known| known.name == name));
     let (context, only) = ((!context.is_empty()).then(|| context.to_owned()), only.map(ToOwned::to_owned));
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|said| refused(&said))?;
-    Ok((config, only))
+    Ok((config, context, only))
 }

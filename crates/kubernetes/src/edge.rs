@@ -65,7 +65,11 @@ impl ClusterEdge<'_> {
         let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
         let operation = format!("make namespace {NAMESPACE}");
         let params = PatchParams::apply(MANAGER);
-        answer(&operation, namespaces.patch(NAMESPACE, &params, &Patch::Apply(&edge::namespace()))).await?;
+        let found = answer(&operation, namespaces.get_opt(NAMESPACE)).await?;
+        // Others may run in it what needs another level: that is for whoever set it.
+        let level = found.and_then(|found| found.metadata.labels?.get(edge::ENFORCE).cloned());
+        let wanted = edge::namespace(level.as_deref());
+        answer(&operation, namespaces.patch(NAMESPACE, &params, &Patch::Apply(&wanted))).await?;
         self.apply(&edge::authority(files.certificate, files.key)).await?;
         self.apply(&edge::service(published)).await?;
         self.apply(&edge::budget()).await?;

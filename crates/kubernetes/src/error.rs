@@ -19,7 +19,7 @@ pub(crate) fn failed(operation: impl Into<String>, said: &kube::Error) -> Error 
 }
 
 /// An error with what lies beneath it: a client's own words often say only that a request failed.
-fn whole(error: &dyn std::error::Error) -> String {
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

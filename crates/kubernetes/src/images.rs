@@ -81,6 +81,7 @@ impl Images {
             }
             Artifact::Build(build) => self.builder(&build.context)?.resolve(key, artifact).await,
             Artifact::Static { root, .. } => Source::site(root).digest().await,
+            Artifact::Chart(_) => unreachable!("charts are not images"),
         }
     }
 
@@ -159,6 +160,7 @@ impl Images {
                 Ok(())
             }
             Artifact::Static { root, digest } => self.sites.take(Source::site(root), digest.as_ref(), progress).await,
+            Artifact::Chart(_) => unreachable!("charts are not images"),
         }
     }
 
@@ -256,7 +258,7 @@ impl Images {
 }
 
 /// Registries of this machine are asked without TLS, as Docker and containerd do.
-fn is_local(registry: &str) -> bool {
+pub(crate) fn is_local(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -272,7 +274,7 @@ fn no_registry(operation: &str) -> Error {
 }
 
 fn failed(operation: &str, said: &OciDistributionError) -> Error {
-    let error = |kind| Error::new(kind, operation, said);
+    let error = |kind| Error::new(kind, operation, crate::error::whole(said));
     let missing =
         || Error::new(ErrorKind::NotFound, operation, "it has no such image").hint("push it, or correct its name");
     match said {

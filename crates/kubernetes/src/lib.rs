@@ -10,6 +10,7 @@
 //! - Nothing is remembered between calls that matters. A cluster goes on when no Daybook looks.
 
 mod cache;
+mod charts;
 mod cluster;
 mod edge;
 mod environments;
@@ -27,24 +28,27 @@ mod observe;
 mod pods;
 mod probe;
 mod program;
+mod rendered;
 mod replica;
 mod resources;
 mod seen;
 mod troubles;
+mod tunnel;
 mod usage;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
-use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Stop, Volume};
 use daybook_model::target::ClusterTarget;
 use daybook_model::trouble::Trouble;
-use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Target};
+use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Service, Target};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
 use daybook_runtime::{
@@ -54,11 +58,13 @@ use daybook_runtime::{
 use futures::stream::BoxStream;
 
 use cache::Cache;
+use charts::Helm;
 use cluster::Cluster;
 pub use edge::{ClusterEdge, EdgeFiles, KeptTable, Outside};
 use environments::Made;
 use images::Images;
 pub use lease::{Held, Lease};
+pub use tunnel::Tunnel;
 
 /// Which cluster, and what is needed beside it.
 pub struct Config {
@@ -80,6 +86,7 @@ pub struct KubernetesRuntime {
     cache: Cache,
     owners: Owners,
     images: Images,
+    helm: Helm,
     made: Made,
     target: ClusterTarget,
     reaches_pods: bool,
@@ -102,6 +109,7 @@ impl KubernetesRuntime {
             None => Owners::open(&config.state, &labelled)?,
         };
         Ok(Self {
+            helm: Helm::new(config.kubeconfig, cluster.context.clone(), &config.state),
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
             cache: Cache::begin(&cluster),
             cluster,
@@ -111,6 +119,13 @@ impl KubernetesRuntime {
             target: config.target,
         })
     }
+}
+
+/// Puts this very program into a registry, unless it is there. Its image, by digest.
+pub async fn publish_program(registry: &str) -> Result<String> {
+    // Nothing is kept in a state directory for this.
+    let images = Images::new(Some(registry.to_owned()), None, Path::new(""));
+    images.publish_program(program::Program::own().await?).await
 }
 
 impl KubernetesRuntime {
@@ -148,7 +163,10 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn troubles(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
-        self.troubles_of(key, service).await
+        match self.is_chart(key, service).await? {
+            true => self.troubles_of_chart(key, service).await,
+            false => self.troubles_of(key, service).await,
+        }
     }
 
     async fn examine(&self, _: &Target) -> Result<Vec<Finding>> {
@@ -156,7 +174,10 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn resolve(&self, key: &EnvKey, artifact: &Artifact) -> Result<Digest> {
-        self.images.resolve(key, artifact).await
+        match artifact.chart() {
+            Some(chart) => self.helm.resolve(chart).await,
+            None => self.images.resolve(key, artifact).await,
+        }
     }
 
     async fn present(&self, key: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
@@ -164,7 +185,10 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn prepare(&self, key: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
-        self.images.prepare(key, artifact, progress).await
+        match artifact.chart() {
+            Some(chart) => self.helm.prepare(chart, progress).await,
+            None => self.images.prepare(key, artifact, progress).await,
+        }
     }
 
     async fn observe(&self, key: &EnvKey) -> Result<Seen> {
@@ -232,6 +256,18 @@ impl Runtime for KubernetesRuntime {
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.log_lines(key, id, role, query).await
+    }
+
+    async fn chart_objects(&self, key: &EnvKey, service: &Service) -> Result<ChartObjects> {
+        self.render(key, service).await
+    }
+
+    async fn release_chart(&self, key: &EnvKey, service: &Service, fingerprint: &Fingerprint) -> Result<()> {
+        self.release_by_helm(key, service, fingerprint).await
+    }
+
+    async fn remove_chart(&self, key: &EnvKey, service: &ServiceName) -> Result<()> {
+        self.remove_by_helm(key, service).await
     }
 
     async fn usage(&self, key: &EnvKey) -> Result<Vec<Usage>> {

@@ -2,6 +2,7 @@
 //!
 //! Kubernetes keeps both streams in one, and for each container the process before the present one's too.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use daybook_model::launch::Role;
@@ -26,6 +27,8 @@ use crate::seen::seen;
 const AHEAD: usize = 256;
 /// Until a replica whose process has ended is looked at again.
 const AGAIN: Duration = Duration::from_millis(300);
+/// How much earlier than the line before it a line may be.
+const OUT_OF_ORDER: Duration = Duration::from_secs(1);
 
 impl KubernetesRuntime {
     pub(crate) async fn log_lines(
@@ -43,8 +46,7 @@ impl KubernetesRuntime {
             operation,
             keeper,
             query: query.clone(),
-            last: query.since,
-            skip_last: false,
+            position: Position { floor: query.since, ..Position::default() },
             lines,
         };
         tokio::spawn(reader.read());
@@ -53,16 +55,65 @@ impl KubernetesRuntime {
     }
 }
 
+/// How far a log was read. Streams that follow one another overlap, for their beginnings are told in whole seconds.
+///
+/// containerd reads a process's two streams apart from one another, and takes a line's time before it writes the line:
+/// lines are in their file a little out of the order of their times.
+#[derive(Debug, Default)]
+struct Position {
+    /// Lines of before are not wanted.
+    floor: Option<Timestamp>,
+    earliest: Option<Timestamp>,
+    latest: Option<Timestamp>,
+    /// Lines handed on, the last [`OUT_OF_ORDER`] of them.
+    recent: BTreeSet<Timestamp>,
+    /// Lines handed on before the present stream began.
+    repeated: BTreeSet<Timestamp>,
+}
+
+impl Position {
+    /// Where the next stream begins; `None`: at the log's beginning.
+    fn resume(&mut self) -> Option<Timestamp> {
+        if let Some(latest) = self.latest {
+            let from = begin_again(latest);
+            self.repeated.append(&mut self.recent);
+            self.repeated = self.repeated.split_off(&from);
+            self.floor = self.floor.max(self.earliest).max(Some(from));
+        }
+        self.floor
+    }
+
+    /// Whether a line of this time was not handed on before; from now on it was.
+    fn is_new(&mut self, at: Timestamp) -> bool {
+        if self.floor.is_some_and(|floor| at < floor) {
+            return false;
+        }
+        if self.latest.is_some_and(|latest| latest.as_second() < at.as_second()) {
+            self.recent = self.recent.split_off(&begin_again(at));
+        }
+        self.recent.insert(at);
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+        self.latest = self.latest.max(Some(at));
+        !self.repeated.remove(&at)
+    }
+}
+
+/// Where a stream begins that goes on after a line of `latest`.
+fn begin_again(latest: Timestamp) -> Timestamp {
+    whole_second(latest.saturating_sub(OUT_OF_ORDER).unwrap_or(latest))
+}
+
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
 /// Reads one replica's log into a channel.
 struct Reader {
     cluster: Cluster,
     operation: String,
     keeper: Keeper,
     query: LogQuery,
-    /// Lines of this time and later are wanted.
-    last: Option<Timestamp>,
-    /// The line of that time itself was handed on already.
-    skip_last: bool,
+    position: Position,
     lines: mpsc::Sender<Result<LogLine>>,
 }
 
@@ -164,18 +215,11 @@ impl Reader {
     }
 
     async fn hand_on(&mut self, line: LogLine) -> bool {
-        let is_old = self.last.is_some_and(|last| line.at < last || (self.skip_last && line.at == last));
-        if is_old {
-            return true;
-        }
-        self.last = Some(line.at);
-        // Several lines may have one time in theory; machines tell nanoseconds.
-        self.skip_last = true;
-        self.lines.send(Ok(line)).await.is_ok()
+        !self.position.is_new(line.at) || self.lines.send(Ok(line)).await.is_ok()
     }
 
     async fn open(
-        &self,
+        &mut self,
         pod: &Pod,
         previous: bool,
         follow: bool,
@@ -185,7 +229,7 @@ impl Reader {
             follow,
             previous,
             // Kubelets compare whole seconds; the rest is left out here.
-            since_time: self.last.and_then(|last| Timestamp::from_second(last.as_second()).ok()),
+            since_time: self.position.resume().map(whole_second),
             tail_lines: tail.and_then(|tail| i64::try_from(tail).ok()),
             timestamps: true,
             ..LogParams::default()
@@ -243,6 +287,24 @@ mod tests {
         assert_eq!(offset.as_deref(), Some("2026-01-01T00:00:00Z"), "machines may tell their own time zone");
         assert_eq!(read("unable to retrieve container logs for containerd://1"), None);
         assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn each_line_is_handed_on_once_though_times_are_out_of_order() {
+        let at = |text: &str| format!("2026-01-01T00:00:{text}Z").parse::<Timestamp>().unwrap();
+        let new = |position: &mut Position, times: &[&str]| -> Vec<bool> {
+            times.iter().map(|time| position.is_new(at(time))).collect()
+        };
+        let mut position = Position { floor: Some(at("05.5")), ..Position::default() };
+        assert_eq!(position.resume(), Some(at("05.5")));
+        assert_eq!(new(&mut position, &["05.4", "07.2", "07.1", "07.2", "06.3"]), [false, true, true, true, true]);
+        assert_eq!(position.resume(), Some(at("06.3")), "a tail may have left out what is earlier");
+        assert_eq!(new(&mut position, &["06.1", "07.1", "07.2", "07.15", "07.3"]), [false, false, false, true, true]);
+        assert_eq!(position.resume(), Some(at("06.3")));
+        assert_eq!(new(&mut position, &["07.1", "07.3", "59"]), [false, false, true]);
+        assert_eq!(position.resume(), Some(at("58")));
+        assert_eq!(position.repeated.len(), 1, "what is long past is forgotten");
+        assert_eq!(Position::default().resume(), None);
     }
 
     #[tokio::test]

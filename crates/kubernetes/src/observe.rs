@@ -8,12 +8,14 @@ use daybook_model::name::EnvKey;
 use daybook_runtime::{Result, Seen};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
 
 use crate::KubernetesRuntime;
 use crate::cache::Parts;
+use crate::charts;
 use crate::keeper::annotations;
 use crate::objects::of_environment;
 use crate::pods::instance;
@@ -35,6 +37,7 @@ impl KubernetesRuntime {
         Ok(Seen {
             replicas,
             volumes: parts.claims.iter().filter_map(|claim| named(key, &claim.metadata)?.parse().ok()).collect(),
+            charts: charts::seen(parts.records.iter().map(Arc::as_ref)),
             networks: parts.policies.iter().filter_map(|policy| named(key, &policy.metadata)?.parse().ok()).collect(),
         })
     }
@@ -47,12 +50,14 @@ impl KubernetesRuntime {
         }
         let namespace = Some(namespace.as_str());
         // Pods after their workloads: a pod without a workload is none of ours to tell of.
-        let (deployments, stateful_sets, jobs, claims, policies) = futures::try_join!(
+        let records = charts::records_of(key);
+        let (deployments, stateful_sets, jobs, claims, policies, records) = futures::try_join!(
             self.cluster.list::<Deployment>(namespace, &labels),
             self.cluster.list::<StatefulSet>(namespace, &labels),
             self.cluster.list::<Job>(namespace, &labels),
             self.cluster.list::<PersistentVolumeClaim>(namespace, &labels),
             self.cluster.list::<NetworkPolicy>(namespace, &labels),
+            self.cluster.list::<PartialObjectMeta<Secret>>(namespace, &records),
         )?;
         let pods = self.cluster.list::<Pod>(namespace, &labels).await?;
         Ok(Parts {
@@ -62,6 +67,7 @@ impl KubernetesRuntime {
             pods: shared(pods),
             claims: shared(claims),
             policies: shared(policies),
+            records: shared(records),
         })
     }
 

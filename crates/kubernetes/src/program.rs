@@ -1,4 +1,4 @@
-//! This program as an image: the executable, and the libraries that it has loaded.
+//! This program as an image: the executable, the libraries that it has loaded, and the authorities that this machine trusts.
 //!
 //! A cluster can only run what a registry has. So that an edge can run there without anything being published
 //! anywhere, the server puts the very program that it is into the registry of the target.
@@ -13,6 +13,11 @@ use serde_json::json;
 
 /// Where the program is in its image.
 pub(crate) const PLACE: &str = "/daybook";
+
+/// Where the certificates of authorities are in the image.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Where distributions keep them: Debian and Alpine, Fedora, openSUSE.
+const OF_THIS_MACHINE: [&str; 3] = [AUTHORITIES, "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// A program, ready to become an image.
 pub(crate) struct Program {
@@ -29,7 +34,8 @@ impl Program {
     pub(crate) async fn own() -> Result<Self> {
         let made = tokio::task::spawn_blocking(|| {
             let maps = std::fs::read_to_string("/proc/self/maps")?;
-            pack(Path::new("/proc/self/exe"), &libraries(&maps))
+            let authorities = OF_THIS_MACHINE.iter().find_map(|path| std::fs::read(path).ok());
+            pack(Path::new("/proc/self/exe"), &libraries(&maps), authorities)
         });
         let failed = |error: io::Error| Error::new(ErrorKind::Internal, "read this program", error);
         made.await.map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
@@ -46,7 +52,7 @@ fn libraries(maps: &str) -> Vec<PathBuf> {
     all
 }
 
-fn pack(program: &Path, libraries: &[PathBuf]) -> io::Result<Program> {
+fn pack(program: &Path, libraries: &[PathBuf], authorities: Option<Vec<u8>>) -> io::Result<Program> {
     let mut files = BTreeMap::from([(PLACE.trim_start_matches('/').to_owned(), std::fs::read(program)?)]);
     for library in libraries {
         let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -57,12 +63,13 @@ fn pack(program: &Path, libraries: &[PathBuf]) -> io::Result<Program> {
         }
         files.insert(format!("lib/{name}"), bytes);
     }
+    files.extend(authorities.map(|bytes| (AUTHORITIES.trim_start_matches('/').to_owned(), bytes)));
     let layer = archive(&files)?;
     let digest = Digest::of(&layer);
     let config = json!({
         "architecture": architecture(),
         "os": "linux",
-        "config": {"Entrypoint": [PLACE], "User": "65532:65532", "Env": ["LD_LIBRARY_PATH=/lib"]},
+        "config": {"Entrypoint": [PLACE], "User": "65532:65532", "Env": ["LD_LIBRARY_PATH=/lib", format!("SSL_CERT_FILE={AUTHORITIES}")]},
         "rootfs": {"type": "layers", "diff_ids": [digest.to_string()]},
     });
     Ok(Program { digest, layer, config: serde_json::to_vec(&config)? })
@@ -108,10 +115,11 @@ mod tests {
     #[test]
     fn the_same_program_is_the_same_image() {
         let exe = std::env::current_exe().unwrap();
-        let (one, two) = (pack(&exe, &[]).unwrap(), pack(&exe, &[]).unwrap());
+        let made = || pack(&exe, &[], Some(b"authorities".to_vec())).unwrap();
+        let (one, two) = (made(), made());
         assert_eq!((one.digest, one.config), (two.digest, two.config));
         let mut archive = tar::Archive::new(one.layer.as_slice());
         let paths: Vec<_> = archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().into_owned()).collect();
-        assert_eq!(paths, [PathBuf::from("daybook")]);
+        assert_eq!(paths, [PathBuf::from("daybook"), PathBuf::from(&AUTHORITIES[1..])]);
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
 use crate::launch::Role;
-use crate::name::{EnvKey, NetworkName, VolumeName};
+use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use crate::route::EnvRoutes;
 use crate::target::Target;
 
@@ -28,6 +28,9 @@ pub struct Observed {
     pub artifacts: BTreeSet<Digest>,
     /// What the edge serves for this environment now.
     pub routes: EnvRoutes,
+    /// Charts that are released here, by the service that they are of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub charts: BTreeMap<ServiceName, SeenChart>,
     /// What is of it at the target that it leaves, while it moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub away: Option<Away>,
@@ -56,9 +59,33 @@ impl Observed {
             networks: BTreeSet::new(),
             artifacts: BTreeSet::new(),
             routes: EnvRoutes::default(),
+            charts: BTreeMap::new(),
             away: None,
         }
     }
+}
+
+/// A release of a chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenChart {
+    /// Identity of the configuration that was released last.
+    pub fingerprint: Fingerprint,
+    /// The chart's own count of its releases.
+    pub revision: u32,
+    /// What became of the last one.
+    pub state: ChartState,
+}
+
+/// What became of the last release of a chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChartState {
+    /// It is there.
+    Released,
+    /// It is under way, or whoever made it died.
+    Pending,
+    /// It failed.
+    Failed,
 }
 
 /// One replica as a runtime sees it.

@@ -179,6 +179,18 @@ pub enum Action {
         /// Which.
         target: Target,
     },
+    /// Release a service's chart, and wait until what it makes is ready.
+    ReleaseChart {
+        /// Whose chart.
+        service: ServiceName,
+        /// Its configuration's identity.
+        fingerprint: Fingerprint,
+    },
+    /// Take everything away that a chart has made.
+    RemoveChart {
+        /// Whose chart.
+        service: ServiceName,
+    },
     /// Remove a network.
     RemoveNetwork {
         /// Which.
@@ -228,6 +240,8 @@ impl Action {
             | Self::Route { service, .. }
             | Self::Hold { service }
             | Self::Unroute { service }
+            | Self::ReleaseChart { service, .. }
+            | Self::RemoveChart { service }
             | Self::Watch { service, .. } => Some(service),
             Self::Start { replica, .. }
             | Self::AwaitAnswer { replica }

@@ -140,6 +140,44 @@ pub enum Artifact {
         /// Digest of the snapshot, once resolved.
         digest: Option<Digest>,
     },
+    /// A Helm chart. What runs is the chart's affair; it is released and taken away as a whole.
+    Chart(Box<Chart>),
+}
+
+/// A Helm chart, with the values that it is released with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chart {
+    /// Absolute path of its directory, `oci://HOST/PATH`, or its name in [`Chart::repository`].
+    pub reference: String,
+    /// URL of a chart repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// A version, or a range of versions of which the newest is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What takes the place of the chart's own values: a mapping.
+    pub values: serde_json::Value,
+    /// Digest of the chart's files, once resolved. Releases use these, whatever the repository says later.
+    pub digest: Option<Digest>,
+    /// What it makes, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<ChartObjects>,
+}
+
+/// What a chart makes with its values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChartObjects {
+    /// The version that the chart says it has.
+    pub version: String,
+    /// `Deployment cache`: the digest of what the object is to be.
+    pub objects: BTreeMap<String, Digest>,
+}
+
+impl Chart {
+    /// Whether it is a directory of the machine that the manifest is on.
+    pub fn is_local(&self) -> bool {
+        self.reference.starts_with('/')
+    }
 }
 
 impl Artifact {
@@ -148,7 +186,21 @@ impl Artifact {
         match self {
             Self::Image { digest, .. } | Self::Static { digest, .. } => digest.as_ref(),
             Self::Build(build) => build.digest.as_ref(),
+            Self::Chart(chart) => chart.digest.as_ref(),
         }
+    }
+
+    /// The chart, if it is one.
+    pub fn chart(&self) -> Option<&Chart> {
+        match self {
+            Self::Chart(chart) => Some(chart),
+            _ => None,
+        }
+    }
+
+    /// Whether replicas run it: not the edge, and not whatever a chart makes.
+    pub fn has_replicas(&self) -> bool {
+        matches!(self, Self::Image { .. } | Self::Build(_))
     }
 }
 
@@ -791,7 +843,7 @@ impl Service {
     /// How many replicas should run now.
     pub fn replicas(&self) -> u32 {
         match self.kind {
-            _ if self.stopped || matches!(self.artifact, Artifact::Static { .. }) => 0,
+            _ if self.stopped || !self.artifact.has_replicas() => 0,
             Kind::Service => self.scale.min,
             Kind::Task => 1,
             Kind::Job(_) => 0,
@@ -800,6 +852,10 @@ impl Service {
 
     pub(crate) fn runtime_part(&self) -> RuntimePart<'_> {
         let artifact = match (&self.artifact, self.artifact.digest()) {
+            (Artifact::Chart(chart), digest) => {
+                let which = digest.map_or_else(|| chart.reference.clone(), ToString::to_string);
+                format!("{which} {}", chart.values).into()
+            }
             (_, Some(digest)) => digest.to_string().into(),
             (Artifact::Image { reference, .. }, None) => reference.into(),
             (Artifact::Build(build), None) => (&build.context).into(),

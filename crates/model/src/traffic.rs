@@ -44,7 +44,8 @@ pub struct ReplicaTraffic {
     pub by_status: [u64; 5],
     /// Attempts that never became an answer: refused, reset, timed out.
     pub failed: u64,
-    /// Latencies: one count for each of [`LATENCY_BOUNDS_MS`], then the rest.
+    /// Latencies: one count for each of [`LATENCY_BOUNDS_MS`], then the rest. From the replica's having the whole
+    /// request to the head of its answer; an answer that comes earlier has none.
     pub latency: [u64; 15],
     /// The edge's own check, `None` before its first answer.
     pub healthy: Option<bool>,
@@ -94,6 +95,11 @@ impl ReplicaTraffic {
     /// The latency in milliseconds that a share `q` (0 to 1) of the requests stayed within: the upper
     /// bound of the bucket it falls in. `None` without requests.
     pub fn quantile_ms(&self, q: f64) -> Option<u64> {
+        self.quantile_bucket_ms(q).map(|(_, upper)| upper)
+    }
+
+    /// The bucket of that latency in milliseconds: it lies above the first bound, and not above the second.
+    pub fn quantile_bucket_ms(&self, q: f64) -> Option<(u64, u64)> {
         let total: u64 = self.latency.iter().sum();
         if total == 0 {
             return None;
@@ -103,7 +109,8 @@ impl ReplicaTraffic {
         for (i, count) in self.latency.iter().enumerate() {
             seen += count;
             if seen >= rank {
-                return Some(LATENCY_BOUNDS_MS.get(i).copied().unwrap_or(60_000));
+                let lower = i.checked_sub(1).map_or(0, |before| LATENCY_BOUNDS_MS[before]);
+                return Some((lower, LATENCY_BOUNDS_MS.get(i).copied().unwrap_or(60_000)));
             }
         }
         None

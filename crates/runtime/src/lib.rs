@@ -26,9 +26,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
-use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::observed::SeenChart;
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Service, Stop, Volume};
 use daybook_model::traffic::Traffic;
 use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, EnvRoutes, Launch, ReplicaId, SeenReplica, Target, Timestamp};
@@ -136,6 +138,25 @@ pub trait Runtime: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// What a resolved chart of a service makes with its values. Changes nothing.
+    async fn chart_objects(&self, key: &EnvKey, service: &Service) -> Result<ChartObjects> {
+        let _ = key;
+        Err(no_charts(service.name.as_str()))
+    }
+
+    /// Releases a service's chart, which must be prepared, and waits until what it makes is ready. Released already
+    /// with this configuration is fine.
+    async fn release_chart(&self, key: &EnvKey, service: &Service, fingerprint: &Fingerprint) -> Result<()> {
+        let _ = (key, fingerprint);
+        Err(no_charts(service.name.as_str()))
+    }
+
+    /// Takes everything away that a service's chart has made, but for the volumes that it keeps. Not there is fine.
+    async fn remove_chart(&self, key: &EnvKey, service: &ServiceName) -> Result<()> {
+        let _ = key;
+        Err(no_charts(service.as_str()))
+    }
+
     /// Gives back what an environment as a whole has, once nothing else of it is there: the addresses of its
     /// services, its namespace.
     async fn release(&self, key: &EnvKey) -> Result<()>;
@@ -224,7 +245,7 @@ pub enum Apart {
 #[async_trait]
 impl Places for Side {
     fn home(&self) -> Target {
-        if self.runtime.capabilities().images { Target::Docker } else { Target::Process }
+        self.runtime.capabilities().target()
     }
 
     async fn at(&self, target: &Target) -> Result<Side> {
@@ -238,6 +259,13 @@ impl Places for Side {
     async fn apart(&self, _: &EnvKey, _: &Target, _: &Target) -> Result<Apart> {
         Ok(Apart::Nowhere)
     }
+}
+
+/// Only clusters have charts.
+fn no_charts(name: &str) -> Error {
+    let operation = format!("release the chart {name}");
+    Error::new(ErrorKind::Refused, operation, "charts are released in Kubernetes clusters only")
+        .hint("set `target: kubernetes://CONTEXT`")
 }
 
 /// Where users of an environment come in.
@@ -272,6 +300,9 @@ pub struct Capabilities {
     pub service_addresses: bool,
     /// Knows of each line of a log whether it came from standard error.
     pub log_streams: bool,
+    /// Releases Helm charts.
+    #[serde(default)]
+    pub charts: bool,
 }
 
 impl Capabilities {
@@ -284,7 +315,13 @@ impl Capabilities {
             memory_limits: true,
             service_addresses: false,
             log_streams: false,
+            charts: true,
         }
+    }
+
+    /// The target that names what runs replicas on a machine itself.
+    pub fn target(&self) -> Target {
+        if self.images { Target::Docker } else { Target::Process }
     }
 }
 
@@ -371,6 +408,8 @@ pub struct Seen {
     pub volumes: BTreeSet<VolumeName>,
     /// Networks of the environment.
     pub networks: BTreeSet<NetworkName>,
+    /// Charts that are released in it.
+    pub charts: BTreeMap<ServiceName, SeenChart>,
 }
 
 /// What a check's question was answered with.

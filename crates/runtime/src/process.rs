@@ -107,6 +107,7 @@ impl Runtime for ProcessRuntime {
             memory_limits: cgroup::available().contains(&"memory"),
             service_addresses: true,
             log_streams: true,
+            charts: false,
         }
     }
 
@@ -222,6 +223,7 @@ fn source(artifact: &Artifact) -> Result<Source> {
     match artifact {
         Artifact::Build(build) => Ok(Source { root: PathBuf::from(&build.context), extra: inputs(build) }),
         Artifact::Static { root, .. } => Ok(Source::site(root)),
+        Artifact::Chart(chart) => Err(crate::no_charts(&chart.reference)),
         Artifact::Image { reference, .. } => {
             let why = "the process runtime runs directories, not images";
             Err(Error::new(ErrorKind::Refused, format!("use image {reference}"), why).hint(

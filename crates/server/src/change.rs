@@ -94,7 +94,7 @@ impl App {
         let current = self.inner.store.current_release(&loaded.key()).await?;
         loaded.spec.leaving = current.as_ref().and_then(|release| release.spec.leaving.clone());
         self.place(&loaded.spec, current.as_ref()).await?;
-        self.up_of(loaded, aim).await
+        self.up_of(loaded, current, aim).await
     }
 
     /// Replaces the name of a target by what it stands for.
@@ -106,8 +106,8 @@ impl App {
     }
 
     /// What a manifest leads to, at the target that its spec names.
-    pub(crate) async fn up_of(&self, loaded: Loaded, aim: Aim) -> Result<Desired, ApiError> {
-        let mut desired = self.desired_of(loaded.spec).await?;
+    pub(crate) async fn up_of(&self, loaded: Loaded, current: Option<Release>, aim: Aim) -> Result<Desired, ApiError> {
+        let mut desired = self.desired_of(loaded.spec, current).await?;
         desired.diagnostics = loaded.diagnostics;
         desired.manifest = Some(loaded.digest);
         if let Some(current) = &desired.current {
@@ -210,8 +210,12 @@ impl App {
         let mut spec = current.spec.clone();
         for (name, count) in &scale.services {
             let service = find(&mut spec, name)?;
-            if matches!(service.artifact, Artifact::Static { .. }) {
-                return Err(ApiError::invalid(format!("`{name}` is files that the edge serves: it has no replicas")));
+            if !service.artifact.has_replicas() {
+                let what = match service.artifact {
+                    Artifact::Chart(_) => "a chart, whose values say how many replicas it has",
+                    _ => "files that the edge serves: it has no replicas",
+                };
+                return Err(ApiError::invalid(format!("`{name}` is {what}")));
             }
             if *count > daybook_model::spec::Scale::MOST {
                 let message = format!("`{name}` cannot have {count} replicas");
@@ -286,13 +290,13 @@ impl App {
     async fn toward(&self, spec: Spec) -> Result<Desired, ApiError> {
         let current = self.inner.store.current_release(&spec.key).await?;
         self.place(&spec, current.as_ref()).await?;
-        self.desired_of(spec).await
+        self.desired_of(spec, current).await
     }
 
-    async fn desired_of(&self, spec: Spec) -> Result<Desired, ApiError> {
+    async fn desired_of(&self, spec: Spec, current: Option<Release>) -> Result<Desired, ApiError> {
         let key = spec.key.clone();
         Ok(Desired {
-            current: self.inner.store.current_release(&key).await?,
+            current,
             to: self.next_release(&key).await?,
             key,
             spec,

@@ -15,9 +15,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::name::{NetworkName, VolumeName};
-use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Service, Stop, Volume};
 use daybook_model::target::ClusterTarget;
 use daybook_model::traffic::Traffic;
 use daybook_model::trouble::Trouble;
@@ -230,6 +231,18 @@ impl Runtime for Fleet {
 
     async fn service_address(&self, key: &EnvKey, service: &ServiceName) -> Result<Option<IpAddr>> {
         self.of(key).await?.service_address(key, service).await
+    }
+
+    async fn chart_objects(&self, key: &EnvKey, service: &Service) -> Result<ChartObjects> {
+        self.of(key).await?.chart_objects(key, service).await
+    }
+
+    async fn release_chart(&self, key: &EnvKey, service: &Service, fingerprint: &Fingerprint) -> Result<()> {
+        self.term.within(async { self.of(key).await?.release_chart(key, service, fingerprint).await }).await
+    }
+
+    async fn remove_chart(&self, key: &EnvKey, service: &ServiceName) -> Result<()> {
+        self.term.within(async { self.of(key).await?.remove_chart(key, service).await }).await
     }
 
     async fn release(&self, key: &EnvKey) -> Result<()> {

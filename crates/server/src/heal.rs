@@ -81,7 +81,7 @@ impl App {
             progress: &Progress::default(),
             next_ordinals: &self.inner.store.next_ordinals(&release.spec.key).await?,
             remove_volumes: &BTreeSet::new(),
-            able: Able { images: capabilities.images, networks: capabilities.networks },
+            able: Able { images: capabilities.images, networks: capabilities.networks, charts: capabilities.charts },
         };
         let (plan, problems) = daybook_decide::plan(&release.spec, seen, &cx);
         if plan.is_empty() || !problems.is_empty() {

@@ -27,9 +27,10 @@ impl App {
         let shares_entrance = loaded.spec.leaving.is_none();
         let hindrances =
             daybook_decide::plan::hindrances(&current.spec, &loaded.spec, shares_entrance, wanted.empty_volumes);
-        let desired = self.up_of(loaded, aim).await?;
+        let from = current.spec.clone();
+        let desired = self.up_of(loaded, Some(current), aim).await?;
         crate::runs::refuse_problems(&desired, &hindrances)?;
-        self.refuse_while_jobs_run(&current).await?;
+        self.refuse_while_jobs_run(&from).await?;
         Ok(desired)
     }
 
@@ -94,9 +95,9 @@ impl App {
     }
 
     /// A run of a job is not torn from the place where it runs.
-    async fn refuse_while_jobs_run(&self, current: &Release) -> Result<(), ApiError> {
-        let side = self.inner.places.at(&self.target_of(&current.spec)).await?;
-        let seen = side.runtime.observe(&current.spec.key).await?;
+    async fn refuse_while_jobs_run(&self, from: &Spec) -> Result<(), ApiError> {
+        let side = self.inner.places.at(&self.target_of(from)).await?;
+        let seen = side.runtime.observe(&from.key).await?;
         let mut jobs = seen
             .replicas
             .iter()

@@ -54,6 +54,9 @@ pub enum ServeError {
     /// The edge cannot be started.
     #[error("start the edge: {0}")]
     Edge(#[from] StartError),
+    /// The state directory's state is elsewhere than it is looked for.
+    #[error("{0}")]
+    Elsewhere(String),
     /// The system refused.
     #[error("{operation}: {source}")]
     Io {
@@ -71,6 +74,7 @@ pub enum ServeError {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     make_directory(&config.state).map_err(io("make the state directory"))?;
     let _lock = StateLock::take(&config.state)?;
+    shared::mark(&config.state, config.shared.is_some())?;
     match &config.shared {
         Some(shared) => shared::serve(&config, shared).await,
         None => {

@@ -1,7 +1,7 @@
 //! One of several servers that share a database: it stands by, leads when it is elected, and stands by again.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,29 @@ pub struct Shared {
 
 /// Until a database that is away is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// The file of a state directory whose state is in a shared database.
+const MARK: &str = "shared";
+
+/// Refuses a state directory whose state is elsewhere than this server would look for it: a server that somebody
+/// started without `--database` would be another Daybook, which knows nothing of what runs.
+pub(crate) fn mark(state: &Path, is_shared: bool) -> Result<(), ServeError> {
+    let (mark, own) = (state.join(MARK), state.join(daybook_store::FILE));
+    match (is_shared, mark.exists(), own.exists()) {
+        (false, true, _) => Err(ServeError::Elsewhere(format!(
+            "the state of {} is in a database that servers share: another one of them may lead now; to start this one, \
+             set DAYBOOK_DATABASE and DAYBOOK_KEY_FILE",
+            state.display()
+        ))),
+        (true, false, true) => Err(ServeError::Elsewhere(format!(
+            "{} has a state of its own, which is not in the shared database: give this server another --state",
+            state.display()
+        ))),
+        (true, false, false) => std::fs::write(mark, "The state is in a database that several servers share.\n")
+            .map_err(|source| ServeError::Io { operation: "mark the state directory", source }),
+        (false, false, _) | (true, true, _) => Ok(()),
+    }
+}
 
 /// Stands by and leads in turn until it is asked to stop.
 pub(crate) async fn serve(config: &Config, shared: &Shared) -> Result<(), ServeError> {
@@ -132,4 +155,25 @@ async fn tell_health(address: SocketAddr, me: String, position: Told) -> Result<
     let router = Router::new().route("/healthz", get(|| async { "ok" })).route("/leader", get(leader));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_looked_for_only_where_it_is() {
+        let shared = tempfile::tempdir().unwrap();
+        mark(shared.path(), true).unwrap();
+        mark(shared.path(), true).unwrap();
+        let error = mark(shared.path(), false).unwrap_err().to_string();
+        assert!(error.contains("DAYBOOK_DATABASE"), "{error}");
+
+        let own = tempfile::tempdir().unwrap();
+        mark(own.path(), false).unwrap();
+        std::fs::write(own.path().join(daybook_store::FILE), "").unwrap();
+        mark(own.path(), false).unwrap();
+        let error = mark(own.path(), true).unwrap_err().to_string();
+        assert!(error.contains("--state"), "{error}");
+    }
 }

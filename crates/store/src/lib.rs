@@ -32,6 +32,7 @@ pub use memory::{MemoryJournal, When};
 pub use postgres::DatabaseUrl;
 pub use runs::RunRecord;
 pub use secrets::Secret;
+pub use sqlite::FILE;
 pub use store::Store;
 pub use verify::Verified;
 

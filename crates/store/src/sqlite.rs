@@ -22,7 +22,7 @@ impl Default for Options {
 }
 
 /// The name of the database in the state directory.
-const FILE: &str = "daybook.db";
+pub const FILE: &str = "daybook.db";
 
 /// Opens `dir/daybook.db`, makes both if they are missing, and brings the tables up to date.
 pub(crate) async fn open(dir: &Path, options: Options) -> Result<Database> {

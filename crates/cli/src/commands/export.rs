@@ -30,7 +30,23 @@ pub(crate) struct Export {
 #[derive(Debug, Subcommand)]
 enum To {
     Kubernetes(Kubernetes),
+    Server(Server),
 }
+
+/// Write the objects that run Daybook's own server in a cluster, highly available. What they need first is said at
+/// their head. Needs no server.
+#[derive(Debug, Args)]
+struct Server {
+    /// The image of Daybook. Without it, this very program is put into the registry of `--target`.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// How many servers: one leads, the others stand by.
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    replicas: u8,
+}
+
+/// What `export server` writes, as it is documented.
+const SERVER: &str = include_str!("../../../../examples/kubernetes/server.yaml");
 
 /// Write the manifest's objects of Kubernetes as plain YAML. Needs no server and no cluster.
 ///
@@ -56,11 +72,53 @@ const KUSTOMIZATION: &str = "kustomization.yaml";
 const NAMESPACE: &str = "namespace.yaml";
 
 impl Export {
-    pub(crate) fn run(self, ctx: &Ctx) -> Result<Exit> {
+    pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         match self.to {
             To::Kubernetes(command) => command.run(ctx),
+            To::Server(command) => command.run(ctx).await,
         }
     }
+}
+
+impl Server {
+    async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        let image = match self.image {
+            Some(image) => image,
+            None => published(ctx).await?,
+        };
+        output::text(&servers(&image, self.replicas))?;
+        ctx.next("apply it: daybook export server … | kubectl apply -f -      then: daybook --server kubernetes://CONTEXT status");
+        Ok(Exit::Ok)
+    }
+}
+
+/// The example with an image and a number of replicas of one's own.
+fn servers(image: &str, replicas: u8) -> String {
+    let lines = SERVER.lines().filter(|line| !line.contains("To be changed"));
+    let lines = lines.map(|line| match line.trim_start() {
+        text if text.starts_with("image: ") => format!("{}image: {image}", indent(line)),
+        text if text.starts_with("replicas: ") => format!("{}replicas: {replicas}", indent(line)),
+        _ => line.to_owned(),
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+fn indent(line: &str) -> &str {
+    &line[..line.len() - line.trim_start().len()]
+}
+
+/// Puts this program where the target's cluster finds it.
+async fn published(ctx: &Ctx) -> Result<String> {
+    let registry = match &ctx.global.target {
+        Some(Target::Kubernetes(cluster)) => cluster.registry.clone(),
+        _ => None,
+    };
+    let registry = registry.ok_or_else(|| {
+        CommandError::usage("nobody knows where the cluster gets Daybook's image from")
+            .hint("name it: --image IMAGE; or a registry to put this program into: --target kubernetes://CONTEXT?registry=HOST/PATH")
+    })?;
+    let published = daybook_kubernetes::publish_program(&registry).await;
+    published.map_err(|error| CommandError::failed(format!("{}: {}", error.operation, error.message)))
 }
 
 impl Kubernetes {

@@ -79,8 +79,7 @@ pub(crate) async fn plan(ctx: &Ctx, name: &str) -> Result<Exit> {
 fn find(ctx: &Ctx, name: &str) -> Result<Fleet> {
     let (loaded, bundle) = manifest::read(&ctx.global, Aim::Look)?;
     if loaded.diagnostics.iter().any(daybook_manifest::Diagnostic::is_error) {
-        let diagnostics = vec![daybook_manifest::render(&loaded.diagnostics, &bundle, true)];
-        return Err(CommandError { diagnostics, ..CommandError::said(Exit::Failed) });
+        return Err(manifest::refused(&loaded.diagnostics, &bundle));
     }
     let known: Vec<_> = loaded.fleets.keys().cloned().collect();
     loaded.fleets.into_iter().find(|(known, _)| known == name).map(|(_, fleet)| fleet).ok_or_else(|| {

@@ -3,6 +3,7 @@
 mod apply;
 mod carry;
 mod completion;
+mod dial;
 mod doctor;
 mod down;
 mod env;
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Secret(secret::Secret),
     Target(target::Target),
     Doctor(doctor::Doctor),
+    #[command(hide = true)]
+    Dial(dial::Dial),
     Explain(explain::Explain),
     Journal(journal::Journal),
     Completion(completion::Completion),
@@ -124,7 +127,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Init(command) => command.run(ctx)?,
         Command::Import(command) => command.run(ctx)?,
         #[cfg(feature = "kubernetes")]
-        Command::Export(command) => command.run(ctx)?,
+        Command::Export(command) => command.run(ctx).await?,
         Command::Serve(command) => command.run(ctx).await?,
         Command::Validate(command) => command.run(ctx)?,
         Command::Plan(command) => command.run(ctx).await?,
@@ -152,6 +155,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Secret(command) => command.run(ctx).await?,
         Command::Target(command) => command.run(ctx).await?,
         Command::Doctor(command) => command.run(ctx).await?,
+        Command::Dial(command) => match command.run(ctx)? {},
         Command::Explain(command) => command.run()?,
         Command::Journal(command) => command.run(ctx).await?,
         Command::Completion(command) => command.run()?,

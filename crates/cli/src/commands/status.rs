@@ -102,6 +102,7 @@ fn services(services: &[ServiceView], now: Timestamp) -> String {
     for service in services {
         let ready = match service.state {
             ServiceState::Static | ServiceState::Scheduled | ServiceState::Completed => "-".to_owned(),
+            _ if service.kind == "chart" => "-".to_owned(),
             _ => format!("{}/{}", service.ready, service.wanted),
         };
         table.row([

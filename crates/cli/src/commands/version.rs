@@ -20,7 +20,11 @@ struct Versions {
 
 impl Version {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
-        let server = match server::client(&ctx.state).version().await {
+        let client = match ctx.elsewhere().await? {
+            Some(client) => client,
+            None => server::client(&ctx.state),
+        };
+        let server = match client.version().await {
             Ok(server) => Some(server),
             Err(error) if error.is_connection() => None,
             Err(error) => return Err(error.into()),

@@ -146,8 +146,12 @@ fn now_serves(view: &RunView) -> String {
         let reached = |step: &&RunStep| step.toward == TowardView::Target && step.state == StepState::Done;
         view.steps.iter().filter(reached).any(|step| actions.contains(&step.action.as_str()))
     };
+    // A chart that failed has changed what it could.
+    let is_charted = |step: &RunStep| step.toward == TowardView::Target && step.action == "release_chart";
     match (swapped, view.from) {
-        (true, Some(from)) if done(&["route", "hold"]) => format!("release {from} serves again"),
+        (true, Some(from)) if done(&["route", "hold"]) || view.steps.iter().any(is_charted) => {
+            format!("release {from} serves again")
+        }
         (true, Some(from)) if done(&["drain", "stop", "remove"]) => format!("release {from} serves on"),
         (true, Some(from)) => format!("release {from} serves on, nothing was moved"),
         (false, Some(from)) => format!("release {from} could not be restored whole"),

@@ -8,7 +8,7 @@ use daybook_model::spec::{Artifact, EnvValue, Kind, Rollout, RolloutOrder, Templ
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
-use super::World;
+use super::{World, charts};
 
 /// Requests are held, or work stops, for about so long when a service is stopped first and nothing
 /// better is known: its process ends, the next starts and answers. Milliseconds.
@@ -117,6 +117,7 @@ pub(super) fn volumes_of(service: &Service) -> impl Iterator<Item = &daybook_mod
 fn added(world: &World<'_>, after: &Service, actions: &[&Action]) -> Change {
     let there = world.replicas_of(&after.name).count();
     let mut details = vec![line(after.line, describe(after))];
+    details.extend(after.artifact.chart().and_then(charts::objects).map(|makes| line(None, makes)));
     if there > 0 {
         details.push(line(None, format!("{there} replicas of it run already and are taken over where they fit")));
     }
@@ -142,12 +143,17 @@ fn describe(service: &Service) -> String {
             None => format!("built from its directory ({})", known_after(&service.artifact)),
         },
         Artifact::Static { .. } => "static files".to_owned(),
+        Artifact::Chart(chart) => match &chart.digest {
+            Some(digest) => format!("{} ({})", charts::name(chart), digest.short()),
+            None => format!("{} ({})", charts::name(chart), known_after(&service.artifact)),
+        },
     };
     match (&service.kind, service.stopped) {
         (_, true) => format!("new service, stopped; {what}"),
         (Kind::Job(schedule), _) => format!("new job at `{}` {}; {what}", schedule.cron, schedule.zone),
         (Kind::Task, _) => format!("new task; {what}"),
         (Kind::Service, _) if matches!(service.artifact, Artifact::Static { .. }) => format!("new site; {what}"),
+        (Kind::Service, _) if service.artifact.chart().is_some() => format!("new chart; {what}"),
         (Kind::Service, _) => {
             let slow = service.rollout.ready_ms > Rollout::default().ready_ms;
             let patience = match slow {
@@ -165,6 +171,7 @@ pub(super) fn known_after(artifact: &Artifact) -> &'static str {
         Artifact::Image { .. } => "digest known after pull",
         Artifact::Build(_) => "digest known after build",
         Artifact::Static { .. } => "digest known after its files are read",
+        Artifact::Chart(_) => "digest known after it is fetched",
     }
 }
 
@@ -254,12 +261,17 @@ fn artifact(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
         Artifact::Image { .. } => "image",
         Artifact::Build(_) => "build",
         Artifact::Static { .. } => "files",
+        Artifact::Chart(_) => "chart",
     };
     let name = |artifact: &Artifact| match artifact {
         Artifact::Image { reference, .. } => reference.clone(),
         Artifact::Build(build) => build.context.clone(),
         Artifact::Static { root, .. } => root.clone(),
+        Artifact::Chart(chart) => chart.reference.clone(),
     };
+    if let (Artifact::Chart(before), Artifact::Chart(after)) = (&before.artifact, &after.artifact) {
+        return charts::differences(before, after, say);
+    }
     if kind(&before.artifact) != kind(&after.artifact) {
         say(format!("{} → {}", kind(&before.artifact), kind(&after.artifact)));
     } else if matches!(after.artifact, Artifact::Image { .. }) && name(&before.artifact) != name(&after.artifact) {
@@ -291,20 +303,27 @@ fn environment(before: &Service, after: &Service, say: &mut impl FnMut(String)) 
 
 /// A value as a plan may show it: never one of a secret, or of a variable whose name says it is one.
 fn shown(name: &str, value: &EnvValue) -> String {
-    const TELLING: [&str; 9] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "PRIVATE", "AUTH", "DSN", "SALT"];
-    let upper = name.to_ascii_uppercase();
     match value {
         EnvValue::Secret(secret) => match secret.version {
             Some(version) => format!("secret {} version {version}", secret.name),
             None => format!("secret {}", secret.name),
         },
-        EnvValue::Text(_) if TELLING.iter().any(|part| upper.contains(part)) => "(hidden)".to_owned(),
-        EnvValue::Text(text) if text.contains("://") && text.contains('@') => {
-            "(hidden: an address with a login)".to_owned()
-        }
-        EnvValue::Text(text) => clip(text),
+        EnvValue::Text(text) => shown_text(name, text),
         EnvValue::Template(parts) => parts.iter().map(part).collect(),
     }
+}
+
+/// A text as a plan may show it.
+pub(super) fn shown_text(name: &str, text: &str) -> String {
+    const TELLING: [&str; 9] = ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "PRIVATE", "AUTH", "DSN", "SALT"];
+    let upper = name.to_ascii_uppercase();
+    if TELLING.iter().any(|part| upper.contains(part)) {
+        return "(hidden)".to_owned();
+    }
+    if text.contains("://") && text.contains('@') {
+        return "(hidden: an address with a login)".to_owned();
+    }
+    clip(text)
 }
 
 fn part(part: &TemplatePart) -> String {

@@ -27,6 +27,7 @@ pub fn left<'a>(spec: &Spec, before: impl IntoIterator<Item = &'a Spec>, home: &
 /// empty where a person allows it.
 pub fn hindrances(from: &Spec, spec: &Spec, shares_entrance: bool, empty_volumes: bool) -> Vec<Problem> {
     let mut problems = if empty_volumes { Vec::new() } else { filled_volumes(from, spec) };
+    problems.extend(charts(from));
     if shares_entrance {
         return problems;
     }
@@ -47,6 +48,17 @@ pub fn hindrances(from: &Spec, spec: &Spec, shares_entrance: bool, empty_volumes
         ),
     }));
     problems
+}
+
+/// What a chart has made may hold anything, and is not known well enough to run twice.
+fn charts(from: &Spec) -> impl Iterator<Item = Problem> {
+    from.services.values().filter(|service| service.artifact.chart().is_some()).map(|service| Problem {
+        code: "P0110".to_owned(),
+        service: Some(service.name.clone()),
+        line: service.line,
+        message: format!("`{}` is a Helm chart, and a move does not carry charts along", service.name),
+        hint: "take it out of the manifest for the move, and bring it up at the new target afterwards".to_owned(),
+    })
 }
 
 /// Volumes that a service of ours writes to now and would find empty at the new target.

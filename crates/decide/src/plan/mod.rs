@@ -5,6 +5,7 @@
 
 mod builder;
 mod changes;
+mod charts;
 mod departure;
 mod large;
 mod order;
@@ -58,6 +59,8 @@ pub struct Able {
     pub images: bool,
     /// Has networks that must be made.
     pub networks: bool,
+    /// Releases charts.
+    pub charts: bool,
 }
 
 /// What a run has reached: facts that the world does not show, folded from its journal entries.
@@ -93,7 +96,7 @@ pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Pr
     world.removals(&mut builder);
     world.depart(&mut builder);
     world.sweep_hooks(&mut builder);
-    let mut problems = problems::find(spec, cx);
+    let mut problems = problems::find(spec, seen, cx);
     problems.extend(cyclic.map(|circle| problems::cycle(&circle)));
     let steps = builder.into_steps();
     let digest_of_steps = || Digest::of_json(&steps);
@@ -188,7 +191,9 @@ impl<'a> World<'a> {
         let mut after = kept;
         for name in gone {
             let old: Vec<_> = self.replicas_of(name).collect();
-            let ends = self.retire(builder, name, &old, "the manifest no longer has this service", &after);
+            let why = "the manifest no longer has this service";
+            let mut ends = self.retire(builder, name, &old, why, &after);
+            ends.extend(self.remove_chart(builder, name, why, &after));
             if !ends.is_empty() {
                 after = ends;
             }
@@ -199,7 +204,8 @@ impl<'a> World<'a> {
     fn known_services(&self) -> impl Iterator<Item = &'a ServiceName> {
         let observed = self.seen.replicas.iter().map(|replica| &replica.id.service);
         let routed = self.seen.routes.backends.keys();
-        observed.chain(routed).collect::<BTreeSet<_>>().into_iter()
+        let charts = self.seen.charts.keys();
+        observed.chain(routed).chain(charts).collect::<BTreeSet<_>>().into_iter()
     }
 
     fn remove_networks_and_volumes(&self, builder: &mut Builder, after: &[daybook_model::StepId]) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use daybook_model::spec::Artifact;
-use daybook_model::{ServiceName, Spec};
+use daybook_model::spec::{Artifact, Chart};
+use daybook_model::{Observed, Service, ServiceName, Spec};
 use serde::{Deserialize, Serialize};
 
 use super::PlanContext;
@@ -28,7 +28,7 @@ impl Problem {
     /// Whether it only keeps a plan from being carried out: nobody knows yet what a service should run, or
     /// this runtime cannot run it. Such a plan can be shown.
     pub fn is_open(&self) -> bool {
-        matches!(self.code.as_str(), "P0102" | "P0103")
+        matches!(self.code.as_str(), "P0102" | "P0103" | "P0108")
     }
 }
 
@@ -43,18 +43,20 @@ pub(super) fn cycle(circle: &[&ServiceName]) -> Problem {
     }
 }
 
-pub(super) fn find(spec: &Spec, cx: &PlanContext<'_>) -> Vec<Problem> {
+pub(super) fn find(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Vec<Problem> {
     let mut problems = unrunnable(spec, cx);
+    problems.extend(charts(spec, cx));
+    problems.extend(lost_claims(spec, seen, cx));
     problems.extend(unresolved(spec));
     problems.extend(double_ports(spec));
     problems
 }
 
 fn unrunnable(spec: &Spec, cx: &PlanContext<'_>) -> Vec<Problem> {
-    let images = spec.services.values().filter(|s| matches!(s.artifact, Artifact::Image { .. }));
     if cx.able.images {
         return Vec::new();
     }
+    let images = spec.services.values().filter(|s| matches!(s.artifact, Artifact::Image { .. }));
     images
         .map(|service| Problem {
             code: "P0102".to_owned(),
@@ -65,6 +67,61 @@ fn unrunnable(spec: &Spec, cx: &PlanContext<'_>) -> Vec<Problem> {
                 .to_owned(),
         })
         .collect()
+}
+
+fn charts(spec: &Spec, cx: &PlanContext<'_>) -> Vec<Problem> {
+    let charts = spec.services.values().filter(|service| service.artifact.chart().is_some());
+    let problem = |code: &str, service: &Service, message: String, hint: &str| Problem {
+        code: code.to_owned(),
+        service: Some(service.name.clone()),
+        line: service.line,
+        message,
+        hint: hint.to_owned(),
+    };
+    charts
+        .filter_map(|service| {
+            if !cx.able.charts {
+                let message = format!("`{}` is a Helm chart, and there is no cluster to release it in", service.name);
+                return Some(problem("P0108", service, message, "set `target: kubernetes://CONTEXT`"));
+            }
+            let message = format!("`{}` is a Helm chart, which cannot be stopped", service.name);
+            service
+                .stopped
+                .then(|| problem("P0109", service, message, "set its values so that it runs nothing, or remove it"))
+        })
+        .collect()
+}
+
+/// Helm removes what a chart no longer makes, claims and all that they hold among it.
+fn lost_claims(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Vec<Problem> {
+    let before = cx.current.map(|release| &release.spec.services).into_iter().flatten();
+    let charts = before.filter(|(name, _)| seen.charts.contains_key(*name));
+    charts
+        .filter_map(|(name, before)| {
+            let after = spec.services.get(name).and_then(|service| service.artifact.chart());
+            let stays = |claim: &str| {
+                let named = cx.remove_volumes.iter().any(|volume| volume.as_str() == claim);
+                named || after.is_some_and(|chart| chart.made.is_none() || claims(chart).any(|other| other == claim))
+            };
+            let lost: Vec<_> = claims(before.artifact.chart()?).filter(|claim| !stays(claim)).collect();
+            let names = lost.join(",");
+            (!lost.is_empty()).then(|| Problem {
+                code: "P0111".to_owned(),
+                service: Some(name.clone()),
+                line: spec.services.get(name).and_then(|service| service.line),
+                message: format!("`{name}` keeps data in {names}, which Helm would remove with all that it holds"),
+                hint: format!(
+                    "let its values annotate the claim `helm.sh/resource-policy: keep`; or let it go by name: \
+                     `daybook down --volumes {names}`, or `helm uninstall {name}`"
+                ),
+            })
+        })
+        .collect()
+}
+
+fn claims(chart: &Chart) -> impl Iterator<Item = &str> {
+    let objects = chart.made.iter().flat_map(|made| made.objects.keys());
+    objects.filter_map(|name| name.strip_prefix("PersistentVolumeClaim ")).filter(|name| !name.ends_with(" (kept)"))
 }
 
 fn unresolved(spec: &Spec) -> Vec<Problem> {

@@ -58,6 +58,7 @@ impl<'a> World<'a> {
     pub(super) fn service(&self, builder: &mut Builder, service: &'a Service) {
         match (&service.artifact, &service.kind) {
             (Artifact::Static { .. }, _) => self.site(builder, service),
+            (Artifact::Chart(_), _) => self.chart(builder, service),
             (_, Kind::Job(_)) => self.nothing_runs(builder, service, "it runs at the times of its schedule"),
             (_, Kind::Task) if !service.stopped => self.task(builder, service),
             _ if service.replicas() == 0 => self.nothing_runs(builder, service, "no replica is wanted"),
@@ -164,7 +165,7 @@ impl<'a> World<'a> {
     }
 
     /// What must be done before a replica of this service starts.
-    fn gates(&self, builder: &Builder, service: &Service) -> Vec<StepId> {
+    pub(super) fn gates(&self, builder: &Builder, service: &Service) -> Vec<StepId> {
         let mut gates = builder.grounds().to_vec();
         for dependency in &service.depends_on {
             gates.extend(match dependency.condition {

@@ -257,7 +257,9 @@ fn headline(evidence: &Evidence<'_>) -> String {
     }
     let starting = evidence.replicas.iter().filter(|replica| replica.state == ReplicaState::Starting).count();
     let then = if evidence.failures.is_empty() { "" } else { "; its last change failed" };
+    let is_chart = evidence.spec.is_some_and(|spec| spec.artifact.chart().is_some());
     match (running, evidence.replicas.len()) {
+        (0, 0) if is_chart => format!("is a chart, and something is in its way{since}{then}."),
         (0, 0) => "does not run: nothing of it is there.".to_owned(),
         (0, all) if starting == all => format!("does not run yet{since}."),
         (0, 1) => format!("does not run: its replica has ended{since}."),
@@ -272,6 +274,9 @@ fn fine(evidence: &Evidence<'_>) -> String {
     let running = evidence.replicas.iter().filter(|replica| replica.is_running()).count();
     match evidence.spec {
         Some(spec) if spec.stopped => format!("was stopped. It starts again with: daybook start {name}"),
+        Some(spec) if spec.artifact.chart().is_some() => {
+            format!("is a chart, and nothing is known to be in its way. What it made: helm status {name}")
+        }
         Some(spec) if spec.replicas() == 0 => "has nothing that runs all the time; that is as wanted.".to_owned(),
         _ if running == 1 => "is fine: its replica runs and answers.".to_owned(),
         _ if running > 1 => format!("is fine: {running} replicas run and answer."),

@@ -189,7 +189,7 @@ impl Exchange<'_> {
         let mut ended = self.ended.take().expect("a request is finished once");
         ended.status = head.status.as_u16();
         if let Some(Taken { endpoint, flight }) = by {
-            endpoint.counters.answered(ended.status, ended.started.elapsed());
+            endpoint.counters.answered(ended.status, flight.took());
             ended.by = Some(endpoint);
             ended.flight = Some(flight);
         }

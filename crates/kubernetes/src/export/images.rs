@@ -28,7 +28,7 @@ impl Images {
         };
         let built = spec.services.values().filter_map(|service| match &service.artifact {
             Artifact::Build(build) => Some((service.name.clone(), of_build(service, build))),
-            Artifact::Image { .. } | Artifact::Static { .. } => None,
+            Artifact::Image { .. } | Artifact::Static { .. } | Artifact::Chart(_) => None,
         });
         Self(built.collect())
     }
@@ -40,7 +40,9 @@ impl Images {
                 format!("{reference}@{digest}")
             }
             Artifact::Image { reference, .. } => reference.clone(),
-            Artifact::Build(_) | Artifact::Static { .. } => self.0.get(&service.name).cloned().unwrap_or_default(),
+            Artifact::Build(_) | Artifact::Static { .. } | Artifact::Chart(_) => {
+                self.0.get(&service.name).cloned().unwrap_or_default()
+            }
         }
     }
 

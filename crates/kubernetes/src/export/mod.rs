@@ -5,6 +5,7 @@
 //! own controllers replace and scale it, an ingress controller stands in place of the edge, and no mark of ours is on
 //! anything. Secrets are references: their values are not in a [`Spec`].
 
+mod charts;
 mod images;
 mod lost;
 mod outside;
@@ -165,6 +166,11 @@ impl Export<'_> {
             self.note(NoteKind::NotExported, Some(service), what.to_owned(), Vec::new());
             return;
         }
+        if let Some(chart) = service.artifact.chart() {
+            let (what, commands) = charts::install(service, chart, &self.namespace);
+            self.note(NoteKind::ToDo, Some(service), what, commands);
+            return;
+        }
         let role = if matches!(service.kind, Kind::Job(_)) { Role::Job } else { Role::Main };
         let Some(launch) = self.launch(service, role) else { return };
         let around = self.around_service(service);
@@ -217,7 +223,7 @@ impl Export<'_> {
     /// The level that the namespace has to allow: that of the service which needs most.
     fn level(&self) -> Level {
         let launches = self.spec.services.values().filter_map(|service| {
-            if matches!(service.artifact, Artifact::Static { .. }) {
+            if !service.artifact.has_replicas() {
                 return None;
             }
             let launch = stand_in::launch(self.spec, service, Role::Main).ok()?;

@@ -12,7 +12,7 @@ pub(crate) fn launch(spec: &Spec, service: &Service, role: Role) -> Result<Launc
     let environment = service.container.environment.iter().map(|(name, value)| Ok((name.clone(), text(spec, value)?)));
     let image = match &service.artifact {
         Artifact::Image { reference, .. } => Some(reference.clone()),
-        Artifact::Build(_) | Artifact::Static { .. } => None,
+        Artifact::Build(_) | Artifact::Static { .. } | Artifact::Chart(_) => None,
     };
     let mut launch = Launch {
         key: spec.key.clone(),

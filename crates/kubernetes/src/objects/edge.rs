@@ -14,7 +14,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::security::{ENFORCE, Level};
+pub(crate) use super::security::ENFORCE;
+use super::security::Level;
 use super::{DAYBOOK, LEAVING, MANAGED_BY, Pairs, SERVICE, network, pairs};
 use crate::program::{PLACE, architecture};
 
@@ -53,9 +54,10 @@ fn meta(name: &str) -> ObjectMeta {
     }
 }
 
-pub(crate) fn namespace() -> Namespace {
+/// The edge's namespace, which is held to the level that it has been given, or else to the strictest.
+pub(crate) fn namespace(level: Option<&str>) -> Namespace {
     let mut labels = pairs([(MANAGED_BY, DAYBOOK.to_owned())]);
-    labels.insert(ENFORCE.to_owned(), Level::Restricted.as_str().to_owned());
+    labels.insert(ENFORCE.to_owned(), level.unwrap_or(Level::Restricted.as_str()).to_owned());
     let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
     Namespace { metadata, ..Namespace::default() }
 }

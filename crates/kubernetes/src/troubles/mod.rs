@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::KubernetesRuntime;
 use crate::examine::{bytes, cpu_millis};
 use crate::keeper::is_managed;
-use crate::objects::{Pairs, ROLE, of_environment, of_service};
+use crate::objects::{INSTANCE, Pairs, ROLE, of_environment, of_service};
 use crate::pods::{has_ended, instance, is_running, last_exit, status};
 
 impl KubernetesRuntime {
@@ -53,6 +53,27 @@ impl KubernetesRuntime {
             known.push(trouble.kind.clone());
             is_new
         });
+        Ok(troubles)
+    }
+
+    /// What is known to be in the way of what a chart has made.
+    pub(crate) async fn troubles_of_chart(&self, key: &EnvKey, name: &ServiceName) -> Result<Vec<Trouble>> {
+        let namespace = self.cluster.namespace(key);
+        // Every chart that follows Helm's own advice labels its pods so.
+        let labels: Pairs = [(INSTANCE.to_owned(), name.to_string())].into();
+        let pods = self.cluster.list::<Pod>(Some(&namespace), &labels).await?;
+        let events = self.events_in(&namespace).await;
+        let mut troubles = Vec::new();
+        for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_ready(pod)) {
+            troubles.extend(of_pod(pod));
+            troubles.extend(about(&events, |name| Some(name) == pod.metadata.name.as_deref()));
+        }
+        if pods.is_empty() {
+            troubles.extend(about(&events, |object| object.starts_with(name.as_str())));
+        }
+        self.measure_room(&mut troubles).await;
+        let mut known = BTreeSet::new();
+        troubles.retain(|trouble| known.insert(trouble.said.clone()));
         Ok(troubles)
     }
 

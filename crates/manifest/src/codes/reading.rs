@@ -142,4 +142,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "A fleet names environments wave by wave. Each is described in `environments`, and is in one wave: what it names twice, or misspells, would be rolled out at another time than was meant.",
         "services:\n  web: {image: nginx}\nenvironments:\n  eu: {target: kubernetes://eu}\nfleets:\n  production: {waves: [[ue]]}\n",
     ),
+    error(
+        "M0125",
+        "a chart that cannot be released",
+        "A service with `helm` is released by Helm as a whole: what it runs, listens on and keeps is in the chart and its values, so other keys of a service mean nothing for it. Its name is the name of the release. `chart` is a directory of yours, `oci://…`, or a name in the repository `repo`.",
+        "target: kubernetes://prod\nservices:\n  cache: {helm: {chart: redis}}\n",
+    ),
 ];

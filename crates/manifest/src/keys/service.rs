@@ -25,6 +25,7 @@ pub(crate) const SERVICE: &[Key] = &[
     yes("schedule", Text),
     yes("timezone", Text),
     yes("static", Text),
+    yes("helm", Object(HELM)),
     yes("resources", Object(RESOURCES)),
     yes("rollout", Object(ROLLOUT)),
     later("slo", Any),
@@ -153,6 +154,10 @@ pub(crate) const DOMAIN: &[Key] = &[
     yes("port", Integer),
     yes("tls", Either(&[Bool, Text, Object(&[yes("cert", Text), yes("key", Text)])])),
 ];
+
+/// `helm`.
+pub(crate) const HELM: &[Key] =
+    &[yes("chart", Text), yes("repo", Text), yes("version", Text), yes("values", Either(&[Text, Map(&Any)]))];
 
 /// `resources`.
 pub(crate) const RESOURCES: &[Key] = &[yes("cpu", Cpu), yes("memory", Bytes), yes("pids", Integer)];

@@ -92,7 +92,7 @@ pub(crate) fn label_files(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeM
     lines.map(|(name, value)| (name, value.unwrap_or_default())).collect()
 }
 
-fn unreadable(manifest: &Manifest<'_, '_>, span: Span, written: &str, error: &ReadError, help: &str) {
+pub(super) fn unreadable(manifest: &Manifest<'_, '_>, span: Span, written: &str, error: &ReadError, help: &str) {
     let code = if *error == ReadError::Missing { "M0401" } else { "M0402" };
     let problem = Problem::new(code, span, format!("cannot read {written}: {error}"));
     manifest.ctx.report(problem.label("asked for here").help(format!("write the file, {help}")));

@@ -11,6 +11,9 @@ use crate::tree::{Entry, Node, Span};
 pub(crate) fn lower(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<Artifact> {
     let service = &entry.value;
     let image = text(service, "image");
+    if let Some(node) = service.get("helm") {
+        return super::chart::lower(manifest, entry, node);
+    }
     if let Some(node) = service.get("static") {
         return Some(Artifact::Static { root: manifest.ctx.resolve(node.span, node.scalar()?), digest: None });
     }
@@ -27,7 +30,8 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<Artifa
         }
         None => {
             let message = format!("the service `{}` has nothing to run", entry.key);
-            let problem = Problem::new("M0121", entry.key_span, message).label("give `image`, `build` or `static`");
+            let problem =
+                Problem::new("M0121", entry.key_span, message).label("give `image`, `build`, `static` or `helm`");
             manifest.ctx.report(problem);
             None
         }

@@ -1,5 +1,6 @@
 //! From the one tree to the specification.
 
+mod chart;
 mod check;
 mod declared;
 mod domain;

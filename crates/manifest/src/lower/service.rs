@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::spec::{Artifact, Container, Service, Volume};
+use daybook_model::spec::{Container, Service, Volume};
 use daybook_model::{ServiceName, VolumeName};
 
 use super::read::text;
@@ -43,7 +43,7 @@ pub(crate) fn lower(
         artifact: artifact?,
     };
     lifecycle::allow_loading(node, service.container.resources.gpus, &mut service.rollout);
-    if matches!(service.artifact, Artifact::Static { .. }) {
+    if !service.artifact.has_replicas() {
         service.container.networks.clear();
     }
     Some(service)

@@ -112,6 +112,7 @@ impl Runtime for DockerRuntime {
             memory_limits: self.engine.memory_limits,
             service_addresses: self.addresses.is_some(),
             log_streams: true,
+            charts: false,
         }
     }
 
@@ -124,6 +125,7 @@ impl Runtime for DockerRuntime {
             Artifact::Image { reference, pull, .. } => self.resolve_image(reference, *pull).await,
             Artifact::Build(build) => build::resolve(build.clone()).await,
             Artifact::Static { root, .. } => Source::site(root).digest().await,
+            Artifact::Chart(chart) => Err(crate::no_charts(&chart.reference)),
         }
     }
 
@@ -140,6 +142,7 @@ impl Runtime for DockerRuntime {
             Artifact::Static { root, digest } => {
                 self.artifacts.take(Source::site(root), digest.as_ref(), progress).await
             }
+            Artifact::Chart(chart) => Err(crate::no_charts(&chart.reference)),
         }
     }
 

@@ -27,7 +27,12 @@ impl DockerRuntime {
             futures::try_join!(self.containers_of(key), self.volume_names(key), self.network_names(key))?;
         let mut replicas: Vec<_> = containers.into_iter().map(|seen| seen.replica).collect();
         replicas.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
-        Ok(Seen { replicas, volumes: volumes.into_iter().collect(), networks: networks.into_iter().collect() })
+        Ok(Seen {
+            replicas,
+            volumes: volumes.into_iter().collect(),
+            networks: networks.into_iter().collect(),
+            ..Seen::default()
+        })
     }
 
     /// Every container of an environment, running or not.

@@ -34,6 +34,7 @@ pub(crate) fn environment(layout: &Layout, key: &EnvKey) -> Result<Seen> {
         replicas,
         volumes: parsed(names_in(&layout.volumes(key))?).filter_map(|name| name.parse().ok()).collect(),
         networks: parsed(names_in(&layout.networks(key))?).filter_map(|name| name.parse().ok()).collect(),
+        ..Seen::default()
     })
 }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
+use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
-use daybook_model::observed::{Exit, Health};
-use daybook_model::spec::{Artifact, Check, Network, Restart, Stop, Volume};
+use daybook_model::observed::{ChartState, Exit, Health, SeenChart};
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Restart, Stop, Volume};
 use daybook_model::{
-    Digest, EnvKey, Launch, NetworkName, ReplicaId, ReplicaState, SeenReplica, ServiceName, VolumeName,
+    Digest, EnvKey, Launch, NetworkName, ReplicaId, ReplicaState, SeenReplica, Service, ServiceName, VolumeName,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -30,6 +31,7 @@ impl Runtime for Simulated {
             memory_limits: true,
             service_addresses: true,
             log_streams: true,
+            charts: true,
         }
     }
 
@@ -42,6 +44,7 @@ impl Runtime for Simulated {
             Artifact::Image { reference, .. } => reference,
             Artifact::Build(build) => &build.context,
             Artifact::Static { root, .. } => root,
+            Artifact::Chart(chart) => &chart.reference,
         };
         let digest = Digest::of(name.as_bytes());
         if self.lock().behaviour(&digest).unknown {
@@ -78,7 +81,9 @@ impl Runtime for Simulated {
         let replicas = of_key.map(|((_, id, role), replica)| seen(&world, id, *role, replica, now)).collect();
         let volumes = world.volumes.iter().filter(|(other, _)| other == key).map(|(_, name)| name.clone()).collect();
         let networks = world.networks.iter().filter(|(other, _)| other == key).map(|(_, name)| name.clone()).collect();
-        Ok(Seen { replicas, volumes, networks })
+        let of_key = world.charts.iter().filter(|((other, _), _)| other == key);
+        let charts = of_key.map(|((_, name), chart)| (name.clone(), chart.clone())).collect();
+        Ok(Seen { replicas, volumes, networks, charts })
     }
 
     async fn environments(&self) -> Result<BTreeSet<EnvKey>> {
@@ -109,6 +114,34 @@ impl Runtime for Simulated {
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, _volume: &Volume) -> Result<()> {
         self.act("create a volume", |world, _| {
             world.volumes.insert((key.clone(), name.clone()));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn chart_objects(&self, _: &EnvKey, service: &Service) -> Result<ChartObjects> {
+        let chart = service.artifact.chart().expect("only charts are asked about");
+        let object = (format!("Deployment {}", service.name), Digest::of_json(&chart.values));
+        Ok(ChartObjects { version: chart.version.clone().unwrap_or_default(), objects: [object].into() })
+    }
+
+    async fn release_chart(&self, key: &EnvKey, service: &Service, fingerprint: &Fingerprint) -> Result<()> {
+        let operation = format!("release the chart of {}", service.name);
+        let digest = service.artifact.digest().copied().expect("a planned artifact is resolved");
+        self.act(&operation, |world, _| {
+            let works = world.behaviour(&digest).ready_after_ms.is_some();
+            let place = (key.clone(), service.name.clone());
+            let revision = world.charts.get(&place).map_or(0, |chart| chart.revision) + 1;
+            let state = if works { ChartState::Released } else { ChartState::Failed };
+            world.charts.insert(place, SeenChart { fingerprint: fingerprint.clone(), revision, state });
+            works.then_some(()).ok_or_else(|| Error::new(ErrorKind::Internal, &operation, "it does not get ready"))
+        })
+        .await
+    }
+
+    async fn remove_chart(&self, key: &EnvKey, service: &ServiceName) -> Result<()> {
+        self.act("remove a chart", |world, _| {
+            world.charts.remove(&(key.clone(), service.clone()));
             Ok(())
         })
         .await

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
+use daybook_model::observed::SeenChart;
 use daybook_model::route::Target;
 use daybook_model::traffic::{ReplicaTraffic, Traffic};
 use daybook_model::{
@@ -20,6 +21,7 @@ pub(super) struct World {
     pub(super) replicas: BTreeMap<(EnvKey, ReplicaId, Role), Replica>,
     pub(super) volumes: BTreeSet<(EnvKey, VolumeName)>,
     pub(super) networks: BTreeSet<(EnvKey, NetworkName)>,
+    pub(super) charts: BTreeMap<(EnvKey, ServiceName), SeenChart>,
     pub(super) artifacts: BTreeSet<Digest>,
     pub(super) others: BTreeMap<EnvKey, Owner>,
     pub(super) routes: BTreeMap<EnvKey, EnvRoutes>,
@@ -59,6 +61,7 @@ impl World {
             replicas: BTreeMap::new(),
             volumes: BTreeSet::new(),
             networks: BTreeSet::new(),
+            charts: BTreeMap::new(),
             artifacts: BTreeSet::new(),
             others: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -209,6 +212,11 @@ impl World {
             })
             .collect();
         lines.sort();
+        lines.extend(
+            self.charts
+                .iter()
+                .map(|((key, name), chart)| format!("{key} chart {name} {} {:?}", chart.fingerprint, chart.state)),
+        );
         lines.extend(self.volumes.iter().map(|(key, name)| format!("{key} volume {name}")));
         lines.extend(self.networks.iter().map(|(key, name)| format!("{key} network {name}")));
         for (key, routes) in &self.routes {

@@ -9,7 +9,7 @@ use super::Fleet;
 #[async_trait]
 impl Places for Fleet {
     fn home(&self) -> Target {
-        if self.home.capabilities().images { Target::Docker } else { Target::Process }
+        self.home.capabilities().target()
     }
 
     async fn at(&self, target: &Target) -> Result<Side> {

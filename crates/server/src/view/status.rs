@@ -6,7 +6,7 @@ use daybook_api::status::{ComingView, JobRunView, MovingView, ReplicaView, Servi
 use daybook_edge::ListenerStatus;
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
-use daybook_model::observed::Health;
+use daybook_model::observed::{ChartState, Health};
 use daybook_model::route::{Backend, Entry, Target, is_service_address};
 use daybook_model::spec::{Artifact, Kind, Tls};
 use daybook_model::traffic::{ReplicaTraffic, Traffic};
@@ -196,6 +196,7 @@ impl Seen<'_> {
         }
         match (&service.kind, &service.artifact) {
             (_, Artifact::Static { .. }) => ServiceState::Static,
+            (_, Artifact::Chart(_)) => self.chart_state(service),
             (Kind::Job(_), _) => ServiceState::Scheduled,
             (Kind::Task, _) if ready >= wanted => ServiceState::Completed,
             _ if wanted == 0 => ServiceState::Stopped,
@@ -203,6 +204,15 @@ impl Seen<'_> {
             _ if ready > 0 => ServiceState::Degraded,
             _ if current.iter().any(|replica| is_starting(replica)) => ServiceState::Starting,
             _ => ServiceState::Failing,
+        }
+    }
+
+    fn chart_state(&self, service: &Service) -> ServiceState {
+        match self.observed.charts.get(&service.name).map(|chart| chart.state) {
+            None => ServiceState::Stopped,
+            Some(ChartState::Released) => ServiceState::Running,
+            Some(ChartState::Pending) => ServiceState::Starting,
+            Some(ChartState::Failed) => ServiceState::Failing,
         }
     }
 
@@ -267,6 +277,7 @@ impl Seen<'_> {
 fn kind(service: &Service) -> &'static str {
     match (&service.artifact, &service.kind) {
         (Artifact::Static { .. }, _) => "static",
+        (Artifact::Chart(_), _) => "chart",
         (_, Kind::Service) => "service",
         (_, Kind::Task) => "task",
         (_, Kind::Job(_)) => "job",
@@ -278,6 +289,10 @@ fn image(service: &Service) -> String {
         Artifact::Image { reference, .. } => reference.clone(),
         Artifact::Build(build) => build.tag.clone().unwrap_or_else(|| build.context.clone()),
         Artifact::Static { root, .. } => root.clone(),
+        Artifact::Chart(chart) => match &chart.made {
+            Some(made) => format!("{} {}", chart.reference, made.version),
+            None => chart.reference.clone(),
+        },
     }
 }
 

@@ -12,12 +12,24 @@ use daybook_store::{DatabaseUrl, Store};
 /// A server in a temporary directory, on a socket in it. It ends with the value.
 pub struct Postgres {
     dir: tempfile::TempDir,
+    /// The port of loopback where it listens as well; it names the socket.
+    port: Option<u16>,
     server: Child,
 }
 
 impl Postgres {
     /// Makes a cluster and starts its server.
     pub fn start() -> Self {
+        Self::start_at(None)
+    }
+
+    /// The same, and it listens at a free port of loopback, for whoever cannot see the socket.
+    pub fn listening() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::start_at(Some(free))
+    }
+
+    fn start_at(port: Option<u16>) -> Self {
         let dir = tempfile::tempdir_in("/tmp").unwrap();
         key_file(dir.path(), 7);
         let user = user();
@@ -30,16 +42,20 @@ impl Postgres {
             .output();
         let made = made.expect("PostgreSQL is installed");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let server = Self::server(dir.path());
-        let postgres = Self { dir, server };
+        let server = Self::server(dir.path(), port);
+        let postgres = Self { dir, port, server };
         postgres.await_answer();
         postgres
     }
 
-    fn server(dir: &Path) -> Child {
+    fn server(dir: &Path, port: Option<u16>) -> Child {
         let mut server = program("postgres", user());
         server.arg("-D").arg(dir.join("data")).arg("-k").arg(dir);
-        server.args(["-c", "listen_addresses=", "-c", "shared_buffers=16MB", "-c", "max_connections=40"]);
+        server.args(["-c", "shared_buffers=16MB", "-c", "max_connections=40"]);
+        match port {
+            Some(port) => server.args(["-h", "127.0.0.1", "-p", &port.to_string()]),
+            None => server.args(["-h", ""]),
+        };
         server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
@@ -53,7 +69,8 @@ impl Postgres {
 
     fn is_ready(&self) -> bool {
         let mut ask = program("pg_isready", None);
-        ask.arg("-q").arg("-h").arg(self.dir.path()).status().unwrap().success()
+        ask.arg("-q").arg("-h").arg(self.dir.path());
+        ask.args(self.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()])).status().unwrap().success()
     }
 
     /// Its database.
@@ -63,7 +80,10 @@ impl Postgres {
 
     /// The text of its URL.
     pub fn text(&self) -> String {
-        format!("postgres:///postgres?user=postgres&host={}", self.dir.path().display())
+        match self.port {
+            Some(port) => format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+            None => format!("postgres:///postgres?user=postgres&host={}", self.dir.path().display()),
+        }
     }
 
     /// The file of a master key, the same each time.
@@ -79,7 +99,7 @@ impl Postgres {
     /// Ends the server at once, as a crash of the machine would, and starts it again.
     pub fn crash(&mut self) {
         self.signal("-QUIT");
-        self.server = Self::server(self.dir.path());
+        self.server = Self::server(self.dir.path(), self.port);
         self.await_answer();
     }
 

@@ -170,3 +170,26 @@ fn a_comment_stays_a_comment() {
     assert_eq!(comment("a\nkind: Secret\u{85}"), "# a\\nkind: Secret\\u{85}\n");
     assert!(is_directory("k8s".as_ref()) && !is_directory("k8s/all.yaml".as_ref()));
 }
+
+#[test]
+fn servers_are_the_documented_ones_with_an_image_of_ones_own() {
+    let written = servers("registry.example.com/daybook@sha256:0", 5);
+    let differ: Vec<_> = SERVER.lines().filter(|line| !written.lines().any(|other| other == *line)).collect();
+    assert_eq!(differ.len(), 3, "{differ:?}");
+    assert!(written.contains("\n  replicas: 5\n"), "{written}");
+    assert!(written.contains("\n          image: registry.example.com/daybook@sha256:0\n"), "{written}");
+}
+
+#[test]
+fn servers_may_do_what_is_documented_and_no_more() {
+    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/kubernetes.md")).unwrap();
+    let section = docs.split("\n## Permissions\n").nth(1).unwrap().split("\n## ").next().unwrap().to_owned();
+    let rules = |text: &str| -> Vec<String> {
+        let lines =
+            text.lines().map(str::trim).filter(|line| line.starts_with("- {apiGroups: [") && !line.contains("leases"));
+        lines.map(str::to_owned).collect()
+    };
+    let of_servers = SERVER.split("# The one Lease").next().unwrap();
+    let roles = |text: &str| rules(text).into_iter().filter(|rule| rule.contains("verbs")).collect::<Vec<_>>();
+    assert_eq!(roles(&section), roles(of_servers));
+}

@@ -1,0 +1,182 @@
+//! Several servers that share a database: one leads. `scripts/cluster start` gives the cluster, `scripts/setup` the
+//! PostgreSQL; without them these fail.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../crates/store/tests/common/postgres.rs"]
+mod postgres;
+
+use daybook_bench::daybook::Daybook;
+use daybook_bench::load::Load;
+use daybook_e2e::cluster::{kubectl, manifest_on_the_cluster, target};
+use daybook_e2e::{KEY, World};
+use postgres::Postgres;
+
+const LEASE: &str = "daybook-test-leader";
+
+/// A server that takes part in the election. Its state directory holds nothing but its own processes' affairs.
+fn server(world: &World, postgres: &Postgres, name: &str) -> Daybook {
+    let state = world.path().join(name);
+    std::fs::create_dir_all(&state).unwrap();
+    let variables = vec![
+        ("DAYBOOK_DATABASE", postgres.text()),
+        ("DAYBOOK_KEY_FILE", postgres.key().display().to_string()),
+        ("DAYBOOK_LEASE", format!("default/{LEASE}")),
+        ("DAYBOOK_IDENTITY", name.to_owned()),
+    ];
+    Daybook::stand_by(&state, "process", variables).unwrap()
+}
+
+/// Who holds the Lease: the identity of a server.
+async fn leader() -> String {
+    let lease = ["-n", "default", "get", "lease", LEASE, "-o", "jsonpath={.spec.holderIdentity}"];
+    let holder = kubectl(&lease).await;
+    holder.rsplit_once('_').map_or(holder.clone(), |(name, _)| name.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_a_leader_killed_during_rollouts_is_followed_by_another_server() {
+    let mut world = World::beside_the_cluster().await;
+    kubectl(&["-n", "default", "delete", "lease", LEASE, "--ignore-not-found"]).await;
+    let postgres = Postgres::start();
+    // From here on `world.daybook` is the server that leads.
+    let first = server(&world, &postgres, "first");
+    first.answers().await.unwrap();
+    assert_eq!(leader().await, "first");
+    world.daybook.end("none").await.unwrap();
+    world.daybook = first;
+    world.write("daybook.yaml", &manifest_on_the_cluster());
+    world.up_on_the_cluster(1).await;
+
+    let load = Load::start(world.load());
+    for (build, steps, next) in [(2, 2, "second"), (3, 5, "third"), (4, 8, "fourth")] {
+        let follower = server(&world, &postgres, next);
+        let mut up = world.command(&["up", "--yes", "--no-input"]);
+        let mut up = up.env("SHOP_BUILD", build.to_string()).kill_on_drop(true).spawn().unwrap();
+        world.until_steps(steps).await;
+        world.daybook.kill_server().await.unwrap();
+        follower.answers().await.unwrap();
+        assert_eq!(leader().await, next);
+        world.daybook = follower;
+        world.daybook.settled(KEY).await.unwrap();
+        up.kill().await.unwrap();
+        let history = world.run(&["history"]).await;
+        assert_eq!(world.build().await, build.to_string(), "after {steps} steps: {history}");
+        world.until("only two replicas are left", async |world| world.replicas("web").await.len() == 2).await;
+        let lines = world.get("/api/migrations").await.expect("the shop answers").json();
+        let of_build = format!(" build {build} ");
+        let ran = lines.as_array().into_iter().flatten().filter(|line| line.to_string().contains(&of_build)).count();
+        assert_eq!(ran, 1, "the release hook ran once: {lines}");
+    }
+    let report = load.stop().await;
+    eprintln!("{report}");
+    world.expect_no_failure(&report);
+    world.run(&["journal", "verify"]).await.expect(0);
+    world.end_on_the_cluster().await;
+}
+
+/// What `export server` writes, for this cluster: it has one machine, whose loopback alone has the database and the
+/// registry. So each of two servers is a Deployment of its own, in the machine's network and with ports of its own.
+fn on_one_machine(written: &str) -> String {
+    let documents = written.split("\n---\n").flat_map(|document| {
+        if document.contains("kind: Namespace") {
+            return vec![document.replace("enforce: restricted", "enforce: privileged")];
+        }
+        if !document.contains("kind: Deployment") {
+            return vec![document.to_owned()];
+        }
+        [("a", 18088), ("b", 18089)]
+            .map(|(name, port)| {
+                let addresses = format!(
+                    "            - {{name: DAYBOOK_HTTP, value: \"127.0.0.1:{}\"}}
+            - {{name: DAYBOOK_HTTPS, value: \"127.0.0.1:{}\"}}
+            - {{name: DAYBOOK_HEALTH",
+                    port + 100,
+                    port + 200
+                );
+                document
+                    .replace("metadata: {name: daybook-server,", &format!("metadata: {{name: daybook-server-{name},"))
+                    .replace("name: daybook-server}", &format!("name: daybook-server-{name}}}"))
+                    .replace("8088", &port.to_string())
+                    .replace("      serviceAccountName", "      hostNetwork: true\n      serviceAccountName")
+                    .replace("            - {name: DAYBOOK_HEALTH", &addresses)
+            })
+            .to_vec()
+    });
+    documents.collect::<Vec<_>>().join("\n---\n")
+}
+
+async fn remove_servers() {
+    let ours =
+        ["deployment/daybook-server-a", "deployment/daybook-server-b", "secret/daybook-server", "lease/daybook-leader"];
+    kubectl(&[&["-n", "daybook-system", "delete", "--ignore-not-found", "--wait"], &ours[..]].concat()).await;
+    kubectl(&["delete", "namespace", "hi-production", "--ignore-not-found", "--timeout=90s"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_a_command_follows_the_servers_of_a_cluster_from_one_leader_to_the_next() {
+    let world = World::beside_the_cluster().await;
+    remove_servers().await;
+    let postgres = Postgres::listening();
+    let export = ["export", "server", "--target", &target(), "--replicas", "1"];
+    let servers = on_one_machine(&world.run(&export).await.expect(0).out);
+    let key = "k".repeat(32);
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: daybook-server, namespace: daybook-system}}\n\
+         stringData: {{database: \"{}\", master.key: {key}}}",
+        postgres.text()
+    );
+    world.write("servers.yaml", &format!("{servers}\n---\n{secret}\n"));
+    kubectl(&["apply", "-f", &world.path().join("servers.yaml").display().to_string()]).await;
+    let registry = std::env::var("DAYBOOK_REGISTRY").unwrap();
+    let write = |text: &str| {
+        let manifest = format!(
+            "app: hi
+target: {}
+services:
+  web:
+    image: {registry}/busybox:1.35
+    command: [sh, -c, \"echo {text} >/tmp/index.html; exec httpd -f -h /tmp -p 8080\"]
+    user: \"1000\"
+    port: 8080
+    domain: hi.localhost
+    healthcheck: /
+    scale: 2
+    stop_grace_period: 1s
+    rollout: {{probation: 2s}}
+",
+            target()
+        );
+        world.write("daybook.yaml", &manifest);
+    };
+    let server = [("DAYBOOK_SERVER", "kubernetes://daybook-test")];
+    write("one");
+    world.run_with(&["up", "--yes"], &server).await.expect(0);
+
+    write("two");
+    let mut up = world.command(&["up", "--yes"]);
+    let up = up.envs(server).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    world.until("the second version starts", async |_| replicas().await > 2).await;
+    let lease = ["-n", "daybook-system", "get", "lease", "daybook-leader", "-o", "jsonpath={.spec.holderIdentity}"];
+    let leader = kubectl(&lease).await;
+    let pod = leader.rsplit_once('_').unwrap().0;
+    kubectl(&["-n", "daybook-system", "delete", "pod", pod, "--force", "--grace-period=0"]).await;
+    let ended = up.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("the run goes on"), "{said}");
+    assert_ne!(kubectl(&lease).await, leader, "another server leads");
+    let status = world.run_with(&["status"], &server).await.expect(0);
+    assert!(status.out.contains("release 2") && status.out.contains("2/2"), "{status}");
+    let inside = world.run_with(&["exec", "web", "--", "cat", "/tmp/index.html"], &server).await.expect(0);
+    assert_eq!(inside.out.trim(), "two");
+    world.run_with(&["journal", "verify"], &server).await.expect(0);
+    world.run_with(&["down", "--yes"], &server).await.expect(0);
+    remove_servers().await;
+    kubectl(&["label", "namespace", "daybook-system", "pod-security.kubernetes.io/enforce=restricted", "--overwrite"])
+        .await;
+    world.daybook.end("none").await.unwrap();
+}
+
+/// Pods of the second scenario.
+async fn replicas() -> usize {
+    kubectl(&["-n", "hi-production", "get", "deployments", "-o", "name"]).await.lines().count()
+}
