@@ -148,8 +148,7 @@ impl Driver<'_> {
             _ => Vec::new(),
         };
         let executor = self.executor;
-        patiently(|| Box::pin(async { Ok(executor.inner.runtime.place(&self.key, spec.target.as_ref()).await?) }))
-            .await?;
+        patiently(|| Box::pin(executor.place(&self.key, spec.target.as_ref()))).await?;
         let seen = patiently(|| Box::pin(executor.survey(&spec, &before))).await?;
         let next_ordinals = self.executor.inner.ledger.next_ordinals(&self.key).await?;
         let parent = self.run.plan.as_ref().map(|plan| plan.id.clone());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use daybook_model::launch::Role;
 use daybook_model::observed::Away;
-use daybook_model::{EnvKey, Observed, ReplicaId, SeenReplica, Spec};
+use daybook_model::{EnvKey, Observed, ReplicaId, SeenReplica, Spec, Target};
 use daybook_runtime::{Apart, Seen, Side};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -76,6 +76,14 @@ impl Executor {
         Ok(seen)
     }
 
+    /// Looks at and acts on an environment at `target` from now on. What was seen where it was before is no look
+    /// at it any more: a replica that comes back there would seem gone.
+    pub(crate) async fn place(&self, key: &EnvKey, target: Option<&Target>) -> Result<()> {
+        self.inner.runtime.place(key, target).await?;
+        self.inner.looks.outdate(key);
+        Ok(())
+    }
+
     /// A look that is at most a moment old.
     pub(crate) async fn glance(&self, key: &EnvKey) -> Result<Arc<Seen>> {
         let look = self.inner.looks.of(key);
@@ -106,4 +114,20 @@ async fn observe_at(side: &Side, key: &EnvKey, spec: Option<&Spec>) -> Result<Ob
     let artifacts = side.runtime.present(key, &digests).await?;
     let Seen { replicas, volumes, networks, charts } = seen;
     Ok(Observed { key: key.clone(), replicas, volumes, networks, artifacts, routes, charts, away: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::{Simulation, shop};
+
+    #[tokio::test(start_paused = true)]
+    async fn r04_a_look_from_before_a_move_is_not_served() {
+        let simulation = Simulation::new(1, 0);
+        let (server, key) = (simulation.server(), shop("1").key);
+        let before = server.glance(&key).await.unwrap();
+        assert!(Arc::ptr_eq(&before, &server.glance(&key).await.unwrap()), "looks are shared");
+        server.place(&key, None).await.unwrap();
+        assert!(!Arc::ptr_eq(&before, &server.glance(&key).await.unwrap()), "a look at another target");
+    }
 }
