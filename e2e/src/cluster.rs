@@ -1,6 +1,6 @@
 //! Scenarios on a Kubernetes cluster: `scripts/cluster start` gives one; without it they fail.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use daybook_bench::compare::output;
@@ -10,6 +10,9 @@ use crate::{World, alone, manifest};
 
 /// The namespace of the shop.
 pub const NAMESPACE: &str = "shop-production";
+
+/// Where the controller that `scripts/cluster entry` starts takes requests.
+const CONTROLLER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 85, 0, 1)), 80);
 
 fn directory() -> PathBuf {
     let tests = std::env::var_os("DAYBOOK_TEST_DIR").map_or_else(|| "/tmp/daybook-test".into(), PathBuf::from);
@@ -72,6 +75,20 @@ impl World {
         let world = Self::make("process", None, Some(alone), vec![("PATH", with_helm)]).await;
         world.write("daybook.yaml", &patient_manifest());
         world
+    }
+
+    /// The same, with a controller of Gateways and Ingresses before the cluster's edge: `gateway/entry/public`.
+    pub async fn behind(entry: &str) -> Self {
+        cluster(&["entry"]).await;
+        let mut world = Self::beside_the_cluster().await;
+        world.come_in_by(entry);
+        world.entrance = Some(CONTROLLER);
+        world
+    }
+
+    /// Writes the manifest with another way in.
+    pub fn come_in_by(&self, entry: &str) {
+        self.write("daybook.yaml", &format!("target: {}&entry={entry}\n{}", target(), patient_manifest()));
     }
 
     /// Where the cluster's own edge answers.

@@ -15,6 +15,9 @@ pub struct Config {
     pub http: Vec<SocketAddr>,
     /// Where HTTPS is served for every domain.
     pub https: Vec<SocketAddr>,
+    /// Where plain HTTP comes in through somebody else's proxy, which ended TLS: what it says of the client's scheme
+    /// and host counts. Only that proxy may reach these addresses.
+    pub behind: Vec<SocketAddr>,
     /// How long clients and replicas may take.
     pub limits: Limits,
     /// The socket at which the generation before hands over its listening sockets.
@@ -43,6 +46,7 @@ impl Config {
             state: state.into(),
             http: vec![any(80)],
             https: vec![any(443)],
+            behind: Vec::new(),
             limits: Limits::default(),
             inherit: None,
             control: None,
@@ -57,8 +61,8 @@ impl Config {
         self.state.join("edge")
     }
 
-    /// `--state DIR [--http ADDRESS]… [--https ADDRESS]… [--no-http] [--no-https] [--limit NAME=MILLISECONDS]…
-    /// [--inherit SOCKET] [--control ADDRESS] [--table FILE] [--authority DIR] [--detached]`
+    /// `--state DIR [--http ADDRESS]… [--https ADDRESS]… [--no-http] [--no-https] [--behind ADDRESS]…
+    /// [--limit NAME=MILLISECONDS]… [--inherit SOCKET] [--control ADDRESS] [--table FILE] [--authority DIR] [--detached]`
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--state".into(), self.state.clone().into()];
         for (name, none, addresses) in [("--http", "--no-http", &self.http), ("--https", "--no-https", &self.https)] {
@@ -69,6 +73,7 @@ impl Config {
                 arguments.extend([name.into(), address.to_string().into()]);
             }
         }
+        arguments.extend(self.behind.iter().flat_map(|address| ["--behind".into(), address.to_string().into()]));
         for limit in self.limits.unusual() {
             arguments.extend(["--limit".into(), limit.into()]);
         }
@@ -97,6 +102,7 @@ impl Config {
                 "--state" => config.state = value()?.into(),
                 "--http" => config.http.push(address(&name, &value()?)?),
                 "--https" => config.https.push(address(&name, &value()?)?),
+                "--behind" => config.behind.push(address(&name, &value()?)?),
                 "--no-http" => no_http = true,
                 "--no-https" => no_https = true,
                 "--limit" => limit(&mut config.limits, &value()?)?,
@@ -141,6 +147,7 @@ mod tests {
         assert_eq!(Config::parse(config.arguments()), Ok(config.clone()));
         config.http.clear();
         config.https = vec!["127.0.0.1:8443".parse().unwrap(), "[::1]:8443".parse().unwrap()];
+        config.behind = vec!["0.0.0.0:10081".parse().unwrap()];
         config.limits.answer = std::time::Duration::from_secs(1);
         config.inherit = Some("/x".into());
         config.control = Some("127.0.0.1:9402".parse().unwrap());

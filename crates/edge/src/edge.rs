@@ -134,6 +134,7 @@ impl Edge {
         }
         let public = self.config.http.iter().map(|address| Place::Http(*address));
         let public = public.chain(self.config.https.iter().map(|address| Place::Https(*address)));
+        let public = public.chain(self.config.behind.iter().map(|address| Place::Behind(*address)));
         let entries = table::addresses(&self.state.live.load().table).into_iter().map(Place::Entry);
         let open = self.listeners.places();
         let mut unbound = Vec::new();
@@ -244,6 +245,7 @@ fn listener_status(place: Place, error: Option<String>) -> ListenerStatus {
     let kind = match place {
         Place::Http(_) => "http",
         Place::Https(_) => "https",
+        Place::Behind(_) => "behind",
         Place::Entry(_) => "entry",
     };
     ListenerStatus { kind: kind.to_owned(), address: place.address(), error }

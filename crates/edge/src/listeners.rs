@@ -28,6 +28,8 @@ pub enum Place {
     Http(SocketAddr),
     /// HTTPS for every domain.
     Https(SocketAddr),
+    /// Plain HTTP for every domain, from a proxy whose word counts.
+    Behind(SocketAddr),
     /// An address entry of the table.
     Entry(SocketAddr),
 }
@@ -36,7 +38,7 @@ impl Place {
     /// The address.
     pub fn address(self) -> SocketAddr {
         match self {
-            Self::Http(address) | Self::Https(address) | Self::Entry(address) => address,
+            Self::Http(address) | Self::Https(address) | Self::Behind(address) | Self::Entry(address) => address,
         }
     }
 }
@@ -217,7 +219,7 @@ impl Acceptor {
         bound_stall(&stream, self.state.limits.stall);
         let (state, terminator) = (self.state.clone(), self.terminator.clone());
         let (scheme, entry) = match self.place {
-            Place::Http(_) => ("http", None),
+            Place::Http(_) | Place::Behind(_) => ("http", None),
             Place::Https(_) => ("https", None),
             Place::Entry(address) => match state.live.load().addresses.get(&address).cloned() {
                 Some(entry) => ("http", Some((address, entry))),
@@ -230,7 +232,8 @@ impl Acceptor {
         let seat = self.workers.seat();
         let worker = seat.runtime();
         let place = state.count_connection(permit, seat);
-        let origin = Origin { peer, entry: entry.as_ref().map(|(address, _)| *address), scheme, place };
+        let behind = matches!(self.place, Place::Behind(_));
+        let origin = Origin { peer, entry: entry.as_ref().map(|(address, _)| *address), scheme, behind, place };
         worker.spawn(async move {
             // Fails only when the kernel cannot watch another file.
             let Ok(stream) = TcpStream::from_std(stream) else { return };

@@ -104,6 +104,35 @@ async fn certificates_come_from_files_and_plain_http_is_redirected() {
     connect(&edge, "shop.example", &cert, "http/1.1").await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_proxy_before_us_says_of_its_client_counts_where_only_it_comes_in() {
+    let edge = TestEdge::start().await;
+    let replica = Replica::start("web.1").await;
+    let directory = tempfile::tempdir().unwrap();
+    let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).unwrap();
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = Tls::Files { cert: cert.to_str().unwrap().into(), key: key.to_str().unwrap().into() };
+    edge.set(service(&replica, "shop.example", tls)).await;
+    let get = async |address, proto| {
+        let request = Request::get("/headers").header("host", "shop.example").header("x-forwarded-proto", proto);
+        let request = request.header("x-forwarded-for", "192.0.2.7").body(Full::default()).unwrap();
+        common::send(address, request).await.unwrap()
+    };
+    let served = get(edge.behind, "https").await;
+    let seen = String::from_utf8_lossy(served.body()).into_owned();
+    assert_eq!(served.status(), 200);
+    assert!(
+        seen.contains("x-forwarded-proto: https") && seen.contains("x-forwarded-for: 192.0.2.7, 127.0.0.1"),
+        "{seen}"
+    );
+    let redirected = get(edge.behind, "http").await;
+    let location = redirected.headers()["location"].to_str().unwrap().to_owned();
+    assert_eq!((redirected.status().as_u16(), &*location), (308, "https://shop.example/headers"));
+    assert_eq!(get(edge.http, "https").await.status(), 308, "anybody may say so elsewhere");
+}
+
 async fn get_plain(edge: &TestEdge, host: &str) -> http::Response<Bytes> {
     let request = Request::get("/x?y").header("host", host).body(Full::default()).unwrap();
     common::send(edge.http, request).await.unwrap()

@@ -8,8 +8,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use daybook_model::RouteTable;
-use daybook_runtime::{Error, ErrorKind, Result};
+use daybook_model::target::ClusterEntry;
+use daybook_model::{EnvKey, RouteTable};
+use daybook_runtime::{Entrance, Error, ErrorKind, Result};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -39,8 +40,10 @@ pub struct EdgeFiles {
 
 /// The edge of one cluster.
 pub struct ClusterEdge<'a> {
-    cluster: &'a Cluster,
+    pub(crate) cluster: &'a Cluster,
     images: &'a Images,
+    /// What is before it.
+    pub(crate) entry: &'a ClusterEntry,
 }
 
 /// The table as the cluster keeps it, and which writing of it that is.
@@ -54,7 +57,7 @@ pub struct KeptTable {
 impl KubernetesRuntime {
     /// The edge in this cluster.
     pub fn edge(&self) -> ClusterEdge<'_> {
-        ClusterEdge { cluster: &self.cluster, images: &self.images }
+        ClusterEdge { cluster: &self.cluster, images: &self.images, entry: &self.target.entry }
     }
 }
 
@@ -71,7 +74,16 @@ impl ClusterEdge<'_> {
         let wanted = edge::namespace(level.as_deref());
         answer(&operation, namespaces.patch(NAMESPACE, &params, &Patch::Apply(&wanted))).await?;
         self.apply(&edge::authority(files.certificate, files.key)).await?;
-        self.apply(&edge::service(published)).await?;
+        match self.entry {
+            ClusterEntry::Balancer => self.apply(&edge::service(published)).await?,
+            ClusterEntry::Ingress(_) | ClusterEntry::Gateway { .. } => {
+                self.apply(&edge::service_behind()).await?;
+                // Controllers bring in HTTP. One that other environments come in by stays as it is.
+                if !published.is_empty() {
+                    self.apply(&edge::service(published)).await?;
+                }
+            }
+        }
         self.apply(&edge::budget()).await?;
         self.apply(&edge::deployment(&image)).await
     }
@@ -83,7 +95,7 @@ impl ClusterEdge<'_> {
         answer(&operation, self.of::<K>().patch(&name, &params, &Patch::Apply(object))).await.map(drop)
     }
 
-    fn of<K: Kept>(&self) -> Api<K> {
+    pub(crate) fn of<K: Kept>(&self) -> Api<K> {
         Api::namespaced(self.cluster.client.clone(), NAMESPACE)
     }
 
@@ -149,6 +161,18 @@ impl ClusterEdge<'_> {
             Some(stream) => Ok(Forwarded { stream, forward }),
             None => Err(Error::new(ErrorKind::Unavailable, operation, "the API server gave no connection")),
         }
+    }
+
+    /// Where users of an environment come in.
+    pub async fn entrance(&self, key: &EnvKey) -> Result<Entrance> {
+        if *self.entry != ClusterEntry::Balancer {
+            return self.entrance_before(key).await;
+        }
+        let outside = self.outside().await?;
+        let port = |usual: u16| {
+            if outside.addresses.is_empty() { outside.node_ports.get(&usual).copied() } else { Some(usual) }
+        };
+        Ok(Entrance { http: port(80), https: port(443), addresses: outside.addresses.clone() })
     }
 
     /// Where users reach the edge from outside of the cluster: the addresses of its load balancer, or the ports on every

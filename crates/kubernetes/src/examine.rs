@@ -1,5 +1,6 @@
 //! Is everything in a cluster that Daybook needs?
 
+use daybook_model::target::ClusterEntry;
 use daybook_runtime::{Finding, Machines, Rank, Result};
 use futures::StreamExt as _;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -35,6 +36,18 @@ const NEEDS: [(&str, &str, &[&str]); 15] = [
     ("", "namespaces", &["get", "create", "patch", "delete"]),
 ];
 
+/// What is needed more where an Ingress controller is before the edge.
+const NEEDS_OF_INGRESSES: [(&str, &str, &[&str]); 2] = [
+    ("networking.k8s.io", "ingresses", &["get", "create", "patch", "delete"]),
+    ("networking.k8s.io", "ingressclasses", &["list"]),
+];
+
+/// What is needed more where a Gateway is before the edge.
+const NEEDS_OF_GATEWAYS: [(&str, &str, &[&str]); 2] = [
+    ("gateway.networking.k8s.io", "gateways", &["get", "list"]),
+    ("gateway.networking.k8s.io", "httproutes", &["get", "create", "patch", "delete"]),
+];
+
 fn finding(check: &str, rank: Rank, found: impl Into<String>, fix: Option<&str>) -> Finding {
     Finding { check: check.to_owned(), rank, found: found.into(), fix: fix.map(ToOwned::to_owned) }
 }
@@ -54,7 +67,12 @@ impl KubernetesRuntime {
     /// Every permission that is missing, by name.
     async fn permissions(&self) -> Result<Finding> {
         let of_namespaces = self.cluster.only.is_some();
-        let needs = NEEDS.iter().filter(|(_, resource, _)| !(of_namespaces && *resource == "namespaces"));
+        let entry = match self.target.entry {
+            ClusterEntry::Balancer => &[][..],
+            ClusterEntry::Ingress(_) => &NEEDS_OF_INGRESSES[..],
+            ClusterEntry::Gateway { .. } => &NEEDS_OF_GATEWAYS[..],
+        };
+        let needs = NEEDS.iter().chain(entry).filter(|(_, resource, _)| !(of_namespaces && *resource == "namespaces"));
         let asked = needs.flat_map(|(group, resource, verbs)| verbs.iter().map(move |verb| (*group, *resource, *verb)));
         let asked: Vec<_> = asked.map(|(group, resource, verb)| self.may(group, resource, verb)).collect();
         let mut missing = Vec::new();
@@ -178,6 +196,12 @@ impl KubernetesRuntime {
     async fn entrance_found(&self) -> Finding {
         if self.reaches_pods {
             return finding("edge", Rank::Fine, "the server's own reaches the pods directly", None);
+        }
+        if self.target.entry != ClusterEntry::Balancer {
+            return match self.edge().before().await {
+                Ok(before) => finding("edge", Rank::Fine, format!("behind {before}"), None),
+                Err(error) => finding("edge", Rank::Missing, error.to_string(), error.hint.as_deref()),
+            };
         }
         match (self.edge().is_there().await, self.edge().pods().await, self.edge().outside().await) {
             (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => {

@@ -13,6 +13,7 @@ mod cache;
 mod charts;
 mod cluster;
 mod edge;
+mod entry;
 mod environments;
 mod error;
 mod examine;
@@ -64,6 +65,7 @@ pub use edge::{ClusterEdge, EdgeFiles, KeptTable, Outside};
 use environments::Made;
 use images::Images;
 pub use lease::{Held, Lease};
+pub use objects::entry::Hosts;
 pub use tunnel::Tunnel;
 
 /// Which cluster, and what is needed beside it.

@@ -28,6 +28,25 @@ pub struct ClusterTarget {
     /// `pods=direct`: the server's machine reaches the addresses of pods, so its own edge serves the environment.
     /// Otherwise an edge runs in the cluster, and checks go through the API server.
     pub reaches_pods: bool,
+    /// `entry=`: what is before the edge in the cluster.
+    pub entry: ClusterEntry,
+}
+
+/// What brings requests from outside of a cluster to the edge within.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum ClusterEntry {
+    /// A load balancer of its own, which needs nothing else to be there.
+    #[default]
+    Balancer,
+    /// `entry=ingress[/CLASS]`: the controller of Ingresses of a class, or of the class that is the default.
+    Ingress(Option<String>),
+    /// `entry=gateway/NAMESPACE/NAME`: a Gateway that is there, by the Gateway API.
+    Gateway {
+        /// Where it is.
+        namespace: String,
+        /// What it is called.
+        name: String,
+    },
 }
 
 /// What a cluster's target begins with.
@@ -78,14 +97,47 @@ impl FromStr for ClusterTarget {
                     target.registry = Some(registry.trim_end_matches('/').to_owned());
                 }
                 Some(("pods", "direct")) => target.reaches_pods = true,
+                Some(("entry", entry)) => target.entry = entry.parse()?,
                 _ => {
                     return Err(format!(
-                        "`{setting}` is no setting of a cluster: use registry=HOST/PATH or pods=direct"
+                        "`{setting}` is no setting of a cluster: use registry=HOST/PATH, pods=direct or entry=…"
                     ));
                 }
             }
         }
+        if target.reaches_pods && target.entry != ClusterEntry::Balancer {
+            return Err(format!(
+                "`pods=direct` and `entry={}` exclude each other: with the first, the server's own edge is the way in",
+                target.entry
+            ));
+        }
         Ok(target)
+    }
+}
+
+impl FromStr for ClusterEntry {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts.as_slice() {
+            ["ingress"] => Ok(Self::Ingress(None)),
+            ["ingress", class] if !class.is_empty() => Ok(Self::Ingress(Some((*class).to_owned()))),
+            ["gateway", namespace, name] if !namespace.is_empty() && !name.is_empty() => {
+                Ok(Self::Gateway { namespace: (*namespace).to_owned(), name: (*name).to_owned() })
+            }
+            _ => Err(format!("`entry={text}` is no way in: use gateway/NAMESPACE/NAME, ingress/CLASS or ingress")),
+        }
+    }
+}
+
+impl fmt::Display for ClusterEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balancer => f.write_str("balancer"),
+            Self::Ingress(None) => f.write_str("ingress"),
+            Self::Ingress(Some(class)) => write!(f, "ingress/{class}"),
+            Self::Gateway { namespace, name } => write!(f, "gateway/{namespace}/{name}"),
+        }
     }
 }
 
@@ -102,7 +154,9 @@ impl fmt::Display for ClusterTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{SCHEME}{}", self.place)?;
         let registry = self.registry.iter().map(|registry| format!("registry={registry}"));
-        let all: Vec<_> = registry.chain(self.reaches_pods.then(|| "pods=direct".to_owned())).collect();
+        let direct = self.reaches_pods.then(|| "pods=direct".to_owned());
+        let entry = (self.entry != ClusterEntry::Balancer).then(|| format!("entry={}", self.entry));
+        let all: Vec<_> = registry.chain(direct).chain(entry).collect();
         if all.is_empty() { Ok(()) } else { write!(f, "?{}", all.join("&")) }
     }
 }
@@ -158,9 +212,15 @@ mod tests {
 
     #[test]
     fn targets_are_written_as_they_are_read() {
-        for text in
-            ["process", "docker", "kubernetes://prod", "kubernetes://prod/shop?registry=r.example.com/shop&pods=direct"]
-        {
+        for text in [
+            "process",
+            "docker",
+            "kubernetes://prod",
+            "kubernetes://prod/shop?registry=r.example.com/shop&pods=direct",
+            "kubernetes://prod?entry=ingress",
+            "kubernetes://prod?entry=ingress/nginx",
+            "kubernetes://prod?registry=r.example.com&entry=gateway/edge/public",
+        ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
     }
@@ -168,6 +228,14 @@ mod tests {
     #[test]
     fn what_is_no_target_is_refused() {
         assert!("ssh://x".parse::<Target>().unwrap_err().contains("kubernetes://CONTEXT"));
-        assert!("kubernetes://x?registry".parse::<Target>().unwrap_err().contains("`registry`"));
+        for (settings, why) in [
+            ("registry", "`registry`"),
+            ("entry=gateway/public", "gateway/NAMESPACE/NAME"),
+            ("entry=ingress/", "ingress/CLASS"),
+            ("pods=direct&entry=ingress", "exclude each other"),
+        ] {
+            let error = format!("kubernetes://x?{settings}").parse::<Target>().unwrap_err();
+            assert!(error.contains(why), "{settings}: {error}");
+        }
     }
 }

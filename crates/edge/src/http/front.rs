@@ -34,6 +34,8 @@ pub(crate) struct Origin {
     /// The address entry that it came in at; public listeners have none.
     pub(crate) entry: Option<SocketAddr>,
     pub(crate) scheme: &'static str,
+    /// A proxy before us is at the other end.
+    pub(crate) behind: bool,
     /// Kept for as long as the connection is open, whatever it becomes.
     pub(crate) place: OpenConnection,
 }
@@ -73,7 +75,11 @@ where
     let watch = if is_http2 { Watch::http2(now) } else { Watch::http1(now) };
     let address = HeaderValue::from_str(&origin.peer.ip().to_canonical().to_string());
     let front = Arc::new(Front {
-        client: Client { address: address.expect("an address is a header value"), scheme: origin.scheme },
+        client: Client {
+            address: address.expect("an address is a header value"),
+            scheme: origin.scheme,
+            behind: origin.behind,
+        },
         entry: origin.entry,
         watch: watch.clone(),
         closing: AtomicBool::new(false),

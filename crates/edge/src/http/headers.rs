@@ -19,6 +19,18 @@ pub(crate) struct Client {
     pub(crate) address: HeaderValue,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
+    /// It is a proxy before us, which says by itself whom it speaks for.
+    pub(crate) behind: bool,
+}
+
+impl Client {
+    /// `http` or `https`: what the client spoke, also with a proxy before us.
+    pub(crate) fn scheme(&self, headers: &HeaderMap) -> &'static str {
+        match headers.get(FORWARDED_PROTO).filter(|_| self.behind) {
+            Some(proto) if proto.as_bytes().eq_ignore_ascii_case(b"https") => "https",
+            _ => self.scheme,
+        }
+    }
 }
 
 /// Removes what concerns one connection only (RFC 9110, section 7.6.1): also what `Connection` names.
@@ -65,7 +77,8 @@ pub(crate) fn prepare_request(head: &mut request::Parts, host: &HeaderValue, cli
     }
     head.headers.insert(header::HOST, host.clone());
     forwarded_for(&mut head.headers, &client.address);
-    head.headers.insert(FORWARDED_PROTO, HeaderValue::from_static(client.scheme));
+    let scheme = client.scheme(&head.headers);
+    head.headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     head.headers.insert(FORWARDED_HOST, host.clone());
     head.headers.insert(REQUEST_ID, id.clone());
     head.version = Version::HTTP_11;
@@ -150,7 +163,7 @@ mod tests {
     use super::*;
 
     fn client() -> Client {
-        Client { address: HeaderValue::from_static("192.0.2.7"), scheme: "https" }
+        Client { address: HeaderValue::from_static("192.0.2.7"), scheme: "https", behind: false }
     }
 
     fn prepared(request: http::Request<()>) -> HeaderMap {

@@ -96,7 +96,7 @@ impl Exchange<'_> {
             return self.own(StatusCode::NOT_FOUND, "nothing is served here");
         };
         route.hits.fetch_add(1, Relaxed);
-        if route.redirect && self.front.client.scheme == "http" {
+        if route.redirect && self.front.client.scheme(&head.headers) == "http" {
             return self.redirect(&head);
         }
         match &route.backend.target {
@@ -226,7 +226,8 @@ impl Exchange<'_> {
 
     fn redirect(&mut self, head: &request::Parts) -> Response<EdgeBody> {
         let host = crate::routing::domain::normalize(self.host.to_str().unwrap_or_default()).into_owned();
-        let port = self.front.state.https_port().filter(|port| *port != 443);
+        // A proxy before us serves HTTPS at a port of its own: the usual one.
+        let port = self.front.state.https_port().filter(|port| *port != 443 && !self.front.client.behind);
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let rest = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let mut answer = self.own(StatusCode::PERMANENT_REDIRECT, "this is served over HTTPS");

@@ -31,6 +31,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) struct TestEdge {
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
+    pub(crate) behind: SocketAddr,
     pub(crate) directory: TempDir,
     pub(crate) client: Client,
     config: Config,
@@ -82,10 +83,11 @@ impl TestEdge {
 
     /// Starts one for a state directory within `directory`, which is kept as long.
     pub(crate) async fn start_at(directory: TempDir, state: PathBuf, limits: Limits) -> Self {
-        let (http, https) = (free_address(), free_address());
+        let (http, https, behind) = (free_address(), free_address(), free_address());
         let client = Client::new(&state);
-        let config = Config { http: vec![http], https: vec![https], limits, ..Config::new(state) };
-        let mut edge = Self { http, https, directory, client, config, process: None };
+        let config =
+            Config { http: vec![http], https: vec![https], behind: vec![behind], limits, ..Config::new(state) };
+        let mut edge = Self { http, https, behind, directory, client, config, process: None };
         edge.restart().await;
         edge
     }

@@ -27,6 +27,8 @@ pub(crate) const NAME: &str = "daybook-edge";
 pub(crate) const ROUTES: &str = "daybook-edge-routes";
 /// The Secret that holds the development authority.
 pub(crate) const AUTHORITY: &str = "daybook-edge-authority";
+/// The Service at which somebody else's controller finds the edge.
+pub(crate) const BEHIND: &str = "daybook-edge-behind";
 /// The key of the table, and its file.
 pub(crate) const TABLE: &str = "table.json";
 /// Where an edge listens for the control plane, inside of its pod only.
@@ -34,6 +36,8 @@ pub(crate) const CONTROL: u16 = 9402;
 /// Where it serves domains: out of the way of the ports that services publish.
 const HTTP: u16 = 10_080;
 const HTTPS: u16 = 10_443;
+/// Where it serves a controller that ended TLS.
+const BEHIND_HTTP: u16 = 10_081;
 /// Pods, so that one may be lost.
 const PODS: i32 = 2;
 /// How long requests in flight may take when an edge ends, seconds.
@@ -45,7 +49,7 @@ pub(crate) fn labels() -> Pairs {
     pairs([(MANAGED_BY, DAYBOOK.to_owned()), (SERVICE, NAME.to_owned()), (network::EDGE.0, network::EDGE.1.to_owned())])
 }
 
-fn meta(name: &str) -> ObjectMeta {
+pub(super) fn meta(name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: Some(NAMESPACE.to_owned()),
@@ -111,6 +115,19 @@ pub(crate) fn service(published: &BTreeSet<u16>) -> Service {
         }),
         status: None,
     }
+}
+
+/// Where a controller of Ingresses or Gateways finds the edge.
+pub(crate) fn service_behind() -> Service {
+    let port = ServicePort {
+        name: Some("http".to_owned()),
+        port: 80,
+        target_port: Some(IntOrString::Int(BEHIND_HTTP.into())),
+        protocol: Some("TCP".to_owned()),
+        ..ServicePort::default()
+    };
+    let spec = ServiceSpec { ports: Some(vec![port]), selector: Some(labels()), ..ServiceSpec::default() };
+    Service { metadata: meta(BEHIND), spec: Some(spec), status: None }
 }
 
 pub(crate) fn deployment(image: &str) -> Deployment {
@@ -183,7 +200,7 @@ fn container(image: &str) -> Container {
     let any = |port: u16| format!("0.0.0.0:{port}");
     let control = format!("127.0.0.1:{CONTROL}");
     let table = format!("/routes/{TABLE}");
-    let arguments: [&str; 13] = [
+    let arguments: [&str; 15] = [
         "edge",
         "--state",
         "/state",
@@ -191,6 +208,8 @@ fn container(image: &str) -> Container {
         &any(HTTP),
         "--https",
         &any(HTTPS),
+        "--behind",
+        &any(BEHIND_HTTP),
         "--control",
         &control,
         "--table",

@@ -3,6 +3,7 @@
 
 mod container;
 pub(crate) mod edge;
+pub(crate) mod entry;
 mod files;
 mod mounts;
 mod namespace;

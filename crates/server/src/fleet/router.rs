@@ -1,15 +1,16 @@
 //! The edge of a cluster as a [`Router`]: several pods that serve by one table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use daybook_edge::{Client, ClientError, Connection, Dial};
-use daybook_kubernetes::{EdgeFiles, KeptTable, KubernetesRuntime};
+use daybook_kubernetes::{EdgeFiles, Hosts, KeptTable, KubernetesRuntime};
 use daybook_model::route::{Entry, Target};
+use daybook_model::spec::Tls;
 use daybook_model::traffic::Traffic;
 use daybook_model::{EnvKey, EnvRoutes, RouteTable};
 use daybook_runtime::{Entrance, Error, ErrorKind, Result, Router};
@@ -31,12 +32,14 @@ pub(crate) struct ClusterRouter {
     authority: PathBuf,
     /// The ports that were published when this process last saw to the edge. Held while the table is changed.
     made: Mutex<Option<BTreeSet<u16>>>,
+    /// The hosts whose requests this process has led to the edge.
+    opened: Lock<BTreeMap<EnvKey, Hosts>>,
 }
 
 impl ClusterRouter {
     /// A router over the edge of `cluster`.
     pub(crate) fn new(cluster: Arc<KubernetesRuntime>, authority: PathBuf) -> Self {
-        Self { cluster, authority, made: Mutex::new(None) }
+        Self { cluster, authority, made: Mutex::new(None), opened: Lock::default() }
     }
 
     /// Tells each pod that comes, or comes back, what to serve, for as long as the server lives.
@@ -114,6 +117,23 @@ impl ClusterRouter {
         Ok(())
     }
 
+    /// Sees to it that requests for an environment's hosts come to the edge: it serves them by now.
+    async fn open(&self, key: &EnvKey, hosts: Hosts) -> Result<()> {
+        let opened = || self.opened.lock().expect("no holder of this lock panics");
+        if opened().get(key) == Some(&hosts) {
+            return Ok(());
+        }
+        opened().remove(key);
+        let edge = self.cluster.edge();
+        if hosts.all.is_empty() {
+            edge.close(key).await?
+        } else {
+            edge.open(key, &hosts).await?
+        }
+        opened().insert(key.clone(), hosts);
+        Ok(())
+    }
+
     async fn files(&self) -> Result<EdgeFiles> {
         let read = async |name: &str| tokio::fs::read(self.authority.join(name)).await;
         let failed = |error: io::Error| Error::new(ErrorKind::Internal, "read the development authority", error);
@@ -132,12 +152,24 @@ fn published(table: &RouteTable) -> BTreeSet<u16> {
     ports.collect()
 }
 
+/// The hosts that entries of an environment are for.
+fn hosts(routes: &EnvRoutes) -> Hosts {
+    let mut hosts = Hosts::default();
+    for entry in routes.backends.values().flat_map(|backend| &backend.entries) {
+        let Entry::Domain { host, tls, .. } = entry else { continue };
+        hosts.all.insert(host.clone());
+        if *tls != Tls::Off {
+            hosts.secure.insert(host.clone());
+        }
+    }
+    hosts
+}
+
 /// What a pod of the edge cannot have: files of the server's machine.
 fn refuse_files(key: &EnvKey, routes: &EnvRoutes) -> Result<()> {
     for (service, backend) in &routes.backends {
         let is_site = matches!(backend.target, Target::Files { .. });
-        let from_files =
-            |entry: &Entry| matches!(entry, Entry::Domain { tls: daybook_model::spec::Tls::Files { .. }, .. });
+        let from_files = |entry: &Entry| matches!(entry, Entry::Domain { tls: Tls::Files { .. }, .. });
         let what = match (is_site, backend.entries.iter().any(from_files)) {
             (true, _) => "a static site",
             (_, true) => "a certificate from files",
@@ -156,6 +188,7 @@ impl Router for ClusterRouter {
         refuse_files(key, &routes)?;
         let mut made = self.made.lock().await;
         let mut kept = self.cluster.edge().table().await?;
+        let hosts = hosts(&routes);
         if routes.backends.is_empty() {
             kept.table.environments.remove(key);
         } else {
@@ -164,7 +197,8 @@ impl Router for ClusterRouter {
         kept.table.version += 1;
         self.make(&mut made, &kept.table).await?;
         self.cluster.edge().keep_table(&kept).await?;
-        self.tell_all(&kept.table).await
+        self.tell_all(&kept.table).await?;
+        self.open(key, hosts).await
     }
 
     async fn get(&self, key: &EnvKey) -> Result<EnvRoutes> {
@@ -190,12 +224,8 @@ impl Router for ClusterRouter {
         Ok(total)
     }
 
-    async fn entrance(&self, _: &EnvKey) -> Result<Option<Entrance>> {
-        let outside = self.cluster.edge().outside().await?;
-        let port = |usual: u16| {
-            if outside.addresses.is_empty() { outside.node_ports.get(&usual).copied() } else { Some(usual) }
-        };
-        Ok(Some(Entrance { http: port(80), https: port(443), addresses: outside.addresses.clone() }))
+    async fn entrance(&self, key: &EnvKey) -> Result<Option<Entrance>> {
+        self.cluster.edge().entrance(key).await.map(Some)
     }
 }
 
