@@ -119,7 +119,7 @@ pub(crate) fn once(arguments: &OnceArguments) -> Result<()> {
         progress: &Progress::default(),
         next_ordinals: &BTreeMap::new(),
         remove_volumes: &BTreeSet::new(),
-        able: Able { images: true, networks: true, charts: true },
+        able: Able { images: true, networks: true, charts: true, quotas: false },
     };
     let (plan, problems) = plan(&spec, &seen, &context);
     let text = text::render(&plan);

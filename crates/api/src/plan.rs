@@ -155,6 +155,7 @@ impl PlanChange {
             Subject::Volume(name) => ("volume", name.to_string()),
             Subject::Network(name) => ("network", name.to_string()),
             Subject::Target(target) => ("target", target.name()),
+            Subject::Quota => ("quota", "quota".to_owned()),
         };
         let detail = |d: &daybook_model::plan::Detail| PlanDetail { text: d.text.clone(), line: d.line };
         Self {

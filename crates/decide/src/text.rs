@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use daybook_model::plan::{Change, Sign, Subject, WatchPhase};
+use daybook_model::spec::Quota;
 use daybook_model::{Action, Plan, ServiceName, Step, Target};
 
 /// The plan in the tone of `terraform plan`: what changes and why, the order of things, the downtime,
@@ -54,6 +55,7 @@ fn subject(change: &Change) -> String {
         Subject::Volume(name) => format!("volume {name}"),
         Subject::Network(name) => format!("network {name}"),
         Subject::Target(target) => target.name(),
+        Subject::Quota => "quota".to_owned(),
     }
 }
 
@@ -161,12 +163,25 @@ pub fn seconds(ms: u64) -> String {
     }
 }
 
+/// An amount of a resource, as a person reads it.
+pub(crate) fn amount(resource: &str, amount: u64) -> String {
+    match resource {
+        "memory" if amount >= 16 << 30 => format!("{} GiB", amount >> 30),
+        "memory" => format!("{} MiB", amount >> 20),
+        "cpu" if amount.is_multiple_of(1000) => format!("{} cores", amount / 1000),
+        "cpu" => format!("{amount}m"),
+        _ => amount.to_string(),
+    }
+}
+
 /// One step in words, as progress shows it.
 pub fn step(step: &Step) -> String {
     match &step.action {
         Action::Prepare { service } => format!("get the artifact of {service}"),
         Action::CreateNetwork { network } => format!("make network {network}"),
         Action::CreateVolume { volume } => format!("make volume {volume}"),
+        Action::SetQuota { quota: Some(quota) } => format!("allow {}", bounds(quota)),
+        Action::SetQuota { quota: None } => "end the quota".to_owned(),
         Action::RunHook { service, .. } => format!("run the release hook of {service}"),
         Action::Start { replica, .. } => format!("start {replica}"),
         Action::AwaitAnswer { replica } => format!("wait until {replica} answers"),
@@ -194,6 +209,14 @@ pub fn step(step: &Step) -> String {
         Action::RemoveNetwork { network } => format!("remove network {network}"),
         Action::RemoveVolume { volume } => format!("remove volume {volume} and its data"),
     }
+}
+
+/// What a quota allows: `4 cores and 8192 MiB`.
+pub(crate) fn bounds(quota: &Quota) -> String {
+    let cpu = quota.cpu_millis.map(|millis| amount("cpu", millis));
+    let memory = quota.memory_bytes.map(|bytes| amount("memory", bytes));
+    let all: Vec<_> = cpu.into_iter().chain(memory).collect();
+    if all.is_empty() { "anything".to_owned() } else { all.join(" and ") }
 }
 
 fn route(service: &ServiceName, endpoints: &[(daybook_model::ReplicaId, u32)]) -> String {

@@ -41,6 +41,7 @@ impl Executor {
             Action::CreateVolume { volume } => {
                 runtime.create_volume(key, volume, cx.spec.volumes.get(volume).unwrap_or(&Default::default())).await?;
             }
+            Action::SetQuota { quota } => runtime.set_quota(key, quota.as_ref()).await?,
             Action::RunHook { replica, .. } => return self.run_hook(cx, replica).await,
             Action::Start { replica, .. } => {
                 let launch = self.launch(cx, replica, Role::Main).await?;

@@ -36,7 +36,7 @@ pub use drive::Ending;
 pub use ledger::{Ledger, Vault};
 pub use note::Note;
 pub use resolve::{Resolved, Unresolved};
-pub use start::RunStart;
+pub use start::{RunStart, able};
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

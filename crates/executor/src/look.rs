@@ -112,8 +112,8 @@ async fn observe_at(side: &Side, key: &EnvKey, spec: Option<&Spec>) -> Result<Ob
     let services = spec.into_iter().flat_map(|spec| spec.services.values());
     let digests: BTreeSet<_> = services.filter_map(|service| service.artifact.digest().copied()).collect();
     let artifacts = side.runtime.present(key, &digests).await?;
-    let Seen { replicas, volumes, networks, charts } = seen;
-    Ok(Observed { key: key.clone(), replicas, volumes, networks, artifacts, routes, charts, away: None })
+    let Seen { replicas, volumes, networks, charts, quota } = seen;
+    Ok(Observed { key: key.clone(), replicas, volumes, networks, artifacts, routes, charts, quota, away: None })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use daybook_decide::{PlanContext, Problem, Progress};
 use daybook_model::{
     Actor, Digest, EnvKey, Event, Observed, Plan, Release, ReleaseNumber, RunId, RunKind, Spec, Verdict, VolumeName,
 };
+use daybook_runtime::Capabilities;
 use daybook_store::Write;
 use std::collections::BTreeSet;
 
@@ -90,7 +91,12 @@ impl Executor {
     pub(crate) async fn able(&self, spec: &Spec) -> Result<Able> {
         let home = self.inner.places.home();
         let side = self.inner.places.at(spec.target.as_ref().unwrap_or(&home)).await?;
-        let capabilities = side.runtime.capabilities_for(&spec.key);
-        Ok(Able { images: capabilities.images, networks: capabilities.networks, charts: capabilities.charts })
+        Ok(able(&side.runtime.capabilities_for(&spec.key)))
     }
+}
+
+/// What a plan has to know of a runtime.
+pub fn able(capabilities: &Capabilities) -> Able {
+    let Capabilities { images, networks, charts, quotas, .. } = *capabilities;
+    Able { images, networks, charts, quotas }
 }

@@ -12,7 +12,7 @@ use daybook_model::name::EnvKey;
 use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
@@ -33,6 +33,7 @@ pub(crate) struct Cache {
     pods: Watched<Pod>,
     claims: Watched<PersistentVolumeClaim>,
     policies: Watched<NetworkPolicy>,
+    quotas: Watched<ResourceQuota>,
     /// Helm's records of charts. Only what they are called by is known: what they hold is large.
     records: Watched<PartialObjectMeta<Secret>>,
     written: Arc<Written>,
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) pods: Vec<Arc<Pod>>,
     pub(crate) claims: Vec<Arc<PersistentVolumeClaim>>,
     pub(crate) policies: Vec<Arc<NetworkPolicy>>,
+    pub(crate) quotas: Vec<Arc<ResourceQuota>>,
     pub(crate) records: Vec<Arc<PartialObjectMeta<Secret>>>,
 }
 
@@ -65,6 +67,7 @@ impl Cache {
             pods: Watched::begin(cluster, &ours, &mut watches),
             claims: Watched::begin(cluster, &ours, &mut watches),
             policies: Watched::begin(cluster, &ours, &mut watches),
+            quotas: Watched::begin(cluster, &ours, &mut watches),
             records: Watched::begin(cluster, &records, &mut watches),
             written: cluster.written.clone(),
             _watches: watches,
@@ -82,6 +85,7 @@ impl Cache {
             pods: self.pods.of(&place)?,
             claims: self.claims.of(&place)?,
             policies: self.policies.of(&place)?,
+            quotas: self.quotas.of(&place)?,
             records: self.records.of(&place)?,
         })
     }

@@ -9,6 +9,7 @@ use kube::api::{Api, ListParams, PostParams};
 
 use crate::KubernetesRuntime;
 use crate::cluster::answer;
+use crate::quantity::{bytes, cpu_millis};
 
 /// The minor versions of Kubernetes 1 that are supported: the newest three of the time. Tests run on the last.
 const MINORS: std::ops::RangeInclusive<u32> = 32..=34;
@@ -18,7 +19,7 @@ const AT_ONCE: usize = 8;
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// What is done with objects, as permissions name it: group, resource, verbs.
-const NEEDS: [(&str, &str, &[&str]); 15] = [
+const NEEDS: [(&str, &str, &[&str]); 16] = [
     ("apps", "deployments", &["get", "list", "watch", "create", "patch", "delete"]),
     ("apps", "statefulsets", &["get", "list", "watch", "create", "patch", "delete"]),
     ("batch", "jobs", &["get", "list", "watch", "create", "patch", "delete"]),
@@ -32,6 +33,7 @@ const NEEDS: [(&str, &str, &[&str]); 15] = [
     ("", "configmaps", &["get", "create", "patch", "delete"]),
     ("", "persistentvolumeclaims", &["get", "list", "watch", "create", "patch", "delete"]),
     ("networking.k8s.io", "networkpolicies", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("", "resourcequotas", &["get", "list", "watch", "create", "patch", "delete"]),
     ("policy", "poddisruptionbudgets", &["get", "create", "patch", "delete"]),
     ("", "namespaces", &["get", "create", "patch", "delete"]),
 ];
@@ -241,45 +243,9 @@ fn version(told: &str) -> Finding {
     }
 }
 
-/// `500m` or `2` as thousandths of a core.
-pub(crate) fn cpu_millis(text: &str) -> Option<u64> {
-    match text.strip_suffix('m') {
-        Some(millis) => millis.parse().ok(),
-        None => Some((text.parse::<f64>().ok()? * 1000.0) as u64),
-    }
-}
-
-/// `1024`, `16Gi` or `16G` as bytes.
-pub(crate) fn bytes(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match &text[digits.len()..] {
-        "" => 1,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        "Ti" => 1 << 40,
-        "k" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        "T" => 1_000_000_000_000,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantities_are_read() {
-        assert_eq!((cpu_millis("1500m"), cpu_millis("2"), cpu_millis("x")), (Some(1500), Some(2000), None));
-        assert_eq!(
-            (bytes("24682736Ki"), bytes("7"), bytes("2G")),
-            (Some(24_682_736 << 10), Some(7), Some(2_000_000_000))
-        );
-        assert_eq!((bytes("1X"), bytes("")), (None, None));
-    }
 
     #[test]
     fn versions_that_are_not_tested_are_told() {

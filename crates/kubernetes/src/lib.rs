@@ -29,6 +29,7 @@ mod observe;
 mod pods;
 mod probe;
 mod program;
+mod quantity;
 mod rendered;
 mod replica;
 mod resources;
@@ -46,7 +47,7 @@ use async_trait::async_trait;
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
-use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Stop, Volume};
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Quota, Stop, Volume};
 use daybook_model::target::ClusterTarget;
 use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Service, Target};
@@ -150,7 +151,8 @@ fn refused(launch: &Launch, why: impl std::fmt::Display) -> Error {
 #[async_trait]
 impl Runtime for KubernetesRuntime {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::of_a_cluster()
+        // What bounds a namespace bounds all who share it.
+        Capabilities { quotas: self.cluster.only.is_none(), ..Capabilities::of_a_cluster() }
     }
 
     async fn check(&self) -> Result<String> {
@@ -207,6 +209,10 @@ impl Runtime for KubernetesRuntime {
 
     async fn take_over(&self, key: &EnvKey) -> Result<()> {
         self.take_from_others(key).await
+    }
+
+    async fn set_quota(&self, key: &EnvKey, quota: Option<&Quota>) -> Result<()> {
+        self.bound(key, quota).await
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {

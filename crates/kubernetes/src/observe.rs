@@ -8,7 +8,7 @@ use daybook_model::name::EnvKey;
 use daybook_runtime::{Result, Seen};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
@@ -17,7 +17,7 @@ use crate::KubernetesRuntime;
 use crate::cache::Parts;
 use crate::charts;
 use crate::keeper::annotations;
-use crate::objects::of_environment;
+use crate::objects::{of_environment, quota};
 use crate::pods::instance;
 use crate::seen::seen;
 
@@ -39,6 +39,7 @@ impl KubernetesRuntime {
             volumes: parts.claims.iter().filter_map(|claim| named(key, &claim.metadata)?.parse().ok()).collect(),
             charts: charts::seen(parts.records.iter().map(Arc::as_ref)),
             networks: parts.policies.iter().filter_map(|policy| named(key, &policy.metadata)?.parse().ok()).collect(),
+            quota: parts.quotas.iter().find(|quota| is_named(&quota.metadata)).map(|quota| quota::read(quota)),
         })
     }
 
@@ -51,12 +52,13 @@ impl KubernetesRuntime {
         let namespace = Some(namespace.as_str());
         // Pods after their workloads: a pod without a workload is none of ours to tell of.
         let records = charts::records_of(key);
-        let (deployments, stateful_sets, jobs, claims, policies, records) = futures::try_join!(
+        let (deployments, stateful_sets, jobs, claims, policies, quotas, records) = futures::try_join!(
             self.cluster.list::<Deployment>(namespace, &labels),
             self.cluster.list::<StatefulSet>(namespace, &labels),
             self.cluster.list::<Job>(namespace, &labels),
             self.cluster.list::<PersistentVolumeClaim>(namespace, &labels),
             self.cluster.list::<NetworkPolicy>(namespace, &labels),
+            self.cluster.list::<ResourceQuota>(namespace, &labels),
             self.cluster.list::<PartialObjectMeta<Secret>>(namespace, &records),
         )?;
         let pods = self.cluster.list::<Pod>(namespace, &labels).await?;
@@ -67,6 +69,7 @@ impl KubernetesRuntime {
             pods: shared(pods),
             claims: shared(claims),
             policies: shared(policies),
+            quotas: shared(quotas),
             records: shared(records),
         })
     }
@@ -84,6 +87,11 @@ impl KubernetesRuntime {
         }
         Ok(present)
     }
+}
+
+/// Whether it is the quota of an environment, and stays.
+fn is_named(meta: &ObjectMeta) -> bool {
+    meta.name.as_deref() == Some(quota::NAME) && meta.deletion_timestamp.is_none()
 }
 
 fn shared<K>(all: Vec<K>) -> Vec<Arc<K>> {

@@ -1,9 +1,9 @@
-//! Volumes and networks of an environment.
+//! Volumes, networks and the quota of an environment.
 
 use daybook_model::name::{EnvKey, NetworkName, VolumeName};
-use daybook_model::spec::{Network, Volume};
+use daybook_model::spec::{Network, Quota, Volume};
 use daybook_runtime::{Error, ErrorKind, Result, labels};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceQuota};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use crate::KubernetesRuntime;
@@ -16,6 +16,13 @@ impl KubernetesRuntime {
         self.make_environment(key, Level::Restricted).await?;
         let policy = objects::network(key, name, network, &self.around(key));
         self.put(key, &policy).await
+    }
+
+    /// Of one namespace for all environments nothing can be bounded but the whole.
+    pub(crate) async fn bound(&self, key: &EnvKey, quota: Option<&Quota>) -> Result<()> {
+        let Some(quota) = quota else { return self.delete_whole::<ResourceQuota>(key, objects::quota::NAME).await };
+        self.make_environment(key, Level::Restricted).await?;
+        self.put(key, &objects::quota::quota(key, quota, &self.around(key))).await
     }
 
     /// A claim is made once: what it asks for cannot be taken back.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use daybook_model::spec::Quota;
 use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec, Target};
 
 use crate::bundle::{Bundle, Files};
@@ -9,7 +10,7 @@ use crate::context::{Context, Problem};
 use crate::diagnostic::Diagnostic;
 use crate::fleet::{self, Fleet};
 use crate::keys::{Shape, check, root};
-use crate::lower::Manifest;
+use crate::lower::{Manifest, read};
 use crate::tree::{Map, Node, Span};
 use crate::{check as whole, document, lower};
 
@@ -137,6 +138,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     let app = app.unwrap_or_else(|| AppName::new("unnamed").expect("a literal name is valid"));
     let mut spec = lower::lower(&manifest, EnvKey::new(app, options.environment.clone()));
     spec.target = options.target.clone().or_else(|| target(ctx, tree, options.environment.as_str()));
+    spec.quota = quota(tree, options.environment.as_str());
     let runtime = spec.target.as_ref().map(Target::runtime).or(options.runtime.as_deref());
     whole::check(&manifest, &spec, runtime);
     loaded.provided_secrets = manifest.provided.into_inner();
@@ -159,6 +161,14 @@ fn target(ctx: &Context<'_>, tree: &Node, environment: &str) -> Option<Target> {
             None
         }
     }
+}
+
+/// What the manifest lets an environment have: its own `quota`, else that of the whole manifest.
+fn quota(tree: &Node, environment: &str) -> Option<Quota> {
+    let own = tree.get("environments").and_then(|all| all.get(environment)?.get("quota"));
+    let node = own.or_else(|| tree.get("quota"))?;
+    let quota = Quota { cpu_millis: read::cpu(node, "cpu"), memory_bytes: read::bytes(node, "memory") };
+    (quota != Quota::default()).then_some(quota)
 }
 
 fn profiles(ctx: &Context<'_>, options: &Options) -> Vec<String> {

@@ -11,6 +11,7 @@ use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
 use crate::launch::Role;
 use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use crate::route::EnvRoutes;
+use crate::spec::Quota;
 use crate::target::Target;
 
 /// What is there, of one environment.
@@ -31,6 +32,9 @@ pub struct Observed {
     /// Charts that are released here, by the service that they are of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub charts: BTreeMap<ServiceName, SeenChart>,
+    /// What its replicas may have together, as far as that is enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
     /// What is of it at the target that it leaves, while it moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub away: Option<Away>,
@@ -60,6 +64,7 @@ impl Observed {
             artifacts: BTreeSet::new(),
             routes: EnvRoutes::default(),
             charts: BTreeMap::new(),
+            quota: None,
             away: None,
         }
     }

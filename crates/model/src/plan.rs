@@ -8,7 +8,7 @@ use crate::fingerprint::Fingerprint;
 use crate::id::{PlanId, ReleaseNumber, ReplicaId, StepId};
 use crate::launch::Role;
 use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
-use crate::spec::RolloutOrder;
+use crate::spec::{Quota, RolloutOrder};
 use crate::target::Target;
 
 /// A plan: data that leaves no choice to whoever carries it out.
@@ -73,6 +73,11 @@ pub enum Action {
     CreateVolume {
         /// Which.
         volume: VolumeName,
+    },
+    /// Bound what all replicas of the environment may have together, or no longer.
+    SetQuota {
+        /// What they may have.
+        quota: Option<Quota>,
     },
     /// Run a release hook, once for a release.
     RunHook {
@@ -254,6 +259,7 @@ impl Action {
             Self::Drain { replicas } => replicas.first().map(|replica| &replica.service),
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
+            | Self::SetQuota { .. }
             | Self::CloseAt { .. }
             | Self::Leave { .. }
             | Self::RemoveNetwork { .. }
@@ -310,6 +316,8 @@ pub enum Subject {
     Network(NetworkName),
     /// A target that the environment leaves, or begins to leave.
     Target(Target),
+    /// What all replicas may have together.
+    Quota,
 }
 
 /// What happens to a thing.

@@ -25,6 +25,9 @@ pub struct Spec {
     /// Where it still runs as well, because clients come in there until they are told of the new entrance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving: Option<Target>,
+    /// What all replicas may have together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
     /// Every workload, by name. Services of inactive profiles are not here. A service is large, so the map holds
     /// pointers: otherwise it would be moved with each of its neighbours, and half-filled nodes would cost memory.
     pub services: BTreeMap<ServiceName, Box<Service>>,
@@ -41,6 +44,7 @@ impl Spec {
             key,
             target: None,
             leaving: None,
+            quota: None,
             services: BTreeMap::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
@@ -54,6 +58,17 @@ impl Spec {
     pub fn replicas(&self) -> u64 {
         self.services.values().map(|service| u64::from(service.scale.max)).sum()
     }
+}
+
+/// What all replicas of an environment may have together.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Quota {
+    /// The sum of their limits, thousandths of a core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_millis: Option<u64>,
+    /// The sum of their limits, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// A named workload.

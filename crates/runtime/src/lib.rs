@@ -30,7 +30,7 @@ use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::observed::SeenChart;
-use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Service, Stop, Volume};
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Quota, Service, Stop, Volume};
 use daybook_model::traffic::Traffic;
 use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, EnvRoutes, Launch, ReplicaId, SeenReplica, Target, Timestamp};
@@ -155,6 +155,13 @@ pub trait Runtime: Send + Sync + 'static {
     async fn remove_chart(&self, key: &EnvKey, service: &ServiceName) -> Result<()> {
         let _ = key;
         Err(no_charts(service.as_str()))
+    }
+
+    /// Bounds what all replicas of an environment may have together, or no longer. Those that run go on. Called only
+    /// where [`Capabilities::quotas`] says so.
+    async fn set_quota(&self, key: &EnvKey, _quota: Option<&Quota>) -> Result<()> {
+        let message = format!("`{}` keeps to no quota", self.capabilities().name);
+        Err(Error::new(ErrorKind::Refused, format!("bound {key}"), message))
     }
 
     /// Gives back what an environment as a whole has, once nothing else of it is there: the addresses of its
@@ -303,6 +310,9 @@ pub struct Capabilities {
     /// Releases Helm charts.
     #[serde(default)]
     pub charts: bool,
+    /// Keeps the replicas of an environment within a quota.
+    #[serde(default)]
+    pub quotas: bool,
 }
 
 impl Capabilities {
@@ -316,6 +326,7 @@ impl Capabilities {
             service_addresses: false,
             log_streams: false,
             charts: true,
+            quotas: true,
         }
     }
 
@@ -410,6 +421,8 @@ pub struct Seen {
     pub networks: BTreeSet<NetworkName>,
     /// Charts that are released in it.
     pub charts: BTreeMap<ServiceName, SeenChart>,
+    /// What its replicas may have together, where [`Runtime::set_quota`] keeps them within it.
+    pub quota: Option<Quota>,
 }
 
 /// What a check's question was answered with.

@@ -108,6 +108,7 @@ impl Runtime for ProcessRuntime {
             service_addresses: true,
             log_streams: true,
             charts: false,
+            quotas: false,
         }
     }
 

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::name::{NetworkName, VolumeName};
-use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Service, Stop, Volume};
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Quota, Service, Stop, Volume};
 use daybook_model::target::ClusterTarget;
 use daybook_model::traffic::Traffic;
 use daybook_model::trouble::Trouble;
@@ -207,6 +207,10 @@ impl Runtime for Fleet {
 
     async fn take_over(&self, key: &EnvKey) -> Result<()> {
         self.term.within(async { self.of(key).await?.take_over(key).await }).await
+    }
+
+    async fn set_quota(&self, key: &EnvKey, quota: Option<&Quota>) -> Result<()> {
+        self.term.within(async { self.of(key).await?.set_quota(key, quota).await }).await
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, network: &Network) -> Result<()> {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use daybook_decide::heal::Healing;
-use daybook_decide::plan::Able;
 use daybook_decide::{PlanContext, Progress};
 use daybook_model::launch::Role;
 use daybook_model::{Actor, EnvKey, Event, Observed, Release, ReplicaId, ReplicaState, RunKind, SeenReplica};
@@ -81,7 +80,7 @@ impl App {
             progress: &Progress::default(),
             next_ordinals: &self.inner.store.next_ordinals(&release.spec.key).await?,
             remove_volumes: &BTreeSet::new(),
-            able: Able { images: capabilities.images, networks: capabilities.networks, charts: capabilities.charts },
+            able: daybook_executor::able(&capabilities),
         };
         let (plan, problems) = daybook_decide::plan(&release.spec, seen, &cx);
         if plan.is_empty() || !problems.is_empty() {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
-use daybook_model::spec::{Artifact, EnvValue, Kind, Rollout, RolloutOrder, TemplatePart};
+use daybook_model::spec::{Artifact, EnvValue, Kind, Quota, Rollout, RolloutOrder, TemplatePart};
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
 use super::{World, charts};
+use crate::text::bounds;
 
 /// Requests are held, or work stops, for about so long when a service is stopped first and nothing
 /// better is known: its process ends, the next starts and answers. Milliseconds.
@@ -220,6 +221,10 @@ fn things(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
             }
             Action::CreateNetwork { network } => (Sign::Add, Subject::Network(network.clone()), "new network"),
             Action::RemoveNetwork { network } => (Sign::Remove, Subject::Network(network.clone()), "nothing uses it"),
+            Action::SetQuota { quota } => {
+                changes.push(bound(world, quota.as_ref()));
+                continue;
+            }
             _ => continue,
         };
         changes.push(Change {
@@ -232,6 +237,16 @@ fn things(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
         });
     }
     changes
+}
+
+fn bound(world: &World<'_>, quota: Option<&Quota>) -> Change {
+    let (sign, detail) = match (&world.seen.quota, quota) {
+        (None, after) => (Sign::Add, after.map(bounds).unwrap_or_default()),
+        (Some(before), Some(after)) => (Sign::Change, format!("{} → {}", bounds(before), bounds(after))),
+        (Some(before), None) => (Sign::Remove, format!("no longer {}", bounds(before))),
+    };
+    let details = vec![line(None, detail)];
+    Change { sign, subject: Subject::Quota, details, downtime_ms: None, destructive: false, order: None }
 }
 
 fn line(line: Option<u32>, text: impl Into<String>) -> Detail {

@@ -10,6 +10,7 @@ mod departure;
 mod large;
 mod order;
 mod problems;
+mod quota;
 mod replicas;
 mod rollout;
 
@@ -61,6 +62,8 @@ pub struct Able {
     pub networks: bool,
     /// Releases charts.
     pub charts: bool,
+    /// Keeps the replicas of an environment within a quota.
+    pub quotas: bool,
 }
 
 /// What a run has reached: facts that the world does not show, folded from its journal entries.
@@ -88,6 +91,7 @@ pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Pr
     let world = World::new(spec, seen, cx);
     let mut builder = Builder::default();
     let (order, cyclic) = in_dependency_order(&spec.services, |service| service.stop_first(&spec.volumes));
+    world.bound(&mut builder);
     world.networks_and_volumes(&mut builder);
     world.prepare(&mut builder);
     for name in &order {

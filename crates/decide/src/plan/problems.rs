@@ -49,6 +49,7 @@ pub(super) fn find(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Vec<Pr
     problems.extend(lost_claims(spec, seen, cx));
     problems.extend(unresolved(spec));
     problems.extend(double_ports(spec));
+    problems.extend(super::quota::problems(spec, cx));
     problems
 }
 

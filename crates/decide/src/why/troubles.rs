@@ -7,6 +7,7 @@ use daybook_model::trouble::{ImageFault, Trouble, TroubleKind};
 
 use super::exits::{has_no_program, start_error};
 use super::{Choice, Evidence, Found, choice, clip};
+use crate::text::amount;
 
 /// The most telling of what keeps replicas from running. What only matters to those that run is not among it.
 pub fn in_the_way(troubles: &[Trouble]) -> Option<&Trouble> {
@@ -94,17 +95,6 @@ fn asked(spec: Option<&Service>, resource: &str) -> Option<u64> {
         "cpu" => wanted?.reserve_cpu_millis.or(wanted?.cpu_millis.map(|millis| millis.div_ceil(10))),
         // Only what a GPU is asked for by has a group in its name.
         _ => resource.contains('/').then(|| u64::from(wanted.and_then(|wanted| wanted.gpus).unwrap_or(1))),
-    }
-}
-
-/// An amount of a resource, as a person reads it.
-fn amount(resource: &str, amount: u64) -> String {
-    match resource {
-        "memory" if amount >= 16 << 30 => format!("{} GiB", amount >> 30),
-        "memory" => format!("{} MiB", amount >> 20),
-        "cpu" if amount.is_multiple_of(1000) => format!("{} cores", amount / 1000),
-        "cpu" => format!("{amount}m"),
-        _ => amount.to_string(),
     }
 }
 

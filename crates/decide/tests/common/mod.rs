@@ -157,7 +157,7 @@ impl Planner {
             progress: &self.progress,
             next_ordinals: &BTreeMap::new(),
             remove_volumes: &none,
-            able: Able { images: self.images, networks: true, charts: self.images },
+            able: Able { images: self.images, networks: true, charts: self.images, quotas: self.images },
         };
         plan(spec, seen, &cx)
     }

@@ -140,6 +140,9 @@ impl Export<'_> {
         let (key, around) = (&self.spec.key, self.around(String::new()));
         self.push(None, &objects::namespace(key, self.level(), &around));
         self.push(None, &objects::closed(key, &around));
+        if let Some(quota) = &self.spec.quota {
+            self.push(None, &objects::quota::quota(key, quota, &around));
+        }
         for (name, network) in &self.spec.networks {
             self.push(None, &objects::network(key, name, network, &around));
         }

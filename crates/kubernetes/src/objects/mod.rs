@@ -9,6 +9,7 @@ mod mounts;
 mod namespace;
 mod network;
 pub(crate) mod pod;
+pub(crate) mod quota;
 mod security;
 mod service;
 mod volume;

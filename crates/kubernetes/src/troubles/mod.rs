@@ -14,10 +14,10 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::KubernetesRuntime;
-use crate::examine::{bytes, cpu_millis};
 use crate::keeper::is_managed;
 use crate::objects::{INSTANCE, Pairs, ROLE, of_environment, of_service};
 use crate::pods::{has_ended, instance, is_running, last_exit, status};
+use crate::quantity::{bytes, cpu_millis};
 
 impl KubernetesRuntime {
     /// Everything that is known to be in the way of a service's replicas, the most telling first.

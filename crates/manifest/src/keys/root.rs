@@ -1,6 +1,6 @@
 //! Keys of the whole manifest, and of what it declares beside services.
 
-use super::Shape::{Any, Bool, Choice, Duration, Either, Integer, List, Map, Object, Text};
+use super::Shape::{Any, Bool, Bytes, Choice, Cpu, Duration, Either, Integer, List, Map, Object, Text};
 use super::service::SERVICE;
 use super::{Key, PAIRS, Shape, TEXT_OR_TEXTS, later, no, yes};
 
@@ -18,6 +18,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("environments", Map(&Object(ENVIRONMENT))),
     yes("fleets", Map(&Object(FLEET))),
     yes("target", Text),
+    yes("quota", Object(QUOTA)),
     later("databases", Map(&Any)),
     later("policy", Any),
     later("budget", Any),
@@ -32,6 +33,7 @@ pub(crate) const INCLUDE: &[Key] =
 /// One of `environments`.
 pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("target", Text),
+    yes("quota", Object(QUOTA)),
     yes("protected", Bool),
     yes("services", Map(&Object(SERVICE))),
     later("clone", Text),
@@ -43,6 +45,9 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     later("policy", Any),
     later("budget", Any),
 ];
+
+/// `quota`, of the whole manifest or of one environment.
+pub(crate) const QUOTA: &[Key] = &[yes("cpu", Cpu), yes("memory", Bytes)];
 
 /// One of `fleets`.
 pub(crate) const FLEET: &[Key] = &[yes("waves", List(&TEXT_OR_TEXTS)), yes("soak", Duration)];

@@ -113,6 +113,7 @@ impl Runtime for DockerRuntime {
             service_addresses: self.addresses.is_some(),
             log_streams: true,
             charts: false,
+            quotas: false,
         }
     }
 

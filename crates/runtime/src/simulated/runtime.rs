@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::observed::{ChartState, Exit, Health, SeenChart};
-use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Restart, Stop, Volume};
+use daybook_model::spec::{Artifact, ChartObjects, Check, Network, Quota, Restart, Stop, Volume};
 use daybook_model::{
     Digest, EnvKey, Launch, NetworkName, ReplicaId, ReplicaState, SeenReplica, Service, ServiceName, VolumeName,
 };
@@ -32,6 +32,7 @@ impl Runtime for Simulated {
             service_addresses: true,
             log_streams: true,
             charts: true,
+            quotas: true,
         }
     }
 
@@ -83,7 +84,8 @@ impl Runtime for Simulated {
         let networks = world.networks.iter().filter(|(other, _)| other == key).map(|(_, name)| name.clone()).collect();
         let of_key = world.charts.iter().filter(|((other, _), _)| other == key);
         let charts = of_key.map(|((_, name), chart)| (name.clone(), chart.clone())).collect();
-        Ok(Seen { replicas, volumes, networks, charts })
+        let quota = world.quotas.get(key).cloned();
+        Ok(Seen { replicas, volumes, networks, charts, quota })
     }
 
     async fn environments(&self) -> Result<BTreeSet<EnvKey>> {
@@ -101,6 +103,17 @@ impl Runtime for Simulated {
         taken
             .map(drop)
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("take over {key}"), "it is not another's"))
+    }
+
+    async fn set_quota(&self, key: &EnvKey, quota: Option<&Quota>) -> Result<()> {
+        self.act("set a quota", |world, _| {
+            match quota {
+                Some(quota) => drop(world.quotas.insert(key.clone(), quota.clone())),
+                None => drop(world.quotas.remove(key)),
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn create_network(&self, key: &EnvKey, name: &NetworkName, _network: &Network) -> Result<()> {

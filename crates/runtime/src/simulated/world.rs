@@ -6,6 +6,7 @@ use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
 use daybook_model::observed::SeenChart;
 use daybook_model::route::Target;
+use daybook_model::spec::Quota;
 use daybook_model::traffic::{ReplicaTraffic, Traffic};
 use daybook_model::{
     Digest, EnvKey, EnvRoutes, NetworkName, ReleaseNumber, ReplicaId, ReplicaState, RunId, ServiceName, VolumeName,
@@ -22,6 +23,7 @@ pub(super) struct World {
     pub(super) volumes: BTreeSet<(EnvKey, VolumeName)>,
     pub(super) networks: BTreeSet<(EnvKey, NetworkName)>,
     pub(super) charts: BTreeMap<(EnvKey, ServiceName), SeenChart>,
+    pub(super) quotas: BTreeMap<EnvKey, Quota>,
     pub(super) artifacts: BTreeSet<Digest>,
     pub(super) others: BTreeMap<EnvKey, Owner>,
     pub(super) routes: BTreeMap<EnvKey, EnvRoutes>,
@@ -62,6 +64,7 @@ impl World {
             volumes: BTreeSet::new(),
             networks: BTreeSet::new(),
             charts: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             artifacts: BTreeSet::new(),
             others: BTreeMap::new(),
             routes: BTreeMap::new(),

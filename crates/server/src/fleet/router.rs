@@ -117,7 +117,7 @@ impl ClusterRouter {
         Ok(())
     }
 
-    /// Sees to it that requests for an environment's hosts come to the edge: it serves them by now.
+    /// Sees to it that requests for an environment's hosts come to the edge.
     async fn open(&self, key: &EnvKey, hosts: Hosts) -> Result<()> {
         let opened = || self.opened.lock().expect("no holder of this lock panics");
         if opened().get(key) == Some(&hosts) {
@@ -196,9 +196,10 @@ impl Router for ClusterRouter {
         }
         kept.table.version += 1;
         self.make(&mut made, &kept.table).await?;
+        // First: what is in the table counts as served.
+        self.open(key, hosts).await?;
         self.cluster.edge().keep_table(&kept).await?;
-        self.tell_all(&kept.table).await?;
-        self.open(key, hosts).await
+        self.tell_all(&kept.table).await
     }
 
     async fn get(&self, key: &EnvKey) -> Result<EnvRoutes> {
