@@ -84,6 +84,38 @@ async fn r04_r07_bad_versions_swap_back_and_their_cause_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_kept_by_the_cluster_and_told_before_anything_moves() {
+    let registry = std::env::var("DAYBOOK_REGISTRY").unwrap();
+    let world = World::beside_the_cluster().await;
+    let write = |quota: &str, scale: u32| {
+        let (target, image) = (daybook_e2e::cluster::target(), format!("{registry}/busybox:1.35"));
+        let service = "command: [sleep, \"9999\"], stop_grace_period: 1s, resources: {cpu: 400m, memory: 32M}";
+        let manifest = format!(
+            "app: shop\ntarget: {target}&pods=direct\n{quota}\nservices:\n  calm: {{image: \"{image}\", scale: {scale}, {service}}}\n"
+        );
+        world.write("daybook.yaml", &manifest);
+    };
+    let hard = async || {
+        let quota = ["-n", NAMESPACE, "get", "resourcequotas", "-o", "jsonpath={.items[*].spec.hard}"];
+        kubectl(&quota).await
+    };
+    write("quota: {cpu: 1, memory: 1G}", 2);
+    world.up(1, &[]).await.expect(0);
+    assert!(hard().await.contains("\"limits.cpu\":\"1\""), "{}", hard().await);
+    write("quota: {cpu: 1, memory: 1G}", 3);
+    let up = world.up(1, &[]).await.expect(1);
+    assert!(up.all().contains("P0112") && up.all().contains("1200m of 1 core"), "{up}");
+    write("quota: {memory: 1G}", 3);
+    world.up(1, &[]).await.expect(0);
+    assert!(!hard().await.contains("cpu"), "{}", hard().await);
+    write("", 1);
+    world.up(1, &[]).await.expect(0);
+    assert_eq!(hard().await, "");
+    world.run(&["down", "--yes", "--no-input"]).await.expect(0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r07_what_a_cluster_has_against_a_service_is_named() {
     let registry = std::env::var("DAYBOOK_REGISTRY").unwrap();
     let world = World::beside_the_cluster().await;

@@ -168,6 +168,7 @@ pub(crate) fn amount(resource: &str, amount: u64) -> String {
     match resource {
         "memory" if amount >= 16 << 30 => format!("{} GiB", amount >> 30),
         "memory" => format!("{} MiB", amount >> 20),
+        "cpu" if amount == 1000 => "1 core".to_owned(),
         "cpu" if amount.is_multiple_of(1000) => format!("{} cores", amount / 1000),
         "cpu" => format!("{amount}m"),
         _ => amount.to_string(),

@@ -260,7 +260,7 @@ mod tests {
 
     use super::*;
 
-    fn route(generation: i64, conditions: Value) -> DynamicObject {
+    fn route(generation: i64, conditions: &Value) -> DynamicObject {
         let mut route = DynamicObject::new("shop", &gateway_api("HTTPRoute"));
         route.metadata.generation = Some(generation);
         route.data(json!({"status": {"parents": [{"conditions": conditions}]}}))
@@ -275,11 +275,11 @@ mod tests {
         let both = |generation| {
             json!([condition("Accepted", "True", generation), condition("ResolvedRefs", "True", generation)])
         };
-        assert_eq!(heard(&route(2, both(2))), Heard::Accepted);
-        assert_eq!(heard(&route(2, both(1))), Heard::Nothing, "it speaks of the route as it was");
-        assert_eq!(heard(&route(1, json!([condition("Accepted", "True", 1)]))), Heard::Nothing);
+        assert_eq!(heard(&route(2, &both(2))), Heard::Accepted);
+        assert_eq!(heard(&route(2, &both(1))), Heard::Nothing, "it speaks of the route as it was");
+        assert_eq!(heard(&route(1, &json!([condition("Accepted", "True", 1)]))), Heard::Nothing);
         let refused = json!([condition("Accepted", "False", 1), condition("ResolvedRefs", "True", 1)]);
-        assert_eq!(heard(&route(1, refused)), Heard::Refused("NotAllowedByListeners".to_owned()));
+        assert_eq!(heard(&route(1, &refused)), Heard::Refused("NotAllowedByListeners".to_owned()));
         assert_eq!(heard(&DynamicObject::new("shop", &gateway_api("HTTPRoute"))), Heard::Nothing);
     }
 

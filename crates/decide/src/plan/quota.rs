@@ -23,7 +23,7 @@ impl Use {
     /// All replicas of a service at once.
     fn of(service: &Service) -> Self {
         let count = match service.kind {
-            Kind::Service => u64::from(service.scale.max),
+            Kind::Service => u64::from(service.scale.max.max(service.scale.min)),
             Kind::Task | Kind::Job(_) => 1,
         };
         let count = if service.stopped { 0 } else { count };

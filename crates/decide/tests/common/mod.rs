@@ -90,6 +90,7 @@ pub fn converged(spec: &Spec) -> Observed {
     let mut seen = Observed::nothing(spec.key.clone());
     seen.volumes = spec.volumes.keys().cloned().collect();
     seen.networks = spec.networks.keys().cloned().collect();
+    seen.quota = spec.quota.clone();
     for service in spec.services.values() {
         seen.artifacts.extend(service.artifact.digest().copied());
         let ids: Vec<_> =

@@ -126,9 +126,9 @@ impl ClusterRouter {
         opened().remove(key);
         let edge = self.cluster.edge();
         if hosts.all.is_empty() {
-            edge.close(key).await?
+            edge.close(key).await?;
         } else {
-            edge.open(key, &hosts).await?
+            edge.open(key, &hosts).await?;
         }
         opened().insert(key.clone(), hosts);
         Ok(())

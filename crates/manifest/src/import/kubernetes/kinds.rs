@@ -41,7 +41,11 @@ const NOT_CARRIED: [(&str, &str, &str); 44] = [
     ("ClusterRoleBinding", NO_API, ""),
     ("NetworkPolicy", "services of an app reach each other", "put services that must not meet on different `networks`"),
     ("PodDisruptionBudget", "a rollout never takes away a replica before its successor serves", ""),
-    ("ResourceQuota", "an app has no quota", "bound each service with `resources`"),
+    (
+        "ResourceQuota",
+        "what it counts is not what ours does",
+        "write `quota: {cpu: …, memory: …}`: the sum of all limits",
+    ),
     ("LimitRange", "there are no limits that hold without being written", "bound each service with `resources`"),
     ("PriorityClass", "no replica gives way to another", ""),
     ("StorageClass", STORAGE, ""),
