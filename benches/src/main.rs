@@ -21,6 +21,8 @@ enum Benchmark {
     Edge(commands::edge::Arguments),
     /// Memory, and time to the first answer.
     Footprint(commands::footprint::Arguments),
+    /// What is priced, and how well replicas are packed.
+    Cost(commands::cost::Arguments),
     /// Planning many services, against Terraform.
     Plan(commands::plan::Arguments),
     /// One plan in a process of its own, for `plan`.
@@ -50,6 +52,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Rollout(arguments) => commands::rollout::run(arguments).await,
         Benchmark::Edge(arguments) => commands::edge::run(arguments).await,
         Benchmark::Footprint(arguments) => commands::footprint::run(arguments).await,
+        Benchmark::Cost(arguments) => commands::cost::run(&arguments),
         Benchmark::Plan(arguments) => commands::plan::run(arguments).await,
         Benchmark::PlanOnce(arguments) => commands::plan::once(&arguments),
         Benchmark::Crash(arguments) => commands::crash::run(arguments).await,

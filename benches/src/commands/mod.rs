@@ -1,6 +1,7 @@
 //! One file for each benchmark.
 
 mod compose;
+pub(crate) mod cost;
 pub(crate) mod crash;
 pub(crate) mod edge;
 pub(crate) mod footprint;

@@ -53,6 +53,9 @@ pub struct PlanReply {
     /// registry does not answer, builds without their files, secrets without a value.
     #[serde(default)]
     pub unresolved: Vec<Unresolved>,
+    /// What it costs, where the manifest's `budget` says whose prices count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostView>,
     /// Hash of what the plan was made from (spec, observed state, release); a saved plan carries it.
     pub basis: String,
 }
@@ -73,9 +76,35 @@ impl PlanReply {
             changes: plan.changes.iter().map(PlanChange::of).collect(),
             diagnostics,
             unresolved: Vec::new(),
+            cost: None,
             basis,
         }
     }
+}
+
+/// What an environment costs in a month, before and after a plan. Amounts are decimal numbers as text, exact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CostView {
+    /// What runs now; missing when nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "212.40")]
+    pub before: Option<String>,
+    /// What is planned.
+    #[schema(example = "219.10")]
+    pub after: String,
+    /// What amounts are in (ISO 4217).
+    #[schema(example = "USD")]
+    pub currency: String,
+    /// Whose prices these are.
+    #[schema(example = "aws/eu-central-1")]
+    pub place: String,
+    /// What it may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
+    /// The budget forbids it.
+    pub refused: bool,
+    /// What has no price, and is in no amount.
+    pub unpriced: Vec<String>,
 }
 
 /// Something that a plan needs and that cannot be had now.

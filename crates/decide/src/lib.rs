@@ -5,11 +5,13 @@
 //!
 //! - [`plan()`]: the steps from what is there to what should be.
 //! - [`run::Run`]: folds a run's journal entries and says what is next.
+//! - [`cost`]: what an environment costs a month, and where it would cost less.
 //! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
 //! - [`jobs`], [`heal`]: what is due, and when to try again.
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
+pub mod cost;
 pub mod elect;
 pub mod heal;
 pub mod jobs;

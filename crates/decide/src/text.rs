@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use crate::cost::Bill;
 use daybook_model::plan::{Change, Sign, Subject, WatchPhase};
 use daybook_model::spec::Quota;
 use daybook_model::{Action, Plan, ServiceName, Step, Target};
@@ -10,6 +11,11 @@ use daybook_model::{Action, Plan, ServiceName, Step, Target};
 /// The plan in the tone of `terraform plan`: what changes and why, the order of things, the downtime,
 /// and a last line that counts. Ends with a line break; no colour.
 pub fn render(plan: &Plan) -> String {
+    render_with(plan, None)
+}
+
+/// The same with what it costs.
+pub fn render_with(plan: &Plan, bill: Option<&Bill>) -> String {
     let mut out = String::new();
     if plan.is_empty() {
         let at = plan.from.map_or(String::new(), |number| format!(" at release {number}"));
@@ -25,6 +31,9 @@ pub fn render(plan: &Plan) -> String {
     out.push('\n');
     let _ = writeln!(out, "  Order     {}", order(plan));
     let _ = writeln!(out, "  Downtime  {}", downtime(plan));
+    if let Some(bill) = bill {
+        let _ = writeln!(out, "  Cost      {}", bill.line());
+    }
     if let Some(lost) = destroyed(plan) {
         let _ = writeln!(out, "  Lost      {lost}");
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::spec::Quota;
+use daybook_model::money::{Currency, Money};
+use daybook_model::spec::{Budget, Quota};
 use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec, Target};
 
 use crate::bundle::{Bundle, Files};
@@ -12,6 +13,7 @@ use crate::fleet::{self, Fleet};
 use crate::keys::{Shape, check, root};
 use crate::lower::{Manifest, read};
 use crate::tree::{Map, Node, Span};
+use crate::units::percent;
 use crate::{check as whole, document, lower};
 
 /// What is asked of a manifest.
@@ -114,6 +116,8 @@ pub(crate) fn run(entries: &[String], root: &str, files: &dyn Files, options: &O
 
 /// How many environments a manifest may describe: whoever collects its files reads it once for each.
 const MAX_ENVIRONMENTS: usize = 100;
+/// What machines keep free where the manifest does not say it, percent.
+const HEADROOM: u8 = 20;
 
 fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &mut Loaded) {
     check::check(ctx, tree, &Shape::Object(root::ROOT), "a manifest");
@@ -139,6 +143,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     let mut spec = lower::lower(&manifest, EnvKey::new(app, options.environment.clone()));
     spec.target = options.target.clone().or_else(|| target(ctx, tree, options.environment.as_str()));
     spec.quota = quota(tree, options.environment.as_str());
+    spec.budget = budget(ctx, tree, options.environment.as_str());
     let runtime = spec.target.as_ref().map(Target::runtime).or(options.runtime.as_deref());
     whole::check(&manifest, &spec, runtime);
     loaded.provided_secrets = manifest.provided.into_inner();
@@ -169,6 +174,45 @@ fn quota(tree: &Node, environment: &str) -> Option<Quota> {
     let node = own.or_else(|| tree.get("quota"))?;
     let quota = Quota { cpu_millis: read::cpu(node, "cpu"), memory_bytes: read::bytes(node, "memory") };
     (quota != Quota::default()).then_some(quota)
+}
+
+/// What an environment may cost: its own `budget`, else that of the whole manifest.
+fn budget(ctx: &Context<'_>, tree: &Node, environment: &str) -> Option<Budget> {
+    let own = tree.get("environments").and_then(|all| all.get(environment)?.get("budget"));
+    let node = own.or_else(|| tree.get("budget"))?;
+    let Some(place) = read::text(node, "at") else {
+        let problem =
+            Problem::new("M0115", node.span, "`budget` is not honoured while nobody knows whose prices count");
+        ctx.report(problem.label("write `at: PROVIDER/REGION`").help("`daybook cost` compares them"));
+        return None;
+    };
+    let monthly = node.get("monthly").and_then(|node| Some((node.scalar()?, node.span)));
+    let monthly = monthly.and_then(|(written, span)| match amount(written) {
+        Ok(amount) => Some(amount),
+        Err(why) => {
+            ctx.report(Problem::new("M0126", span, why).label("write an amount and its currency: 300 USD"));
+            None
+        }
+    });
+    Some(Budget {
+        monthly: monthly.map(|(amount, _)| amount),
+        currency: monthly.map_or(Currency::USD, |(_, currency)| currency),
+        blocks: read::text(node, "over").as_deref() == Some("block"),
+        place,
+        egress_bytes: read::bytes(node, "egress"),
+        headroom: read::text(node, "headroom").and_then(|text| percent(&text)).unwrap_or(HEADROOM).min(90),
+        line: Some(ctx.line(node.span)),
+    })
+}
+
+/// `300 USD`, or `300`, which are US dollars.
+fn amount(written: &str) -> Result<(Money, Currency), String> {
+    let (amount, currency) = written.split_once(' ').unwrap_or((written, "USD"));
+    let amount: Money = amount.parse()?;
+    if amount < Money::ZERO {
+        return Err(format!("`{written}` is less than nothing"));
+    }
+    Ok((amount, currency.trim().parse()?))
 }
 
 fn profiles(ctx: &Context<'_>, options: &Options) -> Vec<String> {

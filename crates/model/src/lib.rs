@@ -7,6 +7,7 @@ pub mod event;
 pub mod fingerprint;
 pub mod id;
 pub mod launch;
+pub mod money;
 pub mod name;
 pub mod observed;
 pub mod plan;

@@ -10,6 +10,7 @@ use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Digest;
+use crate::money::{Currency, Money};
 use crate::name::{EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::rare::RareOptions;
 use crate::target::Target;
@@ -28,6 +29,9 @@ pub struct Spec {
     /// What all replicas may have together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
+    /// What it may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// Every workload, by name. Services of inactive profiles are not here. A service is large, so the map holds
     /// pointers: otherwise it would be moved with each of its neighbours, and half-filled nodes would cost memory.
     pub services: BTreeMap<ServiceName, Box<Service>>,
@@ -45,6 +49,7 @@ impl Spec {
             target: None,
             leaving: None,
             quota: None,
+            budget: None,
             services: BTreeMap::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
@@ -69,6 +74,29 @@ pub struct Quota {
     /// The sum of their limits, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+}
+
+/// What an environment may cost, and what the manifest says of how that is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// A month of it. `None`: it is shown what it costs, and that is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly: Option<Money>,
+    /// What `monthly` is in.
+    pub currency: Currency,
+    /// A plan that costs more than `monthly`, and more than what runs, is refused.
+    #[serde(default)]
+    pub blocks: bool,
+    /// Whose prices count: `aws/eu-central-1`.
+    pub place: String,
+    /// What leaves for the Internet in a month, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress_bytes: Option<u64>,
+    /// What machines keep free, percent.
+    pub headroom: u8,
+    /// Line of the manifest, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 /// A named workload.

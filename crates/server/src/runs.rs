@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use daybook_api::ErrorCode;
-use daybook_api::plan::{PlanReply, PlanRequest};
+use daybook_api::plan::{CostView, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
 use daybook_decide::Problem;
+use daybook_decide::cost::{Bill, Catalogue, bill};
 use daybook_executor::RunStart;
 use daybook_manifest::Aim;
 use daybook_model::event::Verdict;
@@ -37,13 +38,42 @@ impl App {
             preview.problems.retain(|problem| !problem.is_open());
         }
         refuse_problems(&desired, &preview.problems)?;
-        let mut text = daybook_decide::text::render(&preview.plan);
+        let bill = self.bill(&desired)?;
+        if aim == Aim::Act {
+            refuse_over_budget(&desired, bill.as_ref())?;
+        }
+        let mut text = daybook_decide::text::render_with(&preview.plan, bill.as_ref());
         let nothing_to_do = nothing_to_do(&desired, &preview.plan);
         if preview.plan.is_empty() && !nothing_to_do {
             text.push_str(&format!("It is recorded as release {}.\n", desired.to));
         }
         let reply = PlanReply::of(&preview.plan, text, preview.basis, desired.diagnostics);
-        Ok(PlanReply { empty: nothing_to_do, unresolved: desired.unresolved, ..reply })
+        let cost = bill.map(|bill| CostView {
+            before: bill.before.map(|before| before.to_string()),
+            after: bill.after.to_string(),
+            currency: bill.currency.code().to_owned(),
+            place: bill.place,
+            budget: bill.budget.map(|budget| budget.to_string()),
+            refused: bill.refused,
+            unpriced: bill.unpriced.into_iter().map(|lacks| lacks.what).collect(),
+        });
+        Ok(PlanReply { empty: nothing_to_do, unresolved: desired.unresolved, cost, ..reply })
+    }
+
+    /// What a change does to the cost of its environment, where the manifest says whose prices count.
+    fn bill(&self, desired: &Desired) -> Result<Option<Bill>, ApiError> {
+        let Some(budget) = &desired.spec.budget else { return Ok(None) };
+        let catalogue = Catalogue::built_in().map_err(|invalid| {
+            let first = invalid.first().map(ToString::to_string).unwrap_or_default();
+            ApiError::new(ErrorCode::Internal, format!("the prices that come along cannot be read: {first}"))
+        })?;
+        let today = self.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let before = desired.current.as_ref().map(|release| &release.spec);
+        bill(before, &desired.spec, &catalogue, today).transpose().map_err(|why| {
+            let line = budget.line.map(|line| format!(" (manifest line {line})")).unwrap_or_default();
+            ApiError::invalid(format!("the budget{line} cannot be kept to: {why}"))
+                .hint("`daybook cost` compares the places that have prices")
+        })
     }
 
     /// Begins to carry a change out, unless there is nothing to do.
@@ -59,6 +89,7 @@ impl App {
         let desired = self.desired(&request.change, Aim::Act).await?;
         let preview = self.preview(&desired).await?;
         refuse_problems(&desired, &preview.problems)?;
+        refuse_over_budget(&desired, self.bill(&desired)?.as_ref())?;
         if let Some(expect) = &request.expect {
             refuse_if_stale(expect, &preview)?;
         }
@@ -228,6 +259,18 @@ pub(crate) fn refuse_problems(desired: &Desired, problems: &[Problem]) -> Result
     let mut error = ApiError::invalid(first.message.clone()).hint(first.hint.clone());
     error.0.diagnostics = desired.diagnostics.iter().cloned().chain(diagnostics).collect();
     Err(error)
+}
+
+/// A budget that blocks is a rule: exit 3.
+fn refuse_over_budget(desired: &Desired, bill: Option<&Bill>) -> Result<(), ApiError> {
+    let Some((bill, budget)) = bill.filter(|bill| bill.refused).and_then(|bill| Some((bill, bill.budget?))) else {
+        return Ok(());
+    };
+    let show = |amount| bill.currency.show(amount);
+    let message =
+        format!("{} would cost {} a month, more than its budget of {}", desired.key, show(bill.after), show(budget));
+    Err(ApiError::new(ErrorCode::Denied, message)
+        .hint("`daybook cost` shows each line; ask for less, or raise `budget: {monthly: …}`"))
 }
 
 fn refuse_if_stale(expect: &Expect, preview: &Preview) -> Result<(), ApiError> {

@@ -282,3 +282,34 @@ async fn a_plan_is_shown_before_everything_can_be_had_and_carried_out_only_after
     assert!(server.client.environments().await.unwrap().is_empty(), "nothing was recorded");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_says_what_it_costs_and_a_budget_refuses_what_costs_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &Simulated::new(1)).await;
+    let with = |budget: &str, cpu: &str| {
+        format!("{}budget: {budget}\n", manifest("1", &format!("    resources: {{cpu: {cpu}, memory: 256M}}\n")))
+    };
+    let blocks = "{at: ovh/eu, monthly: 60 USD, over: block}";
+    let plan = server.plan(up(&with(blocks, "1"))).await;
+    let cost = plan.cost.unwrap();
+    assert_eq!((cost.before, &*cost.currency, &*cost.place, cost.refused), (None, "USD", "ovh/eu", false));
+    assert!(plan.text.contains("  Cost      $") && plan.text.contains("budget $60.00"), "{}", plan.text);
+    server.carry_out(up(&with(blocks, "1"))).await;
+
+    let more = with(blocks, "6");
+    let plan = server.plan(up(&more)).await;
+    assert!(plan.cost.unwrap().refused && plan.text.contains("over the budget of $60.00"), "{}", plan.text);
+    let refused = refusal(server.client.run(&RunRequest { change: up(&more), expect: None }).await);
+    assert_eq!(refused.code, ErrorCode::Denied);
+    assert!(refused.message.contains("more than its budget of $60.00"), "{}", refused.message);
+    let warned = server.carry_out(up(&more.replace("over: block", "over: warn"))).await;
+    assert_eq!(warned.verdict.unwrap().outcome, Outcome::Reached);
+    let less = server.carry_out(up(&with("{at: ovh/eu, monthly: 1 USD, over: block}", "1"))).await;
+    assert_eq!(less.verdict.unwrap().outcome, Outcome::Reached, "over, and less than what runs");
+
+    let unknown = server.client.run(&RunRequest { change: up(&with("{at: ovh/ue}", "1")), expect: None }).await;
+    let unknown = refusal(unknown);
+    assert!(unknown.message.contains("`ovh/eu`"), "{}", unknown.message);
+    server.stop().await;
+}

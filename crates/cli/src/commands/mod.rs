@@ -3,6 +3,7 @@
 mod apply;
 mod carry;
 mod completion;
+mod cost;
 mod dial;
 mod doctor;
 mod down;
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Validate(validate::Validate),
     Plan(plan::Plan),
     Diff(plan::Diff),
+    Cost(cost::Cost),
     Up(up::Up),
     Apply(apply::Apply),
     Rollback(rollback::Rollback),
@@ -132,6 +134,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Validate(command) => command.run(ctx)?,
         Command::Plan(command) => command.run(ctx).await?,
         Command::Diff(command) => command.run(ctx).await?,
+        Command::Cost(command) => command.run(ctx)?,
         Command::Up(command) => command.run(ctx).await?,
         Command::Apply(command) => command.run(ctx).await?,
         Command::Rollback(command) => command.run(ctx).await?,

@@ -148,4 +148,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "A service with `helm` is released by Helm as a whole: what it runs, listens on and keeps is in the chart and its values, so other keys of a service mean nothing for it. Its name is the name of the release. `chart` is a directory of yours, `oci://…`, or a name in the repository `repo`.",
         "target: kubernetes://prod\nservices:\n  cache: {helm: {chart: redis}}\n",
     ),
+    error(
+        "M0126",
+        "a budget that cannot be kept to",
+        "A budget says what an environment may cost in a month (`monthly: 300 USD`) and whose prices count (`at: aws/eu-central-1`): `daybook cost` compares them. `over: block` refuses a plan that costs more than that and more than what runs; without it the plan says so.",
+        "budget: {at: hetzner/eu, monthly: a lot}\nservices:\n  web: {image: nginx}\n",
+    ),
 ];

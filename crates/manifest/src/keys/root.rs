@@ -1,6 +1,6 @@
 //! Keys of the whole manifest, and of what it declares beside services.
 
-use super::Shape::{Any, Bool, Bytes, Choice, Cpu, Duration, Either, Integer, List, Map, Object, Text};
+use super::Shape::{Any, Bool, Bytes, Choice, Cpu, Duration, Either, Integer, List, Map, Object, Percent, Text};
 use super::service::SERVICE;
 use super::{Key, PAIRS, Shape, TEXT_OR_TEXTS, later, no, yes};
 
@@ -21,7 +21,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("quota", Object(QUOTA)),
     later("databases", Map(&Any)),
     later("policy", Any),
-    later("budget", Any),
+    yes("budget", Object(BUDGET)),
     later("infrastructure", Any),
     no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
 ];
@@ -43,11 +43,20 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     later("ttl", Text),
     later("databases", Map(&Any)),
     later("policy", Any),
-    later("budget", Any),
+    yes("budget", Object(BUDGET)),
 ];
 
 /// `quota`, of the whole manifest or of one environment.
 pub(crate) const QUOTA: &[Key] = &[yes("cpu", Cpu), yes("memory", Bytes)];
+
+/// `budget`, of the whole manifest or of one environment.
+pub(crate) const BUDGET: &[Key] = &[
+    yes("at", Text),
+    yes("monthly", Text),
+    yes("over", Choice(&["warn", "block"])),
+    yes("egress", Bytes),
+    yes("headroom", Percent),
+];
 
 /// One of `fleets`.
 pub(crate) const FLEET: &[Key] = &[yes("waves", List(&TEXT_OR_TEXTS)), yes("soak", Duration)];
