@@ -205,6 +205,18 @@ impl World {
         reply.json()["build"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// That a build serves as one that nothing interrupted would, after a rollout in which a server ended after some
+    /// steps: two replicas, and the release hook ran once.
+    pub async fn expect_whole(&self, build: u32, steps: usize) {
+        let history = self.run(&["history"]).await;
+        assert_eq!(self.build().await, build.to_string(), "after {steps} steps: {history}");
+        self.until("only two replicas are left", async |world| world.replicas("web").await.len() == 2).await;
+        let lines = self.get("/api/migrations").await.expect("the shop answers").json();
+        let of_build = format!(" build {build} ");
+        let ran = lines.as_array().into_iter().flatten().filter(|line| line.to_string().contains(&of_build)).count();
+        assert_eq!(ran, 1, "the release hook ran once: {lines}");
+    }
+
     /// What `status` shows, as data.
     pub async fn status(&self) -> Value {
         self.run(&["status", "-o", "json"]).await.expect(0).json()

@@ -40,13 +40,7 @@ async fn r02_server_and_api_server_killed_during_rollouts_lose_and_repeat_nothin
         world.daybook.serve().await.unwrap();
         world.daybook.settled(KEY).await.unwrap();
         up.wait().await.unwrap();
-        let history = world.run(&["history"]).await;
-        assert_eq!(world.build().await, build.to_string(), "after {steps} steps: {history}");
-        world.until("only two replicas are left", async |world| world.replicas("web").await.len() == 2).await;
-        let lines = world.get("/api/migrations").await.expect("the shop answers").json();
-        let of_build = format!(" build {build} ");
-        let ran = lines.as_array().into_iter().flatten().filter(|line| line.to_string().contains(&of_build)).count();
-        assert_eq!(ran, 1, "the release hook ran once: {lines}");
+        world.expect_whole(build, steps).await;
     }
     let report = load.stop().await;
     world.expect_no_failure(&report);

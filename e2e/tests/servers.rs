@@ -59,13 +59,7 @@ async fn r02_a_leader_killed_during_rollouts_is_followed_by_another_server() {
         world.daybook = follower;
         world.daybook.settled(KEY).await.unwrap();
         up.kill().await.unwrap();
-        let history = world.run(&["history"]).await;
-        assert_eq!(world.build().await, build.to_string(), "after {steps} steps: {history}");
-        world.until("only two replicas are left", async |world| world.replicas("web").await.len() == 2).await;
-        let lines = world.get("/api/migrations").await.expect("the shop answers").json();
-        let of_build = format!(" build {build} ");
-        let ran = lines.as_array().into_iter().flatten().filter(|line| line.to_string().contains(&of_build)).count();
-        assert_eq!(ran, 1, "the release hook ran once: {lines}");
+        world.expect_whole(build, steps).await;
     }
     let report = load.stop().await;
     eprintln!("{report}");

@@ -7,10 +7,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, anyhow};
 use daybook_bench::shop;
 use daybook_bench::statistics::median;
-use daybook_decide::cost::{Catalogue, Demand, HEADROOM, Model, Size, Terms, compare, estimate, lower_bound, pack};
+use daybook_decide::cost::{Catalogue, Demand, Model, Size, Terms, compare, estimate, lower_bound, pack, total};
 use daybook_manifest::{Bundle, Options, load};
 use daybook_model::Spec;
 use daybook_model::money::Money;
+use daybook_model::spec::Budget;
 use serde_json::json;
 
 use super::say;
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let catalogue = Catalogue::built_in().map_err(|invalid| anyhow!("{}", invalid[0]))?;
     let terms = Terms {
         model: Model::Machines,
-        headroom: HEADROOM.into(),
+        headroom: Budget::HEADROOM.into(),
         arm: false,
         egress_bytes: Some(EGRESS),
         today: daybook_model::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
@@ -101,11 +102,8 @@ fn ratio(seed: u64, place: &daybook_decide::cost::Place, catalogue: &Catalogue) 
     let count = 5 + next(100);
     let items: Vec<Size> =
         (0..count).map(|_| Size { cpu_millis: 50 << next(6), memory_mib: 64 << next(7), gpus: 0 }).collect();
-    let machines = catalogue.machines(place).filter(|price| !price.is_arm() && price.size.cpu_millis > 0);
-    let kinds: Vec<(Size, Money)> =
-        machines.filter_map(|price| Some((price.size.usable(HEADROOM.into()), price.monthly()?))).collect();
+    let offers = catalogue.offers(place, false, Budget::HEADROOM.into());
+    let kinds: Vec<_> = offers.into_iter().map(|(_, kind)| kind).collect();
     let packed = pack(&items, &kinds).ok()?;
-    let cost: Money = packed.iter().map(|machine| kinds[machine.kind].1).sum();
-    let one: Money = "1".parse().ok()?;
-    Some(cost.ratio(one) / lower_bound(&items, &kinds))
+    Some(total(&packed, &kinds).ratio(Money::ONE) / lower_bound(&items, &kinds))
 }

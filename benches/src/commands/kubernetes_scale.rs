@@ -114,7 +114,6 @@ async fn measure(daybook: &Daybook, state: &Path, manifest: &Path, count: u32, s
     daybook.succeed(&mut command(daybook, "up", manifest, "0")).await.context("the first deployment")?;
     say(&format!("{size} services: up after {:.1} s, {} requests", started.elapsed().as_secs_f64(), requests(&log)?));
 
-    until_calm(daybook, manifest).await?;
     let mut times = Vec::new();
     let mut asked = 0;
     while times.len() < count as usize {

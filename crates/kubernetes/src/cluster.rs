@@ -17,7 +17,7 @@ use kube::{Client, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{failed, is_missing};
+use crate::error::{failed, if_there};
 use crate::names;
 use crate::objects::{Pairs, selector};
 use crate::written::Written;
@@ -159,12 +159,7 @@ impl Cluster {
         let operation = format!("change {} {name}", kind::<K>());
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.of::<K>(key);
-        let changed = async {
-            match api.patch(name, &params, &Patch::Merge(change)).await {
-                Err(said) if is_missing(&said) => Ok(None),
-                other => other.map(Some),
-            }
-        };
+        let changed = async { if_there(api.patch(name, &params, &Patch::Merge(change)).await) };
         let changed = answer(&operation, changed).await;
         self.note(key, changed.as_ref().ok().and_then(Option::as_ref));
         changed.map(drop)
@@ -175,13 +170,7 @@ impl Cluster {
         let operation = format!("delete {} {name}", kind::<K>());
         self.written.unknown(key);
         let api = self.of::<K>(key);
-        let deleted = async {
-            match api.delete(name, how).await {
-                Err(said) if is_missing(&said) => Ok(()),
-                other => other.map(drop),
-            }
-        };
-        answer(&operation, deleted).await
+        answer(&operation, async { if_there(api.delete(name, how).await) }).await.map(drop)
     }
 }
 

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crate::cluster::{MANAGER, answer};
 use crate::edge::ClusterEdge;
-use crate::error::is_missing;
+use crate::error::if_there;
+use crate::keeper::is_marked;
 use crate::objects::edge::NAMESPACE;
 use crate::objects::entry::{Hosts, gateway_api, http_route, ingress, name};
 
@@ -71,18 +72,14 @@ impl ClusterEdge<'_> {
     /// Leads no more requests for an environment to the edge.
     pub async fn close(&self, key: &EnvKey) -> Result<()> {
         let (operation, how) = (format!("lead no more requests for {key}"), DeleteParams::default());
-        let deleted = match self.entry {
-            ClusterEntry::Balancer => return Ok(()),
-            ClusterEntry::Ingress(_) => {
-                let deleting = self.of::<Ingress>();
-                answer(&operation, async { gone(deleting.delete(&name(key), &how).await.map(drop)) }).await
-            }
-            ClusterEntry::Gateway { .. } => {
-                let deleting = self.http_routes();
-                answer(&operation, async { gone(deleting.delete(&name(key), &how).await.map(drop)) }).await
+        let deleted = async {
+            match self.entry {
+                ClusterEntry::Balancer => Ok(()),
+                ClusterEntry::Ingress(_) => if_there(self.of::<Ingress>().delete(&name(key), &how).await).map(drop),
+                ClusterEntry::Gateway { .. } => if_there(self.http_routes().delete(&name(key), &how).await).map(drop),
             }
         };
-        deleted.map(drop)
+        answer(&operation, deleted).await
     }
 
     /// Where users come in, when that is not the edge's own load balancer.
@@ -123,13 +120,9 @@ impl ClusterEdge<'_> {
         let api: Api<IngressClass> = Api::all(self.cluster.client.clone());
         let all = answer(operation, api.list(&ListParams::default())).await?.items;
         let name = |class: &IngressClass| class.metadata.name.clone().unwrap_or_default();
-        let is_default = |class: &&IngressClass| {
-            let marks = class.metadata.annotations.as_ref();
-            marks.is_some_and(|marks| marks.get(DEFAULT_CLASS).is_some_and(|is| is == "true"))
-        };
         let found = match wanted {
             Some(wanted) => all.iter().find(|class| name(class) == wanted),
-            None => all.iter().find(is_default),
+            None => all.iter().find(|class| is_marked(&class.metadata, DEFAULT_CLASS)),
         };
         found.map(name).ok_or_else(|| {
             let missing = wanted.map_or("no IngressClass is the default".to_owned(), |wanted| {
@@ -156,13 +149,8 @@ impl ClusterEdge<'_> {
             return Ok(found);
         }
         let everywhere: Api<DynamicObject> = Api::all_with(self.cluster.client.clone(), &kind);
-        let all = async {
-            match everywhere.list(&ListParams::default()).await {
-                Err(said) if is_missing(&said) => Ok(None),
-                other => other.map(|found| Some(found.items)),
-            }
-        };
-        let (message, hint) = match answer(&operation, all).await? {
+        let all = async { if_there(everywhere.list(&ListParams::default()).await) };
+        let (message, hint) = match answer(&operation, all).await?.map(|found| found.items) {
             None => (
                 "the cluster does not have the Gateway API".to_owned(),
                 "install a controller of Gateways, or leave `entry=` away: the edge then has a load balancer of its own"
@@ -206,14 +194,6 @@ impl ClusterEdge<'_> {
             }
             tokio::time::sleep(PAUSE).await;
         }
-    }
-}
-
-/// Not there is fine.
-fn gone(deleted: kube::Result<()>) -> kube::Result<()> {
-    match deleted {
-        Err(said) if is_missing(&said) => Ok(()),
-        other => other,
     }
 }
 

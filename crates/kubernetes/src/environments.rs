@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 
 use crate::KubernetesRuntime;
 use crate::cluster::{Cluster, MANAGER, answer};
-use crate::error::is_missing;
+use crate::error::if_there;
 use crate::keeper::{annotations, is_managed};
 use crate::objects::{self, CLOSED, DAYBOOK, Level, MANAGED_BY, Pairs};
 
@@ -124,13 +124,7 @@ impl KubernetesRuntime {
             return self.delete_whole::<NetworkPolicy>(key, CLOSED).await;
         }
         self.cluster.written.unknown(key);
-        let deleted = async {
-            match api.delete(&name, &DeleteParams::default()).await {
-                Err(said) if is_missing(&said) => Ok(()),
-                other => other.map(drop),
-            }
-        };
-        answer(&operation, deleted).await
+        answer(&operation, async { if_there(api.delete(&name, &DeleteParams::default()).await) }).await.map(drop)
     }
 
     /// Whether there are pods or claims in a namespace that no Daybook made.

@@ -60,7 +60,10 @@ fn refused(operation: &str, status: &Status) -> Error {
     }
 }
 
-/// Whether the API server says that there is no such thing.
-pub(crate) fn is_missing(said: &kube::Error) -> bool {
-    matches!(said, kube::Error::Api(status) if status.code == 404)
+/// An answer, or `None` where the API server says that there is no such thing.
+pub(crate) fn if_there<T>(answered: kube::Result<T>) -> kube::Result<Option<T>> {
+    match answered {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        other => other.map(Some),
+    }
 }

@@ -1,5 +1,6 @@
 //! Is everything in a cluster that Daybook needs?
 
+use daybook_model::quantity::{bytes, cpu_millis};
 use daybook_model::target::ClusterEntry;
 use daybook_runtime::{Finding, Machines, Rank, Result};
 use futures::StreamExt as _;
@@ -9,7 +10,7 @@ use kube::api::{Api, ListParams, PostParams};
 
 use crate::KubernetesRuntime;
 use crate::cluster::answer;
-use crate::quantity::{bytes, cpu_millis};
+use crate::keeper::is_marked;
 
 /// The minor versions of Kubernetes 1 that are supported: the newest three of the time. Tests run on the last.
 const MINORS: std::ops::RangeInclusive<u32> = 32..=34;
@@ -168,9 +169,7 @@ impl KubernetesRuntime {
             Ok(classes) => classes.items,
             Err(error) => return finding("storage", Rank::Lacking, error.message, None),
         };
-        let usual = classes.iter().find(|class| {
-            class.metadata.annotations.as_ref().is_some_and(|all| all.get(DEFAULT_CLASS).is_some_and(|is| is == "true"))
-        });
+        let usual = classes.iter().find(|class| is_marked(&class.metadata, DEFAULT_CLASS));
         match usual.and_then(|class| class.metadata.name.as_deref()) {
             Some(name) => finding("storage", Rank::Fine, format!("volumes are of class {name}"), None),
             None => finding(

@@ -174,6 +174,11 @@ impl KubernetesRuntime {
     }
 }
 
+/// Whether an annotation marks a thing: a class as the default.
+pub(crate) fn is_marked(meta: &ObjectMeta, mark: &str) -> bool {
+    meta.annotations.as_ref().is_some_and(|marks| marks.get(mark).is_some_and(|is| is == "true"))
+}
+
 /// Whether labels say that a thing is ours to look at.
 pub(crate) fn is_managed(meta: &ObjectMeta) -> bool {
     meta.labels.as_ref().is_some_and(|labels| labels.get(MANAGED_BY).is_some_and(|by| by == crate::objects::DAYBOOK))

@@ -29,7 +29,6 @@ mod observe;
 mod pods;
 mod probe;
 mod program;
-mod quantity;
 mod rendered;
 mod replica;
 mod resources;

@@ -11,9 +11,8 @@ use kube::api::{Api, AttachParams};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy, split};
 
 use crate::cluster::{Cluster, answer};
+use crate::objects::edge::NAMESPACE;
 
-/// The namespace of servers, where the target names none.
-const NAMESPACE: &str = "daybook-system";
 /// The Lease that names the leader.
 const LEASE: &str = "daybook-leader";
 /// The container of the server, and the program in it.

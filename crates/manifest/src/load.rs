@@ -116,8 +116,6 @@ pub(crate) fn run(entries: &[String], root: &str, files: &dyn Files, options: &O
 
 /// How many environments a manifest may describe: whoever collects its files reads it once for each.
 const MAX_ENVIRONMENTS: usize = 100;
-/// What machines keep free where the manifest does not say it, percent.
-const HEADROOM: u8 = 20;
 
 fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &mut Loaded) {
     check::check(ctx, tree, &Shape::Object(root::ROOT), "a manifest");
@@ -151,14 +149,23 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
 }
 
 fn settings(tree: &Node, environment: &str) -> EnvironmentSettings {
-    let node = tree.get("environments").and_then(|all| all.get(environment)?.get("protected"));
+    let node = own(tree, environment, "protected");
     EnvironmentSettings { protected: node.and_then(Node::scalar).and_then(crate::units::boolean).unwrap_or(false) }
+}
+
+/// A key that the manifest says of one environment.
+fn own<'t>(tree: &'t Node, environment: &str, key: &str) -> Option<&'t Node> {
+    tree.get("environments")?.get(environment)?.get(key)
+}
+
+/// The same, or else what it says of all.
+fn own_or_whole<'t>(tree: &'t Node, environment: &str, key: &str) -> Option<&'t Node> {
+    own(tree, environment, key).or_else(|| tree.get(key))
 }
 
 /// Where the manifest says that an environment runs: its own `target`, else that of the whole manifest.
 fn target(ctx: &Context<'_>, tree: &Node, environment: &str) -> Option<Target> {
-    let own = tree.get("environments").and_then(|all| all.get(environment)?.get("target"));
-    let node = own.or_else(|| tree.get("target"))?;
+    let node = own_or_whole(tree, environment, "target")?;
     match node.scalar()?.parse() {
         Ok(target) => Some(target),
         Err(why) => {
@@ -170,16 +177,14 @@ fn target(ctx: &Context<'_>, tree: &Node, environment: &str) -> Option<Target> {
 
 /// What the manifest lets an environment have: its own `quota`, else that of the whole manifest.
 fn quota(tree: &Node, environment: &str) -> Option<Quota> {
-    let own = tree.get("environments").and_then(|all| all.get(environment)?.get("quota"));
-    let node = own.or_else(|| tree.get("quota"))?;
+    let node = own_or_whole(tree, environment, "quota")?;
     let quota = Quota { cpu_millis: read::cpu(node, "cpu"), memory_bytes: read::bytes(node, "memory") };
     (quota != Quota::default()).then_some(quota)
 }
 
 /// What an environment may cost: its own `budget`, else that of the whole manifest.
 fn budget(ctx: &Context<'_>, tree: &Node, environment: &str) -> Option<Budget> {
-    let own = tree.get("environments").and_then(|all| all.get(environment)?.get("budget"));
-    let node = own.or_else(|| tree.get("budget"))?;
+    let node = own_or_whole(tree, environment, "budget")?;
     let Some(place) = read::text(node, "at") else {
         let problem =
             Problem::new("M0115", node.span, "`budget` is not honoured while nobody knows whose prices count");
@@ -200,7 +205,7 @@ fn budget(ctx: &Context<'_>, tree: &Node, environment: &str) -> Option<Budget> {
         blocks: read::text(node, "over").as_deref() == Some("block"),
         place,
         egress_bytes: read::bytes(node, "egress"),
-        headroom: read::text(node, "headroom").and_then(|text| percent(&text)).unwrap_or(HEADROOM).min(90),
+        headroom: read::text(node, "headroom").and_then(|text| percent(&text)).unwrap_or(Budget::HEADROOM).min(90),
         line: Some(ctx.line(node.span)),
     })
 }

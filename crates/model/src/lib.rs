@@ -11,6 +11,7 @@ pub mod money;
 pub mod name;
 pub mod observed;
 pub mod plan;
+pub mod quantity;
 pub mod rare;
 pub mod release;
 pub mod route;

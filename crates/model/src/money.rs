@@ -26,6 +26,8 @@ pub struct Money {
 impl Money {
     /// Nothing.
     pub const ZERO: Self = Self { parts: 0 };
+    /// One unit of its currency.
+    pub const ONE: Self = Self { parts: PARTS };
 
     /// `numerator / denominator` of it, rounded to the nearest part, halves to even.
     pub fn of(self, numerator: u64, denominator: u64) -> Self {

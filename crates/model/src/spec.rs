@@ -99,6 +99,11 @@ pub struct Budget {
     pub line: Option<u32>,
 }
 
+impl Budget {
+    /// What machines keep free where nothing says it, percent: room for a rollout, and for a replica that needs more.
+    pub const HEADROOM: u8 = 20;
+}
+
 /// A named workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {

@@ -1,12 +1,13 @@
 //! Planning a change, and beginning a run of it.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use daybook_api::ErrorCode;
 use daybook_api::plan::{CostView, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
 use daybook_decide::Problem;
-use daybook_decide::cost::{Bill, Catalogue, bill};
+use daybook_decide::cost::{Bill, Catalogue, Invalid, bill};
 use daybook_executor::RunStart;
 use daybook_manifest::Aim;
 use daybook_model::event::Verdict;
@@ -17,6 +18,9 @@ use serde::Serialize;
 use crate::App;
 use crate::change::Desired;
 use crate::error::ApiError;
+
+/// The prices that come along, read when the first plan needs them.
+static PRICES: LazyLock<Result<Catalogue, Vec<Invalid>>> = LazyLock::new(Catalogue::built_in);
 
 /// A plan and what it was made from.
 struct Preview {
@@ -63,13 +67,13 @@ impl App {
     /// What a change does to the cost of its environment, where the manifest says whose prices count.
     fn bill(&self, desired: &Desired) -> Result<Option<Bill>, ApiError> {
         let Some(budget) = &desired.spec.budget else { return Ok(None) };
-        let catalogue = Catalogue::built_in().map_err(|invalid| {
+        let catalogue = PRICES.as_ref().map_err(|invalid| {
             let first = invalid.first().map(ToString::to_string).unwrap_or_default();
             ApiError::new(ErrorCode::Internal, format!("the prices that come along cannot be read: {first}"))
         })?;
         let today = self.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let before = desired.current.as_ref().map(|release| &release.spec);
-        bill(before, &desired.spec, &catalogue, today).transpose().map_err(|why| {
+        bill(before, &desired.spec, catalogue, today).transpose().map_err(|why| {
             let line = budget.line.map(|line| format!(" (manifest line {line})")).unwrap_or_default();
             ApiError::invalid(format!("the budget{line} cannot be kept to: {why}"))
                 .hint("`daybook cost` compares the places that have prices")

@@ -2,9 +2,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use daybook_api::client::Exit;
-use daybook_decide::cost::{Catalogue, Demand, Estimate, HEADROOM, Invalid, Model, Terms, compare, estimate, text};
+use daybook_decide::cost::{Catalogue, Demand, Estimate, Invalid, Model, Terms, compare, estimate, text};
 use daybook_manifest::Aim;
 use daybook_model::Timestamp;
+use daybook_model::spec::Budget;
 
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
@@ -50,7 +51,7 @@ impl Cost {
         let at = self.at.as_deref().or(budget.map(|budget| budget.place.as_str()));
         let terms = Terms {
             model: if self.serverless { Model::Serverless } else { Model::Machines },
-            headroom: self.headroom.or(budget.map(|budget| budget.headroom)).unwrap_or(HEADROOM).into(),
+            headroom: self.headroom.or(budget.map(|budget| budget.headroom)).unwrap_or(Budget::HEADROOM).into(),
             arm: self.arm,
             egress_bytes: self.egress.or(budget.and_then(|budget| budget.egress_bytes)),
             today: Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),

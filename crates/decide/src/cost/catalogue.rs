@@ -263,6 +263,13 @@ impl Catalogue {
         self.all(place).filter(is_machine).filter(|price| price.monthly().is_some())
     }
 
+    /// What replicas are packed on: each machine that has a size, with what replicas may have of it and a month of it.
+    pub fn offers(&self, place: &Place, arm: bool, headroom: u64) -> Vec<(&Price, (Size, Money))> {
+        let has_room = |price: &&Price| price.size.cpu_millis > 0 && price.size.memory_mib > 0;
+        let counts = self.machines(place).filter(has_room).filter(|price| arm || !price.is_arm());
+        counts.filter_map(|price| Some((price, (price.size.usable(headroom), price.monthly()?)))).collect()
+    }
+
     /// What is paid by cores and memory there: its name, the price of a core and of memory.
     pub fn serverless<'a>(&'a self, place: &Place) -> Option<(&'a str, &'a Price, &'a Price)> {
         SERVERLESS.iter().find_map(|service| {

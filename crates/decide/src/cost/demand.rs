@@ -1,5 +1,6 @@
 //! What has to be paid for, read off a specification.
 
+use daybook_model::quantity::bytes;
 use daybook_model::spec::{Artifact, Kind, Volume};
 use daybook_model::{Service, ServiceName, Spec, Target, VolumeName};
 
@@ -115,22 +116,4 @@ impl Storage {
         let written = volume.driver_opts.get("size").and_then(|size| bytes(size));
         Self { volume: name.clone(), bytes: written.unwrap_or(USUAL_BYTES), usual: written.is_none() }
     }
-}
-
-/// `50Gi`, `50G` or a number of bytes, as Kubernetes writes sizes.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match &text[digits.len()..] {
-        "" => 1,
-        "Ki" => 1 << 10,
-        "Mi" => 1 << 20,
-        "Gi" => 1 << 30,
-        "Ti" => 1 << 40,
-        "k" | "K" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        "T" => 1_000_000_000_000,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
 }

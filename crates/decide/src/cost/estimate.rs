@@ -182,14 +182,8 @@ impl Making<'_> {
     }
 
     fn machines(&mut self, demand: &Demand) {
-        let counts = |price: &&Price| {
-            price.size.cpu_millis > 0 && price.size.memory_mib > 0 && (self.terms.arm || !price.is_arm())
-        };
-        let offered: Vec<&Price> = self.catalogue.machines(self.place).filter(counts).collect();
-        let kinds: Vec<(Size, Money)> = offered
-            .iter()
-            .filter_map(|price| Some((price.size.usable(self.terms.headroom), price.monthly()?)))
-            .collect();
+        let offers = self.catalogue.offers(self.place, self.terms.arm, self.terms.headroom);
+        let (offered, kinds): (Vec<&Price>, Vec<(Size, Money)>) = offers.into_iter().unzip();
         let mut replicas = demand.replicas();
         let packed = loop {
             let sizes: Vec<Size> = replicas.iter().map(|(_, size)| *size).collect();

@@ -15,11 +15,9 @@ pub use bill::{Bill, bill};
 pub use catalogue::{Catalogue, Invalid, Place, Price, Unit};
 pub use demand::{Demand, Need, Storage};
 pub use estimate::{Estimate, Host, Line, Model, Subject, Terms, Unpriced, compare, estimate};
-pub use pack::{Machine, Size, lower_bound, pack};
+pub use pack::{Machine, Size, lower_bound, pack, total};
 
 /// Hours of a month, by which providers convert: 365 days of 24 hours in 12 months.
 pub const HOURS: u64 = 730;
-/// What machines keep free where nothing says it, percent: room for a rollout, and for a replica that needs more.
-pub const HEADROOM: u8 = 20;
 /// A price is marked when it was read so many days ago.
 pub const FRESH_DAYS: i32 = 90;

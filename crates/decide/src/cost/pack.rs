@@ -93,7 +93,8 @@ pub fn pack(items: &[Size], kinds: &[(Size, Money)]) -> Result<Vec<Machine>, usi
     Ok(machines)
 }
 
-fn total(machines: &[Machine], kinds: &[(Size, Money)]) -> Money {
+/// What machines cost together.
+pub fn total(machines: &[Machine], kinds: &[(Size, Money)]) -> Money {
     machines.iter().map(|machine| kinds[machine.kind].1).sum()
 }
 
@@ -163,7 +164,7 @@ fn merge(machines: &mut Vec<Machine>, kinds: &[(Size, Money)]) {
 pub fn lower_bound(items: &[Size], kinds: &[(Size, Money)]) -> f64 {
     let need = items.iter().fold(Size::default(), |sum, item| sum.and(*item));
     let (cpu, memory) = (need.cpu_millis as f64, need.memory_mib as f64);
-    let price = |at: usize| kinds[at].1.ratio(unit());
+    let price = |at: usize| kinds[at].1.ratio(Money::ONE);
     let room = |at: usize| (kinds[at].0.cpu_millis as f64, kinds[at].0.memory_mib as f64);
     let mut least = f64::INFINITY;
     for a in 0..kinds.len() {
@@ -185,8 +186,4 @@ pub fn lower_bound(items: &[Size], kinds: &[(Size, Money)]) -> f64 {
         }
     }
     if items.is_empty() { 0.0 } else { least }
-}
-
-fn unit() -> Money {
-    "1".parse().unwrap_or(Money::ZERO)
 }

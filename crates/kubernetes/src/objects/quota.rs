@@ -1,12 +1,12 @@
 //! What the pods of an environment may have together.
 
 use daybook_model::name::EnvKey;
+use daybook_model::quantity;
 use daybook_model::spec::Quota;
 use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{Surroundings, environment_annotations, meta};
-use crate::quantity;
 
 /// What it is called.
 pub(crate) const NAME: &str = "daybook";

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, ServiceName};
+use daybook_model::quantity::{bytes, cpu_millis};
 use daybook_model::trouble::{Trouble, TroubleKind};
 use daybook_runtime::Result;
 use daybook_runtime::listening::listening;
@@ -17,7 +18,6 @@ use crate::KubernetesRuntime;
 use crate::keeper::is_managed;
 use crate::objects::{INSTANCE, Pairs, ROLE, of_environment, of_service};
 use crate::pods::{has_ended, instance, is_running, last_exit, status};
-use crate::quantity::{bytes, cpu_millis};
 
 impl KubernetesRuntime {
     /// Everything that is known to be in the way of a service's replicas, the most telling first.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as Lock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,16 +30,23 @@ pub(crate) struct ClusterRouter {
     cluster: Arc<KubernetesRuntime>,
     /// Where the development authority of this machine's edge is: clients trust one for all.
     authority: PathBuf,
-    /// The ports that were published when this process last saw to the edge. Held while the table is changed.
-    made: Mutex<Option<BTreeSet<u16>>>,
-    /// The hosts whose requests this process has led to the edge.
-    opened: Lock<BTreeMap<EnvKey, Hosts>>,
+    /// Held while the table is changed.
+    made: Mutex<Made>,
+}
+
+/// What this process has made in the cluster.
+#[derive(Default)]
+struct Made {
+    /// The ports that were published when it last saw to the edge.
+    published: Option<BTreeSet<u16>>,
+    /// The hosts whose requests it has led to the edge.
+    opened: BTreeMap<EnvKey, Hosts>,
 }
 
 impl ClusterRouter {
     /// A router over the edge of `cluster`.
     pub(crate) fn new(cluster: Arc<KubernetesRuntime>, authority: PathBuf) -> Self {
-        Self { cluster, authority, made: Mutex::new(None), opened: Lock::default() }
+        Self { cluster, authority, made: Mutex::default() }
     }
 
     /// Tells each pod that comes, or comes back, what to serve, for as long as the server lives.
@@ -107,30 +114,29 @@ impl ClusterRouter {
     }
 
     /// Sees to it that the edge is there and offers what is published.
-    async fn make(&self, made: &mut Option<BTreeSet<u16>>, table: &RouteTable) -> Result<()> {
+    async fn make(&self, made: &mut Made, table: &RouteTable) -> Result<()> {
         let published = published(table);
-        if made.as_ref() == Some(&published) {
+        if made.published.as_ref() == Some(&published) {
             return Ok(());
         }
         self.cluster.edge().keep(self.files().await?, &published).await?;
-        *made = Some(published);
+        made.published = Some(published);
         Ok(())
     }
 
     /// Sees to it that requests for an environment's hosts come to the edge.
-    async fn open(&self, key: &EnvKey, hosts: Hosts) -> Result<()> {
-        let opened = || self.opened.lock().expect("no holder of this lock panics");
-        if opened().get(key) == Some(&hosts) {
+    async fn open(&self, made: &mut Made, key: &EnvKey, hosts: Hosts) -> Result<()> {
+        if made.opened.get(key) == Some(&hosts) {
             return Ok(());
         }
-        opened().remove(key);
+        made.opened.remove(key);
         let edge = self.cluster.edge();
         if hosts.all.is_empty() {
             edge.close(key).await?;
         } else {
             edge.open(key, &hosts).await?;
         }
-        opened().insert(key.clone(), hosts);
+        made.opened.insert(key.clone(), hosts);
         Ok(())
     }
 
@@ -197,7 +203,7 @@ impl Router for ClusterRouter {
         kept.table.version += 1;
         self.make(&mut made, &kept.table).await?;
         // First: what is in the table counts as served.
-        self.open(key, hosts).await?;
+        self.open(&mut made, key, hosts).await?;
         self.cluster.edge().keep_table(&kept).await?;
         self.tell_all(&kept.table).await
     }

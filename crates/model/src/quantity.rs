@@ -1,15 +1,15 @@
 //! Amounts as Kubernetes writes them.
 
 /// `500m` or `2` as thousandths of a core.
-pub(crate) fn cpu_millis(text: &str) -> Option<u64> {
+pub fn cpu_millis(text: &str) -> Option<u64> {
     match text.strip_suffix('m') {
         Some(millis) => millis.parse().ok(),
         None => Some((text.parse::<f64>().ok()? * 1000.0) as u64),
     }
 }
 
-/// `1024`, `16Gi` or `16G` as bytes.
-pub(crate) fn bytes(text: &str) -> Option<u64> {
+/// `1024`, `16Gi` or `16G` as bytes. `K` is what people write for `k`.
+pub fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match &text[digits.len()..] {
         "" => 1,
@@ -17,7 +17,7 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
         "Mi" => 1 << 20,
         "Gi" => 1 << 30,
         "Ti" => 1 << 40,
-        "k" => 1_000,
+        "k" | "K" => 1_000,
         "M" => 1_000_000,
         "G" => 1_000_000_000,
         "T" => 1_000_000_000_000,
