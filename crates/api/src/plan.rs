@@ -56,6 +56,9 @@ pub struct PlanReply {
     /// What it costs, where the manifest's `budget` says whose prices count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostView>,
+    /// What the policy says of it, where the change comes with a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyView>,
     /// Hash of what the plan was made from (spec, observed state, release); a saved plan carries it.
     pub basis: String,
 }
@@ -77,6 +80,7 @@ impl PlanReply {
             diagnostics,
             unresolved: Vec::new(),
             cost: None,
+            policy: None,
             basis,
         }
     }
@@ -105,6 +109,50 @@ pub struct CostView {
     pub refused: bool,
     /// What has no price, and is in no amount.
     pub unpriced: Vec<String>,
+}
+
+/// What a policy says of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyView {
+    /// Checks, guard rails and rules that were asked.
+    pub asked: usize,
+    /// How many of them found nothing that counts.
+    pub passed: usize,
+    /// What they found: what denies first, then the worst.
+    pub findings: Vec<FindingView>,
+}
+
+/// Something that a policy does not like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FindingView {
+    /// Id of the check.
+    #[schema(example = "DB019")]
+    pub check: String,
+    /// Its name.
+    #[schema(example = "no-memory-limit")]
+    pub name: String,
+    /// `critical`, `high`, `medium` or `low`.
+    pub severity: String,
+    /// The service that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Where in the manifest.
+    #[schema(example = "services.web.mem_limit")]
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+    /// Whether `daybook policy --fix` can do it.
+    pub can_be_fixed: bool,
+    /// The file that it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// `denied`, `warned` or `waived`.
+    pub fate: String,
 }
 
 /// Something that a plan needs and that cannot be had now.

@@ -5,6 +5,7 @@
 //!
 //! - [`plan()`]: the steps from what is there to what should be.
 //! - [`run::Run`]: folds a run's journal entries and says what is next.
+//! - [`policy`]: what an environment is held to, and what breaks it.
 //! - [`cost`]: what an environment costs a month, and where it would cost less.
 //! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
 //! - [`jobs`], [`heal`]: what is due, and when to try again.
@@ -16,6 +17,7 @@ pub mod elect;
 pub mod heal;
 pub mod jobs;
 pub mod plan;
+pub mod policy;
 pub mod probation;
 pub mod readiness;
 pub mod routes;

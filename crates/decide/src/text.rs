@@ -11,11 +11,20 @@ use daybook_model::{Action, Plan, ServiceName, Step, Target};
 /// The plan in the tone of `terraform plan`: what changes and why, the order of things, the downtime,
 /// and a last line that counts. Ends with a line break; no colour.
 pub fn render(plan: &Plan) -> String {
-    render_with(plan, None)
+    render_with(plan, &Beside::default())
 }
 
-/// The same with what it costs.
-pub fn render_with(plan: &Plan, bill: Option<&Bill>) -> String {
+/// What is said beside the changes.
+#[derive(Debug, Default)]
+pub struct Beside<'a> {
+    /// What it costs.
+    pub bill: Option<&'a Bill>,
+    /// What the policy says: a line that counts, and findings.
+    pub policy: Vec<String>,
+}
+
+/// The same with what is said beside it.
+pub fn render_with(plan: &Plan, beside: &Beside<'_>) -> String {
     let mut out = String::new();
     if plan.is_empty() {
         let at = plan.from.map_or(String::new(), |number| format!(" at release {number}"));
@@ -31,11 +40,14 @@ pub fn render_with(plan: &Plan, bill: Option<&Bill>) -> String {
     out.push('\n');
     let _ = writeln!(out, "  Order     {}", order(plan));
     let _ = writeln!(out, "  Downtime  {}", downtime(plan));
-    if let Some(bill) = bill {
+    if let Some(bill) = beside.bill {
         let _ = writeln!(out, "  Cost      {}", bill.line());
     }
     if let Some(lost) = destroyed(plan) {
         let _ = writeln!(out, "  Lost      {lost}");
+    }
+    for (at, line) in beside.policy.iter().enumerate() {
+        let _ = writeln!(out, "  {:<8}  {line}", if at == 0 { "Policy" } else { "" });
     }
     let _ = writeln!(out, "\n{}", counts(plan));
     out

@@ -77,6 +77,20 @@ impl Bundle {
         (bundle, diagnostics)
     }
 
+    /// Lets `read` read the file at `path`, and others that it names, from the disk; gives along what it read.
+    pub(crate) fn while_reading<T>(
+        path: &Path,
+        read: impl FnOnce(&dyn Files, &str) -> (T, Vec<Diagnostic>),
+    ) -> (T, Vec<Diagnostic>, Self) {
+        let disk = Disk { environment: &|_| None, found: RefCell::default() };
+        let entry = absolute(path);
+        let (value, diagnostics) = read(&disk, &entry);
+        let mut bundle = disk.found.into_inner();
+        crate::context::directory(&entry).clone_into(&mut bundle.root);
+        bundle.entries = vec![entry];
+        (value, diagnostics, bundle)
+    }
+
     /// The text of a file of the bundle.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)

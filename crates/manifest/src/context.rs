@@ -126,6 +126,12 @@ impl<'a> Context<'a> {
         self.sources.borrow().len()
     }
 
+    /// Whether a file was taken in for its YAML, and not for its lines.
+    pub(crate) fn is_yaml(&self, file: usize) -> bool {
+        let sources = self.sources.borrow();
+        sources.get(file).is_some_and(|source| source.path.ends_with(".yaml") || source.path.ends_with(".yml"))
+    }
+
     pub(crate) fn text(&self, file: u16) -> Rc<str> {
         self.sources.borrow().get(file as usize).map_or_else(|| Rc::from(""), |source| Rc::clone(&source.text))
     }

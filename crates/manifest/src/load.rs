@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use daybook_model::money::{Currency, Money};
+use daybook_model::policy::{Policy, Remarks};
 use daybook_model::spec::{Budget, Quota};
 use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec, Target};
 
@@ -14,7 +15,7 @@ use crate::keys::{Shape, check, root};
 use crate::lower::{Manifest, read};
 use crate::tree::{Map, Node, Span};
 use crate::units::percent;
-use crate::{check as whole, document, lower};
+use crate::{check as whole, document, lower, policy};
 
 /// What is asked of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct Loaded {
     /// Values of secrets that the manifest takes from variables (`secrets: {x: {environment: X}}`):
     /// to be sealed under these names. The specification refers to them.
     pub provided_secrets: BTreeMap<SecretName, String>,
+    /// What the text shows beside the specification.
+    pub remarks: Remarks,
 }
 
 /// What a manifest says about an environment itself.
@@ -84,6 +87,8 @@ pub struct Loaded {
 pub struct EnvironmentSettings {
     /// Changes need a confirmation.
     pub protected: bool,
+    /// What it is held to.
+    pub policy: Policy,
 }
 
 /// Makes the specification of one environment. Pure: reads the bundle, and nothing else.
@@ -102,6 +107,7 @@ pub(crate) fn run(entries: &[String], root: &str, files: &dyn Files, options: &O
         environments: Vec::new(),
         fleets: BTreeMap::new(),
         provided_secrets: BTreeMap::new(),
+        remarks: Remarks::default(),
     };
     if let Some(tree) = document::assemble(&ctx, entries, root, Some(options.environment.as_str())) {
         fill(&ctx, &tree, root, options, &mut loaded);
@@ -129,7 +135,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
         loaded.environments.push(entry.key.to_string());
     }
     loaded.fleets = fleet::fleets(ctx, tree);
-    loaded.environment = settings(tree, options.environment.as_str());
+    loaded.environment = settings(ctx, tree, options.environment.as_str());
     let manifest = Manifest::new(ctx, tree, &profiles(ctx, options));
     if manifest.services().next().is_none() {
         let span = Span { end: 0, start: 0, ..tree.span };
@@ -145,12 +151,15 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     let runtime = spec.target.as_ref().map(Target::runtime).or(options.runtime.as_deref());
     whole::check(&manifest, &spec, runtime);
     loaded.provided_secrets = manifest.provided.into_inner();
+    loaded.remarks = manifest.remarks.into_inner();
     loaded.spec = Some(spec);
 }
 
-fn settings(tree: &Node, environment: &str) -> EnvironmentSettings {
-    let node = own(tree, environment, "protected");
-    EnvironmentSettings { protected: node.and_then(Node::scalar).and_then(crate::units::boolean).unwrap_or(false) }
+fn settings(ctx: &Context<'_>, tree: &Node, environment: &str) -> EnvironmentSettings {
+    let protected = own(tree, environment, "protected").and_then(Node::scalar).and_then(crate::units::boolean);
+    let policies = [tree.get("policy"), own(tree, environment, "policy")];
+    let policy = policies.into_iter().flatten().fold(Policy::default(), |all, node| policy::read(ctx, node, all));
+    EnvironmentSettings { protected: protected.unwrap_or(false), policy }
 }
 
 /// A key that the manifest says of one environment.

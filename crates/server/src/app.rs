@@ -38,6 +38,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The state directory.
     pub state: PathBuf,
+    /// The file of what an organisation asks of all its apps.
+    pub landing_zone: Option<PathBuf>,
 }
 
 pub(crate) struct Inner {
@@ -49,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) edge: Option<Edge>,
     pub(crate) clock: Clock,
     pub(crate) state: PathBuf,
+    pub(crate) landing_zone: Option<PathBuf>,
     pub(crate) started_at: Timestamp,
     /// Cancelled when the server stops: streams end, timers end, runs stay as the journal has them.
     pub(crate) stop: CancellationToken,
@@ -72,7 +75,7 @@ pub(crate) struct Live {
 impl App {
     /// A control plane over these parts. Nothing happens before [`App::start`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, runtime, router, places, edge, clock, state } = parts;
+        let Parts { store, runtime, router, places, edge, clock, state, landing_zone } = parts;
         let executor = Executor::new(ExecutorParts {
             ledger: Arc::new(store.clone()),
             runtime: runtime.clone(),
@@ -92,6 +95,7 @@ impl App {
             edge,
             clock,
             state,
+            landing_zone,
             started_at,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -17,6 +17,7 @@ use daybook_store::Environment;
 use crate::App;
 use crate::error::ApiError;
 use crate::manifest::{self, Loaded};
+use crate::policy::{self, Case, Judged};
 use crate::sealing::Sealing;
 use crate::unresolved;
 
@@ -38,6 +39,8 @@ pub(crate) struct Desired {
     pub(crate) remove_volumes: BTreeSet<VolumeName>,
     pub(crate) diagnostics: Vec<DiagnosticView>,
     pub(crate) sealing: Option<Sealing>,
+    /// What the policy says; nothing where no manifest is asked about.
+    pub(crate) policy: Option<Judged>,
     /// What cannot be had now. Nothing, where the change is to be carried out.
     pub(crate) unresolved: Vec<Unresolved>,
 }
@@ -107,7 +110,9 @@ impl App {
 
     /// What a manifest leads to, at the target that its spec names.
     pub(crate) async fn up_of(&self, loaded: Loaded, current: Option<Release>, aim: Aim) -> Result<Desired, ApiError> {
+        let policy = self.judge(&loaded)?;
         let mut desired = self.desired_of(loaded.spec, current).await?;
+        desired.policy = Some(policy);
         desired.diagnostics = loaded.diagnostics;
         desired.manifest = Some(loaded.digest);
         if let Some(current) = &desired.current {
@@ -125,6 +130,22 @@ impl App {
             Aim::Look => {}
         }
         Ok(desired)
+    }
+
+    /// What the policy says of a manifest.
+    fn judge(&self, loaded: &Loaded) -> Result<Judged, ApiError> {
+        let zone = policy::landing_zone(self.inner.landing_zone.as_deref())?;
+        let here = self.inner.runtime.capabilities().name;
+        let case = Case {
+            spec: &loaded.spec,
+            remarks: &loaded.remarks,
+            settings: &loaded.settings,
+            runtime: loaded.spec.target.as_ref().map_or(here.as_str(), |target| target.runtime()),
+            zone: zone.as_ref(),
+            today: self.now().to_zoned(jiff::tz::TimeZone::UTC).date(),
+        };
+        let (bundle, options) = &loaded.source;
+        Judged::of(&case, bundle.clone(), options)
     }
 
     /// Says where an environment is. What runs stays where it is: two places with one journal would be two truths.
@@ -306,6 +327,7 @@ impl App {
             remove_volumes: BTreeSet::new(),
             diagnostics: Vec::new(),
             sealing: None,
+            policy: None,
             unresolved: Vec::new(),
         })
     }

@@ -276,6 +276,7 @@ mod tests {
                 edge: None,
                 clock,
                 state: dir.to_owned(),
+                landing_zone: None,
             });
             Self { app, world, now, store, key: release().spec.key }
         }

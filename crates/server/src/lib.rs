@@ -9,6 +9,7 @@
 //! - `jobs`, `heal` and `adopt` are what happens without anyone asking. They only wake the one path.
 //! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
 //! - `view` puts what is recorded and observed into the API's words.
+//! - [`policy`] judges what a manifest makes of an environment.
 //! - `sealing` keeps secrets out of all of it.
 
 mod adopt;
@@ -30,6 +31,7 @@ mod logs;
 mod manifest;
 mod moves;
 mod one_off;
+pub mod policy;
 mod request;
 mod routes;
 mod runs;

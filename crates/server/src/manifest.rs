@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use daybook_api::change::Up;
 use daybook_api::plan::DiagnosticView;
 use daybook_decide::Problem;
-use daybook_manifest::{Aim, Bundle, Diagnostic, Options, Severity};
+use daybook_manifest::{Aim, Bundle, Diagnostic, EnvironmentSettings, Options, Severity};
+use daybook_model::policy::Remarks;
 use daybook_model::{Digest, EnvKey, SecretName, Spec};
 
 use crate::error::ApiError;
@@ -20,6 +21,12 @@ pub(crate) struct Loaded {
     pub(crate) provided: BTreeMap<SecretName, String>,
     /// The manifest, as the person named it.
     pub(crate) file: String,
+    /// What it says of the environment itself.
+    pub(crate) settings: EnvironmentSettings,
+    /// What only its text shows.
+    pub(crate) remarks: Remarks,
+    /// What it was loaded from, and for what.
+    pub(crate) source: (Bundle, Options),
 }
 
 impl Loaded {
@@ -65,7 +72,16 @@ pub(crate) fn load(up: &Up, runtime: &str, aim: Aim) -> Result<Loaded, ApiError>
     let diagnostics: Vec<_> = loaded.diagnostics.iter().map(|diagnostic| view(diagnostic, &bundle)).collect();
     let file = bundle.entries.first().map(|entry| bundle.shown(entry).to_owned()).unwrap_or_default();
     match loaded.spec {
-        Some(spec) => Ok(Loaded { spec, digest: loaded.digest, diagnostics, provided: loaded.provided_secrets, file }),
+        Some(spec) => Ok(Loaded {
+            spec,
+            digest: loaded.digest,
+            diagnostics,
+            provided: loaded.provided_secrets,
+            file,
+            settings: loaded.environment,
+            remarks: loaded.remarks,
+            source: (bundle, options),
+        }),
         None => Err(refused(&loaded.diagnostics, diagnostics)),
     }
 }

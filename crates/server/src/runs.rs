@@ -7,6 +7,7 @@ use daybook_api::ErrorCode;
 use daybook_api::plan::{CostView, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
 use daybook_decide::Problem;
+use daybook_decide::text::Beside;
 use daybook_decide::cost::{Bill, Catalogue, Invalid, bill};
 use daybook_executor::RunStart;
 use daybook_manifest::Aim;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::App;
 use crate::change::Desired;
 use crate::error::ApiError;
+use crate::policy::{Judged, refuse_denied};
 
 /// The prices that come along, read when the first plan needs them.
 static PRICES: LazyLock<Result<Catalogue, Vec<Invalid>>> = LazyLock::new(Catalogue::built_in);
@@ -44,13 +46,17 @@ impl App {
         refuse_problems(&desired, &preview.problems)?;
         let bill = self.bill(&desired)?;
         if aim == Aim::Act {
+            refuse_denied(&desired)?;
             refuse_over_budget(&desired, bill.as_ref())?;
         }
-        let mut text = daybook_decide::text::render_with(&preview.plan, bill.as_ref());
+        let policy = desired.policy.as_ref();
+        let beside = Beside { bill: bill.as_ref(), policy: policy.map(Judged::lines).unwrap_or_default() };
+        let mut text = daybook_decide::text::render_with(&preview.plan, &beside);
         let nothing_to_do = nothing_to_do(&desired, &preview.plan);
         if preview.plan.is_empty() && !nothing_to_do {
             text.push_str(&format!("It is recorded as release {}.\n", desired.to));
         }
+        let policy = policy.map(Judged::view);
         let reply = PlanReply::of(&preview.plan, text, preview.basis, desired.diagnostics);
         let cost = bill.map(|bill| CostView {
             before: bill.before.map(|before| before.to_string()),
@@ -61,7 +67,7 @@ impl App {
             refused: bill.refused,
             unpriced: bill.unpriced.into_iter().map(|lacks| lacks.what).collect(),
         });
-        Ok(PlanReply { empty: nothing_to_do, unresolved: desired.unresolved, cost, ..reply })
+        Ok(PlanReply { empty: nothing_to_do, unresolved: desired.unresolved, cost, policy, ..reply })
     }
 
     /// What a change does to the cost of its environment, where the manifest says whose prices count.
@@ -93,6 +99,7 @@ impl App {
         let desired = self.desired(&request.change, Aim::Act).await?;
         let preview = self.preview(&desired).await?;
         refuse_problems(&desired, &preview.problems)?;
+        refuse_denied(&desired)?;
         refuse_over_budget(&desired, self.bill(&desired)?.as_ref())?;
         if let Some(expect) = &request.expect {
             refuse_if_stale(expect, &preview)?;
@@ -133,6 +140,7 @@ impl App {
             remove_volumes: BTreeSet::new(),
             diagnostics: Vec::new(),
             sealing: None,
+            policy: None,
             unresolved: Vec::new(),
         };
         self.start_run(desired, Actor::daybook("heal")).await.map(Some)

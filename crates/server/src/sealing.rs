@@ -42,7 +42,7 @@ impl Sealing {
         for (name, service) in &mut spec.services {
             for (variable, value) in &mut service.container.environment {
                 if let EnvValue::Text(text) = value
-                    && daybook_manifest::is_secret(variable, text)
+                    && daybook_model::secrecy::is_secret(variable, text)
                 {
                     let value_of = std::mem::take(text).into_bytes();
                     *value = EnvValue::Secret(sealing.literal(store, name, variable, value_of).await?);

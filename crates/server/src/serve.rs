@@ -35,6 +35,8 @@ pub struct Config {
     pub https: Vec<SocketAddr>,
     /// Where the state is that several servers share. `None`: in the state directory alone.
     pub shared: Option<Shared>,
+    /// The file of what an organisation asks of all its apps; read at each plan.
+    pub landing_zone: Option<PathBuf>,
     /// This program: the edge and shims are started from it.
     pub exe: PathBuf,
 }
@@ -101,7 +103,7 @@ pub(crate) async fn govern(
     term: Term,
     stop: &CancellationToken,
 ) -> Result<Ending, ServeError> {
-    let Config { state, http, https, exe, .. } = config.clone();
+    let Config { state, http, https, exe, landing_zone, .. } = config.clone();
     let home = world::open(&state, config.runtime, &exe).await?;
     let client = daybook_edge::ensure_running(&exe, &state, &http, &https).await?;
     let home_router = Arc::new(EdgeRouter::new(client.clone()));
@@ -110,7 +112,16 @@ pub(crate) async fn govern(
     let (runtime, router, places) = (fleet.clone(), fleet.clone(), fleet);
     let edge = Some(Edge::new(client.clone(), exe.clone()));
     let clock = Arc::new(Timestamp::now);
-    let app = App::new(Parts { store: store.clone(), runtime, router, places, edge, clock, state: state.clone() });
+    let app = App::new(Parts {
+        store: store.clone(),
+        runtime,
+        router,
+        places,
+        edge,
+        clock,
+        state: state.clone(),
+        landing_zone,
+    });
     let deposed = Arc::new(AtomicBool::new(false));
     app.spawn(end_with(app.inner.stop.clone(), stop.clone(), store, term, deposed.clone()));
     let governed = async {

@@ -173,7 +173,7 @@ fn exported(ctx: &Ctx, version: Version) -> Result<(String, Exported)> {
 fn seal(spec: &mut Spec) {
     for (name, service) in &mut spec.services {
         for (variable, value) in &mut service.container.environment {
-            if matches!(value, EnvValue::Text(text) if daybook_manifest::is_secret(variable, text)) {
+            if matches!(value, EnvValue::Text(text) if daybook_model::secrecy::is_secret(variable, text)) {
                 let secret = daybook_manifest::secret_of(name, variable);
                 *value = EnvValue::Secret(SecretRef { name: secret, version: None, generate: false });
             }

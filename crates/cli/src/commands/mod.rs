@@ -22,6 +22,7 @@ mod logs;
 mod man;
 mod open;
 mod plan;
+mod policy;
 mod ps;
 mod restart;
 mod resume;
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     Plan(plan::Plan),
     Diff(plan::Diff),
     Cost(cost::Cost),
+    Policy(policy::Policy),
     Up(up::Up),
     Apply(apply::Apply),
     Rollback(rollback::Rollback),
@@ -135,6 +137,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Plan(command) => command.run(ctx).await?,
         Command::Diff(command) => command.run(ctx).await?,
         Command::Cost(command) => command.run(ctx)?,
+        Command::Policy(command) => command.run(ctx)?,
         Command::Up(command) => command.run(ctx).await?,
         Command::Apply(command) => command.run(ctx).await?,
         Command::Rollback(command) => command.run(ctx).await?,

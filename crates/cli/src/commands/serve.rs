@@ -40,6 +40,9 @@ pub(crate) struct Serve {
     /// Answer /healthz and /leader over HTTP at this address.
     #[arg(long, value_name = "ADDRESS", env = "DAYBOOK_HEALTH", requires = "database")]
     health: Option<SocketAddr>,
+    /// What the organisation asks of all its apps: a policy that every plan keeps to.
+    #[arg(long, value_name = "FILE", env = "DAYBOOK_LANDING_ZONE")]
+    landing_zone: Option<PathBuf>,
     /// Lead a session of its own, so that it outlives the terminal that it was started from.
     #[arg(long, hide = true)]
     detached: bool,
@@ -59,6 +62,7 @@ impl Serve {
             http: addresses(self.http, 80, 8080),
             https: addresses(self.https, 443, 8443),
             shared,
+            landing_zone: self.landing_zone,
             exe,
         };
         Box::pin(daybook_server::serve(config)).await.map_err(|error| CommandError::failed(error.to_string()))?;

@@ -154,4 +154,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "A budget says what an environment may cost in a month (`monthly: 300 USD`) and whose prices count (`at: aws/eu-central-1`): `daybook cost` compares them. `over: block` refuses a plan that costs more than that and more than what runs; without it the plan says so.",
         "budget: {at: hetzner/eu, monthly: a lot}\nservices:\n  web: {image: nginx}\n",
     ),
+    error(
+        "M0127",
+        "a policy that cannot be kept to",
+        "A policy says what refuses a plan (`deny`: checks by id or name, or a severity) and what is let pass all the same. A waiver names its check, says why (`reason`), and for how long (`until: 2027-03-31`): what nobody has to explain, and nothing ends, is no waiver but a hole.",
+        "policy:\n  waive:\n    - {check: latest-tag, until: some day}\nservices:\n  web: {image: nginx}\n",
+    ),
 ];

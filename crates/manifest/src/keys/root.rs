@@ -2,7 +2,7 @@
 
 use super::Shape::{Any, Bool, Bytes, Choice, Cpu, Duration, Either, Integer, List, Map, Object, Percent, Text};
 use super::service::SERVICE;
-use super::{Key, PAIRS, Shape, TEXT_OR_TEXTS, later, no, yes};
+use super::{Key, PAIRS, Shape, TEXT_OR_TEXTS, TEXTS, later, no, yes};
 
 /// The manifest itself.
 pub(crate) const ROOT: &[Key] = &[
@@ -20,7 +20,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("target", Text),
     yes("quota", Object(QUOTA)),
     later("databases", Map(&Any)),
-    later("policy", Any),
+    yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
     later("infrastructure", Any),
     no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
@@ -42,7 +42,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     later("per", Text),
     later("ttl", Text),
     later("databases", Map(&Any)),
-    later("policy", Any),
+    yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
 ];
 
@@ -57,6 +57,25 @@ pub(crate) const BUDGET: &[Key] = &[
     yes("egress", Bytes),
     yes("headroom", Percent),
 ];
+
+/// `policy`, of the whole manifest or of one environment; and what a landing zone says.
+pub(crate) const POLICY: &[Key] = &[
+    yes("deny", TEXT_OR_TEXTS),
+    yes("waive", List(&Object(WAIVER))),
+    yes("rules", TEXT_OR_TEXTS),
+    yes("registries", TEXTS),
+    yes("targets", TEXTS),
+    yes("regions", TEXTS),
+    yes("most", Object(MOST)),
+    yes("labels", TEXTS),
+    yes("backups", Bool),
+];
+
+/// An item of `policy.waive`.
+pub(crate) const WAIVER: &[Key] = &[yes("check", Text), yes("service", Text), yes("reason", Text), yes("until", Text)];
+
+/// `policy.most`: what one service may have.
+pub(crate) const MOST: &[Key] = &[yes("cpu", Cpu), yes("memory", Bytes), yes("replicas", Integer)];
 
 /// One of `fleets`.
 pub(crate) const FLEET: &[Key] = &[yes("waves", List(&TEXT_OR_TEXTS)), yes("soak", Duration)];

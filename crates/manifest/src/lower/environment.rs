@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use daybook_model::ServiceName;
+use daybook_model::secrecy::is_secret;
 use daybook_model::spec::EnvValue;
 
 use super::Manifest;
@@ -15,7 +17,7 @@ use crate::merge::pairs;
 use crate::tree::{Entry, Node, Span, Value};
 
 /// The variables of a service.
-pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<String, EnvValue> {
+pub(crate) fn lower(manifest: &Manifest<'_, '_>, name: &ServiceName, service: &Node) -> BTreeMap<String, EnvValue> {
     let mut all = BTreeMap::new();
     for file in service.get("env_file").map(Node::items).unwrap_or_default() {
         for (name, value) in env_file(manifest, file) {
@@ -26,7 +28,9 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<Str
         }
     }
     if let Some(environment) = service.get("environment") {
+        remark_repeated(manifest, name, environment);
         for entry in pairs(environment, &['=']).iter() {
+            remark_clear(manifest, name, entry);
             match variable(manifest, entry) {
                 Some(value) => drop(all.insert(entry.key.to_string(), value)),
                 // Passed through from an environment that does not have it: what a file said stays.
@@ -36,6 +40,29 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, service: &Node) -> BTreeMap<Str
         }
     }
     all
+}
+
+/// Remembers a variable that looks secret and whose value stands in the manifest as it is.
+fn remark_clear(manifest: &Manifest<'_, '_>, service: &ServiceName, entry: &Entry) {
+    let Value::Scalar(scalar) = &entry.value.value else { return };
+    let is_written = || manifest.ctx.slice(entry.value.span).is_some_and(|written| written.contains(scalar.text.as_str()));
+    if scalar.pieces.is_none() && is_secret(&entry.key, &scalar.text) && is_written() {
+        manifest.remarks.borrow_mut().clear_secrets.push((service.clone(), entry.key.to_string()));
+    }
+}
+
+/// Remembers the variables that a list sets more than once.
+fn remark_repeated(manifest: &Manifest<'_, '_>, service: &ServiceName, environment: &Node) {
+    let mut seen = BTreeMap::new();
+    for item in environment.list().unwrap_or_default() {
+        let Some(text) = item.scalar() else { continue };
+        let count = seen.entry(text.split('=').next().unwrap_or(text)).or_insert(0);
+        *count += 1;
+        if *count == 2 {
+            let variable = text.split('=').next().unwrap_or(text).to_owned();
+            manifest.remarks.borrow_mut().repeated_variables.push((service.clone(), variable));
+        }
+    }
 }
 
 fn variable(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<EnvValue> {

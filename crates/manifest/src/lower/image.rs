@@ -1,5 +1,6 @@
 //! What a service runs: an image, a build, or files alone.
 
+use daybook_model::ServiceName;
 use daybook_model::spec::{Artifact, Build, PullPolicy};
 
 use super::Manifest;
@@ -8,7 +9,7 @@ use crate::context::{Problem, join};
 use crate::tree::{Entry, Node, Span};
 
 /// The artifact of a service. `None` when it has none, which has been reported.
-pub(crate) fn lower(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<Artifact> {
+pub(crate) fn lower(manifest: &Manifest<'_, '_>, name: &ServiceName, entry: &Entry) -> Option<Artifact> {
     let service = &entry.value;
     let image = text(service, "image");
     if let Some(node) = service.get("helm") {
@@ -18,7 +19,7 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<Artifa
         return Some(Artifact::Static { root: manifest.ctx.resolve(node.span, node.scalar()?), digest: None });
     }
     if let Some(node) = service.get("build") {
-        return build(manifest, node, image).map(Artifact::Build);
+        return build(manifest, name, node, image).map(Artifact::Build);
     }
     match image {
         Some(reference) => Some(Artifact::Image { reference, pull: pull_policy(manifest, service), digest: None }),
@@ -54,7 +55,7 @@ fn pull_policy(manifest: &Manifest<'_, '_>, service: &Node) -> PullPolicy {
     }
 }
 
-fn build(manifest: &Manifest<'_, '_>, node: &Node, tag: Option<String>) -> Option<Build> {
+fn build(manifest: &Manifest<'_, '_>, service: &ServiceName, node: &Node, tag: Option<String>) -> Option<Build> {
     let context = if node.map().is_some() { node.get("context") } else { Some(node) };
     let (written, span) = match context {
         Some(context) => (context.scalar()?, context.span),
@@ -66,7 +67,7 @@ fn build(manifest: &Manifest<'_, '_>, node: &Node, tag: Option<String>) -> Optio
         let problem = Problem::new("M0404", span, "build contexts elsewhere are not fetched");
         manifest.ctx.report(problem.label("not a local directory").help("clone it beside the manifest"));
     } else {
-        look_for_files(manifest, node, &context, span);
+        look_for_files(manifest, service, node, &context, span);
     }
     let mut args = text_map(node, "args");
     // An argument without a value is taken from the environment, as in Compose.
@@ -90,8 +91,8 @@ fn build(manifest: &Manifest<'_, '_>, node: &Node, tag: Option<String>) -> Optio
     })
 }
 
-/// Reports a build whose directory or Dockerfile is not there.
-fn look_for_files(manifest: &Manifest<'_, '_>, build: &Node, context: &str, span: Span) {
+/// Reports a build whose directory or Dockerfile is not there, and remembers what the Dockerfile says.
+fn look_for_files(manifest: &Manifest<'_, '_>, service: &ServiceName, build: &Node, context: &str, span: Span) {
     let ctx = manifest.ctx;
     if !ctx.files.exists(context) {
         let problem = Problem::new("M0408", span, "the directory of a build is not there");
@@ -99,6 +100,12 @@ fn look_for_files(manifest: &Manifest<'_, '_>, build: &Node, context: &str, span
     }
     let named = build.get("dockerfile").filter(|node| node.scalar().is_some_and(|text| !text.is_empty()));
     let file = join(context, named.and_then(Node::scalar).unwrap_or("Dockerfile"));
+    if text(build, "dockerfile_inline").is_none()
+        && ctx.files.exists(&file)
+        && let Ok(text) = ctx.read(span, &file)
+    {
+        manifest.remarks.borrow_mut().dockerfiles.push((service.clone(), text));
+    }
     // The runtime `process` builds nothing, so only a Dockerfile that is named must be there.
     if let Some(node) = named.filter(|_| text(build, "dockerfile_inline").is_none() && !ctx.files.exists(&file)) {
         let problem = Problem::new("M0408", node.span, "the Dockerfile of a build is not there");

@@ -19,6 +19,7 @@ mod template;
 
 use std::collections::{BTreeMap, HashSet};
 
+use daybook_model::policy::Remarks;
 use daybook_model::{EnvKey, SecretName, ServiceName, Spec};
 
 use crate::context::{Context, Problem};
@@ -40,6 +41,8 @@ pub(crate) struct Manifest<'c, 'a> {
     pub(crate) awaited: HashSet<&'c str>,
     /// Values of secrets that come from the environment, for the sealed store.
     pub(crate) provided: std::cell::RefCell<BTreeMap<SecretName, String>>,
+    /// What the specification will not show.
+    pub(crate) remarks: std::cell::RefCell<Remarks>,
 }
 
 impl<'c, 'a> Manifest<'c, 'a> {
@@ -50,6 +53,7 @@ impl<'c, 'a> Manifest<'c, 'a> {
             active: HashSet::new(),
             awaited: HashSet::new(),
             provided: std::cell::RefCell::default(),
+            remarks: std::cell::RefCell::default(),
         };
         let active = manifest.services().filter(|entry| is_active(&entry.value, profiles) && !is_provided(entry));
         manifest.active = active.map(|entry| entry.key.as_str()).collect();

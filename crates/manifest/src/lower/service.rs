@@ -21,14 +21,13 @@ pub(crate) fn lower(
     volumes: &mut BTreeMap<VolumeName, Volume>,
 ) -> Option<Service> {
     let node = &entry.value;
-    let artifact = image::lower(manifest, entry);
+    let artifact = image::lower(manifest, &name, entry);
     let ports = ports::lower(manifest, node);
     let restart = lifecycle::restart(manifest, node);
     let mut service = Service {
-        name,
         line: Some(manifest.ctx.line(entry.key_span)),
         kind: lifecycle::kind(manifest, entry, restart, &ports),
-        container: container(manifest, node, volumes),
+        container: container(manifest, &name, node, volumes),
         scale: lifecycle::scale(manifest, node),
         routes: domain::lower(manifest, node, &ports),
         check: check::lower(manifest, node, &ports),
@@ -41,6 +40,7 @@ pub(crate) fn lower(
         generation: 0,
         ports,
         artifact: artifact?,
+        name,
     };
     lifecycle::allow_loading(node, service.container.resources.gpus, &mut service.rollout);
     if !service.artifact.has_replicas() {
@@ -49,7 +49,12 @@ pub(crate) fn lower(
     Some(service)
 }
 
-fn container(manifest: &Manifest<'_, '_>, node: &Node, volumes: &BTreeMap<VolumeName, Volume>) -> Container {
+fn container(
+    manifest: &Manifest<'_, '_>,
+    name: &ServiceName,
+    node: &Node,
+    volumes: &BTreeMap<VolumeName, Volume>,
+) -> Container {
     let mut labels = environment::label_files(manifest, node);
     labels.extend(read::text_map(node, "labels"));
     Container {
@@ -57,7 +62,7 @@ fn container(manifest: &Manifest<'_, '_>, node: &Node, volumes: &BTreeMap<Volume
         command: words_of(manifest, node, "command"),
         working_dir: text(node, "working_dir"),
         user: text(node, "user"),
-        environment: environment::lower(manifest, node).into_iter().collect(),
+        environment: environment::lower(manifest, name, node).into_iter().collect(),
         mounts: mounts::lower(manifest, node, volumes),
         files: files::lower(manifest, node),
         networks: networks::lower(manifest, node).into_iter().collect(),

@@ -44,6 +44,7 @@ impl Server {
             edge: None,
             clock: Arc::new(daybook_model::Timestamp::now),
             state: state.to_owned(),
+            landing_zone: None,
         };
         let app = App::new(parts);
         app.start().await.unwrap();
