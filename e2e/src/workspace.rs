@@ -19,7 +19,7 @@ pub fn edges() -> Edges {
     let crates = root().join("crates");
     let ours =
         |package: &&Value| package["manifest_path"].as_str().is_some_and(|path| Path::new(path).starts_with(&crates));
-    let metadata = metadata();
+    let metadata = metadata(&["--no-deps"]);
     let packages = metadata["packages"].as_array().expect("metadata has packages");
     packages.iter().filter(ours).map(|package| (short(&package["name"]), dependencies(package))).collect()
 }
@@ -34,10 +34,19 @@ fn short(name: &Value) -> String {
     name.as_str().unwrap_or_default().trim_start_matches("daybook-").to_owned()
 }
 
-fn metadata() -> Value {
+/// Where the source of a package is that we depend on.
+pub fn package_directory(name: &str) -> PathBuf {
+    let metadata = metadata(&[]);
+    let packages = metadata["packages"].as_array().expect("metadata has packages");
+    let found = packages.iter().find(|package| package["name"] == name).expect("we depend on it");
+    let manifest = found["manifest_path"].as_str().expect("a package has a manifest");
+    Path::new(manifest).parent().expect("a manifest is in a directory").to_owned()
+}
+
+fn metadata(arguments: &[&str]) -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]).current_dir(root());
+    command.args(["metadata", "--format-version", "1", "--offline"]).args(arguments).current_dir(root());
     let output = command.output().expect("cargo metadata runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON")

@@ -72,6 +72,11 @@ fn the_imports_examples_do_what_they_say() {
 }
 
 #[test]
+fn the_policys_examples_do_what_they_say() {
+    run_without_server("docs/policy.md");
+}
+
+#[test]
 fn the_exports_examples_do_what_they_say() {
     run_without_server("docs/export.md");
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use daybook_api::change::Up;
 use daybook_api::client::Exit;
-use daybook_manifest::{Aim, Bundle, Diagnostic, Loaded, Options};
+use daybook_manifest::{Aim, Bundle, Diagnostic, LandingZone, Loaded, Options};
 use daybook_model::{AppName, Spec};
 
 use crate::args::Global;
@@ -69,6 +69,18 @@ pub(crate) fn refused(found: &[Diagnostic], bundle: &Bundle) -> CommandError {
         diagnostics: vec![daybook_manifest::render(found, bundle, true)],
         ..CommandError::said(Exit::Failed)
     }
+}
+
+/// Reads what an organisation asks of all its apps.
+///
+/// # Errors
+/// It is not there, or has errors: they are shown.
+pub(crate) fn landing_zone(path: &Path) -> Result<LandingZone> {
+    if !path.is_file() {
+        return Err(CommandError::failed(format!("{}: no such file", path.display())));
+    }
+    let (zone, diagnostics, bundle) = LandingZone::read(path);
+    zone.ok_or_else(|| refused(&diagnostics, &bundle))
 }
 
 /// Reads the manifest and says what it means, errors and all.

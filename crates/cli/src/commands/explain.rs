@@ -1,5 +1,6 @@
 use clap::Args;
 use daybook_api::client::Exit;
+use daybook_decide::policy;
 use daybook_manifest::{Explanation, Severity, codes, explain};
 
 use crate::error::{CommandError, Result};
@@ -7,10 +8,10 @@ use crate::output;
 use crate::output::style::{STRONG, paint};
 use crate::output::words::wrap;
 
-/// Explain a diagnostic's code: what it means, an example, and how to fix it. Lists all without one.
+/// Explain a diagnostic's code, or a check of the policy: what it means and how to fix it. Lists all without one.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The code, such as M0107.
+    /// The code, such as M0107, or the check, such as DB019 or no-memory-limit.
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -21,8 +22,16 @@ const COLUMNS: usize = 100;
 impl Explain {
     pub(crate) fn run(self) -> Result<Exit> {
         match &self.code {
-            None => output::text(&codes().map(|row| format!("{}  {}\n", row.code, row.title)).collect::<String>())?,
+            None => {
+                let codes = codes().map(|row| (row.code, row.title));
+                let all = codes.chain(policy::all().map(|check| (check.id, check.title)));
+                output::text(&all.map(|(code, title)| format!("{code}  {title}\n")).collect::<String>())?;
+            }
             Some(code) => {
+                if let Some(check) = policy::find(code) {
+                    output::text(&about(check))?;
+                    return Ok(Exit::Ok);
+                }
                 let unknown = || CommandError::failed(format!("no diagnostic has the code {code}"));
                 let row = explain(code).ok_or_else(|| unknown().hint("list them all: daybook explain"))?;
                 output::text(&render(row))?;
@@ -30,6 +39,16 @@ impl Explain {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// A check of the policy.
+fn about(check: &policy::Check) -> String {
+    let title = paint(STRONG, format!("{} {} {}: {}", check.severity, check.id, check.name, check.title));
+    let sources = match check.sources {
+        [] => String::new(),
+        sources => format!("\nElsewhere it is called {}.\n", sources.join(", ")),
+    };
+    format!("{title}\n\n{}\n→ {}\n{sources}", wrap(check.why, COLUMNS), check.help)
 }
 
 fn render(row: &Explanation) -> String {

@@ -2,18 +2,25 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use daybook_api::client::Exit;
 use daybook_manifest::init::{Directory, propose};
 
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
-use crate::output;
+use crate::{manifest, output};
 use crate::output::style::{GOOD, paint};
 
 /// Look at this directory and write a short manifest for it. Never overwrites anything.
 #[derive(Debug, Args)]
-pub(crate) struct Init {}
+pub(crate) struct Init {
+    /// Begin with one of the organisation's templates instead.
+    #[arg(long, value_name = "NAME", requires = "landing_zone")]
+    template: Option<String>,
+    /// Where the templates are: the organisation's landing zone.
+    #[arg(long, value_name = "FILE", env = "DAYBOOK_LANDING_ZONE", value_hint = ValueHint::FilePath)]
+    landing_zone: Option<PathBuf>,
+}
 
 /// The name of the manifest that is written.
 const NAME: &str = "daybook.yaml";
@@ -28,6 +35,14 @@ impl Init {
         if path.exists() {
             return Err(exists(ctx));
         }
+        if let (Some(name), Some(zone)) = (&self.template, &self.landing_zone) {
+            let template = template(zone, name)?;
+            write(ctx, &path, &template)?;
+            ctx.say(&format!("{} wrote {NAME} from the template {name}", paint(GOOD, "✓")));
+            output::text(&template)?;
+            ctx.next(&format!("fill in what is yours, then: {}", ctx.command("validate")));
+            return Ok(Exit::Ok);
+        }
         let proposal = propose(&Here(here));
         let notes: String = proposal.notes.iter().map(|note| format!("  {note}\n")).collect();
         let Some(text) = proposal.text else {
@@ -41,6 +56,17 @@ impl Init {
         ctx.next(&format!("see what it would do: {}      do it: {}", ctx.command("plan"), ctx.command("up")));
         Ok(Exit::Ok)
     }
+}
+
+/// The text of one of a landing zone's templates.
+fn template(zone: &PathBuf, name: &str) -> Result<String> {
+    let zone = manifest::landing_zone(zone)?;
+    zone.templates.get(name).map(|template| template.text.clone()).ok_or_else(|| {
+        let known = zone.templates.iter().map(|(name, template)| format!("{name} ({})", template.about));
+        let known = known.collect::<Vec<_>>().join(", ");
+        let hint = if known.is_empty() { "it has none".to_owned() } else { format!("there is {known}") };
+        CommandError::usage(format!("the landing zone has no template `{name}`")).hint(hint)
+    })
 }
 
 /// Another process may write the file after we looked: it is never overwritten either.

@@ -157,7 +157,7 @@ impl Policy {
     }
 
     fn judged(&self, ctx: &Ctx) -> Result<Judged> {
-        let zone = self.landing_zone.as_ref().map(read_zone).transpose()?;
+        let zone = self.landing_zone.as_deref().map(manifest::landing_zone).transpose()?;
         let (loaded, bundle) = manifest::read(&ctx.global, Aim::Look)?;
         let options = Options::new(ctx.global.env.clone());
         judged(loaded, bundle, &options, &self.runtime, zone.as_ref())
@@ -183,14 +183,6 @@ fn judged(loaded: Loaded, bundle: Bundle, options: &Options, runtime: &str, zone
     let place = |finding: &Finding| Some((finding.path.to_string(), texts.place(&finding.path)?));
     let places = report.findings.iter().filter_map(place).collect();
     Ok(Judged { key: spec.key.clone(), places, report, bundle: { drop(texts); bundle } })
-}
-
-fn read_zone(path: &PathBuf) -> Result<LandingZone> {
-    if !path.is_file() {
-        return Err(CommandError::failed(format!("{}: no such file", path.display())));
-    }
-    let (zone, diagnostics, bundle) = LandingZone::read(path);
-    zone.ok_or_else(|| manifest::refused(&diagnostics, &bundle))
 }
 
 impl Judged {
