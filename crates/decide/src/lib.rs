@@ -7,12 +7,14 @@
 //! - [`run::Run`]: folds a run's journal entries and says what is next.
 //! - [`policy`]: what an environment is held to, and what breaks it.
 //! - [`cost`]: what an environment costs a month, and where it would cost less.
+//! - [`diagram`]: an environment as a picture.
 //! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
 //! - [`jobs`], [`heal`]: what is due, and when to try again.
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
 pub mod cost;
+pub mod diagram;
 pub mod elect;
 pub mod heal;
 pub mod jobs;

@@ -4,6 +4,7 @@ mod apply;
 mod carry;
 mod completion;
 mod cost;
+mod diagram;
 mod dial;
 mod doctor;
 mod down;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Diff(plan::Diff),
     Cost(cost::Cost),
     Policy(policy::Policy),
+    Diagram(diagram::Diagram),
     Up(up::Up),
     Apply(apply::Apply),
     Rollback(rollback::Rollback),
@@ -138,6 +140,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Diff(command) => command.run(ctx).await?,
         Command::Cost(command) => command.run(ctx)?,
         Command::Policy(command) => command.run(ctx)?,
+        Command::Diagram(command) => command.run(ctx).await?,
         Command::Up(command) => command.run(ctx).await?,
         Command::Apply(command) => command.run(ctx).await?,
         Command::Rollback(command) => command.run(ctx).await?,

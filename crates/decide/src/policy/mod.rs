@@ -124,6 +124,11 @@ impl Report {
     }
 }
 
+/// The well-known data store that a service is, by its image.
+pub fn database_of(service: &Service) -> Option<String> {
+    images::database(service).map(|database| database.to_string())
+}
+
 /// Asks everything about `subject`. `own` is what the organisation's and the manifest's own rules found, of `own_rules`
 /// rules; `today` decides which waivers count.
 pub fn check(subject: &Subject<'_>, rules: Rules<'_>, own: Vec<Finding>, own_rules: usize, today: Date) -> Report {

@@ -1,0 +1,302 @@
+//! Where everything goes: columns by zone and by who asks whom, rows by where the neighbours are.
+//!
+//! The steps are those of Sugiyama, Tagawa and Toda (1981): circles are broken, each node gets a layer, a flow over
+//! several layers gets a place in each of them, layers are ordered by the mean place of the neighbours until that helps
+//! no more, and places become coordinates. Everything is decided in the order of ids, so that the result is the same
+//! each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::graph::{Graph, Zone};
+
+/// Width and height of a box.
+pub(super) const BOX: (f64, f64) = (176.0, 66.0);
+/// Between boxes, across and down.
+const GAP: (f64, f64) = (124.0, 22.0);
+/// Around everything, and between the border of a zone and its boxes.
+pub(super) const MARGIN: f64 = 24.0;
+/// Where boxes begin: titles are above.
+const TOP: f64 = 124.0;
+/// The most boxes of one layer that stand above each other; more make another column beside it.
+const TALLEST: usize = 12;
+/// How often layers are ordered anew.
+const SWEEPS: usize = 12;
+/// What a flow that passes takes of a column's height, and what all of them take at most.
+const LANE: (f64, f64) = (14.0, 280.0);
+
+/// Where everything goes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layout {
+    /// Left upper corner of each node, in the order of the graph's nodes.
+    pub(super) boxes: Vec<(f64, f64)>,
+    /// The points of each flow, in the order of the graph's flows: from the right side of a box to the left of another.
+    pub(super) paths: Vec<Vec<(f64, f64)>>,
+    /// Left and right border of each zone that has boxes.
+    pub(super) zones: Vec<(Zone, f64, f64)>,
+    /// Of everything.
+    pub(super) width: f64,
+    /// Of everything.
+    pub(super) height: f64,
+}
+
+/// What stands in a column: a node, or what passes on its way to a node. All flows to one node pass as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Slot {
+    Node(usize),
+    Lane(usize),
+}
+
+pub(super) fn layout(graph: &Graph) -> Layout {
+    let index: BTreeMap<&str, usize> = graph.nodes.iter().enumerate().map(|(at, node)| (node.id.as_str(), at)).collect();
+    let flows: Vec<(usize, usize)> = graph.flows.iter().map(|flow| (index[flow.from.as_str()], index[flow.to.as_str()])).collect();
+    let columns = columns(graph, &flows);
+    let (slots, chains) = fill(&columns, &flows);
+    let slots = ordered(slots, &chains);
+    place(graph, &columns, &slots, &chains)
+}
+
+/// The column of each node.
+fn columns(graph: &Graph, flows: &[(usize, usize)]) -> Vec<usize> {
+    let mut columns = vec![0; graph.nodes.len()];
+    let mut first = 0;
+    for zone in Zone::ALL {
+        let members: Vec<usize> = (0..graph.nodes.len()).filter(|at| graph.nodes[*at].zone == zone).collect();
+        if members.is_empty() {
+            continue;
+        }
+        let depths = depths(&members, flows);
+        let mut used = 0;
+        for depth in 0..=depths.values().copied().max().unwrap_or(0) {
+            let layer: Vec<usize> = members.iter().copied().filter(|at| depths[at] == depth).collect();
+            for (at, node) in layer.iter().enumerate() {
+                columns[*node] = first + used + at / TALLEST;
+            }
+            used += layer.len().div_ceil(TALLEST);
+        }
+        first += used;
+    }
+    columns
+}
+
+/// How many members of a zone stand before each, at most, on any way that leads to it.
+fn depths(members: &[usize], flows: &[(usize, usize)]) -> BTreeMap<usize, usize> {
+    let inside: BTreeSet<usize> = members.iter().copied().collect();
+    let mut next: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (from, to) in flows.iter().filter(|(from, to)| inside.contains(from) && inside.contains(to)) {
+        next.entry(*from).or_default().push(*to);
+    }
+    let order = without_circles(members, &mut next);
+    let mut depths: BTreeMap<usize, usize> = members.iter().map(|at| (*at, 0)).collect();
+    for from in order {
+        let depth = depths[&from];
+        for to in next.get(&from).into_iter().flatten() {
+            let known = depths.get_mut(to).expect("a flow between members leads to a member");
+            *known = (*known).max(depth + 1);
+        }
+    }
+    depths
+}
+
+/// Takes out of `next` what closes a circle; the members in an order in which every flow leads on.
+fn without_circles(members: &[usize], next: &mut BTreeMap<usize, Vec<usize>>) -> Vec<usize> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Seen {
+        Open,
+        Done,
+    }
+    let mut seen: BTreeMap<usize, Seen> = BTreeMap::new();
+    let mut order = Vec::new();
+    for start in members {
+        // Each entry is a node and how many of its flows were followed: no recursion, however long the way is.
+        let mut way = vec![(*start, 0)];
+        while let Some((node, at)) = way.pop() {
+            if at == 0 {
+                if seen.contains_key(&node) {
+                    continue;
+                }
+                seen.insert(node, Seen::Open);
+            }
+            let Some(to) = next.get(&node).and_then(|all| all.get(at)).copied() else {
+                seen.insert(node, Seen::Done);
+                order.push(node);
+                continue;
+            };
+            match seen.get(&to) {
+                Some(Seen::Open) => {
+                    next.get_mut(&node).expect("it was just looked up").remove(at);
+                    // At least one flow was looked at, so that the node is not taken for a new one.
+                    if at == 0 {
+                        seen.remove(&node);
+                    }
+                    way.push((node, at));
+                }
+                Some(Seen::Done) => way.push((node, at + 1)),
+                None => {
+                    way.push((node, at + 1));
+                    way.push((to, 0));
+                }
+            }
+        }
+    }
+    order.reverse();
+    order
+}
+
+/// What stands in each column, and the places through which each flow goes. A flow that leads back, or to its own column,
+/// goes around nothing: it has its two ends.
+fn fill(columns: &[usize], flows: &[(usize, usize)]) -> (Vec<Vec<Slot>>, Vec<Vec<(usize, Slot)>>) {
+    let count = columns.iter().max().map_or(0, |last| last + 1);
+    let mut slots: Vec<Vec<Slot>> = vec![Vec::new(); count];
+    for (node, column) in columns.iter().enumerate() {
+        slots[*column].push(Slot::Node(node));
+    }
+    let mut chains = Vec::with_capacity(flows.len());
+    for (from, to) in flows {
+        let mut chain = vec![(columns[*from], Slot::Node(*from))];
+        for column in columns[*from] + 1..columns[*to].max(columns[*from] + 1) {
+            let lane = Slot::Lane(*to);
+            if column < columns[*to] {
+                if !slots[column].contains(&lane) {
+                    slots[column].push(lane);
+                }
+                chain.push((column, lane));
+            }
+        }
+        chain.push((columns[*to], Slot::Node(*to)));
+        chains.push(chain);
+    }
+    (slots, chains)
+}
+
+/// Columns ordered so that neighbours are near each other: the order with the fewest crossings that was met.
+fn ordered(mut slots: Vec<Vec<Slot>>, chains: &[Vec<(usize, Slot)>]) -> Vec<Vec<Slot>> {
+    let mut best = (crossings(&slots, chains), slots.clone());
+    for sweep in 0..SWEEPS {
+        let forward = sweep % 2 == 0;
+        let order: Vec<usize> = if forward { (0..slots.len()).collect() } else { (0..slots.len()).rev().collect() };
+        for column in order {
+            let places = places(&slots);
+            let mean = |slot: Slot| {
+                let ends = chains.iter().flat_map(|chain| chain.windows(2)).filter_map(|pair| {
+                    let [(a, from), (b, to)] = [pair[0], pair[1]];
+                    match forward {
+                        true if b == column && to == slot && a < b => places.get(&(a, from)),
+                        false if a == column && from == slot && a < b => places.get(&(b, to)),
+                        _ => None,
+                    }
+                });
+                let ends: Vec<f64> = ends.copied().collect();
+                (!ends.is_empty()).then(|| ends.iter().sum::<f64>() / ends.len() as f64)
+            };
+            let mut keyed: Vec<(f64, usize, Slot)> = (slots[column].iter().enumerate())
+                .map(|(at, slot)| (mean(*slot).unwrap_or(places[&(column, *slot)]), at, *slot))
+                .collect();
+            keyed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            slots[column] = keyed.into_iter().map(|(_, _, slot)| slot).collect();
+        }
+        let crossed = crossings(&slots, chains);
+        if crossed < best.0 {
+            best = (crossed, slots.clone());
+        }
+    }
+    best.1
+}
+
+/// Where each slot is in its column, from 0 to 1.
+fn places(slots: &[Vec<Slot>]) -> BTreeMap<(usize, Slot), f64> {
+    let column = |(column, all): (usize, &Vec<Slot>)| {
+        let count = all.len() as f64;
+        all.iter().enumerate().map(|(at, slot)| ((column, *slot), (at as f64 + 0.5) / count)).collect::<Vec<_>>()
+    };
+    slots.iter().enumerate().flat_map(column).collect()
+}
+
+/// How many pairs of flows cross between neighbouring columns.
+fn crossings(slots: &[Vec<Slot>], chains: &[Vec<(usize, Slot)>]) -> usize {
+    let places = places(slots);
+    let mut between: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for pair in chains.iter().flat_map(|chain| chain.windows(2)) {
+        if pair[0].0 + 1 == pair[1].0 {
+            between.entry(pair[0].0).or_default().push((places[&pair[0]], places[&pair[1]]));
+        }
+    }
+    let crossed = |pairs: &Vec<(f64, f64)>| {
+        let all = pairs.iter().enumerate().flat_map(|(at, a)| pairs[at + 1..].iter().map(move |b| (a, b)));
+        all.filter(|(a, b)| (a.0 - b.0) * (a.1 - b.1) < 0.0).count()
+    };
+    between.values().map(crossed).sum()
+}
+
+fn place(graph: &Graph, columns: &[usize], slots: &[Vec<Slot>], chains: &[Vec<(usize, Slot)>]) -> Layout {
+    let lane = |column: usize| {
+        let lanes = slots[column].iter().filter(|slot| matches!(slot, Slot::Lane(_))).count();
+        LANE.0.min(LANE.1 / lanes.max(1) as f64)
+    };
+    let height_of = |column: usize, slot: &Slot| match slot {
+        Slot::Node(_) => BOX.1 + GAP.1,
+        Slot::Lane(_) => lane(column),
+    };
+    let height = |(column, all): (usize, &Vec<Slot>)| all.iter().map(|slot| height_of(column, slot)).sum();
+    let heights: Vec<f64> = slots.iter().enumerate().map(height).collect();
+    let tallest = heights.iter().copied().fold(0.0, f64::max);
+    let left = |column: usize| MARGIN * 2.0 + column as f64 * (BOX.0 + GAP.0);
+    let mut tops: BTreeMap<(usize, Slot), f64> = BTreeMap::new();
+    for (column, all) in slots.iter().enumerate() {
+        let mut y = TOP + (tallest - heights[column]) / 2.0;
+        for slot in all {
+            tops.insert((column, *slot), y);
+            y += height_of(column, slot);
+        }
+    }
+    let boxes: Vec<(f64, f64)> =
+        columns.iter().enumerate().map(|(node, column)| (left(*column), tops[&(*column, Slot::Node(node))])).collect();
+    let paths = ends(chains, &tops, &left);
+    let zones = Zone::ALL.into_iter().filter_map(|zone| {
+        let members = graph.nodes.iter().zip(columns).filter(|(node, _)| node.zone == zone).map(|(_, column)| *column);
+        let (first, last) = members.fold((usize::MAX, 0), |(first, last), column| (first.min(column), last.max(column)));
+        (first != usize::MAX).then(|| (zone, left(first) - MARGIN, left(last) + BOX.0 + MARGIN))
+    });
+    let width = left(slots.len().max(1) - 1) + BOX.0 + MARGIN * 2.0;
+    Layout { boxes, paths, zones: zones.collect(), width: width.max(480.0), height: TOP + tallest + MARGIN * 2.5 }
+}
+
+/// The points of each flow. Flows that share a side of a box are spread over it, in the order of where they come from or
+/// lead to; those that come by the same lane end at the same point.
+fn ends(
+    chains: &[Vec<(usize, Slot)>],
+    tops: &BTreeMap<(usize, Slot), f64>,
+    left: &dyn Fn(usize) -> f64,
+) -> Vec<Vec<(f64, f64)>> {
+    type Place = (usize, Slot);
+    let middle = |place: &Place| tops[place] + if matches!(place.1, Slot::Node(_)) { BOX.1 / 2.0 } else { 0.0 };
+    // What leads back, or to its own column, arrives at the right side too.
+    let leads_back = |chain: &[Place]| chain[chain.len() - 1].0 <= chain[0].0;
+    let mut sides: BTreeMap<(Place, bool), BTreeSet<Place>> = BTreeMap::new();
+    for chain in chains {
+        let last = chain.len() - 1;
+        sides.entry((chain[0], true)).or_default().insert(chain[1]);
+        sides.entry((chain[last], leads_back(chain))).or_default().insert(chain[last - 1]);
+    }
+    let mut spread: BTreeMap<(Place, bool, Place), f64> = BTreeMap::new();
+    for ((place, right), others) in sides {
+        let mut others: Vec<Place> = others.into_iter().collect();
+        others.sort_by(|a, b| middle(a).total_cmp(&middle(b)).then(a.cmp(b)));
+        let count = others.len() as f64;
+        for (at, other) in others.into_iter().enumerate() {
+            spread.insert((place, right, other), tops[&place] + BOX.1 * (at as f64 + 1.0) / (count + 1.0));
+        }
+    }
+    let points = |chain: &Vec<Place>| {
+        let end = chain.len() - 1;
+        let (first, last, back) = (chain[0], chain[end], leads_back(chain));
+        let mut points = vec![(left(first.0) + BOX.0, spread[&(first, true, chain[1])])];
+        for place in &chain[1..end] {
+            let y = middle(place);
+            points.extend([(left(place.0) - 6.0, y), (left(place.0) + BOX.0 + 6.0, y)]);
+        }
+        let x = if back { left(last.0) + BOX.0 } else { left(last.0) };
+        points.push((x, spread[&(last, back, chain[end - 1])]));
+        points
+    };
+    chains.iter().map(points).collect()
+}
