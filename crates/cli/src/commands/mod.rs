@@ -7,6 +7,7 @@ mod cost;
 mod diagram;
 mod dial;
 mod doctor;
+mod dossier;
 mod down;
 mod env;
 mod events;
@@ -67,6 +68,7 @@ pub(crate) enum Command {
     Cost(cost::Cost),
     Policy(policy::Policy),
     Diagram(diagram::Diagram),
+    Docs(dossier::Docs),
     Up(up::Up),
     Apply(apply::Apply),
     Rollback(rollback::Rollback),
@@ -141,6 +143,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Cost(command) => command.run(ctx)?,
         Command::Policy(command) => command.run(ctx)?,
         Command::Diagram(command) => command.run(ctx).await?,
+        Command::Docs(command) => command.run(ctx)?,
         Command::Up(command) => command.run(ctx).await?,
         Command::Apply(command) => command.run(ctx).await?,
         Command::Rollback(command) => command.run(ctx).await?,

@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::catalogue::Catalogue;
 use super::demand::Demand;
 use super::estimate::{Estimate, Model, Terms, Unpriced, estimate};
-use super::text::subject;
 
 /// Parts of a difference that are named.
 const NAMED: usize = 2;
@@ -79,11 +78,11 @@ pub fn bill(before: Option<&Spec>, after: &Spec, catalogue: &Catalogue, today: D
 fn parts(old: &Estimate, new: &Estimate) -> Vec<(String, Money)> {
     let mut by: BTreeMap<String, Money> = BTreeMap::new();
     for line in &new.lines {
-        let sum = by.entry(subject(&line.subject)).or_default();
+        let sum = by.entry(line.subject.to_string()).or_default();
         *sum = *sum + line.monthly;
     }
     for line in &old.lines {
-        let sum = by.entry(subject(&line.subject)).or_default();
+        let sum = by.entry(line.subject.to_string()).or_default();
         *sum = *sum - line.monthly;
     }
     let mut parts: Vec<_> = by.into_iter().filter(|(_, difference)| *difference != Money::ZERO).collect();

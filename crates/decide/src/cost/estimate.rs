@@ -1,6 +1,7 @@
 //! From what is needed to what it costs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use daybook_model::money::{Currency, Money};
 use daybook_model::{ServiceName, VolumeName};
@@ -52,6 +53,18 @@ pub enum Subject {
     Balancer,
     /// A cluster itself.
     Cluster,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(name) => write!(f, "{name}"),
+            Self::Volume(name) => write!(f, "volume {name}"),
+            Self::Traffic => f.write_str("traffic"),
+            Self::Balancer => f.write_str("load balancer"),
+            Self::Cluster => f.write_str("cluster"),
+        }
+    }
 }
 
 /// One thing that costs something.

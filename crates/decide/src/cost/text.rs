@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use daybook_model::EnvKey;
 use jiff::civil::Date;
 
-use super::estimate::{Estimate, Host, Model, Subject, Terms, Unpriced};
+use super::estimate::{Estimate, Host, Model, Terms, Unpriced};
 use super::pack::Size;
 use crate::text::amount;
 
@@ -15,7 +15,7 @@ pub fn render(key: &EnvKey, estimate: &Estimate, terms: &Terms) -> String {
     let rows: Vec<_> = estimate
         .lines
         .iter()
-        .map(|line| (subject(&line.subject), line.how.clone(), estimate.currency.show(line.monthly)))
+        .map(|line| (line.subject.to_string(), line.how.clone(), estimate.currency.show(line.monthly)))
         .collect();
     let width = |of: fn(&(String, String, String)) -> &String| {
         rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0)
@@ -77,16 +77,6 @@ fn how_paid(model: Model) -> &'static str {
     match model {
         Model::Machines => "on machines",
         Model::Serverless => "by cores and memory",
-    }
-}
-
-pub(super) fn subject(subject: &Subject) -> String {
-    match subject {
-        Subject::Service(name) => name.to_string(),
-        Subject::Volume(name) => format!("volume {name}"),
-        Subject::Traffic => "traffic".to_owned(),
-        Subject::Balancer => "load balancer".to_owned(),
-        Subject::Cluster => "cluster".to_owned(),
     }
 }
 

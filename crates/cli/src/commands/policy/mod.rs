@@ -1,5 +1,5 @@
 mod fix;
-mod html;
+pub(super) mod html;
 mod sarif;
 #[cfg(test)]
 mod tests;
@@ -102,7 +102,7 @@ impl Named {
 /// What was found, and where.
 pub(super) struct Judged {
     key: EnvKey,
-    report: Report,
+    pub(super) report: Report,
     places: HashMap<String, Place>,
     bundle: Bundle,
 }
@@ -168,7 +168,13 @@ impl Policy {
 ///
 /// # Errors
 /// It has errors, or its policy cannot be kept to.
-fn judged(loaded: Loaded, bundle: Bundle, options: &Options, runtime: &str, zone: Option<&LandingZone>) -> Result<Judged> {
+pub(super) fn judged(
+    loaded: Loaded,
+    bundle: Bundle,
+    options: &Options,
+    runtime: &str,
+    zone: Option<&LandingZone>,
+) -> Result<Judged> {
     let Some(spec) = &loaded.spec else { return Err(manifest::refused(&loaded.diagnostics, &bundle)) };
     let case = Case {
         spec,
@@ -182,7 +188,8 @@ fn judged(loaded: Loaded, bundle: Bundle, options: &Options, runtime: &str, zone
     let texts = Texts::of(&bundle, options);
     let place = |finding: &Finding| Some((finding.path.to_string(), texts.place(&finding.path)?));
     let places = report.findings.iter().filter_map(place).collect();
-    Ok(Judged { key: spec.key.clone(), places, report, bundle: { drop(texts); bundle } })
+    drop(texts);
+    Ok(Judged { key: spec.key.clone(), report, places, bundle })
 }
 
 impl Judged {
