@@ -36,7 +36,9 @@ fn short(name: &Value) -> String {
 
 /// Where the source of a package is that we depend on.
 pub fn package_directory(name: &str) -> PathBuf {
-    let metadata = metadata(&[]);
+    // What other platforms need was never fetched.
+    let here = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let metadata = metadata(&["--filter-platform", &here]);
     let packages = metadata["packages"].as_array().expect("metadata has packages");
     let found = packages.iter().find(|package| package["name"] == name).expect("we depend on it");
     let manifest = found["manifest_path"].as_str().expect("a package has a manifest");

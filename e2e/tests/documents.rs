@@ -86,7 +86,10 @@ fn the_picture_in_the_book_is_the_one_that_is_drawn() {
     let mut command = std::process::Command::new(daybook_bench::daybook::binary().expect("daybook is built"));
     let output = command.args(["diagram", "-f", "examples/diagram/daybook.yaml"]).current_dir(root()).output();
     let drawn = String::from_utf8(output.expect("daybook runs").stdout).expect("a picture is text");
-    assert!(drawn == text("docs/pictures/shop.svg".as_ref()), "draw it again: daybook diagram --out docs/pictures/shop.svg");
+    assert!(
+        drawn == text("docs/pictures/shop.svg".as_ref()),
+        "draw it again: daybook diagram --out docs/pictures/shop.svg"
+    );
 }
 
 #[test]

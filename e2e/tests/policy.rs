@@ -16,7 +16,8 @@ async fn what_is_denied_is_refused_with_its_line_and_mended_it_is_not() {
     assert!(planned.out.contains("Policy "), "{planned}");
     assert!(planned.out.contains("DB019 denied"), "{planned}");
     let json = world.run(&["plan", "-o", "json"]).await.expect(2).json();
-    let denied = json["policy"]["findings"].as_array().unwrap().iter().find(|one| one["fate"] == "denied").unwrap().clone();
+    let denied =
+        json["policy"]["findings"].as_array().unwrap().iter().find(|one| one["fate"] == "denied").unwrap().clone();
     assert_eq!((denied["check"].as_str(), denied["service"].as_str()), (Some("DB019"), Some("report")));
     assert!(denied["line"].as_u64().unwrap() < lines as u64);
 
@@ -32,7 +33,8 @@ async fn what_is_denied_is_refused_with_its_line_and_mended_it_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r31_what_a_policy_finds_of_a_secret_shows_it_nowhere() {
     let world = World::new().await;
-    let shop = daybook_e2e::manifest().replacen("    SHOP_DATA:", "    API_TOKEN: canary-sesame-4711\n    SHOP_DATA:", 1);
+    let shop =
+        daybook_e2e::manifest().replacen("    SHOP_DATA:", "    API_TOKEN: canary-sesame-4711\n    SHOP_DATA:", 1);
     assert!(shop.contains("canary-sesame-4711"));
     world.write("daybook.yaml", &format!("{shop}\npolicy: {{deny: [secret-in-environment]}}\n"));
     for arguments in [

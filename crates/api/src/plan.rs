@@ -118,8 +118,11 @@ pub struct PolicyView {
     pub asked: usize,
     /// How many of them found nothing that counts.
     pub passed: usize,
-    /// What they found: what denies first, then the worst.
+    /// What they found: what denies first, then the worst; 500 at most.
     pub findings: Vec<FindingView>,
+    /// How many more there are: `daybook policy` has them all.
+    #[serde(default)]
+    pub left_out: usize,
 }
 
 /// Something that a policy does not like.

@@ -6,6 +6,7 @@
 //! - [`plan()`]: the steps from what is there to what should be.
 //! - [`run::Run`]: folds a run's journal entries and says what is next.
 //! - [`policy`]: what an environment is held to, and what breaks it.
+//! - [`risk`]: whether a plan can be gone back on, and what came of the last one like it.
 //! - [`cost`]: what an environment costs a month, and where it would cost less.
 //! - [`diagram`]: an environment as a picture.
 //! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod policy;
 pub mod probation;
 pub mod readiness;
+pub mod risk;
 pub mod routes;
 pub mod run;
 pub mod text;

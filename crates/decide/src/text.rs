@@ -21,6 +21,10 @@ pub struct Beside<'a> {
     pub bill: Option<&'a Bill>,
     /// What the policy says: a line that counts, and findings.
     pub policy: Vec<String>,
+    /// How it is gone back on.
+    pub undo: Option<String>,
+    /// What came of the last run like it.
+    pub last: Option<String>,
 }
 
 /// The same with what is said beside it.
@@ -40,6 +44,11 @@ pub fn render_with(plan: &Plan, beside: &Beside<'_>) -> String {
     out.push('\n');
     let _ = writeln!(out, "  Order     {}", order(plan));
     let _ = writeln!(out, "  Downtime  {}", downtime(plan));
+    for (label, said) in [("Undo", &beside.undo), ("Last time", &beside.last)] {
+        if let Some(said) = said {
+            let _ = writeln!(out, "  {label:<9} {said}");
+        }
+    }
     if let Some(bill) = beside.bill {
         let _ = writeln!(out, "  Cost      {}", bill.line());
     }
@@ -70,7 +79,7 @@ fn block(out: &mut String, change: &Change, width: usize) {
     }
 }
 
-fn subject(change: &Change) -> String {
+pub(crate) fn subject(change: &Change) -> String {
     match &change.subject {
         Subject::Service(name) => name.to_string(),
         Subject::Volume(name) => format!("volume {name}"),
@@ -182,6 +191,13 @@ pub fn seconds(ms: u64) -> String {
         1_000..120_000 => format!("{} s", ms / 1_000),
         _ => format!("{} min", ms / 60_000),
     }
+}
+
+/// A span of milliseconds as a clock shows it: "0:03", "3:07", "1:02:03".
+pub fn clock(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 /// An amount of a resource, as a person reads it.

@@ -6,8 +6,8 @@ mod common;
 
 use common::{image, spec, worker};
 use daybook_decide::diagram::{Graph, Kind, Mark, c4, d2, mermaid, svg};
-use daybook_model::{Service, Spec};
 use daybook_model::spec::{Domain, EnvValue, Mount, MountSource, Port, Protocol, Tls, Volume};
+use daybook_model::{Service, Spec};
 
 fn service(name: &str) -> Service {
     Service { name: name.parse().unwrap(), ..worker("1") }
@@ -20,7 +20,8 @@ fn listens(port: u16) -> Vec<Port> {
 fn shop() -> Spec {
     let mut web = service("web");
     web.ports = listens(8080);
-    web.routes = vec![Domain { host: "shop.example.com".to_owned(), path: "/".to_owned(), port: 8080, tls: Tls::Internal }];
+    web.routes =
+        vec![Domain { host: "shop.example.com".to_owned(), path: "/".to_owned(), port: 8080, tls: Tls::Internal }];
     for (name, value) in [
         ("DATABASE_URL", "postgres://app:canary-77@db:5432/app"),
         ("CACHE", "redis://:canary-77@cache:6379"),

@@ -126,10 +126,11 @@ impl<'a> Context<'a> {
         self.sources.borrow().len()
     }
 
-    /// Whether a file was taken in for its YAML, and not for its lines.
-    pub(crate) fn is_yaml(&self, file: usize) -> bool {
+    /// The files that were taken in as YAML, each with the directory that its paths are meant from.
+    pub(crate) fn yaml_files(&self) -> Vec<(String, String)> {
         let sources = self.sources.borrow();
-        sources.get(file).is_some_and(|source| source.path.ends_with(".yaml") || source.path.ends_with(".yml"))
+        let is_yaml = |source: &&Source| source.path.ends_with(".yaml") || source.path.ends_with(".yml");
+        sources.iter().filter(is_yaml).map(|source| (source.path.clone(), source.base.clone())).collect()
     }
 
     pub(crate) fn text(&self, file: u16) -> Rc<str> {

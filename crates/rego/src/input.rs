@@ -26,7 +26,10 @@ pub fn input(spec: &Spec, about: About<'_>) -> Json {
         (name.to_string(), json!({"external": volume.external, "driver": volume.driver, "labels": volume.labels}))
     });
     let networks = spec.networks.iter().map(|(name, network)| {
-        (name.to_string(), json!({"external": network.external, "internal": network.internal, "labels": network.labels}))
+        (
+            name.to_string(),
+            json!({"external": network.external, "internal": network.internal, "labels": network.labels}),
+        )
     });
     json!({
         "app": spec.key.app,
@@ -43,8 +46,10 @@ pub fn input(spec: &Spec, about: About<'_>) -> Json {
 fn service(service: &Service, remarks: &Remarks) -> Json {
     let container = &service.container;
     let options = &container.options;
-    let is_known = |variable: &str| remarks.clear_secrets.iter().any(|(name, known)| *name == service.name && known == variable);
-    let variables = container.environment.iter().map(|(name, value)| (name.clone(), variable(name, value, is_known(name))));
+    let is_known =
+        |variable: &str| remarks.clear_secrets.iter().any(|(name, known)| *name == service.name && known == variable);
+    let variables =
+        container.environment.iter().map(|(name, value)| (name.clone(), variable(name, value, is_known(name))));
     let resources = &container.resources;
     json!({
         "line": service.line,

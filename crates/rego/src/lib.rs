@@ -61,8 +61,10 @@ pub fn run(files: &[RuleFile], input: &Json, author: Author) -> Result<Ran, Brok
     let mut ran = Ran::default();
     for package in packages(&engine)? {
         let document = engine.eval_query(package.clone(), false).map_err(|error| broken(&error))?;
-        let value = document.result.first().and_then(|result| result.expressions.first()).map(|found| found.value.clone());
-        let json = value.and_then(|value| value.to_json_str().ok()).and_then(|text| serde_json::from_str::<Json>(&text).ok());
+        let value =
+            document.result.first().and_then(|result| result.expressions.first()).map(|found| found.value.clone());
+        let json =
+            value.and_then(|value| value.to_json_str().ok()).and_then(|text| serde_json::from_str::<Json>(&text).ok());
         let Some(Json::Object(rules)) = json else { continue };
         for (word, fate, severity) in
             [("deny", Fate::Denied { by: author }, Severity::High), ("warn", Fate::Warned, Severity::Medium)]
@@ -85,7 +87,8 @@ pub fn test(files: &[RuleFile]) -> Result<Vec<Test>, Broken> {
     engine(files)?;
     let mut tests = Vec::new();
     for file in files {
-        let package = file.text.lines().find_map(|line| line.trim().strip_prefix("package ")).map(str::trim).unwrap_or_default();
+        let package =
+            file.text.lines().find_map(|line| line.trim().strip_prefix("package ")).map(str::trim).unwrap_or_default();
         for (at, line) in file.text.lines().enumerate() {
             let Some(name) = test_name(line) else { continue };
             let failure = match engine(files)?.eval_rule(format!("data.{package}.{name}")) {
@@ -139,7 +142,10 @@ fn broken(error: &dyn std::fmt::Display) -> Broken {
         (Some(place), Some(what)) => format!("{place}: {what}"),
         _ => said,
     };
-    Broken { why, hint: "rules are in Rego, as of OPA 1.0: https://www.openpolicyagent.org/docs/policy-language".to_owned() }
+    Broken {
+        why,
+        hint: "rules are in Rego, as of OPA 1.0: https://www.openpolicyagent.org/docs/policy-language".to_owned(),
+    }
 }
 
 fn items(held: &Json) -> Vec<&Json> {
@@ -166,7 +172,9 @@ fn finding(package: &str, item: &Json, fate: Fate, severity: Severity) -> Result
         (None, Some(service)) => KeyPath::service(service, &[]),
         (None, None) => KeyPath::default(),
     };
-    let severity = text("severity").and_then(|word| Severity::ALL.into_iter().find(|one| one.as_str() == word)).unwrap_or(severity);
+    let severity = text("severity")
+        .and_then(|word| Severity::ALL.into_iter().find(|one| one.as_str() == word))
+        .unwrap_or(severity);
     Ok(Finding {
         check: text("id").unwrap_or(name).to_owned(),
         name: name.to_owned(),

@@ -5,7 +5,8 @@ fn file(text: &str) -> RuleFile {
 }
 
 fn asked(text: &str) -> Result<Ran, Broken> {
-    let input = serde_json::json!({"app": "shop", "services": {"web": {"labels": {}}, "db": {"labels": {"team": "data"}}}});
+    let input =
+        serde_json::json!({"app": "shop", "services": {"web": {"labels": {}}, "db": {"labels": {"team": "data"}}}});
     run(&[file(text)], &input, Author::Manifest)
 }
 
@@ -23,7 +24,8 @@ fn what_rules_hold_becomes_findings() {
     );
     let ran = ran.unwrap();
     assert_eq!(ran.asked, 2);
-    let shown: Vec<_> = ran.findings.iter().map(|one| (one.check.as_str(), one.severity, one.message.as_str())).collect();
+    let shown: Vec<_> =
+        ran.findings.iter().map(|one| (one.check.as_str(), one.severity, one.message.as_str())).collect();
     assert_eq!(shown, [("T1", Severity::Low, "web has no team"), ("team", Severity::Medium, "the app is a shop")]);
     assert_eq!(ran.findings[0].fate, Fate::Denied { by: Author::Manifest });
     assert_eq!(ran.findings[0].path.to_string(), "services.web.labels");

@@ -75,11 +75,8 @@ pub fn judge(case: &Case<'_>) -> Result<Report, Unfit> {
 #[cfg(feature = "rego")]
 fn own(case: &Case<'_>, policy: Option<&Policy>, author: Author) -> Result<(Vec<Finding>, usize), Unfit> {
     let Some(policy) = policy.filter(|policy| !policy.rules.is_empty()) else { return Ok((Vec::new(), 0)) };
-    let about = daybook_rego::About {
-        runtime: case.runtime,
-        protected: case.settings.protected,
-        remarks: case.remarks,
-    };
+    let about =
+        daybook_rego::About { runtime: case.runtime, protected: case.settings.protected, remarks: case.remarks };
     let input = daybook_rego::input(case.spec, about);
     let ran = daybook_rego::run(&policy.rules, &input, author);
     let ran = ran.map_err(|broken| Unfit { why: broken.why, hint: broken.hint })?;
@@ -98,7 +95,10 @@ fn own(_: &Case<'_>, policy: Option<&Policy>, _: Author) -> Result<(Vec<Finding>
     }
 }
 
-/// A report, with where each of its findings stands.
+/// Findings that a plan holds: a plan of ten thousand services would hold a hundred thousand.
+const MOST_SHOWN: usize = 500;
+
+/// A report, with where each of its first findings stands.
 pub(crate) struct Judged {
     pub(crate) report: Report,
     places: Vec<Option<Place>>,
@@ -113,11 +113,12 @@ impl Judged {
             Vec::new()
         } else {
             let texts = Texts::of(&bundle, options);
-            report.findings.iter().map(|finding| texts.place(&finding.path)).collect()
+            report.findings.iter().take(MOST_SHOWN).map(|finding| texts.place(&finding.path)).collect()
         };
         Ok(Self { report, places, bundle })
     }
 
+    /// The first findings, with their places.
     fn each(&self) -> impl Iterator<Item = (&Finding, Option<&Place>)> {
         self.report.findings.iter().zip(self.places.iter().map(Option::as_ref))
     }
@@ -150,7 +151,12 @@ impl Judged {
             }
             .to_owned(),
         };
-        PolicyView { asked: self.report.asked, passed: self.report.passed, findings: self.each().map(finding).collect() }
+        PolicyView {
+            asked: self.report.asked,
+            passed: self.report.passed,
+            findings: self.each().map(finding).collect(),
+            left_out: self.report.findings.len().saturating_sub(MOST_SHOWN),
+        }
     }
 
     /// What denies it, with the lines that are at fault.
@@ -203,9 +209,10 @@ pub(crate) fn landing_zone(path: Option<&Path>) -> Result<Option<LandingZone>, A
     match zone {
         Some(zone) => Ok(Some(zone)),
         None => {
-            let first = diagnostics.iter().find(|one| one.is_error()).map(|one| {
-                format!("{}:{}: {}", bundle.shown(&one.place.file), one.place.line, one.message)
-            });
+            let first = diagnostics
+                .iter()
+                .find(|one| one.is_error())
+                .map(|one| format!("{}:{}: {}", bundle.shown(&one.place.file), one.place.line, one.message));
             let message = format!("the landing zone cannot be kept to: {}", first.unwrap_or_default());
             Err(ApiError::new(ErrorCode::Internal, message).hint("who runs the server gave it: --landing-zone FILE"))
         }

@@ -7,8 +7,9 @@ use daybook_api::ErrorCode;
 use daybook_api::plan::{CostView, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
 use daybook_decide::Problem;
-use daybook_decide::text::Beside;
 use daybook_decide::cost::{Bill, Catalogue, Invalid, bill};
+use daybook_decide::risk::{self, Past};
+use daybook_decide::text::Beside;
 use daybook_executor::RunStart;
 use daybook_manifest::Aim;
 use daybook_model::event::Verdict;
@@ -23,6 +24,9 @@ use crate::policy::{Judged, refuse_denied};
 
 /// The prices that come along, read when the first plan needs them.
 static PRICES: LazyLock<Result<Catalogue, Vec<Invalid>>> = LazyLock::new(Catalogue::built_in);
+
+/// Runs among which the last one like a plan is looked for.
+const LOOKED_AT: usize = 5;
 
 /// A plan and what it was made from.
 struct Preview {
@@ -50,7 +54,12 @@ impl App {
             refuse_over_budget(&desired, bill.as_ref())?;
         }
         let policy = desired.policy.as_ref();
-        let beside = Beside { bill: bill.as_ref(), policy: policy.map(Judged::lines).unwrap_or_default() };
+        let beside = Beside {
+            bill: bill.as_ref(),
+            policy: policy.map(Judged::lines).unwrap_or_default(),
+            undo: Some(risk::undo(&preview.plan)),
+            last: self.last_like(&desired).await?,
+        };
         let mut text = daybook_decide::text::render_with(&preview.plan, &beside);
         let nothing_to_do = nothing_to_do(&desired, &preview.plan);
         if preview.plan.is_empty() && !nothing_to_do {
@@ -68,6 +77,23 @@ impl App {
             unpriced: bill.unpriced.into_iter().map(|lacks| lacks.what).collect(),
         });
         Ok(PlanReply { empty: nothing_to_do, unresolved: desired.unresolved, cost, policy, ..reply })
+    }
+
+    /// What came of the last run that was for the same.
+    async fn last_like(&self, desired: &Desired) -> Result<Option<String>, ApiError> {
+        let runs = self.inner.store.runs(Some(&desired.key), LOOKED_AT).await?;
+        let past = runs.iter().find_map(|run| {
+            let finished = run.finished.as_ref()?;
+            let (Event::RunStarted { purpose, to, .. }, Event::RunFinished { verdict }) =
+                (&run.started.event, &finished.event)
+            else {
+                return None;
+            };
+            let took_ms = finished.at.as_millisecond().saturating_sub(run.started.at.as_millisecond());
+            let took_ms = u64::try_from(took_ms).unwrap_or(0);
+            (*purpose == desired.purpose).then_some(Past { to: *to, at: finished.at, took_ms, verdict })
+        });
+        Ok(past.as_ref().map(risk::last))
     }
 
     /// What a change does to the cost of its environment, where the manifest says whose prices count.

@@ -46,7 +46,7 @@ impl Docs {
         let spec = loaded.spec.clone().ok_or_else(|| manifest::refused(&loaded.diagnostics, &bundle))?;
         let protected = loaded.environment.protected;
         let options = Options::new(ctx.global.env.clone());
-        let judged = judged(loaded, bundle, &options, &self.runtime, zone.as_ref())?;
+        let judged = judged(&loaded, bundle, &options, &self.runtime, zone.as_ref())?;
         let now = Timestamp::now();
         let cost = self.cost(&spec, now)?;
         let text = render(&spec, protected, &judged, cost.as_ref(), now);
@@ -81,7 +81,10 @@ impl Docs {
 }
 
 fn render(spec: &Spec, protected: bool, judged: &Judged, cost: Option<&Estimate>, now: Timestamp) -> String {
-    let target = spec.target.as_ref().map_or_else(|| "runs where its server runs".to_owned(), |target| format!("runs on {target}"));
+    let target = spec
+        .target
+        .as_ref()
+        .map_or_else(|| "runs where its server runs".to_owned(), |target| format!("runs on {target}"));
     let state = if protected { "protected" } else { "not protected" };
     let beneath = format!("{target}, {state}; as of {}", now.strftime("%Y-%m-%d %H:%M UTC"));
     let body = format!(
@@ -91,7 +94,10 @@ fn render(spec: &Spec, protected: bool, judged: &Judged, cost: Option<&Estimate>
         svg(&Graph::of(spec), "as described"),
         services(spec),
         risks(spec),
-        cost.map_or_else(|| "<p class=\"dim\">Nobody says whose prices count: add a budget, or give --at.</p>\n".to_owned(), costs),
+        cost.map_or_else(
+            || "<p class=\"dim\">Nobody says whose prices count: add a budget, or give --at.</p>\n".to_owned(),
+            costs
+        ),
         findings(judged),
         contacts(spec),
     );
@@ -101,7 +107,8 @@ fn render(spec: &Spec, protected: bool, judged: &Judged, cost: Option<&Estimate>
 fn services(spec: &Spec) -> String {
     let row = |service: &Service| {
         let resources = &service.container.resources;
-        let limit = |value: Option<u64>, unit: &dyn Fn(u64) -> String| value.map_or_else(|| "no limit".to_owned(), unit);
+        let limit =
+            |value: Option<u64>, unit: &dyn Fn(u64) -> String| value.map_or_else(|| "no limit".to_owned(), unit);
         let kind = match &service.kind {
             Kind::Service => "service".to_owned(),
             Kind::Task => "task".to_owned(),
@@ -150,9 +157,13 @@ fn risks(spec: &Spec) -> String {
         let (class, said) = match (service.single_writer(&spec.volumes), service.rollout.order) {
             (Some(volume), _) => (
                 "warn",
-                format!("stops before its new version starts: only one replica may write to {volume}; the edge holds requests meanwhile"),
+                format!(
+                    "stops before its new version starts: only one replica may write to {volume}; the edge holds requests meanwhile"
+                ),
             ),
-            (None, RolloutOrder::StopFirst) => ("warn", "stops before its new version starts, as the manifest asks".to_owned()),
+            (None, RolloutOrder::StopFirst) => {
+                ("warn", "stops before its new version starts, as the manifest asks".to_owned())
+            }
             (None, _) if service.release_hook.is_some() => {
                 ("dim", "overlaps; its release command runs once before, and is not undone by a rollback".to_owned())
             }
@@ -160,7 +171,8 @@ fn risks(spec: &Spec) -> String {
         };
         vec![format!("<b>{}</b>", escape(service.name.as_str())), classed(class, &said)]
     };
-    let always = spec.services.values().filter(|service| service.kind == Kind::Service && service.artifact.has_replicas());
+    let always =
+        spec.services.values().filter(|service| service.kind == Kind::Service && service.artifact.has_replicas());
     let rows: Vec<_> = always.map(|service| row(service)).collect();
     table(&["Service", "What a new version does"], &rows)
 }
@@ -174,7 +186,11 @@ fn costs(estimate: &Estimate) -> String {
     let unpriced: String = (estimate.unpriced.iter())
         .map(|lacks| format!("<li>{}: {}</li>\n", escape(&lacks.what), classed("dim", &lacks.why)))
         .collect();
-    let unpriced = if unpriced.is_empty() { unpriced } else { format!("<p>Without a price, and in no amount:</p>\n<ul>\n{unpriced}</ul>\n") };
+    let unpriced = if unpriced.is_empty() {
+        unpriced
+    } else {
+        format!("<p>Without a price, and in no amount:</p>\n<ul>\n{unpriced}</ul>\n")
+    };
     let place = escape(&estimate.place.to_string());
     format!("<p class=\"dim\">A month at {place}.</p>\n{}{unpriced}", table(&["What", "A month", "How"], &rows))
 }
@@ -193,7 +209,9 @@ fn contacts(spec: &Spec) -> String {
         let labels = CONTACTS.join("</code>, <code>");
         return format!("<p class=\"dim\">No service has a label <code>{labels}</code>.</p>\n");
     }
-    let row = |((label, value), services): ((&str, &str), Vec<&str>)| vec![escape(label), escape(value), escape(&services.join(", "))];
+    let row = |((label, value), services): ((&str, &str), Vec<&str>)| {
+        vec![escape(label), escape(value), escape(&services.join(", "))]
+    };
     let rows: Vec<_> = whom.into_iter().map(row).collect();
     table(&["Label", "Who", "Services"], &rows)
 }

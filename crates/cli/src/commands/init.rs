@@ -1,6 +1,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use daybook_api::client::Exit;
@@ -8,8 +8,8 @@ use daybook_manifest::init::{Directory, propose};
 
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
-use crate::{manifest, output};
 use crate::output::style::{GOOD, paint};
+use crate::{manifest, output};
 
 /// Look at this directory and write a short manifest for it. Never overwrites anything.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ impl Init {
 }
 
 /// The text of one of a landing zone's templates.
-fn template(zone: &PathBuf, name: &str) -> Result<String> {
+fn template(zone: &Path, name: &str) -> Result<String> {
     let zone = manifest::landing_zone(zone)?;
     zone.templates.get(name).map(|template| template.text.clone()).ok_or_else(|| {
         let known = zone.templates.iter().map(|(name, template)| format!("{name} ({})", template.about));

@@ -25,9 +25,8 @@ pub(crate) fn page(title: &str, beneath: &str, body: &str) -> String {
 
 /// A table: its heads, and rows of cells that are HTML already.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let cells = |tag: &str, cells: &[String]| -> String {
-        cells.iter().map(|cell| format!("<{tag}>{cell}</{tag}>")).collect()
-    };
+    let cells =
+        |tag: &str, cells: &[String]| -> String { cells.iter().map(|cell| format!("<{tag}>{cell}</{tag}>")).collect() };
     let heads: Vec<String> = heads.iter().map(|head| escape(head)).collect();
     let rows: String = rows.iter().map(|row| format!("<tr>{}</tr>\n", cells("td", row))).collect();
     format!("<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n", cells("th", &heads))

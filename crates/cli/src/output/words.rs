@@ -1,5 +1,6 @@
 //! Numbers, sizes and times as people say them.
 
+pub(crate) use daybook_decide::text::clock;
 use jiff::Timestamp;
 
 /// How long before `now` something was: "2 min ago".
@@ -16,13 +17,6 @@ pub(crate) fn span(seconds: i64) -> String {
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     }
-}
-
-/// A span of milliseconds as a clock shows it: "0:03", "3:07", "1:02:03".
-pub(crate) fn clock(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 /// A short span of milliseconds: "3 ms", "0.4 s", "12 s", then as a clock shows it.

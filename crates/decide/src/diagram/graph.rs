@@ -178,7 +178,11 @@ impl Graph {
         let Drawing { nodes, flows } = drawing;
         let mut nodes: Vec<Node> = nodes.into_values().collect();
         nodes.sort_by(|a, b| (a.zone, &a.id).cmp(&(b.zone, &b.id)));
-        Self { key: spec.key.clone(), nodes, flows: flows.into_iter().map(|((from, to), label)| Flow { from, to, label }).collect() }
+        Self {
+            key: spec.key.clone(),
+            nodes,
+            flows: flows.into_iter().map(|((from, to), label)| Flow { from, to, label }).collect(),
+        }
     }
 
     /// Says of a service what happens to it; draws it where the specification no longer has it.
@@ -254,7 +258,9 @@ impl Drawing {
         };
         let mut details = Vec::new();
         match &service.artifact {
-            Artifact::Image { reference, .. } => details.push(reference.split('@').next().unwrap_or_default().to_owned()),
+            Artifact::Image { reference, .. } => {
+                details.push(reference.split('@').next().unwrap_or_default().to_owned());
+            }
             Artifact::Build(_) => details.push("built here".to_owned()),
             Artifact::Chart(chart) => details.push(chart.reference.rsplit('/').next().unwrap_or_default().to_owned()),
             Artifact::Static { .. } => details.push("files".to_owned()),
@@ -352,7 +358,10 @@ fn hosts(text: &str) -> Vec<String> {
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
     };
     let mut hosts: Vec<String> = text.split("://").skip(1).map(of_url).filter(is_host).collect();
-    if hosts.is_empty() && let Some((host, port)) = text.split_once(':') && port.parse::<u16>().is_ok() {
+    if hosts.is_empty()
+        && let Some((host, port)) = text.split_once(':')
+        && port.parse::<u16>().is_ok()
+    {
         hosts.push(host.to_ascii_lowercase());
     }
     if hosts.is_empty() && text.len() < 64 {

@@ -46,9 +46,16 @@ enum Slot {
     Lane(usize),
 }
 
+/// What stands in each column, from above.
+type Columns = Vec<Vec<Slot>>;
+/// The slots through which a flow goes, each with its column.
+type Chain = Vec<(usize, Slot)>;
+
 pub(super) fn layout(graph: &Graph) -> Layout {
-    let index: BTreeMap<&str, usize> = graph.nodes.iter().enumerate().map(|(at, node)| (node.id.as_str(), at)).collect();
-    let flows: Vec<(usize, usize)> = graph.flows.iter().map(|flow| (index[flow.from.as_str()], index[flow.to.as_str()])).collect();
+    let index: BTreeMap<&str, usize> =
+        graph.nodes.iter().enumerate().map(|(at, node)| (node.id.as_str(), at)).collect();
+    let flows: Vec<(usize, usize)> =
+        graph.flows.iter().map(|flow| (index[flow.from.as_str()], index[flow.to.as_str()])).collect();
     let columns = columns(graph, &flows);
     let (slots, chains) = fill(&columns, &flows);
     let slots = ordered(slots, &chains);
@@ -144,23 +151,22 @@ fn without_circles(members: &[usize], next: &mut BTreeMap<usize, Vec<usize>>) ->
 
 /// What stands in each column, and the places through which each flow goes. A flow that leads back, or to its own column,
 /// goes around nothing: it has its two ends.
-fn fill(columns: &[usize], flows: &[(usize, usize)]) -> (Vec<Vec<Slot>>, Vec<Vec<(usize, Slot)>>) {
+fn fill(columns: &[usize], flows: &[(usize, usize)]) -> (Columns, Vec<Chain>) {
     let count = columns.iter().max().map_or(0, |last| last + 1);
-    let mut slots: Vec<Vec<Slot>> = vec![Vec::new(); count];
+    let mut slots: Columns = vec![Vec::new(); count];
     for (node, column) in columns.iter().enumerate() {
         slots[*column].push(Slot::Node(node));
     }
     let mut chains = Vec::with_capacity(flows.len());
     for (from, to) in flows {
         let mut chain = vec![(columns[*from], Slot::Node(*from))];
-        for column in columns[*from] + 1..columns[*to].max(columns[*from] + 1) {
-            let lane = Slot::Lane(*to);
-            if column < columns[*to] {
-                if !slots[column].contains(&lane) {
-                    slots[column].push(lane);
-                }
-                chain.push((column, lane));
+        let lane = Slot::Lane(*to);
+        let between = slots.iter_mut().enumerate().take(columns[*to]).skip(columns[*from] + 1);
+        for (column, all) in between {
+            if !all.contains(&lane) {
+                all.push(lane);
             }
+            chain.push((column, lane));
         }
         chain.push((columns[*to], Slot::Node(*to)));
         chains.push(chain);
@@ -169,7 +175,7 @@ fn fill(columns: &[usize], flows: &[(usize, usize)]) -> (Vec<Vec<Slot>>, Vec<Vec
 }
 
 /// Columns ordered so that neighbours are near each other: the order with the fewest crossings that was met.
-fn ordered(mut slots: Vec<Vec<Slot>>, chains: &[Vec<(usize, Slot)>]) -> Vec<Vec<Slot>> {
+fn ordered(mut slots: Columns, chains: &[Chain]) -> Columns {
     let mut best = (crossings(&slots, chains), slots.clone());
     for sweep in 0..SWEEPS {
         let forward = sweep % 2 == 0;
@@ -212,7 +218,7 @@ fn places(slots: &[Vec<Slot>]) -> BTreeMap<(usize, Slot), f64> {
 }
 
 /// How many pairs of flows cross between neighbouring columns.
-fn crossings(slots: &[Vec<Slot>], chains: &[Vec<(usize, Slot)>]) -> usize {
+fn crossings(slots: &[Vec<Slot>], chains: &[Chain]) -> usize {
     let places = places(slots);
     let mut between: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
     for pair in chains.iter().flat_map(|chain| chain.windows(2)) {
@@ -227,7 +233,7 @@ fn crossings(slots: &[Vec<Slot>], chains: &[Vec<(usize, Slot)>]) -> usize {
     between.values().map(crossed).sum()
 }
 
-fn place(graph: &Graph, columns: &[usize], slots: &[Vec<Slot>], chains: &[Vec<(usize, Slot)>]) -> Layout {
+fn place(graph: &Graph, columns: &[usize], slots: &[Vec<Slot>], chains: &[Chain]) -> Layout {
     let lane = |column: usize| {
         let lanes = slots[column].iter().filter(|slot| matches!(slot, Slot::Lane(_))).count();
         LANE.0.min(LANE.1 / lanes.max(1) as f64)
@@ -253,7 +259,8 @@ fn place(graph: &Graph, columns: &[usize], slots: &[Vec<Slot>], chains: &[Vec<(u
     let paths = ends(chains, &tops, &left);
     let zones = Zone::ALL.into_iter().filter_map(|zone| {
         let members = graph.nodes.iter().zip(columns).filter(|(node, _)| node.zone == zone).map(|(_, column)| *column);
-        let (first, last) = members.fold((usize::MAX, 0), |(first, last), column| (first.min(column), last.max(column)));
+        let (first, last) =
+            members.fold((usize::MAX, 0), |(first, last), column| (first.min(column), last.max(column)));
         (first != usize::MAX).then(|| (zone, left(first) - MARGIN, left(last) + BOX.0 + MARGIN))
     });
     let width = left(slots.len().max(1) - 1) + BOX.0 + MARGIN * 2.0;
@@ -262,11 +269,7 @@ fn place(graph: &Graph, columns: &[usize], slots: &[Vec<Slot>], chains: &[Vec<(u
 
 /// The points of each flow. Flows that share a side of a box are spread over it, in the order of where they come from or
 /// lead to; those that come by the same lane end at the same point.
-fn ends(
-    chains: &[Vec<(usize, Slot)>],
-    tops: &BTreeMap<(usize, Slot), f64>,
-    left: &dyn Fn(usize) -> f64,
-) -> Vec<Vec<(f64, f64)>> {
+fn ends(chains: &[Chain], tops: &BTreeMap<(usize, Slot), f64>, left: &dyn Fn(usize) -> f64) -> Vec<Vec<(f64, f64)>> {
     type Place = (usize, Slot);
     let middle = |place: &Place| tops[place] + if matches!(place.1, Slot::Node(_)) { BOX.1 / 2.0 } else { 0.0 };
     // What leads back, or to its own column, arrives at the right side too.

@@ -71,7 +71,10 @@ fn counts(graph: &Graph) -> String {
         ("external host", count(&|node| node.kind == Kind::External)),
     ];
     let named = words.iter().filter(|(_, count)| *count > 0);
-    named.map(|(word, count)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" })).collect::<Vec<_>>().join(", ")
+    named
+        .map(|(word, count)| format!("{count} {word}{}", if *count == 1 { "" } else { "s" }))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The picture in words, for whoever does not see it.
@@ -79,7 +82,8 @@ fn description(graph: &Graph) -> String {
     let name = |id: &str| graph.node(id).map_or(id, |node| node.name.as_str()).to_owned();
     let marked = graph.nodes.iter().filter(|node| node.mark != Mark::Plain);
     let marks: Vec<_> = marked.map(|node| format!("{} {}", node.name, node.mark.word())).collect();
-    let flows: Vec<_> = graph.flows.iter().take(200).map(|flow| format!("{} to {}", name(&flow.from), name(&flow.to))).collect();
+    let flows: Vec<_> =
+        graph.flows.iter().take(200).map(|flow| format!("{} to {}", name(&flow.from), name(&flow.to))).collect();
     let marks = if marks.is_empty() { String::new() } else { format!(" Marked: {}.", marks.join("; ")) };
     format!("{}.{marks} Flows: {}.", counts(graph), flows.join("; "))
 }
@@ -88,7 +92,8 @@ fn flows(out: &mut String, graph: &Graph, layout: &Layout) {
     let labelled = graph.flows.len() <= MOST_LABELS;
     for (flow, points) in graph.flows.iter().zip(&layout.paths) {
         let (path, (x, y), back) = curve(points);
-        let _ = write!(out, "<g><path class=\"flow\" d=\"{path}\"><title>{}</title></path>", escape(&said(graph, flow)));
+        let _ =
+            write!(out, "<g><path class=\"flow\" d=\"{path}\"><title>{}</title></path>", escape(&said(graph, flow)));
         let tip = if back { 8.0 } else { -8.0 };
         let _ = write!(out, "<path class=\"tip\" d=\"M{x:.1} {y:.1}l{tip} -4v8z\"/></g>");
         out.push('\n');
@@ -98,7 +103,11 @@ fn flows(out: &mut String, graph: &Graph, layout: &Layout) {
         let ((x, y), (next_x, next_y)) = (points[0], points[1]);
         let share = if next_x > x { 14.0 / (next_x - x) } else { 0.0 };
         let (x, y) = (x + 10.0, y + (next_y - y) * share * share - 4.0);
-        let _ = writeln!(out, "<text class=\"lab\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(&short(&flow.label, LABEL)));
+        let _ = writeln!(
+            out,
+            "<text class=\"lab\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+            escape(&short(&flow.label, LABEL))
+        );
     }
 }
 
@@ -136,7 +145,8 @@ fn draw(out: &mut String, node: &Node, x: f64, y: f64) {
         Mark::Healthy => "healthy",
         Mark::Unhealthy => "unhealthy",
     };
-    let whole = [&[format!("{} {}", node.kind.word(), node.name)][..], &node.details, &[node.mark.word().to_owned()]].concat();
+    let whole =
+        [&[format!("{} {}", node.kind.word(), node.name)][..], &node.details, &[node.mark.word().to_owned()]].concat();
     let whole: Vec<_> = whole.into_iter().filter(|text| !text.is_empty()).collect();
     let _ = write!(out, "<g class=\"{class}\"><title>{}</title>{}", escape(&whole.join(", ")), shape(node.kind, x, y));
     // A cylinder's lid is above its text.
@@ -181,8 +191,18 @@ fn shape(kind: Kind, x: f64, y: f64) -> String {
             w / 2.0,
             w / 2.0,
         ),
-        Kind::Users | Kind::External => format!("<rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w}\" height=\"{h}\" rx=\"{}\"/>", h / 2.2),
-        Kind::Edge => format!("<path class=\"box\" d=\"M{:.1} {y:.1}h{:.1}l10 {}l-10 {}h-{:.1}l-10 -{}z\"/>", x + 10.0, w - 20.0, h / 2.0, h / 2.0, w - 20.0, h / 2.0),
+        Kind::Users | Kind::External => {
+            format!("<rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w}\" height=\"{h}\" rx=\"{}\"/>", h / 2.2)
+        }
+        Kind::Edge => format!(
+            "<path class=\"box\" d=\"M{:.1} {y:.1}h{:.1}l10 {}l-10 {}h-{:.1}l-10 -{}z\"/>",
+            x + 10.0,
+            w - 20.0,
+            h / 2.0,
+            h / 2.0,
+            w - 20.0,
+            h / 2.0
+        ),
         Kind::Job | Kind::Task => format!(
             "<rect class=\"box\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w}\" height=\"{h}\" rx=\"6\"/>\
              <path class=\"flow\" d=\"M{:.1} {:.1}m-8 0a8 8 0 1 0 16 0a8 8 0 1 0 -16 0M{:.1} {:.1}v-5M{:.1} {:.1}h4\"/>",

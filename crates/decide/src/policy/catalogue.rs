@@ -202,7 +202,13 @@ pub static CHECKS: &[Check] = &[
         title: "capabilities that hardly anything needs",
         why: "Some capabilities are as good as root; NET_RAW, which engines give by default, forges packets.",
         help: "drop NET_RAW, and remove from `cap_add` what is not needed",
-        sources: &["CKV_K8S_28", "CKV_K8S_37", "kube-linter drop-net-raw-capability", "Polaris dangerousCapabilities", "CIS-D 5.4"],
+        sources: &[
+            "CKV_K8S_28",
+            "CKV_K8S_37",
+            "kube-linter drop-net-raw-capability",
+            "Polaris dangerousCapabilities",
+            "CIS-D 5.4",
+        ],
         run: Always(confinement::capabilities),
     },
     Check {
@@ -392,7 +398,11 @@ pub static CHECKS: &[Check] = &[
         title: "every new version interrupts it, though nothing asks for that",
         why: "With `stop-first` requests wait, or fail, while no replica runs.",
         help: "remove `order: stop-first`: what shares no volume can overlap",
-        sources: &["kube-linter pdb-max-unavailable", "Polaris pdbDisruptionsIsZero", "Polaris missingPodDisruptionBudget"],
+        sources: &[
+            "kube-linter pdb-max-unavailable",
+            "Polaris pdbDisruptionsIsZero",
+            "Polaris missingPodDisruptionBudget",
+        ],
         run: Always(health::disruption),
     },
     Check {
@@ -526,7 +536,11 @@ mod tests {
         for (at, check) in CHECKS.iter().enumerate() {
             assert_eq!(check.id, format!("DB{:03}", at + 1));
             assert!(check.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", check.name);
-            assert!(!check.sources.is_empty() && !check.help.ends_with('.') && check.why.ends_with('.'), "{}", check.id);
+            assert!(
+                !check.sources.is_empty() && !check.help.ends_with('.') && check.why.ends_with('.'),
+                "{}",
+                check.id
+            );
         }
         assert_eq!(CHECKS.len(), 40);
     }

@@ -138,12 +138,32 @@ static CONTROLS: &[Control] = &[
     row(CisKubernetes, "5.7.2", "a seccomp profile is in force", &["DB011"]),
     row(CisKubernetes, "5.7.3", "pods have a security context", &["DB007", "DB008", "DB010"]),
     row(Soc2, "A1.1", "capacity is planned and watched", &["DB019", "DB020", "DB021", "LZ004"]),
-    row(Soc2, "A1.2", "what protects availability is in place", &["DB022", "DB023", "DB027", "DB028", "DB038", "LZ006"]),
-    row(Soc2, "CC6.1", "access to data and systems is restricted", &["DB012", "DB013", "DB015", "DB016", "DB030", "DB036"]),
+    row(
+        Soc2,
+        "A1.2",
+        "what protects availability is in place",
+        &["DB022", "DB023", "DB027", "DB028", "DB038", "LZ006"],
+    ),
+    row(
+        Soc2,
+        "CC6.1",
+        "access to data and systems is restricted",
+        &["DB012", "DB013", "DB015", "DB016", "DB030", "DB036"],
+    ),
     row(Soc2, "CC6.3", "rights follow least privilege", &["DB001", "DB007", "DB008", "DB009", "DB031", "DB039"]),
-    row(Soc2, "CC6.6", "the boundary to the outside is protected", &["DB005", "DB029", "DB032", "DB033", "DB035", "DB037", "DB040"]),
+    row(
+        Soc2,
+        "CC6.6",
+        "the boundary to the outside is protected",
+        &["DB005", "DB029", "DB032", "DB033", "DB035", "DB037", "DB040"],
+    ),
     row(Soc2, "CC6.7", "data is protected on its way", &["DB034"]),
-    row(Soc2, "CC6.8", "unauthorised software is kept out", &["DB002", "DB006", "DB010", "DB011", "DB017", "DB018", "LZ001"]),
+    row(
+        Soc2,
+        "CC6.8",
+        "unauthorised software is kept out",
+        &["DB002", "DB006", "DB010", "DB011", "DB017", "DB018", "LZ001"],
+    ),
     row(Soc2, "CC7.1", "configurations are watched for weaknesses", &["DB003", "DB004", "DB024", "DB025", "DB026"]),
     row(Soc2, "CC8.1", "changes are authorised and tested", &["DB014", "DB017", "DB018"]),
     row(Iso27001, "A.5.15", "access control", &["DB030", "DB031", "DB039"]),
@@ -152,7 +172,12 @@ static CONTROLS: &[Control] = &[
     row(Iso27001, "A.8.2", "privileged access rights", &["DB001", "DB002", "DB007", "DB008", "DB009"]),
     row(Iso27001, "A.8.3", "restriction of access to information", &["DB006", "DB035", "DB037"]),
     row(Iso27001, "A.8.6", "capacity management", &["DB019", "DB020", "DB021", "LZ004"]),
-    row(Iso27001, "A.8.9", "configuration management", &["DB010", "DB017", "DB018", "DB024", "DB025", "DB026", "LZ005"]),
+    row(
+        Iso27001,
+        "A.8.9",
+        "configuration management",
+        &["DB010", "DB017", "DB018", "DB024", "DB025", "DB026", "LZ005"],
+    ),
     row(Iso27001, "A.8.13", "backup of information", &["DB038", "LZ006"]),
     row(Iso27001, "A.8.14", "redundancy", &["DB027", "DB028"]),
     row(Iso27001, "A.8.16", "monitoring", &["DB022", "DB023"]),
@@ -176,7 +201,11 @@ mod tests {
             }
         }
         for check in policy::all() {
-            assert!(CONTROLS.iter().any(|control| control.checks.contains(&check.id)), "{} is in no framework", check.id);
+            assert!(
+                CONTROLS.iter().any(|control| control.checks.contains(&check.id)),
+                "{} is in no framework",
+                check.id
+            );
         }
     }
 }

@@ -109,7 +109,9 @@ pub(super) fn unpinned(subject: &Subject<'_>, found: &mut Found) {
         let path = KeyPath::service(&service.name, &["image"]);
         let finding = found.add(Some(&service.name), path.clone(), message);
         if let Some(digest) = service.artifact.digest() {
-            finding.fix.push(daybook_model::policy::Edit::Set { paths: vec![path], value: format!("{reference}@{digest}") });
+            finding
+                .fix
+                .push(daybook_model::policy::Edit::Set { paths: vec![path], value: format!("{reference}@{digest}") });
         }
     }
 }

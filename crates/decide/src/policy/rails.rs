@@ -68,13 +68,17 @@ pub(super) fn size(subject: &Subject<'_>, rails: &Rails, found: &mut Found) -> b
         let rows = [
             ("mem_limit", "of memory", rails.most_memory_bytes, resources.memory_bytes, mib as fn(u64) -> String),
             ("cpus", "of processor", rails.most_cpu_millis, resources.cpu_millis, cores),
-            ("scale", "replicas", rails.most_replicas.map(u64::from), Some(u64::from(service.scale.max)), |count| count.to_string()),
+            ("scale", "replicas", rails.most_replicas.map(u64::from), Some(u64::from(service.scale.max)), |count| {
+                count.to_string()
+            }),
         ];
         for (key, what, most, has, show) in rows {
             let Some(most) = most else { continue };
             let message = match has {
                 Some(has) if has <= most => continue,
-                Some(has) => format!("`{}` asks for {} {what}, of which {} are allowed", service.name, show(has), show(most)),
+                Some(has) => {
+                    format!("`{}` asks for {} {what}, of which {} are allowed", service.name, show(has), show(most))
+                }
                 None => format!("`{}` names no bound {what}, of which {} are allowed", service.name, show(most)),
             };
             found.at(&service.name, &[key], message);
@@ -95,7 +99,9 @@ pub(super) fn labels(subject: &Subject<'_>, rails: &Rails, found: &mut Found) ->
 
 pub(super) fn backups(subject: &Subject<'_>, rails: &Rails, found: &mut Found) -> bool {
     if rails.backups && subject.protected {
-        for (name, _, service) in subject.kept().into_iter().filter(|(_, volume, service)| !data::is_backed_up(volume, service)) {
+        for (name, _, service) in
+            subject.kept().into_iter().filter(|(_, volume, service)| !data::is_backed_up(volume, service))
+        {
             let path = KeyPath::root(&["volumes", name.as_str()]);
             found.add(Some(&service.name), path, format!("nothing says that the volume {name} is backed up"));
         }

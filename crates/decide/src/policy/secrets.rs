@@ -121,7 +121,9 @@ pub(super) fn in_build(subject: &Subject<'_>, found: &mut Found) {
         let inline = build.dockerfile_inline.as_deref().map(|text| ("dockerfile_inline", text));
         let beside = subject.remarks.dockerfiles.iter().find(|(name, _)| *name == service.name);
         for (key, text) in inline.into_iter().chain(beside.map(|(_, text)| ("dockerfile", text.as_str()))) {
-            if let Some((line, name)) = text.lines().enumerate().find_map(|(at, line)| Some((at + 1, instruction_secret(line)?))) {
+            if let Some((line, name)) =
+                text.lines().enumerate().find_map(|(at, line)| Some((at + 1, instruction_secret(line)?)))
+            {
                 let message = format!("line {line} of the Dockerfile of `{}` sets {name}", service.name);
                 found.at(&service.name, &["build", key], message);
             }
@@ -151,7 +153,9 @@ pub(super) fn private_key(subject: &Subject<'_>, found: &mut Found) {
 
 fn has_private_key(text: &str) -> bool {
     let marked = text.split("-----BEGIN ").skip(1).any(|rest| {
-        rest.split("-----").next().is_some_and(|kind| kind.ends_with("PRIVATE KEY") || kind.ends_with("PRIVATE KEY BLOCK"))
+        rest.split("-----")
+            .next()
+            .is_some_and(|kind| kind.ends_with("PRIVATE KEY") || kind.ends_with("PRIVATE KEY BLOCK"))
     });
     marked || text.contains("AGE-SECRET-KEY-1")
 }
@@ -204,10 +208,23 @@ mod tests {
 
     #[test]
     fn lines_that_set_a_secret_are_known() {
-        for line in ["password = swordfish", "  token: 123", "\"api_key\": \"x\",", "url=redis://:pw@cache/0", "set requirepass-token: x"] {
+        for line in [
+            "password = swordfish",
+            "  token: 123",
+            "\"api_key\": \"x\",",
+            "url=redis://:pw@cache/0",
+            "set requirepass-token: x",
+        ] {
             assert!(assigned_secret(line).is_some(), "{line}");
         }
-        for line in ["# password = swordfish", "password = ${PW}", "password_file: /run/secrets/pw", "port = 80", "token:", "key: true"] {
+        for line in [
+            "# password = swordfish",
+            "password = ${PW}",
+            "password_file: /run/secrets/pw",
+            "port = 80",
+            "token:",
+            "key: true",
+        ] {
             assert_eq!(assigned_secret(line), None, "{line}");
         }
     }

@@ -70,7 +70,11 @@ pub fn render(key: &EnvKey, report: &Report, place_of: &dyn Fn(&Finding) -> Opti
         }
         let ends = next_differs(report, finding);
         if ends && !matches!(finding.fate, Fate::Waived { .. }) {
-            let fix = if finding.fix.is_empty() { String::new() } else { format!("   daybook policy --fix {}", finding.check) };
+            let fix = if finding.fix.is_empty() {
+                String::new()
+            } else {
+                format!("   daybook policy --fix {}", finding.check)
+            };
             let _ = writeln!(out, "      → {}{fix}", finding.help);
         }
         last = Some(finding);

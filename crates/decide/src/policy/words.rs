@@ -24,7 +24,10 @@ pub(super) fn unknown(policy: &Policy, author: Author, found: &[Finding]) -> Vec
         !is_severity && !is_known(word) && !found.iter().any(|finding| means(word, finding))
     });
     let remark = |(word, line, _): (&str, u32, bool)| {
-        let near = nearest(word).map_or_else(|| "`daybook policy --list` has them all".to_owned(), |near| format!("did you mean `{near}`?"));
+        let near = nearest(word).map_or_else(
+            || "`daybook policy --list` has them all".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
         let message = format!("there is no check `{word}`: {near}");
         Remark { policy: author, line, message, is_error: policy.rules.is_empty() }
     };

@@ -79,7 +79,13 @@ impl Texts<'_> {
         let mut found = Found { node: document, key: document.span, depth: 0, whole: false, above: None };
         for (at, key) in keys.iter().enumerate() {
             let Some((node, span)) = self.step(found.node, key) else { return found };
-            found = Found { node, key: span, depth: (at + 1).saturating_sub(before), whole: false, above: Some(found.node) };
+            found = Found {
+                node,
+                key: span,
+                depth: (at + 1).saturating_sub(before),
+                whole: false,
+                above: Some(found.node),
+            };
         }
         Found { whole: true, ..found }
     }
@@ -100,12 +106,15 @@ impl Texts<'_> {
 
     fn holds(&self, item: &Node, text: &str) -> bool {
         let is = |node: &Node, part: &str| {
-            let part = part.split('/').next().filter(|_| part.ends_with("/tcp") || part.ends_with("/udp")).unwrap_or(part);
+            let part =
+                part.split('/').next().filter(|_| part.ends_with("/tcp") || part.ends_with("/udp")).unwrap_or(part);
             part == text || (part.starts_with(['.', '~']) && self.ctx.resolve(node.span, part) == text)
         };
         match &item.value {
             Value::Scalar(scalar) => is(item, &scalar.text) || scalar.text.split([':', '=']).any(|part| is(item, part)),
-            Value::Map(map) => map.iter().any(|entry| entry.value.scalar().is_some_and(|value| is(&entry.value, value))),
+            Value::Map(map) => {
+                map.iter().any(|entry| entry.value.scalar().is_some_and(|value| is(&entry.value, value)))
+            }
             Value::Null | Value::List(_) => false,
         }
     }
@@ -118,7 +127,7 @@ pub(super) fn sets(item: &Node, name: &str) -> bool {
 }
 
 /// The entries of a mapping that stand in it, and did not come by an alias.
-pub(super) fn own<'t>(map: &'t Node) -> impl Iterator<Item = &'t Entry> {
+pub(super) fn own(map: &Node) -> impl Iterator<Item = &Entry> {
     let entries = map.map().into_iter().flat_map(crate::tree::Map::iter);
     entries.filter(|entry| {
         let (outer, key) = (map.span, entry.key_span);

@@ -10,6 +10,7 @@ mod splice;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use daybook_model::policy::{Edit, KeyPath};
 
@@ -41,11 +42,15 @@ impl<'b> Texts<'b> {
     /// The texts of `bundle`, as they count for the environment of `options`.
     pub fn of(bundle: &'b Bundle, options: &Options) -> Self {
         let environment = options.environment.to_string();
+        // The whole is put together only to know which files it is made of. They are read anew, within a budget of their own.
+        let whole = Context::new(bundle, Aim::Look);
+        let _ = document::assemble(&whole, &bundle.entries, &bundle.root, Some(&environment));
         let ctx = Context::new(bundle, Aim::Look);
-        // Only for the files that it names: the tree that it makes has no places to write to.
-        let _ = document::assemble(&ctx, &bundle.entries, &bundle.root, Some(&environment));
-        let files = ctx.sources();
-        let documents = (0..files).filter(|file| ctx.is_yaml(*file)).flat_map(|file| yaml::parse(&ctx, file as u16).unwrap_or_default());
+        for (path, base) in whole.yaml_files() {
+            let text = bundle.text(&path).unwrap_or_default();
+            ctx.add_source(&path, text, &base, Rc::default());
+        }
+        let documents = (0..ctx.sources()).flat_map(|file| yaml::parse(&ctx, file as u16).unwrap_or_default());
         let documents = documents.filter(|document| document.map().is_some()).collect();
         Self { ctx, documents, environment }
     }

@@ -80,7 +80,9 @@ impl Texts<'_> {
         match &node.value {
             _ if self.is_flow(node) => node.span.end,
             Value::List(items) => items.iter().map(of).max().unwrap_or(node.span.end),
-            Value::Map(_) => own(node).map(|entry| of(&entry.value).max(entry.key_span.end)).max().unwrap_or(node.span.end),
+            Value::Map(_) => {
+                own(node).map(|entry| of(&entry.value).max(entry.key_span.end)).max().unwrap_or(node.span.end)
+            }
             Value::Scalar(_) | Value::Null => start + self.text(node.span).trim_end().len() as u32,
         }
     }
@@ -101,7 +103,8 @@ impl Texts<'_> {
 
     /// Adds what is missing of `path`, in the deepest mapping of it that is there.
     fn add(&self, path: &KeyPath, value: &str) -> Result<Vec<Splice>, String> {
-        let found = self.find(path).ok_or_else(|| format!("nothing of {path} is written in the manifest's own files"))?;
+        let found =
+            self.find(path).ok_or_else(|| format!("nothing of {path} is written in the manifest's own files"))?;
         let missing = path.0[found.depth..].iter().map(|key| match key {
             Key::Name(name) | Key::Holding(name) => name.as_str(),
         });
@@ -240,7 +243,8 @@ impl Texts<'_> {
         for item in list.node.items() {
             match &item.value {
                 Value::Scalar(scalar) => {
-                    let (ports, protocol) = scalar.text.rsplit_once('/').map_or((scalar.text.as_str(), None), |(a, b)| (a, Some(b)));
+                    let (ports, protocol) =
+                        scalar.text.rsplit_once('/').map_or((scalar.text.as_str(), None), |(a, b)| (a, Some(b)));
                     let parts = parts(ports);
                     if !parts.last().is_some_and(|last| covers(last, container)) {
                         continue;
@@ -256,7 +260,9 @@ impl Texts<'_> {
                         continue;
                     }
                     return Ok(vec![match map.get("host_ip") {
-                        Some(node) => Splice { span: Span { end: self.end(node), ..node.span }, text: address.to_owned() },
+                        Some(node) => {
+                            Splice { span: Span { end: self.end(node), ..node.span }, text: address.to_owned() }
+                        }
                         None => self.entry(item, &format!("host_ip: {address}")),
                     }]);
                 }
@@ -289,7 +295,9 @@ fn parts(text: &str) -> Vec<&str> {
 fn covers(written: &str, port: u16) -> bool {
     let number = |text: &str| text.trim().parse::<u16>().ok();
     match written.split_once('-') {
-        Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| (first..=last).contains(&port)),
+        Some((first, last)) => {
+            number(first).zip(number(last)).is_some_and(|(first, last)| (first..=last).contains(&port))
+        }
         None => number(written) == Some(port),
     }
 }

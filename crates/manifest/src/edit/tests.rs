@@ -61,19 +61,29 @@ fn changed(edits: &[Edit]) -> String {
 #[test]
 fn values_change_where_they_stand_and_are_added_where_they_do_not() {
     let set = |keys: &[&str], value: &str| changed(&[Edit::Set { paths: vec![at(keys)], value: value.to_owned() }]);
-    assert_eq!(set(&["services", "web", "image"], "nginx:1.27"), "\
+    assert_eq!(
+        set(&["services", "web", "image"], "nginx:1.27"),
+        "\
 -    image: nginx   # pinned elsewhere
 +    image: nginx:1.27   # pinned elsewhere
-");
-    assert_eq!(set(&["services", "web", "user"], "\"65532\""), "\
+"
+    );
+    assert_eq!(
+        set(&["services", "web", "user"], "\"65532\""),
+        "\
 -      web: {user: root}
 +      web: {user: \"65532\"}
-", "what the environment says for itself counts");
+",
+        "what the environment says for itself counts"
+    );
     assert_eq!(set(&["services", "web", "mem_limit"], "512m"), "+    mem_limit: 512m\n");
-    assert_eq!(set(&["services", "db", "mem_limit"], "512m"), "\
+    assert_eq!(
+        set(&["services", "db", "mem_limit"], "512m"),
+        "\
 -  db: {image: \"postgres:16\", pid: host}
 +  db: {image: \"postgres:16\", pid: host, mem_limit: 512m}
-");
+"
+    );
     assert_eq!(set(&["services", "worker", "rollout", "order"], "start-first"), "+    rollout: {order: start-first}\n");
     let either = vec![at(&["services", "web", "deploy", "replicas"]), at(&["services", "web", "scale"])];
     assert_eq!(changed(&[Edit::Set { paths: either, value: "2".to_owned() }]), "+    scale: 2\n");
@@ -84,10 +94,13 @@ fn values_change_where_they_stand_and_are_added_where_they_do_not() {
 #[test]
 fn lists_grow() {
     let append = |keys: &[&str], value: &str| changed(&[Edit::Append { path: at(keys), value: value.to_owned() }]);
-    assert_eq!(append(&["services", "web", "cap_add"], "BPF"), "\
+    assert_eq!(
+        append(&["services", "web", "cap_add"], "BPF"),
+        "\
 -    cap_add: [NET_ADMIN, SYS_TIME]
 +    cap_add: [NET_ADMIN, SYS_TIME, BPF]
-");
+"
+    );
     assert_eq!(append(&["services", "web", "environment"], "C=4"), "+      - C=4\n");
     assert_eq!(append(&["services", "web", "cap_drop"], "NET_RAW"), "+    cap_drop: [NET_RAW]\n");
     assert_eq!(append(&["services", "web", "cap_add"], "SYS_TIME"), "", "it is there");
@@ -97,14 +110,20 @@ fn lists_grow() {
 fn what_goes_takes_its_line_or_its_comma_along() {
     let remove = |path: KeyPath| changed(&[Edit::Remove { path }]);
     assert_eq!(remove(at(&["services", "worker", "privileged"])), "-    privileged: true\n");
-    assert_eq!(remove(at(&["services", "db", "pid"])), "\
+    assert_eq!(
+        remove(at(&["services", "db", "pid"])),
+        "\
 -  db: {image: \"postgres:16\", pid: host}
 +  db: {image: \"postgres:16\"}
-");
-    assert_eq!(remove(at(&["services", "web", "cap_add"]).holding("NET_ADMIN")), "\
+"
+    );
+    assert_eq!(
+        remove(at(&["services", "web", "cap_add"]).holding("NET_ADMIN")),
+        "\
 -    cap_add: [NET_ADMIN, SYS_TIME]
 +    cap_add: [SYS_TIME]
-");
+"
+    );
     assert_eq!(
         remove(at(&["services", "worker", "volumes"]).holding("/var/run/docker.sock")),
         "-    volumes: [/var/run/docker.sock:/var/run/docker.sock]\n",
@@ -118,10 +137,13 @@ fn ports_are_bound_in_either_form() {
     let bind = |container: u16| {
         changed(&[Edit::Bind { path: at(&["services", "web", "ports"]), container, address: "127.0.0.1".to_owned() }])
     };
-    assert_eq!(bind(80), "\
+    assert_eq!(
+        bind(80),
+        "\
 -      - \"8080:80\"   # the site
 +      - \"127.0.0.1:8080:80\"   # the site
-");
+"
+    );
     assert_eq!(bind(9000), "+        host_ip: 127.0.0.1\n");
     for (written, bound) in [
         ("\"80\"", "\"127.0.0.1::80\""),
@@ -131,7 +153,8 @@ fn ports_are_bound_in_either_form() {
         ("\"8079-8081:79-81\"", "\"127.0.0.1:8079-8081:79-81\""),
     ] {
         let text = format!("services:\n  web:\n    ports: [{written}]\n");
-        let edits = [Edit::Bind { path: at(&["services", "web", "ports"]), container: 80, address: "127.0.0.1".to_owned() }];
+        let edits =
+            [Edit::Bind { path: at(&["services", "web", "ports"]), container: 80, address: "127.0.0.1".to_owned() }];
         let edited = edit(&bundle(&text), &options(), &edits);
         assert_eq!(edited.files["/a/daybook.yaml"], text.replace(written, bound));
     }
@@ -168,6 +191,7 @@ fn places_are_the_nearest_thing_that_is_there() {
 fn edits_see_what_those_before_them_made() {
     let set = |key: &str| Edit::Set { paths: vec![at(&["services", "web", key])], value: "1".to_owned() };
     assert_eq!(changed(&[set("cpus"), set("pids_limit")]), "+    cpus: 1\n+    pids_limit: 1\n");
-    let both = ["NET_ADMIN", "SYS_TIME"].map(|name| Edit::Remove { path: at(&["services", "web", "cap_add"]).holding(name) });
+    let both =
+        ["NET_ADMIN", "SYS_TIME"].map(|name| Edit::Remove { path: at(&["services", "web", "cap_add"]).holding(name) });
     assert_eq!(changed(&both), "-    cap_add: [NET_ADMIN, SYS_TIME]\n");
 }

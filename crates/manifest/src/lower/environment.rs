@@ -45,7 +45,8 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, name: &ServiceName, service: &N
 /// Remembers a variable that looks secret and whose value stands in the manifest as it is.
 fn remark_clear(manifest: &Manifest<'_, '_>, service: &ServiceName, entry: &Entry) {
     let Value::Scalar(scalar) = &entry.value.value else { return };
-    let is_written = || manifest.ctx.slice(entry.value.span).is_some_and(|written| written.contains(scalar.text.as_str()));
+    let is_written =
+        || manifest.ctx.slice(entry.value.span).is_some_and(|written| written.contains(scalar.text.as_str()));
     if scalar.pieces.is_none() && is_secret(&entry.key, &scalar.text) && is_written() {
         manifest.remarks.borrow_mut().clear_secrets.push((service.clone(), entry.key.to_string()));
     }

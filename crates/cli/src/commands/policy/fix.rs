@@ -23,7 +23,9 @@ pub(super) fn run(ctx: &Ctx, judged: &Judged, checks: &[String], dry: bool) -> R
     for word in checks {
         let known = policy::find(word).is_some() || judged.report.findings.iter().any(|one| is_meant(word, one));
         if !known {
-            return Err(CommandError::usage(format!("there is no check `{word}`")).hint("list them: daybook policy --list"));
+            return Err(
+                CommandError::usage(format!("there is no check `{word}`")).hint("list them: daybook policy --list")
+            );
         }
     }
     let open = judged.report.denied().chain(judged.report.warned());
@@ -41,7 +43,12 @@ pub(super) fn run(ctx: &Ctx, judged: &Judged, checks: &[String], dry: bool) -> R
         ctx.say(&format!("{} {}: {why}", paint(BAD, "not mended:"), subject(edit)));
     }
     for finding in meant.iter().filter(|finding| finding.fix.is_empty()) {
-        ctx.say(&format!("{} {} {}", paint(DIM, "by hand:"), finding.message, paint(DIM, format!("→ {}", finding.help))));
+        ctx.say(&format!(
+            "{} {} {}",
+            paint(DIM, "by hand:"),
+            finding.message,
+            paint(DIM, format!("→ {}", finding.help))
+        ));
     }
     let mended = meant.iter().filter(|finding| !finding.fix.is_empty()).count() as u64;
     match (mended, dry) {
@@ -62,13 +69,17 @@ fn is_meant(word: &str, finding: &Finding) -> bool {
 fn subject(edit: &Edit) -> String {
     match edit {
         Edit::Set { paths, .. } => paths.last().map(ToString::to_string).unwrap_or_default(),
-        Edit::Append { path, .. } | Edit::Remove { path } | Edit::KeepLast { path } | Edit::Bind { path, .. } => path.to_string(),
+        Edit::Append { path, .. } | Edit::Remove { path } | Edit::KeepLast { path } | Edit::Bind { path, .. } => {
+            path.to_string()
+        }
     }
 }
 
 /// Puts the new text beside the old and in its place: whoever reads meanwhile sees one or the other.
 fn write(path: &Path, text: &str) -> Result<()> {
     let wrong = |error: std::io::Error| CommandError::io(format!("write {}", path.display()), &error);
+    // What a link leads to is mended, and the link stays.
+    let path = &std::fs::canonicalize(path).map_err(wrong)?;
     let beside = path.with_extension("yaml.daybook-new");
     std::fs::write(&beside, text).map_err(wrong)?;
     if let Ok(metadata) = std::fs::metadata(path) {
@@ -138,7 +149,9 @@ mod tests {
     #[test]
     fn a_difference_shows_what_goes_and_what_comes() {
         let (before, after) = ("a\nb\nc\nd\ne\nf\ng\n", "a\nB\nc\nd\ne\nf\nf2\nf3\ng\n");
-        assert_eq!(plain(&difference("x.yaml", before, after)), "\
+        assert_eq!(
+            plain(&difference("x.yaml", before, after)),
+            "\
 x.yaml
   line 1
     a
@@ -148,6 +161,7 @@ x.yaml
     f
   + f2
   + f3
-");
+"
+        );
     }
 }

@@ -68,7 +68,8 @@ fn row(judged: &Judged, finding: &Finding) -> Vec<String> {
 fn standing(report: &Report, framework: Framework) -> String {
     let standings = standings(report, framework);
     let open = standings.iter().filter(|standing| !standing.failed.is_empty()).count();
-    let said = if open == 0 { "nothing open".to_owned() } else { format!("{open} of {} controls open", standings.len()) };
+    let said =
+        if open == 0 { "nothing open".to_owned() } else { format!("{open} of {} controls open", standings.len()) };
     let row = |standing: &Standing| {
         let (state, class, checks) = match (standing.failed.as_slice(), standing.waived.as_slice()) {
             ([], []) => ("passed", "good", standing.control.checks.to_vec()),
@@ -79,5 +80,8 @@ fn standing(report: &Report, framework: Framework) -> String {
     };
     let rows: Vec<_> = standings.iter().map(row).collect();
     let table = table(&["Control", "Asks", "State", "Checks"], &rows);
-    format!("<details{}><summary>{framework}: {said}</summary>\n{table}</details>\n", if open > 0 { " open" } else { "" })
+    format!(
+        "<details{}><summary>{framework}: {said}</summary>\n{table}</details>\n",
+        if open > 0 { " open" } else { "" }
+    )
 }

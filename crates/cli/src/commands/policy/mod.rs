@@ -160,7 +160,7 @@ impl Policy {
         let zone = self.landing_zone.as_deref().map(manifest::landing_zone).transpose()?;
         let (loaded, bundle) = manifest::read(&ctx.global, Aim::Look)?;
         let options = Options::new(ctx.global.env.clone());
-        judged(loaded, bundle, &options, &self.runtime, zone.as_ref())
+        judged(&loaded, bundle, &options, &self.runtime, zone.as_ref())
     }
 }
 
@@ -169,7 +169,7 @@ impl Policy {
 /// # Errors
 /// It has errors, or its policy cannot be kept to.
 pub(super) fn judged(
-    loaded: Loaded,
+    loaded: &Loaded,
     bundle: Bundle,
     options: &Options,
     runtime: &str,
@@ -330,7 +330,9 @@ impl RuleTests {
         let failed = tests.iter().filter(|test| test.failure.is_some()).count();
         ctx.say(&format!("{} passed, {failed} failed", tests.len() - failed));
         if tests.is_empty() {
-            return Err(CommandError::failed("the rules have no tests").hint("a test is a rule whose name begins with `test_`"));
+            return Err(
+                CommandError::failed("the rules have no tests").hint("a test is a rule whose name begins with `test_`")
+            );
         }
         Ok(if failed == 0 { Exit::Ok } else { Exit::Failed })
     }

@@ -21,9 +21,9 @@ pub(super) fn render(judged: &Judged) -> String {
             "properties": {"tags": check.sources, "security-severity": score(check.severity)},
         })
     });
-    let own = own_rules(judged).into_iter().map(|finding| {
-        json!({"id": finding.check, "name": finding.name, "shortDescription": {"text": finding.name}})
-    });
+    let own = own_rules(judged)
+        .into_iter()
+        .map(|finding| json!({"id": finding.check, "name": finding.name, "shortDescription": {"text": finding.name}}));
     let document = json!({
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",

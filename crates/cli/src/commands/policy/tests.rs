@@ -11,17 +11,33 @@ use super::*;
 /// A check, a manifest that it finds something in, and one that says the same in a way that is well.
 const FIXTURES: &[(&str, &str, &str)] = &[
     ("DB001", "web: {image: a, privileged: true}", "web: {image: a, cap_add: [CHOWN]}"),
-    ("DB002", "web: {image: a, volumes: [/var/run/docker.sock:/var/run/docker.sock:ro]}", "web: {image: a, volumes: [./sock:/sock]}"),
+    (
+        "DB002",
+        "web: {image: a, volumes: [/var/run/docker.sock:/var/run/docker.sock:ro]}",
+        "web: {image: a, volumes: [./sock:/sock]}",
+    ),
     ("DB003", "web: {image: a, pid: host}", "web: {image: a, pid: \"service:db\"}\n  db: {image: b}"),
     ("DB004", "web: {image: a, ipc: host}", "web: {image: a, ipc: shareable}"),
     ("DB005", "web: {image: a, network_mode: host}", "web: {image: a, network_mode: none}"),
-    ("DB006", "web: {image: a, volumes: ['/etc:/host']}", "web: {image: a, volumes: ['/etc/localtime:/etc/localtime:ro', ./data:/data]}"),
+    (
+        "DB006",
+        "web: {image: a, volumes: ['/etc:/host']}",
+        "web: {image: a, volumes: ['/etc/localtime:/etc/localtime:ro', ./data:/data]}",
+    ),
     ("DB007", "web: {image: a, user: root}", "web: {image: a, user: '1000:1000'}"),
     ("DB008", "web: {image: a}", "web: {image: a, security_opt: ['no-new-privileges:true']}"),
     ("DB009", "web: {image: a, cap_add: [SYS_ADMIN]}", "web: {image: a, cap_add: [CHOWN], cap_drop: [NET_RAW]}"),
     ("DB010", "web: {image: a}", "web: {image: a, read_only: true}"),
-    ("DB011", "web: {image: a, security_opt: ['seccomp:unconfined']}", "web: {image: a, security_opt: ['seccomp=profile.json']}"),
-    ("DB012", "web: {image: a, environment: {DB_PASSWORD: swordfish}}", "web: {image: a, environment: {DB_PASSWORD: '${secret.db}'}}"),
+    (
+        "DB011",
+        "web: {image: a, security_opt: ['seccomp:unconfined']}",
+        "web: {image: a, security_opt: ['seccomp=profile.json']}",
+    ),
+    (
+        "DB012",
+        "web: {image: a, environment: {DB_PASSWORD: swordfish}}",
+        "web: {image: a, environment: {DB_PASSWORD: '${secret.db}'}}",
+    ),
     (
         "DB013",
         "web: {image: a, configs: [app]}\nconfigs:\n  app: {content: 'password = swordfish'}",
@@ -35,7 +51,11 @@ const FIXTURES: &[(&str, &str, &str)] = &[
     ),
     ("DB016", "web: {image: a, environment: {ID: AKIAABCDEFGHIJKLMNOP}}", "web: {image: a, environment: {ID: AKIA}}"),
     ("DB017", "web: {image: 'nginx:latest'}", "web: {image: 'nginx:1.27'}"),
-    ("DB018", "web: {image: 'nginx:1.27'}", "web: {image: 'nginx@sha256:0000000000000000000000000000000000000000000000000000000000000000'}"),
+    (
+        "DB018",
+        "web: {image: 'nginx:1.27'}",
+        "web: {image: 'nginx@sha256:0000000000000000000000000000000000000000000000000000000000000000'}",
+    ),
     ("DB019", "web: {image: a}", "web: {image: a, deploy: {resources: {limits: {memory: 64m}}}}"),
     ("DB020", "web: {image: a}", "web: {image: a, cpus: 0.5}"),
     ("DB021", "web: {image: a}", "web: {image: a, pids_limit: 100}"),
@@ -59,7 +79,11 @@ const FIXTURES: &[(&str, &str, &str)] = &[
         "web: {image: a, expose: [80], deploy: {update_config: {order: start-first}}}",
     ),
     ("DB029", "web: {image: a, network_mode: bridge}", "web: {image: a}"),
-    ("DB030", "web: {image: a, volumes: ['/home/ada/.kube:/kube:ro']}", "web: {image: a, volumes: ['/home/ada/kubes:/kube:ro']}"),
+    (
+        "DB030",
+        "web: {image: a, volumes: ['/home/ada/.kube:/kube:ro']}",
+        "web: {image: a, volumes: ['/home/ada/kubes:/kube:ro']}",
+    ),
     (
         "DB031",
         "web: {image: a, configs: [app]}\nconfigs:\n  app: {content: \"kind: ClusterRoleBinding\\nroleRef: {name: cluster-admin}\"}",
@@ -72,13 +96,21 @@ const FIXTURES: &[(&str, &str, &str)] = &[
         "web: {image: a, expose: [80], domain: {host: shop.example.com, tls: off}}",
         "web: {image: a, expose: [80], domain: shop.example.com}",
     ),
-    ("DB035", "db: {image: 'postgres:16', ports: ['5432:5432']}", "db: {image: 'postgres:16', ports: ['127.0.0.1:5432:5432']}"),
+    (
+        "DB035",
+        "db: {image: 'postgres:16', ports: ['5432:5432']}",
+        "db: {image: 'postgres:16', ports: ['127.0.0.1:5432:5432']}",
+    ),
     (
         "DB036",
         "db: {image: a, volumes: ['data:/data']}\nvolumes:\n  data: {}",
         "db: {image: a, volumes: ['data:/data']}\nvolumes:\n  data: {labels: {encryption: luks}}",
     ),
-    ("DB037", "web: {image: a, command: [mc, anonymous, set, public, s/b]}", "web: {image: a, command: [mc, anonymous, list, s/b]}"),
+    (
+        "DB037",
+        "web: {image: a, command: [mc, anonymous, set, public, s/b]}",
+        "web: {image: a, command: [mc, anonymous, list, s/b]}",
+    ),
     (
         "DB038",
         "db: {image: 'mysql:8', volumes: ['data:/data']}\nvolumes:\n  data: {}",
@@ -110,7 +142,7 @@ fn judge_text(text: &str) -> Judged {
 fn judge_with(text: &str, zone: Option<&LandingZone>) -> Judged {
     let (bundle, options) = (bundle(text), Options::new("production".parse().unwrap()));
     let loaded = daybook_manifest::load(&bundle, &options);
-    judged(loaded, bundle, &options, "docker", zone).unwrap_or_else(|error| panic!("{error:?}\n{text}"))
+    judged(&loaded, bundle, &options, "docker", zone).unwrap_or_else(|error| panic!("{error:?}\n{text}"))
 }
 
 fn found(judged: &Judged, check: &str) -> bool {
@@ -197,9 +229,11 @@ policy:
 #[test]
 fn what_is_denied_refuses_and_what_is_waived_does_not() {
     let judged = judge_text(POLICY);
-    let denied: Vec<_> = judged.report.denied().map(|one| (one.check.as_str(), one.service.as_ref().unwrap().as_str())).collect();
+    let denied: Vec<_> =
+        judged.report.denied().map(|one| (one.check.as_str(), one.service.as_ref().unwrap().as_str())).collect();
     assert_eq!(denied, [("DB017", "web"), ("DB019", "web")]);
-    let waived: Vec<_> = judged.report.waived().map(|one| (one.check.as_str(), one.service.as_ref().unwrap().as_str())).collect();
+    let waived: Vec<_> =
+        judged.report.waived().map(|one| (one.check.as_str(), one.service.as_ref().unwrap().as_str())).collect();
     assert_eq!(waived, [("DB019", "db")]);
     assert_eq!(judged.report.remarks.len(), 1, "the waiver that is over is said");
     assert!(judged.report.remarks[0].message.contains("over since 2020-01-01"));
@@ -208,7 +242,8 @@ fn what_is_denied_refuses_and_what_is_waived_does_not() {
 
 #[test]
 fn a_severity_denies_that_and_worse() {
-    let judged = judge_text("app: shop\nservices:\n  web: {image: nginx, privileged: true}\npolicy: {deny: [critical]}\n");
+    let judged =
+        judge_text("app: shop\nservices:\n  web: {image: nginx, privileged: true}\npolicy: {deny: [critical]}\n");
     let denied: BTreeSet<_> = judged.report.denied().map(|one| one.check.as_str()).collect();
     assert_eq!(denied, BTreeSet::from(["DB001"]));
 }
@@ -218,7 +253,7 @@ fn words_that_mean_nothing_are_refused_with_what_was_meant() {
     let text = "app: shop\nservices:\n  web: {image: nginx}\npolicy: {deny: [latest-tags]}\n";
     let (bundle, options) = (bundle(text), Options::new("production".parse().unwrap()));
     let loaded = daybook_manifest::load(&bundle, &options);
-    let error = judged(loaded, bundle, &options, "docker", None).err().unwrap();
+    let error = judged(&loaded, bundle, &options, "docker", None).err().unwrap();
     assert_eq!(error.message, "manifest line 4: there is no check `latest-tags`: did you mean `latest-tag`?");
 }
 
@@ -271,12 +306,15 @@ policy:
         ],
         "an app's waiver lifts nothing of them"
     );
-    assert!(judged.report.denied().all(|one| one.fate == Fate::Denied { by: daybook_model::policy::Author::Organisation }));
+    assert!(
+        judged.report.denied().all(|one| one.fate == Fate::Denied { by: daybook_model::policy::Author::Organisation })
+    );
 }
 
 #[test]
 fn a_landing_zone_may_waive_what_it_denies() {
-    let zone = zone("deny: [latest-tag]\nwaive: [{check: latest-tag, service: web, reason: agreed, until: 9999-01-01}]\n");
+    let zone =
+        zone("deny: [latest-tag]\nwaive: [{check: latest-tag, service: web, reason: agreed, until: 9999-01-01}]\n");
     let judged = judge_with("app: shop\nservices:\n  web: {image: nginx}\n  api: {image: nginx}\n", Some(&zone));
     let denied: Vec<_> = judged.report.denied().map(|one| one.service.as_ref().unwrap().as_str()).collect();
     assert_eq!(denied, ["api"]);

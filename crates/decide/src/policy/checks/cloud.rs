@@ -22,7 +22,8 @@ pub(in crate::policy) fn cluster_token(subject: &Subject<'_>, found: &mut Found)
             }
         }
         for file in &service.container.files {
-            if matches!(&file.content, FileContent::Text(text) if text.contains("kind: Config") && text.contains("client-key-data")) {
+            if matches!(&file.content, FileContent::Text(text) if text.contains("kind: Config") && text.contains("client-key-data"))
+            {
                 let message = format!("`{}` has a cluster's credentials: {}", service.name, file.target);
                 found.at(&service.name, &["configs"], message);
             }
@@ -66,16 +67,19 @@ pub(in crate::policy) fn public_bucket(subject: &Subject<'_>, found: &mut Found)
 pub(in crate::policy) fn wildcard_iam(subject: &Subject<'_>, found: &mut Found) {
     report(subject, found, "allows everything with everything", |text| {
         let words = words(text);
-        let all = |key: &str| {
-            ["*", "[ * ]", "[*]", "- *", "*:*"].iter().any(|any| words.contains(&format!("{key}: {any}")))
-        };
+        let all =
+            |key: &str| ["*", "[ * ]", "[*]", "- *", "*:*"].iter().any(|any| words.contains(&format!("{key}: {any}")));
         words.contains("allow") && (all("action") || all("actions")) && (all("resource") || all("resources"))
     });
 }
 
 /// A text without quotes and with single spaces, in lower case: JSON, YAML and HCL alike.
 fn words(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c == '=' { ':' } else { c.to_ascii_lowercase() }).filter(|c| !matches!(c, '"' | '\'')).collect();
+    let plain: String = text
+        .chars()
+        .map(|c| if c == '=' { ':' } else { c.to_ascii_lowercase() })
+        .filter(|c| !matches!(c, '"' | '\''))
+        .collect();
     let spaced = plain.replace(" :", ":").replace(':', ": ").replace('[', "[ ").replace(']', " ]").replace('{', "{ ");
     let joined = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     joined.replace("s3: ", "s3:").replace("iam: ", "iam:").replace("*: *", "*:*")

@@ -62,12 +62,15 @@ pub(in crate::policy) fn docker_socket(subject: &Subject<'_>, found: &mut Found)
 pub(in crate::policy) fn host_mount(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.contained() {
         for (path, read_only) in binds(service).filter(|(path, _)| !is_socket(path)) {
-            let beneath = |root: &str| path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+            let beneath =
+                |root: &str| path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
             let is_system = path == "/" || SYSTEM.into_iter().any(beneath);
             if is_system && !(read_only && HARMLESS.into_iter().any(beneath)) {
                 let at = KeyPath::service(&service.name, &["volumes"]).holding(path);
                 let how = if read_only { "reads" } else { "reads and writes" };
-                found.add(Some(&service.name), at.clone(), format!("`{}` {how} {path} of the machine", service.name)).remove(at);
+                found
+                    .add(Some(&service.name), at.clone(), format!("`{}` {how} {path} of the machine", service.name))
+                    .remove(at);
             }
         }
     }
@@ -140,7 +143,11 @@ pub(in crate::policy) fn capabilities(subject: &Subject<'_>, found: &mut Found) 
         if subject.runtime == Runtime::Container && !drops && !adds && !options.privileged {
             let path = KeyPath::service(&service.name, &["cap_drop"]);
             found
-                .at(&service.name, &["cap_drop"], format!("`{}` keeps NET_RAW, which engines give to all", service.name))
+                .at(
+                    &service.name,
+                    &["cap_drop"],
+                    format!("`{}` keeps NET_RAW, which engines give to all", service.name),
+                )
                 .append(path, "NET_RAW");
         }
     }
@@ -160,8 +167,10 @@ pub(in crate::policy) fn writable_root(subject: &Subject<'_>, found: &mut Found)
 pub(in crate::policy) fn no_confinement(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.contained() {
         let off = |option: &&String| {
-            matches!(option.as_str(), "seccomp:unconfined" | "seccomp=unconfined" | "apparmor:unconfined" | "apparmor=unconfined")
-                || matches!(option.as_str(), "label:disable" | "label=disable" | "systempaths=unconfined")
+            matches!(
+                option.as_str(),
+                "seccomp:unconfined" | "seccomp=unconfined" | "apparmor:unconfined" | "apparmor=unconfined"
+            ) || matches!(option.as_str(), "label:disable" | "label=disable" | "systempaths=unconfined")
         };
         for option in service.container.options.security_opt.iter().filter(off) {
             let at = KeyPath::service(&service.name, &["security_opt"]).holding(option);

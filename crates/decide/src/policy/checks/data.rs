@@ -1,8 +1,8 @@
 //! What keeps data: who reaches it, and what is left of it after a disaster.
 
+use daybook_model::VolumeName;
 use daybook_model::policy::KeyPath;
 use daybook_model::spec::{Artifact, MountSource, Service, Volume};
-use daybook_model::VolumeName;
 
 use super::network::{bind_to_loopback, open_ports, published};
 use crate::policy::{Found, Subject, images};
@@ -13,7 +13,10 @@ const BACKUP: [&str; 2] = ["backup", "daybook.backup"];
 
 impl<'a> Subject<'a> {
     /// The named volumes that a service mounts, with what is declared of them, and whether it only reads them.
-    pub(super) fn volumes_of(&self, service: &'a Service) -> impl Iterator<Item = (&'a VolumeName, Option<&'a Volume>, bool)> {
+    pub(super) fn volumes_of(
+        &self,
+        service: &'a Service,
+    ) -> impl Iterator<Item = (&'a VolumeName, Option<&'a Volume>, bool)> {
         let volumes = &self.spec.volumes;
         service.container.mounts.iter().filter_map(move |mount| match &mount.source {
             MountSource::Volume { name, .. } => Some((name, volumes.get(name), mount.read_only)),
@@ -39,7 +42,9 @@ impl<'a> Subject<'a> {
 /// Whether somebody said how `volume`, or else the data of `service`, is looked after.
 fn says(labels: &[&str], volume: Option<&Volume>, service: &Service) -> bool {
     let has = |own: &std::collections::BTreeMap<String, String>| {
-        labels.iter().any(|label| own.get(*label).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "none" | "no")))
+        labels
+            .iter()
+            .any(|label| own.get(*label).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "none" | "no")))
     };
     volume.is_some_and(|volume| has(&volume.labels)) || has(&service.container.labels)
 }
@@ -53,7 +58,8 @@ pub(in crate::policy) fn public(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.replicated() {
         let Some(database) = images::database(service) else { continue };
         for port in open_ports(service) {
-            let message = format!("{database} of `{}` is reachable from outside, at port {}", service.name, port.container);
+            let message =
+                format!("{database} of `{}` is reachable from outside, at port {}", service.name, port.container);
             bind_to_loopback(found.add(Some(&service.name), published(service, port), message), service, port);
         }
         for route in &service.routes {
@@ -86,7 +92,8 @@ pub(in crate::policy) fn no_backup(subject: &Subject<'_>, found: &mut Found) {
         }
         let volumes: Vec<_> = subject.volumes_of(service).filter(|(.., read_only)| !read_only).collect();
         if volumes.is_empty() && !says(&BACKUP, None, service) {
-            let message = format!("{database} of `{}` keeps its data in the replica, which takes it along", service.name);
+            let message =
+                format!("{database} of `{}` keeps its data in the replica, which takes it along", service.name);
             found.at(&service.name, &["volumes"], message);
         }
         for (name, ..) in volumes.into_iter().filter(|(_, volume, _)| !says(&BACKUP, *volume, service)) {

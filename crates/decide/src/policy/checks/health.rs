@@ -32,14 +32,19 @@ pub(in crate::policy) fn liveness(subject: &Subject<'_>, found: &mut Found) {
 
 pub(in crate::policy) fn check_port(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.replicated() {
-        let Some(CheckTest::Http { port, .. } | CheckTest::Tcp { port }) = service.check.as_ref().map(|check| &check.test)
+        let Some(CheckTest::Http { port, .. } | CheckTest::Tcp { port }) =
+            service.check.as_ref().map(|check| &check.test)
         else {
             continue;
         };
         if !service.ports.iter().any(|own| own.container == *port) {
             let path = KeyPath::service(&service.name, &["expose"]);
             found
-                .at(&service.name, &["healthcheck"], format!("`{}` is asked on port {port}, which it does not name", service.name))
+                .at(
+                    &service.name,
+                    &["healthcheck"],
+                    format!("`{}` is asked on port {port}, which it does not name", service.name),
+                )
                 .append(path, &format!("\"{port}\""));
         }
     }
@@ -47,7 +52,9 @@ pub(in crate::policy) fn check_port(subject: &Subject<'_>, found: &mut Found) {
 
 /// Data that one replica alone may write binds a service to it.
 fn is_single_by_nature(subject: &Subject<'_>, service: &Service) -> bool {
-    let keeps = subject.volumes_of(service).any(|(_, volume, read_only)| !read_only && volume.is_none_or(|volume| !volume.shared));
+    let keeps = subject
+        .volumes_of(service)
+        .any(|(_, volume, read_only)| !read_only && volume.is_none_or(|volume| !volume.shared));
     keeps || images::database(service).is_some() || service.container.options.network_mode.is_some()
 }
 
@@ -65,8 +72,10 @@ pub(in crate::policy) fn single_replica(subject: &Subject<'_>, found: &mut Found
 }
 
 pub(in crate::policy) fn disruption(subject: &Subject<'_>, found: &mut Found) {
-    let stops = subject.replicated().filter(|service| serves(service) && service.rollout.order == RolloutOrder::StopFirst);
-    for service in stops.filter(|service| subject.runtime == Runtime::Process || !is_single_by_nature(subject, service)) {
+    let stops =
+        subject.replicated().filter(|service| serves(service) && service.rollout.order == RolloutOrder::StopFirst);
+    for service in stops.filter(|service| subject.runtime == Runtime::Process || !is_single_by_nature(subject, service))
+    {
         let at = |keys: &[&str]| KeyPath::service(&service.name, keys);
         let message = format!("`{}` stops before its new version starts", service.name);
         found

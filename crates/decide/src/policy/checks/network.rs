@@ -39,7 +39,8 @@ fn outside(port: &Port) -> u16 {
 
 pub(in crate::policy) fn ssh(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.replicated() {
-        for port in open_ports(service).filter(|port| LOGIN.contains(&port.container) || LOGIN.contains(&outside(port))) {
+        for port in open_ports(service).filter(|port| LOGIN.contains(&port.container) || LOGIN.contains(&outside(port)))
+        {
             let message = format!("`{}` lets anybody log in at port {}", service.name, outside(port));
             bind_to_loopback(found.add(Some(&service.name), published(service, port), message), service, port);
         }
@@ -82,7 +83,8 @@ pub(in crate::policy) fn open_port(subject: &Subject<'_>, found: &mut Found) {
         };
         for port in open_ports(service).filter(|port| !known(port)) {
             if port.publish.as_ref().is_some_and(|publish| publish.ip.is_none_or(|ip: IpAddr| ip.is_unspecified())) {
-                let message = format!("port {} of `{}` is open on every address of the machine", outside(port), service.name);
+                let message =
+                    format!("port {} of `{}` is open on every address of the machine", outside(port), service.name);
                 bind_to_loopback(found.add(Some(&service.name), published(service, port), message), service, port);
             }
         }
@@ -113,7 +115,11 @@ pub(in crate::policy) fn shared(subject: &Subject<'_>, found: &mut Found) {
         if service.container.options.network_mode.as_deref() == Some("bridge") {
             let path = KeyPath::service(&service.name, &["network_mode"]);
             found
-                .at(&service.name, &["network_mode"], format!("`{}` is on the network that every container is on", service.name))
+                .at(
+                    &service.name,
+                    &["network_mode"],
+                    format!("`{}` is on the network that every container is on", service.name),
+                )
                 .remove(path);
         }
         for name in service.container.networks.keys() {
@@ -129,7 +135,8 @@ pub(in crate::policy) fn dangling(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.replicated() {
         let listens = |wanted: u16| service.ports.iter().any(|port| port.container == wanted);
         for route in service.routes.iter().filter(|route| !listens(route.port)) {
-            let message = format!("{} leads to port {} of `{}`, which it does not name", route.host, route.port, service.name);
+            let message =
+                format!("{} leads to port {} of `{}`, which it does not name", route.host, route.port, service.name);
             let path = KeyPath::service(&service.name, &["expose"]);
             found.at(&service.name, &["domain"], message).append(path, &format!("\"{}\"", route.port));
         }
@@ -138,7 +145,8 @@ pub(in crate::policy) fn dangling(subject: &Subject<'_>, found: &mut Found) {
             for part in parts {
                 let TemplatePart::Service(name, ServiceFact::Port | ServiceFact::Url) = part else { continue };
                 if subject.spec.services.get(name).is_none_or(|other| other.ports.is_empty()) {
-                    let message = format!("{variable} of `{}` asks for the port of `{name}`, which has none", service.name);
+                    let message =
+                        format!("{variable} of `{}` asks for the port of `{name}`, which has none", service.name);
                     found.at(&service.name, &["environment", variable], message);
                 }
             }

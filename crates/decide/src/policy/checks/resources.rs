@@ -7,9 +7,10 @@ use crate::policy::{Found, Mend, Subject};
 pub(in crate::policy) fn memory(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.replicated().filter(|service| service.container.resources.memory_bytes.is_none()) {
         let at = |keys: &[&str]| KeyPath::service(&service.name, keys);
-        found
-            .at(&service.name, &["mem_limit"], format!("`{}` has no memory limit", service.name))
-            .set(vec![at(&["resources", "memory"]), at(&["deploy", "resources", "limits", "memory"]), at(&["mem_limit"])], "512m");
+        found.at(&service.name, &["mem_limit"], format!("`{}` has no memory limit", service.name)).set(
+            vec![at(&["resources", "memory"]), at(&["deploy", "resources", "limits", "memory"]), at(&["mem_limit"])],
+            "512m",
+        );
     }
 }
 
@@ -28,9 +29,10 @@ pub(in crate::policy) fn cpu(subject: &Subject<'_>, found: &mut Found) {
 pub(in crate::policy) fn pids(subject: &Subject<'_>, found: &mut Found) {
     for service in subject.contained().filter(|service| service.container.resources.pids.is_none()) {
         let at = |keys: &[&str]| KeyPath::service(&service.name, keys);
-        found
-            .at(&service.name, &["pids_limit"], format!("`{}` may start any number of processes", service.name))
-            .set(vec![at(&["resources", "pids"]), at(&["deploy", "resources", "limits", "pids"]), at(&["pids_limit"])], 512);
+        found.at(&service.name, &["pids_limit"], format!("`{}` may start any number of processes", service.name)).set(
+            vec![at(&["resources", "pids"]), at(&["deploy", "resources", "limits", "pids"]), at(&["pids_limit"])],
+            512,
+        );
     }
 }
 

@@ -200,7 +200,8 @@ impl<'n> Reader<'_, '_, '_, 'n> {
 
     /// What looks secret is a secret all the same.
     fn sealed(&self, draft: &Draft<'_>, name: &str, value: Text) -> Text {
-        let looks_secret = |plain: &str| holds_password(plain) || (daybook_model::secrecy::looks_secret(name) && may_be_secret(plain));
+        let looks_secret =
+            |plain: &str| holds_password(plain) || (daybook_model::secrecy::looks_secret(name) && may_be_secret(plain));
         if !value.plain().is_some_and(|plain| looks_secret(&plain)) {
             return value;
         }
