@@ -9,21 +9,24 @@ use super::Report;
 
 /// How many findings a plan shows.
 const SHOWN: usize = 3;
+/// The width to which they are brought, so that what stands behind them stands in a column.
+const WIDEST: usize = 80;
 
 /// What a plan says of its policy: a line that counts, and the worst of what was found, each with the line of the
 /// manifest that `line_of` knows.
 pub fn line(report: &Report, line_of: &dyn Fn(&Finding) -> Option<u32>) -> Vec<String> {
     let mut lines = vec![summary(report)];
     let open: Vec<_> = report.denied().chain(report.warned()).collect();
-    for finding in open.iter().take(SHOWN) {
+    let said = |finding: &&Finding| {
         let word = if matches!(finding.fate, Fate::Denied { .. }) { "denied" } else { finding.severity.as_str() };
-        let mut text = format!("{} {word:<8}  {}", finding.check, finding.message);
-        if let Some(line) = line_of(finding) {
-            let pad = 54usize.saturating_sub(text.chars().count());
-            let _ = write!(text, "{}  manifest line {line}", " ".repeat(pad));
-        }
-        lines.push(text);
-    }
+        (format!("{} {word:<8}  {}", finding.check, finding.message), line_of(finding))
+    };
+    let shown: Vec<_> = open.iter().take(SHOWN).map(said).collect();
+    let width = shown.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0).min(WIDEST);
+    lines.extend(shown.into_iter().map(|(text, line)| match line {
+        Some(line) => format!("{text:<width$}  manifest line {line}"),
+        None => text,
+    }));
     if open.len() > SHOWN {
         lines.push(format!("… {} more: daybook policy", open.len() - SHOWN));
     }
