@@ -26,6 +26,7 @@ fn shop() -> Spec {
         ("DATABASE_URL", "postgres://app:canary-77@db:5432/app"),
         ("CACHE", "redis://:canary-77@cache:6379"),
         ("PAY", "https://user:canary-77@api.pay.example/v1"),
+        ("API_TOKEN", "canary-77.example:443"),
     ] {
         web.container.environment.insert(name.to_owned(), EnvValue::Text(value.to_owned()));
     }

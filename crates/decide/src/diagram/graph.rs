@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use daybook_model::secrecy::looks_secret;
 use daybook_model::spec::{Artifact, EnvValue, Kind as Runs, MountSource, Protocol, Service, TemplatePart, Tls};
 use daybook_model::{EnvKey, Spec};
 use serde::Serialize;
@@ -307,8 +308,10 @@ impl Drawing {
             other.and_then(|other| other.ports.first()).map(|port| port.container.to_string()).unwrap_or_default()
         };
         let mut asked = BTreeSet::new();
-        for (_, value) in service.container.environment.iter() {
+        for (variable, value) in service.container.environment.iter() {
             match value {
+                // What may be a secret is no address, unless it says that it is one.
+                EnvValue::Text(text) if looks_secret(variable) && !text.contains("://") => {}
                 EnvValue::Template(parts) => asked.extend(parts.iter().filter_map(|part| match part {
                     TemplatePart::Service(name, _) => Some(name.to_string()),
                     TemplatePart::Text(_) | TemplatePart::Secret(_) => None,
