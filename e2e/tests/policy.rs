@@ -60,7 +60,14 @@ async fn sarif_keeps_to_its_schema() {
     world.write("daybook.yaml", &format!("{}\n{POLICY}", daybook_e2e::manifest()));
     let document = world.run(&["policy", "--as", "sarif"]).await.expect(3).json();
     let schema = std::fs::read_to_string(package_directory("serde-sarif").join("src/schema.json")).unwrap();
-    let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let mut schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    // The published pattern of languages has a bracket too many, and is no regular expression.
+    for of in ["run", "toolComponent"] {
+        if let Some(language) = schema["definitions"][of]["properties"].get_mut("language") {
+            language["pattern"] = "^[a-zA-Z]{2}(-[a-zA-Z]{2})?$".into();
+        }
+    }
+    let validator = jsonschema::validator_for(&schema).unwrap();
     let wrong: Vec<_> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let results = document["runs"][0]["results"].as_array().unwrap();
