@@ -16,13 +16,8 @@ pub(super) struct Text<'a> {
     pub(super) text: std::borrow::Cow<'a, str>,
 }
 
-/// Every text of a subject that may say anything.
-pub(super) struct Texts<'a> {
-    pub(super) all: Vec<Text<'a>>,
-}
-
 /// The texts of all services: variables, labels, commands, configs, build arguments, Dockerfiles, values of charts.
-pub(super) fn texts<'a>(subject: &Subject<'a>) -> Texts<'a> {
+pub(super) fn texts<'a>(subject: &Subject<'a>) -> Vec<Text<'a>> {
     let mut all = Vec::new();
     for service in subject.spec.services.values() {
         of_service(service, &mut all);
@@ -31,7 +26,7 @@ pub(super) fn texts<'a>(subject: &Subject<'a>) -> Texts<'a> {
         let path = KeyPath::service(service, &["build"]);
         all.push(Text { service, path, what: "the Dockerfile".to_owned(), text: text.into() });
     }
-    Texts { all }
+    all
 }
 
 fn of_service<'a>(service: &'a Service, all: &mut Vec<Text<'a>>) {
@@ -145,7 +140,7 @@ fn instruction_secret(line: &str) -> Option<&str> {
 }
 
 pub(super) fn private_key(subject: &Subject<'_>, found: &mut Found) {
-    for text in texts(subject).all.iter().filter(|text| has_private_key(&text.text)) {
+    for text in texts(subject).iter().filter(|text| has_private_key(&text.text)) {
         let message = format!("{} of `{}` holds a private key", text.what, text.service);
         found.add(Some(text.service), text.path.clone(), message);
     }
@@ -177,7 +172,7 @@ const CREDENTIALS: [(&str, usize); 12] = [
 ];
 
 pub(super) fn provider_credentials(subject: &Subject<'_>, found: &mut Found) {
-    for text in texts(subject).all.iter().filter(|text| has_credentials(&text.text)) {
+    for text in texts(subject).iter().filter(|text| has_credentials(&text.text)) {
         let message = format!("{} of `{}` holds credentials of a provider", text.what, text.service);
         found.add(Some(text.service), text.path.clone(), message);
     }

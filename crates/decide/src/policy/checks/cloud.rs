@@ -3,7 +3,7 @@
 use daybook_model::policy::KeyPath;
 use daybook_model::spec::{EnvValue, FileContent, MountSource};
 
-use crate::policy::secrets::{Texts, texts};
+use crate::policy::secrets::texts;
 use crate::policy::{Found, Mend, Subject};
 
 /// Where a cluster's credentials lie.
@@ -33,8 +33,7 @@ pub(in crate::policy) fn cluster_token(subject: &Subject<'_>, found: &mut Found)
 
 /// Reports each text of which `is_bad` holds.
 fn report(subject: &Subject<'_>, found: &mut Found, what: &str, is_bad: fn(&str) -> bool) {
-    let Texts { all } = texts(subject);
-    for text in all.iter().filter(|text| is_bad(&text.text)) {
+    for text in texts(subject).iter().filter(|text| is_bad(&text.text)) {
         found.add(Some(text.service), text.path.clone(), format!("{} of `{}` {what}", text.what, text.service));
     }
 }

@@ -52,10 +52,9 @@ pub(in crate::policy) fn check_port(subject: &Subject<'_>, found: &mut Found) {
 
 /// Data that one replica alone may write binds a service to it.
 fn is_single_by_nature(subject: &Subject<'_>, service: &Service) -> bool {
-    let keeps = subject
-        .volumes_of(service)
-        .any(|(_, volume, read_only)| !read_only && volume.is_none_or(|volume| !volume.shared));
-    keeps || images::database(service).is_some() || service.container.options.network_mode.is_some()
+    service.single_writer(&subject.spec.volumes).is_some()
+        || images::database(service).is_some()
+        || service.container.options.network_mode.is_some()
 }
 
 pub(in crate::policy) fn single_replica(subject: &Subject<'_>, found: &mut Found) {
