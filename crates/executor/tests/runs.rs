@@ -46,6 +46,22 @@ async fn r15_a_second_change_is_refused_while_the_first_is_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r33_steps_wait_until_a_full_disk_has_room_again() {
+    let mut simulation = Simulation::new(1, 0);
+    simulation.run(RunKind::Up, shop("1")).await.unwrap();
+    let (key, run) = simulation.begin(RunKind::Up, shop("2")).await.unwrap();
+    let world = simulation.world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        world.fill(true);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        world.fill(false);
+    });
+    assert_eq!(simulation.until_over(&key, run).await.unwrap(), Verdict::Reached);
+    assert_eq!(simulation.left_to_do(&key).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_replica_is_healed() {
     let mut simulation = Simulation::new(1, 0);
     simulation.run(RunKind::Up, shop("1")).await.unwrap();

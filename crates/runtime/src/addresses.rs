@@ -116,7 +116,8 @@ impl Addresses {
 
     fn free(&self, registry: &Registry) -> Result<Ipv4Addr> {
         let taken: std::collections::BTreeSet<_> = registry.addresses.values().collect();
-        let full = || Error::new(ErrorKind::Full, "give a service an address", "every address of the range is taken");
+        let full =
+            || Error::new(ErrorKind::Refused, "give a service an address", "every address of the range is taken");
         let count = self.range.count();
         let places = (0..count).map(|step| 1 + (self.start() % count + step) % count);
         places.filter_map(|place| self.range.at(place)).find(|address| !taken.contains(address)).ok_or_else(full)
@@ -195,7 +196,7 @@ mod tests {
         for name in ["a", "b"] {
             addresses.get(&key("x/y"), &service(name)).unwrap();
         }
-        assert_eq!(addresses.get(&key("x/y"), &service("c")).unwrap_err().kind, ErrorKind::Full);
+        assert_eq!(addresses.get(&key("x/y"), &service("c")).unwrap_err().kind, ErrorKind::Refused);
     }
 
     #[test]

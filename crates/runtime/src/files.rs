@@ -40,12 +40,16 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// The error of a file operation, of the kind that says who must act.
 pub(crate) fn failed(operation: &str, path: &Path, error: &io::Error) -> Error {
-    let kind = match error.kind() {
+    Error::new(kind(error), format!("{operation} {}", path.display()), error)
+}
+
+/// Who must act on an error of the operating system.
+pub(crate) fn kind(error: &io::Error) -> ErrorKind {
+    match error.kind() {
         io::ErrorKind::NotFound => ErrorKind::NotFound,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
         _ => ErrorKind::Internal,
-    };
-    Error::new(kind, format!("{operation} {}", path.display()), error)
+    }
 }
 
 /// Waits until nobody else holds the lock of `path`, and holds it until the returned file is dropped.

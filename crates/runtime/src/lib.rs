@@ -535,7 +535,7 @@ pub enum ErrorKind {
     Conflict,
     /// A build failed; the message holds its last lines.
     BuildFailed,
-    /// No space is left.
+    /// No space is left: trying again helps once somebody has made room.
     Full,
     /// The runtime cannot be reached, or is too busy: trying again helps.
     Unavailable,
@@ -558,7 +558,7 @@ impl Error {
 
     /// Whether the same act may succeed a little later.
     pub fn is_transient(&self) -> bool {
-        self.kind == ErrorKind::Unavailable
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Full)
     }
 }
 

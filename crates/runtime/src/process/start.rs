@@ -22,7 +22,7 @@ use super::observe::read;
 use super::record::{Assignment, Begin, Kept, Record, Request, UserIds};
 use super::workdir::remove_tree;
 use super::{cgroup, control, ports, users, workdir};
-use crate::files::{lock, make_directory, write_atomically};
+use crate::files::{kind, lock, make_directory, write_atomically};
 use crate::{Error, ErrorKind, Result};
 
 /// A shim that has not answered by then will not.
@@ -107,7 +107,7 @@ impl Prepared {
 
     async fn start_shim(&self) -> Result<()> {
         let operation = format!("start {}", self.assignment.record.id);
-        let wrong = |error: io::Error| Error::new(ErrorKind::Internal, &operation, format!("its shim: {error}"));
+        let wrong = |error: io::Error| Error::new(kind(&error), &operation, format!("its shim: {error}"));
         let text = serde_json::to_vec(&self.assignment).expect("an assignment is plain data");
         let (program, arguments) = self.assignment.shim.split_first().expect("a shim has a command line");
         let complaints = OpenOptions::new().create(true).append(true).mode(0o600).open(self.dir.shim_log());

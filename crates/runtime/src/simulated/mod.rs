@@ -119,6 +119,11 @@ impl Simulated {
         self.lock().replicas.retain(|(_, id, _), _| id.to_string() != replica);
     }
 
+    /// Its disk has no room left, or has room again. Acts fail meanwhile.
+    pub fn fill(&self, full: bool) {
+        self.lock().full = full;
+    }
+
     /// An environment belongs to another Daybook from now on.
     pub fn give_away(&self, key: &EnvKey, owner: Owner) {
         self.lock().others.insert(key.clone(), owner);
@@ -142,6 +147,9 @@ impl Simulated {
         tokio::time::sleep(Duration::from_millis(before)).await;
         if fault == world::Fault::Before {
             return Err(unavailable(operation));
+        }
+        if self.lock().full {
+            return Err(crate::Error::new(crate::ErrorKind::Full, operation, "no space is left"));
         }
         let now = self.elapsed();
         let result = effect(&mut self.lock(), now);
