@@ -1,5 +1,6 @@
 //! A state directory that cannot be written: its disk is full, or somebody else holds the database.
 
+use daybook_bench::daybook::Daybook;
 use daybook_bench::load::Load;
 use daybook_e2e::{KEY, World};
 use serde_json::Value;
@@ -68,6 +69,16 @@ async fn r33_a_run_does_nothing_that_the_journal_cannot_hold_and_goes_on_by_itse
     steps_are_intended_before_they_end(&events(&world).await);
     world.run(&["journal", "verify"]).await.expect(0);
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_a_log_that_takes_no_line_stops_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    // Every write to it fails as on a full disk.
+    std::os::unix::fs::symlink("/dev/full", state.path().join("serve.out")).unwrap();
+    let daybook = Daybook::start(state.path(), "process").await.unwrap();
+    daybook.succeed(&mut daybook.command(&["doctor"])).await.unwrap();
+    assert!(daybook.get("/v1/version").await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

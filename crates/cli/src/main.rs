@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod error;
 mod follow;
+mod log;
 mod manifest;
 mod output;
 #[cfg(test)]
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
 /// `daybook edge`: the data plane, which the server starts. Its arguments are no part of the command line
 /// that people use.
 fn edge(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    log_to_stderr();
+    log::to_stderr();
     let config = match daybook_edge::Config::parse(arguments) {
         Ok(config) => config,
         Err(error) => {
@@ -55,12 +56,4 @@ fn edge(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(Exit::Failed.code())
         }
     }
-}
-
-/// What the long-lived processes log goes to standard error: lines with time and level, `info` and above
-/// unless `DAYBOOK_LOG` says otherwise.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DAYBOOK_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -117,7 +117,7 @@ fn carry_out(cli: Cli) -> Result<u8> {
     let ctx = Ctx::new(cli.global)?;
     let mut builder = match cli.command {
         Command::Serve(_) => {
-            crate::log_to_stderr();
+            crate::log::to_stderr();
             tokio::runtime::Builder::new_multi_thread()
         }
         _ => tokio::runtime::Builder::new_current_thread(),
