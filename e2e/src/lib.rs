@@ -75,7 +75,10 @@ impl Ended {
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--- output\n{}--- error\n{}", self.out, self.err)
+        // What went wrong first: long outputs are cut where tests are reported.
+        let tells = |line: &&str| line.starts_with("error") || line.contains('✗');
+        let wrong: Vec<&str> = self.err.lines().chain(self.out.lines()).filter(tells).collect();
+        write!(f, "exit {} {}\n--- output\n{}--- error\n{}", self.code, wrong.join(" | "), self.out, self.err)
     }
 }
 
