@@ -65,9 +65,10 @@ async fn the_quick_starts_examples_do_what_they_say() {
 
 #[test]
 fn the_imports_examples_do_what_they_say() {
-    let objects = text("examples/kubernetes/shop.yaml".as_ref());
     let page = text("docs/import.md".as_ref());
-    assert!(page.contains(&objects), "docs/import.md shows another file than it imports");
+    for shown in ["examples/kubernetes/shop.yaml", "examples/heroku/Procfile", "examples/heroku/app.json"] {
+        assert!(page.contains(&text(shown.as_ref())), "docs/import.md shows another file than {shown}");
+    }
     run_without_server("docs/import.md");
 }
 

@@ -25,8 +25,8 @@ const NAMESPACE: &str = "scale-production";
 const PLAIN: &str = "scale-plain";
 /// Pods that a machine takes.
 const EACH: u32 = 100;
-/// Each command may take so long.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Each command may take so long: the first deployment of thousands of services takes most of an hour on two cores.
+const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+mod importing;
 
 use daybook_fuzz::{Chance, Tally, cases, damage};
 use daybook_manifest::import::{Document, Imported, NoteKind, kubernetes};
-use daybook_manifest::{Bundle, Options, load};
+use importing::{loaded, notes, snapshot, story};
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder);
@@ -29,42 +30,13 @@ fn import_text(text: &str) -> Imported {
     kubernetes(&[Document { path: "a.yaml".to_owned(), text: text.to_owned() }], None)
 }
 
-fn loaded(manifest: &str) -> daybook_manifest::Loaded {
-    let mut bundle = Bundle { entries: vec!["/x/daybook.yaml".to_owned()], root: "/x".to_owned(), ..Bundle::default() };
-    bundle.files.insert("/x/daybook.yaml".to_owned(), manifest.to_owned());
-    load(&bundle, &Options::new("production".parse().unwrap()))
-}
-
-fn notes(imported: &Imported) -> String {
-    let mut out = String::new();
-    for note in &imported.notes {
-        let _ =
-            writeln!(out, "{}:{}:{} {}: {}", note.place.file, note.place.line, note.place.column, note.kind, note.what);
-        if let Some(advice) = &note.advice {
-            let _ = writeln!(out, "    {advice}");
-        }
-    }
-    out
-}
-
-fn snapshot(name: String, text: &str) {
-    insta::with_settings!({omit_expression => true, prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!(name, text);
-    });
-}
-
 #[test]
 fn objects_become_a_manifest_that_loads() {
     let files = fixtures("kubernetes");
     assert!(files.len() >= 8);
     for file in files {
         let imported = import(&file);
-        let manifest = imported.manifest.clone().unwrap_or_else(|| panic!("{}\n{}", file.display(), notes(&imported)));
-        let loaded = loaded(&manifest);
-        assert!(loaded.spec.is_some(), "{manifest}\n{:#?}", loaded.diagnostics);
-        let warnings: Vec<String> =
-            loaded.diagnostics.iter().map(|found| format!("{} {}\n", found.code, found.message)).collect();
-        let text = format!("{manifest}\n--- notes\n{}\n--- what loading says\n{}", notes(&imported), warnings.concat());
+        let text = story(&imported);
         snapshot(format!("kubernetes-{}", name(&file)), &text);
     }
 }

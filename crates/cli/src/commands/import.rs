@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 use daybook_api::client::Exit;
-use daybook_manifest::import::{Document, Note, NoteKind, kubernetes};
+use daybook_manifest::import::{self, Document, Imported, Note, NoteKind};
+use daybook_model::AppName;
 
 use crate::args::Format;
 use crate::context::Ctx;
@@ -22,7 +23,42 @@ pub(crate) struct Import {
 
 #[derive(Debug, Subcommand)]
 enum From {
+    Fly(Fly),
+    Heroku(Heroku),
+    Kamal(Kamal),
     Kubernetes(Kubernetes),
+    Render(Render),
+    Score(Score),
+}
+
+/// Make a manifest of a `fly.toml`, or of those of several apps.
+#[derive(Debug, Args)]
+struct Fly {
+    /// The files; `-` for standard input.
+    #[arg(value_name = "PATH", default_value = "fly.toml", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    into: Into,
+}
+
+/// Make a manifest of a `Procfile` and of an `app.json`.
+#[derive(Debug, Args)]
+struct Heroku {
+    /// The files. Without any: those of the two that are here.
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    into: Into,
+}
+
+/// Make a manifest of Kamal's `deploy.yml`, with the file of a destination behind it where there is one.
+#[derive(Debug, Args)]
+struct Kamal {
+    /// The files; `-` for standard input. A later one takes the place of what an earlier one says.
+    #[arg(value_name = "PATH", default_value = "config/deploy.yml", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    into: Into,
 }
 
 /// Make a manifest of objects of Kubernetes: YAML or JSON, as written, as rendered, or as a cluster has them.
@@ -34,6 +70,33 @@ struct Kubernetes {
     /// Files, directories (their `.yaml`, `.yml` and `.json`, not those beneath), or `-` for standard input.
     #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    into: Into,
+}
+
+/// Make a manifest of a `render.yaml`.
+#[derive(Debug, Args)]
+struct Render {
+    /// The files; `-` for standard input.
+    #[arg(value_name = "PATH", default_value = "render.yaml", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    into: Into,
+}
+
+/// Make a manifest of workloads of Score.
+#[derive(Debug, Args)]
+struct Score {
+    /// The files, one workload in each; `-` for standard input.
+    #[arg(value_name = "PATH", default_value = "score.yaml", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    into: Into,
+}
+
+/// Where the manifest goes.
+#[derive(Debug, Args)]
+struct Into {
     /// Write the manifest to a file. One that is there is left alone.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -47,33 +110,56 @@ const MAX_BYTES: u64 = (8 << 20) + 1;
 /// Endings of files that are taken of a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// Reads the files of one platform.
+type Reader = fn(&[Document], Option<&AppName>) -> Imported;
+
 impl Import {
     pub(crate) fn run(self, ctx: &Ctx) -> Result<Exit> {
-        match self.from {
-            From::Kubernetes(command) => command.run(ctx),
+        let (read, paths, into): (Reader, _, _) = match self.from {
+            From::Fly(Fly { paths, into }) => (import::fly, paths, into),
+            From::Heroku(Heroku { paths, into }) => (import::heroku, usual_of_heroku(paths)?, into),
+            From::Kamal(Kamal { paths, into }) => (import::kamal, paths, into),
+            From::Kubernetes(Kubernetes { paths, into }) => (import::kubernetes, paths, into),
+            From::Render(Render { paths, into }) => (import::render, paths, into),
+            From::Score(Score { paths, into }) => (import::score, paths, into),
+        };
+        if let Some(out) = into.out.as_deref().filter(|out| out.exists() && !into.force) {
+            return Err(exists(out));
         }
+        let imported = read(&documents(ctx, &paths)?, ctx.global.app.as_ref());
+        into.give(ctx, &imported)
     }
 }
 
-impl Kubernetes {
-    fn run(self, ctx: &Ctx) -> Result<Exit> {
-        if let Some(out) = self.out.as_deref().filter(|out| out.exists() && !self.force) {
-            return Err(exists(out));
-        }
-        let imported = kubernetes(&documents(ctx, &self.paths)?, ctx.global.app.as_ref());
+/// The files that are meant where none is named.
+fn usual_of_heroku(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    if !paths.is_empty() {
+        return Ok(paths);
+    }
+    let here: Vec<PathBuf> =
+        ["Procfile", "app.json"].map(PathBuf::from).into_iter().filter(|path| path.exists()).collect();
+    if here.is_empty() {
+        return Err(CommandError::failed("neither Procfile nor app.json is here").hint("name them"));
+    }
+    Ok(here)
+}
+
+impl Into {
+    /// Gives out what came of it, and what is said of it.
+    fn give(self, ctx: &Ctx, imported: &Imported) -> Result<Exit> {
         if ctx.format() != Format::Table {
-            ctx.data(&imported, |_| String::new())?;
+            ctx.data(imported, |_| String::new())?;
         } else {
             report(ctx, &imported.notes);
         }
-        let Some(text) = imported.manifest else { return Ok(Exit::Failed) };
+        let Some(text) = &imported.manifest else { return Ok(Exit::Failed) };
         match &self.out {
             Some(out) => {
-                write(out, self.force, &text)?;
+                write(out, self.force, text)?;
                 ctx.say(&format!("{} wrote {}", paint(GOOD, "✓"), out.display()));
                 ctx.next(&format!("check it: daybook validate -f {}", out.display()));
             }
-            None if ctx.format() == Format::Table => output::text(&text)?,
+            None if ctx.format() == Format::Table => output::text(text)?,
             None => {}
         }
         Ok(Exit::Ok)

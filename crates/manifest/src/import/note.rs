@@ -91,6 +91,11 @@ impl<'c, 'a> Notes<'c, 'a> {
         self.add(NoteKind::Error, span, &what.into(), &advice.into());
     }
 
+    /// Whether there is an error among them.
+    pub(super) fn failed(&self) -> bool {
+        self.all.borrow().iter().any(|(_, note)| note.kind == NoteKind::Error)
+    }
+
     fn add(&self, kind: NoteKind, span: Span, what: &str, advice: &str) {
         let (what, advice) = (shown(what), shown(advice));
         if !self.seen.borrow_mut().insert((span.file, span.start, what.clone())) {

@@ -17,6 +17,8 @@ pub(super) enum Yaml {
     Map(Vec<(String, Yaml)>),
     /// All entries on one line.
     Flow(Vec<(&'static str, Yaml)>),
+    /// A value that takes the place of what another service says, rather than being added to it.
+    Override(Box<Yaml>),
     /// Lines of comment above a value's key.
     Noted(Vec<String>, Box<Yaml>),
 }
@@ -45,7 +47,7 @@ impl Yaml {
             Self::Map(entries) => entries.iter().all(|(_, value)| value.is_nothing()),
             Self::Flow(entries) => entries.iter().all(|(_, value)| value.is_nothing()),
             Self::Noted(_, value) => value.is_nothing(),
-            Self::Word(_) | Self::Template(_) => false,
+            Self::Word(_) | Self::Template(_) | Self::Override(_) => false,
         }
     }
 }
@@ -126,6 +128,7 @@ fn line(value: &Yaml, context: Context) -> String {
         Yaml::Word(word) => word.clone(),
         Yaml::Template(text) => scalar(text, context),
         Yaml::Noted(_, value) => line(value, context),
+        Yaml::Override(value) => format!("!override {}", line(value, context)),
         Yaml::List(items) => {
             let items: Vec<String> = items.iter().map(|item| line(item, Context::Flow)).collect();
             format!("[{}]", items.join(", "))

@@ -26,7 +26,7 @@ impl Backend {
 
     /// The container's port behind a port that is given by number or by name.
     pub(super) fn port(&self, written: &str) -> Option<u16> {
-        let number = super::read::port(written);
+        let number = crate::import::read::port(written);
         let found =
             self.ports.iter().find(|(name, known, _)| Some(*known) == number || name.as_deref() == Some(written));
         found.map(|(.., target)| *target)
@@ -161,7 +161,7 @@ fn is_host_byte(c: char) -> bool {
 fn port_after(text: &str) -> Option<(u16, usize)> {
     let digits = text.strip_prefix(':')?;
     let length = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    Some((super::read::port(&digits[..length])?, 1 + length))
+    Some((crate::import::read::port(&digits[..length])?, 1 + length))
 }
 
 /// The port that an address without one means, by what stands before the host name.

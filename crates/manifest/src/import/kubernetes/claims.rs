@@ -2,8 +2,8 @@
 
 use super::draft::Draft;
 use super::fields;
-use super::read::{flag, placed, texts};
 use super::volumes::{Use, Volumes, mounted};
+use crate::import::read::{flag, placed, texts};
 use crate::import::yaml::Yaml;
 use crate::tree::{Node, Span};
 
@@ -16,7 +16,7 @@ impl<'n> Volumes<'_, '_, '_, 'n, '_> {
         if !self.app.volumes.contains_key(&volume) {
             let at = object.map_or(span, |object| object.at);
             if let Some(spec) = object.and_then(|object| object.spec()) {
-                fields::check(self.import, spec, fields::CLAIM, &format!("PersistentVolumeClaim {claim}"));
+                fields::check(&self.import.notes, spec, fields::CLAIM, &format!("PersistentVolumeClaim {claim}"));
             }
             let keys = keys_of_claim(object.and_then(|object| object.spec()));
             self.declare(&volume, keys, at);
@@ -34,7 +34,12 @@ impl<'n> Volumes<'_, '_, '_, 'n, '_> {
             template.get("metadata").and_then(|metadata| metadata.get("name")).map_or(template.span, |name| name.span);
         let spec = template.get("spec");
         if let Some(spec) = spec {
-            fields::check(self.import, spec, fields::CLAIM, &format!("the claim `{name}` of {}", draft.object.shown()));
+            fields::check(
+                &self.import.notes,
+                spec,
+                fields::CLAIM,
+                &format!("the claim `{name}` of {}", draft.object.shown()),
+            );
         }
         if draft.most_replicas() > 1 {
             let what = format!(

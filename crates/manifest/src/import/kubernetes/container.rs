@@ -4,7 +4,7 @@ use super::Import;
 use super::draft::{Draft, Listening, Role};
 use super::fields::{self, Fate, Field};
 use super::quantity::{Quantity, cores, size};
-use super::read::{flag, list, map, number, port, text, texts};
+use crate::import::read::{flag, list, map, number, port, text, texts};
 use crate::import::yaml::Yaml;
 use crate::tree::{Map, Node};
 
@@ -27,7 +27,7 @@ const LIFECYCLE: &[Field] = &[
 pub(super) fn read(import: &Import<'_, '_>, draft: &mut Draft<'_>, pod: &Node) {
     let container = draft.container;
     let what = format!("the container of {}", draft.object.shown());
-    fields::check(import, container, fields::CONTAINER, &what);
+    fields::check(&import.notes, container, fields::CONTAINER, &what);
     draft.listening = listening(import, container, &what);
     image(import, draft);
     if let Some(directory) = text(container, "workingDir") {
@@ -70,7 +70,7 @@ fn listening(import: &Import<'_, '_>, container: &Node, what: &str) -> Vec<Liste
     }
     let mut all = Vec::new();
     for item in items.iter().take(MOST_PORTS) {
-        fields::check(import, item, PORT, &format!("a port of {what}"));
+        fields::check(&import.notes, item, PORT, &format!("a port of {what}"));
         let Some(number) = text(item, "containerPort").and_then(port) else { continue };
         if text(item, "protocol") == Some("SCTP") {
             import.notes.not_carried(item.span, format!("port {number} of {what}: no runtime here carries SCTP"), "");
@@ -94,7 +94,7 @@ pub(super) fn host_ports(container: &Node) -> Vec<(Option<&str>, u16, u16, bool,
 
 fn resources(import: &Import<'_, '_>, draft: &mut Draft<'_>, what: &str) {
     let Some(node) = draft.container.get("resources") else { return };
-    fields::check(import, node, RESOURCES, &format!("`resources` of {what}"));
+    fields::check(&import.notes, node, RESOURCES, &format!("`resources` of {what}"));
     let limits = amounts(import, draft, node, ("limits", "cpu"), what);
     let requests = amounts(import, draft, node, ("requests", "cpus"), what);
     draft.set("resources", limits);
@@ -152,7 +152,7 @@ fn lifecycle(import: &Import<'_, '_>, draft: &mut Draft<'_>, pod: &Node, what: &
         draft.set("stop_grace_period", Yaml::Word("30s".to_owned()));
     }
     let Some(node) = draft.container.get("lifecycle") else { return };
-    fields::check(import, node, LIFECYCLE, &format!("`lifecycle` of {what}"));
+    fields::check(&import.notes, node, LIFECYCLE, &format!("`lifecycle` of {what}"));
     if let Some(hook) = node.get("preStop") {
         let words = hook.get("exec").map(|exec| texts(exec, "command")).unwrap_or_default();
         let sleeps = hook.get("sleep").is_some()

@@ -3,57 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::objects::Object;
+use crate::import::order::{ORDER, in_order};
 use crate::import::yaml::{Yaml, escaped, write};
 use crate::tree::{Map, Node, Span};
-
-/// The order of a service's keys: what it is, what it runs, how it is reached, how it is kept.
-const ORDER: [&str; 45] = [
-    "image",
-    "pull_policy",
-    "profiles",
-    "entrypoint",
-    "command",
-    "release",
-    "schedule",
-    "timezone",
-    "port",
-    "expose",
-    "ports",
-    "domain",
-    "healthcheck",
-    "environment",
-    "configs",
-    "secrets",
-    "volumes",
-    "tmpfs",
-    "depends_on",
-    "scale",
-    "resources",
-    "deploy",
-    "gpus",
-    "rollout",
-    "restart",
-    "stop_grace_period",
-    "working_dir",
-    "user",
-    "group_add",
-    "read_only",
-    "privileged",
-    "cap_add",
-    "cap_drop",
-    "security_opt",
-    "sysctls",
-    "networks",
-    "network_mode",
-    "pid",
-    "ipc",
-    "hostname",
-    "extra_hosts",
-    "dns",
-    "dns_search",
-    "stdin_open",
-    "tty",
-];
 
 /// A text that came from a value and may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,9 +208,7 @@ impl<'n> Draft<'n> {
             let aliases = Yaml::Flow(vec![("aliases", Yaml::texts(&self.aliases))]);
             self.set("networks", Yaml::Map(vec![("default".to_owned(), aliases)]));
         }
-        let mut keys = self.keys;
-        let entries = ORDER.into_iter().filter_map(|key| Some((key.to_owned(), keys.remove(key)?)));
-        Yaml::Noted(self.comments, Box::new(Yaml::Map(entries.collect())))
+        Yaml::Noted(self.comments, Box::new(in_order(self.keys)))
     }
 
     fn environment_yaml(&self) -> Yaml {

@@ -5,8 +5,8 @@ use super::draft::{Draft, Part, Text};
 use super::fields::{self, Fate, Field};
 use super::objects::Cluster;
 use super::quantity::Quantity;
-use super::read::{flag, list, map, placed, text};
 use super::secrets::{self, holds_password, may_be_secret};
+use crate::import::read::{flag, list, map, placed, text};
 use crate::tree::{Map, Node, Span, Value};
 
 /// An item of `env`.
@@ -128,7 +128,7 @@ fn is_service_link(name: &str) -> bool {
 impl<'n> Reader<'_, '_, '_, 'n> {
     /// Everything that an item of `envFrom` holds.
     fn source(&self, draft: &mut Draft<'_>, item: &'n Node) {
-        fields::check(self.import, item, SOURCE, &format!("`envFrom` of {}", draft.object.shown()));
+        fields::check(&self.import.notes, item, SOURCE, &format!("`envFrom` of {}", draft.object.shown()));
         let prefix = text(item, "prefix").unwrap_or_default();
         if let Some(from) = item.get("configMapRef") {
             self.config_map(draft, from, prefix);
@@ -177,7 +177,7 @@ impl<'n> Reader<'_, '_, '_, 'n> {
     }
 
     fn variable(&self, draft: &mut Draft<'_>, item: &'n Node) {
-        fields::check(self.import, item, VARIABLE, &format!("a variable of {}", draft.object.shown()));
+        fields::check(&self.import.notes, item, VARIABLE, &format!("a variable of {}", draft.object.shown()));
         let Some((name, span)) = placed(item, "name") else { return };
         if let Some(from) = item.get("valueFrom") {
             match self.value_from(draft, name, from) {

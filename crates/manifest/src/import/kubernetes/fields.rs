@@ -1,52 +1,10 @@
-//! Every field that is known, with its fate. What is in no table is reported as well: nothing is lost
-//! without a word.
+//! The fields of Kubernetes' objects.
 
-use super::Import;
-use crate::tree::{Map, Node, Value};
-
-/// One field of an object.
-pub(super) type Field = (&'static str, Fate);
-
-/// What becomes of a field.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Fate {
-    /// Somebody reads it, and says so where it does not mean the same.
-    Read,
-    /// It is the cluster's own bookkeeping and says nothing about the system.
-    Cluster,
-    /// Why it is not carried over, and what to use instead.
-    Lost(&'static str, &'static str),
-    /// The same, unless it says what is usual.
-    LostUnless(&'static str, &'static str, &'static str),
-}
-
-use Fate::{Cluster, Lost, LostUnless, Read};
+pub(super) use crate::import::fields::{Fate, Field, check};
+use Fate::{Lost, LostUnless, Moot, Read};
 
 const ONE_MACHINE: &str = "everything runs on one machine";
 const LEAVE_OUT: &str = "";
-
-/// Reports what is not carried over of `node`, which is called `what`.
-pub(super) fn check(import: &Import<'_, '_>, node: &Node, table: &[Field], what: &str) {
-    for entry in node.map().into_iter().flat_map(Map::iter).filter(|entry| !says_nothing(&entry.value)) {
-        let row = table.iter().find(|(name, _)| *name == entry.key);
-        let (why, advice) = match row.map(|(_, fate)| *fate) {
-            Some(Read | Cluster) => continue,
-            Some(LostUnless(usual, ..)) if entry.value.scalar() == Some(usual) => continue,
-            Some(Lost(why, advice) | LostUnless(_, why, advice)) => (why, advice),
-            None => ("it is not known to the import", "look up what it does, and whether the manifest needs it"),
-        };
-        import.notes.not_carried(entry.key_span, format!("`{}` of {what}: {why}", entry.key), advice);
-    }
-}
-
-fn says_nothing(node: &Node) -> bool {
-    match &node.value {
-        Value::Null => true,
-        Value::List(items) => items.is_empty(),
-        Value::Map(map) => map.is_empty(),
-        Value::Scalar(_) => false,
-    }
-}
 
 /// The object itself.
 pub(super) const OBJECT: &[Field] = &[
@@ -54,12 +12,12 @@ pub(super) const OBJECT: &[Field] = &[
     ("kind", Read),
     ("metadata", Read),
     ("spec", Read),
-    ("status", Cluster),
+    ("status", Moot),
     ("data", Read),
     ("stringData", Read),
     ("binaryData", Read),
-    ("type", Cluster),
-    ("immutable", Cluster),
+    ("type", Moot),
+    ("immutable", Moot),
 ];
 
 /// `metadata`.
@@ -69,26 +27,26 @@ pub(super) const METADATA: &[Field] = &[
     ("generateName", Read),
     ("labels", Read),
     ("annotations", Read),
-    ("uid", Cluster),
-    ("resourceVersion", Cluster),
-    ("generation", Cluster),
-    ("creationTimestamp", Cluster),
-    ("managedFields", Cluster),
-    ("selfLink", Cluster),
-    ("ownerReferences", Cluster),
+    ("uid", Moot),
+    ("resourceVersion", Moot),
+    ("generation", Moot),
+    ("creationTimestamp", Moot),
+    ("managedFields", Moot),
+    ("selfLink", Moot),
+    ("ownerReferences", Moot),
     ("finalizers", Lost("nothing waits for others before it is removed", LEAVE_OUT)),
 ];
 
 /// `spec` of a Deployment, StatefulSet, DaemonSet or ReplicaSet.
 pub(super) const WORKLOAD: &[Field] = &[
     ("replicas", Read),
-    ("selector", Cluster),
+    ("selector", Moot),
     ("template", Read),
     ("strategy", Read),
     ("updateStrategy", Read),
     ("progressDeadlineSeconds", Read),
     ("volumeClaimTemplates", Read),
-    ("serviceName", Cluster),
+    ("serviceName", Moot),
     ("minReadySeconds", LostUnless("0", "readiness is several good answers in a row", "see `rollout` for probation")),
     ("revisionHistoryLimit", LostUnless("10", "releases are kept by Daybook's own rule", LEAVE_OUT)),
     (
@@ -98,15 +56,15 @@ pub(super) const WORKLOAD: &[Field] = &[
     ("podManagementPolicy", LostUnless("OrderedReady", "replicas start together", LEAVE_OUT)),
     ("persistentVolumeClaimRetentionPolicy", Lost("volumes are kept until they are removed by name", LEAVE_OUT)),
     ("ordinals", Lost("replicas have no numbers that programs may rely on", LEAVE_OUT)),
-    ("templateGeneration", Cluster),
+    ("templateGeneration", Moot),
 ];
 
 /// `spec` of a Job.
 pub(super) const JOB: &[Field] = &[
     ("template", Read),
     ("suspend", Read),
-    ("selector", Cluster),
-    ("manualSelector", Cluster),
+    ("selector", Moot),
+    ("manualSelector", Moot),
     ("completions", LostUnless("1", "a task runs once", "let one run do all of the work")),
     ("parallelism", LostUnless("1", "a task runs once", "let one run do all of the work")),
     ("completionMode", LostUnless("NonIndexed", "a task runs once", "let one run do all of the work")),
@@ -118,7 +76,7 @@ pub(super) const JOB: &[Field] = &[
     ("successPolicy", Lost("a task runs once", LEAVE_OUT)),
     ("activeDeadlineSeconds", Lost("a task may take as long as it takes", "bound it in the program")),
     ("ttlSecondsAfterFinished", Lost("what has ended is cleared away by Daybook's own rule", LEAVE_OUT)),
-    ("managedBy", Cluster),
+    ("managedBy", Moot),
 ];
 
 /// `spec` of a CronJob.
@@ -157,8 +115,8 @@ pub(super) const POD: &[Field] = &[
     ("shareProcessNamespace", LostUnless("false", "a service is one container", LEAVE_OUT)),
     ("serviceAccountName", LostUnless("default", "there is no API server to log in to", "give credentials as secrets")),
     ("serviceAccount", LostUnless("default", "there is no API server to log in to", "give credentials as secrets")),
-    ("automountServiceAccountToken", Cluster),
-    ("enableServiceLinks", Cluster),
+    ("automountServiceAccountToken", Moot),
+    ("enableServiceLinks", Moot),
     ("nodeSelector", Lost(ONE_MACHINE, LEAVE_OUT)),
     ("nodeName", Lost(ONE_MACHINE, LEAVE_OUT)),
     ("affinity", Lost(ONE_MACHINE, LEAVE_OUT)),
@@ -175,7 +133,7 @@ pub(super) const POD: &[Field] = &[
     ("overhead", Lost("only the program's own limits count", LEAVE_OUT)),
     ("activeDeadlineSeconds", Lost("a replica may run as long as it runs", "bound it in the program")),
     ("readinessGates", Lost("the check alone decides who is ready", LEAVE_OUT)),
-    ("os", Cluster),
+    ("os", Moot),
     ("hostUsers", LostUnless("true", "users are mapped by the container engine", "see `userns_mode`")),
     ("resources", Lost("a service is one container, with limits of its own", "see `resources`")),
     ("resourceClaims", Lost("devices are not claimed", "see `gpus` and `devices`")),
@@ -208,7 +166,7 @@ pub(super) const CONTAINER: &[Field] = &[
     ("terminationMessagePath", LostUnless("/dev/termination-log", "the log says why it ended", "write it to the log")),
     ("terminationMessagePolicy", LostUnless("File", "the log says why it ended", LEAVE_OUT)),
     ("volumeDevices", Lost("block devices are not attached", "see `devices`")),
-    ("resizePolicy", Cluster),
+    ("resizePolicy", Moot),
     ("restartPolicyRules", Lost("one rule holds for all exit codes", "see `restart`")),
 ];
 
@@ -225,11 +183,11 @@ pub(super) const SECURITY: &[Field] = &[
     ("seccompProfile", Read),
     ("sysctls", Read),
     ("runAsNonRoot", LostUnless("false", "it is not checked who a program runs as", "set `user`")),
-    ("fsGroupChangePolicy", Cluster),
+    ("fsGroupChangePolicy", Moot),
     ("supplementalGroupsPolicy", LostUnless("Merge", "groups of the image are kept", LEAVE_OUT)),
     ("appArmorProfile", Lost("profiles are loaded on the machine", "name one in `security_opt`")),
     ("seLinuxOptions", Lost("labels belong to the machine", "give them in `security_opt`")),
-    ("seLinuxChangePolicy", Cluster),
+    ("seLinuxChangePolicy", Moot),
     ("procMount", LostUnless("Default", "/proc is masked as usual", LEAVE_OUT)),
     ("windowsOptions", Lost("it concerns Windows", LEAVE_OUT)),
 ];
@@ -254,10 +212,10 @@ pub(super) const SERVICE: &[Field] = &[
     ("selector", Read),
     ("ports", Read),
     ("externalName", Read),
-    ("clusterIP", Cluster),
-    ("clusterIPs", Cluster),
-    ("ipFamilies", Cluster),
-    ("ipFamilyPolicy", Cluster),
+    ("clusterIP", Moot),
+    ("clusterIPs", Moot),
+    ("ipFamilies", Moot),
+    ("ipFamilyPolicy", Moot),
     ("internalTrafficPolicy", LostUnless("Cluster", ONE_MACHINE, LEAVE_OUT)),
     ("externalTrafficPolicy", LostUnless("Cluster", ONE_MACHINE, LEAVE_OUT)),
     ("trafficDistribution", Lost(ONE_MACHINE, LEAVE_OUT)),
@@ -271,13 +229,13 @@ pub(super) const SERVICE: &[Field] = &[
     ("loadBalancerIP", Lost("published ports are offered at every address", "`ports` may begin with an address")),
     ("loadBalancerClass", Lost("the edge is the load balancer", LEAVE_OUT)),
     ("loadBalancerSourceRanges", Lost("the edge lets every address in", "use the machine's firewall")),
-    ("allocateLoadBalancerNodePorts", Cluster),
-    ("healthCheckNodePort", Cluster),
+    ("allocateLoadBalancerNodePorts", Moot),
+    ("healthCheckNodePort", Moot),
 ];
 
 /// `spec` of an Ingress.
 pub(super) const INGRESS: &[Field] =
-    &[("rules", Read), ("tls", Read), ("defaultBackend", Read), ("ingressClassName", Cluster)];
+    &[("rules", Read), ("tls", Read), ("defaultBackend", Read), ("ingressClassName", Moot)];
 
 /// `spec` of an HTTPRoute.
 pub(super) const HTTP_ROUTE: &[Field] = &[("hostnames", Read), ("rules", Read), ("parentRefs", Read)];
@@ -286,7 +244,7 @@ pub(super) const HTTP_ROUTE: &[Field] = &[("hostnames", Read), ("rules", Read), 
 pub(super) const ROUTE_RULE: &[Field] = &[
     ("matches", Read),
     ("backendRefs", Read),
-    ("name", Cluster),
+    ("name", Moot),
     ("filters", Lost("the edge changes no request and no answer", "let the program do it")),
     ("timeouts", Lost("the edge waits 60 s for the head of an answer", LEAVE_OUT)),
     ("retry", Lost("the edge asks a replica once", "let the caller try again")),
@@ -308,7 +266,7 @@ pub(super) const CLAIM: &[Field] = &[
     ("accessModes", Read),
     ("resources", Lost("the size of a volume is not bounded", "keep an eye on the disk")),
     ("storageClassName", Lost("a volume is a directory of this machine", LEAVE_OUT)),
-    ("volumeName", Cluster),
+    ("volumeName", Moot),
     ("volumeMode", LostUnless("Filesystem", "block devices are not attached", "see `devices`")),
     ("selector", Lost("a volume is a directory of this machine", LEAVE_OUT)),
     ("dataSource", Lost("a volume begins empty", "copy the data in")),

@@ -2,9 +2,9 @@
 
 use super::draft::{Config, Draft, Text};
 use super::objects::Object;
-use super::read::{flag, list, map, mode, placed, text};
 use super::secrets;
 use super::volumes::{Use, Volumes};
+use crate::import::read::{flag, list, map, mode, placed, text};
 use crate::import::yaml::Yaml;
 use crate::tree::{Map, Node, Span};
 

@@ -10,8 +10,8 @@ use super::addresses::Addresses;
 use super::draft::{App, Draft, Role, Text};
 use super::objects::{Cluster, Object};
 use super::pods::{self, Pod, report_sidecar};
-use super::read::{list, text};
 use super::{Import, environment};
+use crate::import::read::{list, text};
 use crate::import::yaml::Yaml;
 use crate::tree::{Node, Span};
 

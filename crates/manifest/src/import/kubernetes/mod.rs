@@ -13,13 +13,11 @@ mod fields;
 mod files;
 mod inits;
 mod kinds;
-mod names;
 mod network;
 mod objects;
 mod pods;
 mod probes;
 mod quantity;
-mod read;
 mod routes;
 mod scaling;
 mod secrets;
@@ -28,22 +26,22 @@ mod volumes;
 mod workloads;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use daybook_model::AppName;
 
 use self::draft::{App, Part, Text};
-use self::names::{Names, valid};
 use self::objects::{Cluster, Object};
-use self::read::map;
 use self::secrets::Secrets;
 use super::note::Notes;
-use super::{Document, Imported, Note, NoteKind};
+use super::{Document, Imported, finish, header};
 use crate::bundle::Bundle;
 use crate::context::Context;
+use crate::import::names::{Names, valid};
+use crate::import::read::map;
 use crate::tree::{Map, Node, Span};
-use crate::{Aim, Options, yaml};
+use crate::{Aim, yaml};
 
 /// What a text weighs that is written, beside its length: its key and its value are read again.
 const TEXT_WEIGHT: usize = 3;
@@ -52,57 +50,43 @@ const WEIGHTY: usize = 32;
 /// What a service weighs that is written.
 const SERVICE_WEIGHT: usize = 40;
 
-/// The name of the file that is made.
-const NAME: &str = "daybook.yaml";
-
 /// Makes a manifest of the objects in `documents`: YAML or JSON, several in a file, lists of them. The app is
 /// called `app`, or as the objects say. Pure; what it takes is bounded like the reading of a manifest.
 pub fn kubernetes(documents: &[Document], app: Option<&AppName>) -> Imported {
     let nothing = Bundle::default();
     let ctx = Context::new(&nothing, Aim::Act);
-    let (manifest, mut notes) = read(&ctx, documents, app);
-    notes.extend(ctx.into_diagnostics().into_iter().map(Note::from));
-    let failed = notes.iter().any(|note| note.kind == NoteKind::Error);
-    if failed {
-        // Without a manifest there is nothing that the others could be about.
-        notes.retain(|note| note.kind == NoteKind::Error);
-    }
-    Imported { manifest: manifest.filter(|_| !failed), notes }
+    let import = Import::new(&ctx);
+    let manifest = read(&import, documents, app);
+    let notes = import.notes.into_notes();
+    finish(ctx, manifest, notes)
 }
 
-fn read(ctx: &Context<'_>, documents: &[Document], app: Option<&AppName>) -> (Option<String>, Vec<Note>) {
-    let import = Import::new(ctx);
-    let Some(nodes) = parse(&import, documents) else { return (None, import.notes.into_notes()) };
-    let cluster = Cluster::read(&import, &nodes);
+fn read(import: &Import<'_, '_>, documents: &[Document], app: Option<&AppName>) -> Option<String> {
+    let nodes = parse(import, documents)?;
+    let cluster = Cluster::read(import, &nodes);
     let mut draft = App::default();
-    workloads::read(&import, &cluster, &mut draft);
-    if ctx.failed() {
-        return (None, import.notes.into_notes());
+    workloads::read(import, &cluster, &mut draft);
+    if import.ctx.failed() {
+        return None;
     }
-    let addresses = network::read(&import, &cluster, &mut draft);
-    routes::read(&import, &cluster, &addresses, &mut draft);
-    inits::wait(&import, &mut draft, &addresses);
-    addresses.rewrite(&import, &mut draft);
+    let addresses = network::read(import, &cluster, &mut draft);
+    routes::read(import, &cluster, &addresses, &mut draft);
+    inits::wait(import, &mut draft, &addresses);
+    addresses.rewrite(import, &mut draft);
     import.report_rest(&cluster);
-    if ctx.failed() {
-        return (None, import.notes.into_notes());
+    if import.ctx.failed() {
+        return None;
     }
     if draft.services.is_empty() {
         let advice = "give the files of Deployments, StatefulSets, DaemonSets, Jobs, CronJobs or Pods";
-        import.notes.error(
-            nodes.first().map_or_else(Span::default, |node| node.span),
-            "nothing here can be run",
-            advice,
-        );
-        return (None, import.notes.into_notes());
+        let at = nodes.first().map_or_else(Span::default, |node| node.span);
+        import.notes.error(at, "nothing here can be run", advice);
+        return None;
     }
     let name = app.map_or_else(|| app_name(&cluster), ToString::to_string);
     let secrets = draft.secrets();
-    import.secrets.report(&import, &secrets);
-    let text = draft.write(&name, header(&secrets));
-    let mut notes = import.notes.into_notes();
-    notes.extend(misread(&text));
-    (Some(text), notes)
+    import.secrets.report(import, &secrets);
+    Some(draft.write(&name, header("Kubernetes", secrets.iter())))
 }
 
 /// The documents of all files. `None` where one cannot be read, which the context knows.
@@ -132,22 +116,6 @@ fn parse(import: &Import<'_, '_>, documents: &[Document]) -> Option<Vec<Node>> {
         });
     }
     nodes.filter(|_| !import.ctx.failed())
-}
-
-/// What is wrong with a manifest that was written here: nothing, or it is not given out.
-fn misread(text: &str) -> Vec<Note> {
-    let path = format!("/{NAME}");
-    let mut bundle = Bundle { entries: vec![path.clone()], root: "/".to_owned(), ..Bundle::default() };
-    bundle.files.insert(path, text.to_owned());
-    let environment = "production".parse().expect("a literal name is valid");
-    let loaded = crate::load(&bundle, &Options::new(environment));
-    let errors = loaded.diagnostics.into_iter().filter(crate::Diagnostic::is_error);
-    errors
-        .map(|error| Note {
-            what: format!("the manifest that came of it does not load: {}", error.message),
-            ..error.into()
-        })
-        .collect()
 }
 
 /// What the objects are a part of, or the namespace of the first.
@@ -250,9 +218,9 @@ impl<'c, 'a> Import<'c, 'a> {
             }
         }
         for object in &cluster.all {
-            fields::check(self, object.node, fields::OBJECT, &object.shown());
+            fields::check(&self.notes, object.node, fields::OBJECT, &object.shown());
             if let Some(metadata) = object.node.get("metadata") {
-                fields::check(self, metadata, fields::METADATA, &format!("`metadata` of {}", object.shown()));
+                fields::check(&self.notes, metadata, fields::METADATA, &format!("`metadata` of {}", object.shown()));
                 self.annotations(object, metadata);
             }
         }
@@ -305,15 +273,4 @@ impl<'c, 'a> Import<'c, 'a> {
             self.notes.changed(first, what, "import them one by one to have an app of each");
         }
     }
-}
-
-/// What stands at the top of the manifest: what is to be done before the first `up`.
-fn header(secrets: &BTreeSet<String>) -> Vec<String> {
-    let mut lines = vec!["Imported from Kubernetes. Next: daybook validate, then daybook plan.".to_owned()];
-    if !secrets.is_empty() {
-        lines.push("Before the first `daybook up`, with values that are not in this file:".to_owned());
-        lines.push("  daybook env create production".to_owned());
-        lines.extend(secrets.iter().map(|name| format!("  daybook secret set {name}")));
-    }
-    lines
 }

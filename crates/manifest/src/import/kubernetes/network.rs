@@ -9,7 +9,7 @@ use super::draft::{App, Draft, Role};
 use super::fields::{self, Fate, Field};
 use super::objects::{Cluster, Object};
 use super::probes::resolve;
-use super::read::{list, map, port, text};
+use crate::import::read::{list, map, port, text};
 use crate::tree::{Map, Node};
 
 const PORT: &[Field] = &[
@@ -81,7 +81,7 @@ pub(super) fn read<'n>(import: &Import<'_, '_>, cluster: &Cluster<'n>, app: &mut
     for object in cluster.of_kind("Service") {
         let shown = object.shown();
         let Some(spec) = object.spec() else { continue };
-        fields::check(import, spec, fields::SERVICE, &format!("`spec` of {shown}"));
+        fields::check(&import.notes, spec, fields::SERVICE, &format!("`spec` of {shown}"));
         let found = leading.get(&(object.namespace, object.name)).map(Vec::as_slice).unwrap_or_default();
         let Some((at, others)) = found.split_first() else {
             leads_nowhere(import, &object, spec);
@@ -167,7 +167,7 @@ fn ports(
     let kind = text(spec, "type").unwrap_or("ClusterIP");
     let mut all = Vec::new();
     for item in list(spec, "ports") {
-        fields::check(import, item, PORT, &format!("a port of {shown}"));
+        fields::check(&import.notes, item, PORT, &format!("a port of {shown}"));
         let Some(number) = text(item, "port").and_then(port) else { continue };
         let udp = text(item, "protocol") == Some("UDP");
         if text(item, "protocol") == Some("SCTP") {

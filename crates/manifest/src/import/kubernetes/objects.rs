@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Import;
 use super::kinds::is_read;
-use super::read::{list, text};
+use crate::import::read::{list, text};
 use crate::tree::{Node, Span};
 
 /// The namespace of an object that names none.

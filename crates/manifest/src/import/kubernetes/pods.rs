@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use super::draft::{App, Draft, Role};
 use super::objects::Cluster;
-use super::read::{list, text};
 use super::volumes::Volumes;
 use super::workloads::{labels, mounted_names};
 use super::{Import, container, environment, fields, inits, probes, security};
+use crate::import::read::{list, text};
 use crate::tree::{Map, Node};
 
 /// A pod as its template describes it.
@@ -41,7 +41,7 @@ pub(super) fn fill<'n>(
     draft: &mut Draft<'n>,
     pod: &Pod<'n>,
 ) -> Vec<Draft<'n>> {
-    fields::check(import, pod.spec, fields::POD, &format!("the pod of {}", draft.object.shown()));
+    fields::check(&import.notes, pod.spec, fields::POD, &format!("the pod of {}", draft.object.shown()));
     if let Some(metadata) = pod.metadata {
         import.annotations(&draft.object, metadata);
     }

@@ -3,7 +3,7 @@
 use super::Import;
 use super::draft::{Draft, Listening};
 use super::fields;
-use super::read::{list, number, port, text, texts};
+use crate::import::read::{list, number, port, text, texts};
 use crate::import::yaml::Yaml;
 use crate::tree::Node;
 
@@ -19,7 +19,7 @@ pub(super) fn read(import: &Import<'_, '_>, draft: &mut Draft<'_>) {
     let probes = ["readinessProbe", "livenessProbe", "startupProbe"].map(|key| (key, container.get(key)));
     let found: Vec<(&str, &Node)> = probes.into_iter().filter_map(|(key, node)| Some((key, node?))).collect();
     for (key, node) in &found {
-        fields::check(import, node, fields::PROBE, &format!("`{key}` of {shown}"));
+        fields::check(&import.notes, node, fields::PROBE, &format!("`{key}` of {shown}"));
     }
     let Some((chosen, probe)) = found.first().copied() else { return };
     for (key, node) in found.iter().skip(1).filter(|(key, _)| *key == "livenessProbe") {

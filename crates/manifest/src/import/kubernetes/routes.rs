@@ -7,7 +7,7 @@ use super::addresses::Addresses;
 use super::draft::App;
 use super::fields;
 use super::objects::{Cluster, Object};
-use super::read::{list, text, texts};
+use crate::import::read::{list, text, texts};
 use crate::import::yaml::Yaml;
 use crate::tree::{Node, Span};
 
@@ -47,7 +47,7 @@ pub(super) fn read<'n>(import: &Import<'_, '_>, cluster: &Cluster<'n>, addresses
 impl Routes<'_, '_, '_, '_, '_> {
     fn ingress(&mut self, object: &Object<'_>, spec: &Node) {
         let shown = object.shown();
-        fields::check(self.import, spec, fields::INGRESS, &format!("`spec` of {shown}"));
+        fields::check(&self.import.notes, spec, fields::INGRESS, &format!("`spec` of {shown}"));
         let secured: HashSet<&str> = list(spec, "tls").iter().flat_map(|item| texts(item, "hosts")).collect();
         for item in list(spec, "tls") {
             self.certificate(object, item);
@@ -107,7 +107,7 @@ impl Routes<'_, '_, '_, '_, '_> {
 
     fn http_route(&mut self, object: &Object<'_>, spec: &Node) {
         let shown = object.shown();
-        fields::check(self.import, spec, fields::HTTP_ROUTE, &format!("`spec` of {shown}"));
+        fields::check(&self.import.notes, spec, fields::HTTP_ROUTE, &format!("`spec` of {shown}"));
         let mut hosts = texts(spec, "hostnames");
         if hosts.is_empty() {
             hosts.push("*");
@@ -115,7 +115,7 @@ impl Routes<'_, '_, '_, '_, '_> {
         let what = format!("{shown}: whether its names have TLS is a matter of the Gateway, and here they have it");
         self.import.notes.changed(object.at, what, "`tls: off` in `domain` turns it off");
         for rule in list(spec, "rules") {
-            fields::check(self.import, rule, fields::ROUTE_RULE, &format!("a rule of {shown}"));
+            fields::check(&self.import.notes, rule, fields::ROUTE_RULE, &format!("a rule of {shown}"));
             let Some((first, others)) = list(rule, "backendRefs").split_first() else { continue };
             for other in others {
                 let what =

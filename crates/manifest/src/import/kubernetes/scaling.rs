@@ -6,7 +6,7 @@ use super::Import;
 use super::draft::Draft;
 use super::fields;
 use super::objects::{Cluster, Object};
-use super::read::{list, number, text};
+use crate::import::read::{list, number, text};
 use crate::import::yaml::Yaml;
 use crate::tree::Node;
 
@@ -38,7 +38,7 @@ impl<'n> Autoscalers<'n> {
         let Some(scaler) = self.0.remove(&(object.namespace, object.kind, object.name)) else { return };
         let Some(spec) = scaler.spec() else { return };
         let shown = scaler.shown();
-        fields::check(import, spec, fields::AUTOSCALER, &format!("`spec` of {shown}"));
+        fields::check(&import.notes, spec, fields::AUTOSCALER, &format!("`spec` of {shown}"));
         let most = bounded(import, draft, number(spec, "maxReplicas").unwrap_or(1));
         draft.replicas = bounded(import, draft, number(spec, "minReplicas").unwrap_or(1)).min(most);
         let shares = shares(import, spec, &shown);

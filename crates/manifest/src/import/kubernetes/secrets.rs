@@ -7,9 +7,9 @@ use daybook_model::Digest;
 
 use super::Import;
 use super::draft::Text;
-use super::names::Names;
 use super::objects::{Cluster, Object};
-use super::read::{list, map, text};
+use crate::import::names::Names;
+use crate::import::read::{list, map, text};
 use crate::tree::{Map, Node, Span};
 
 /// Kinds that hold the keys of a secret.

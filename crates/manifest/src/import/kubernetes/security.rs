@@ -3,7 +3,7 @@
 use super::Import;
 use super::draft::Draft;
 use super::fields;
-use super::read::{flag, list, number, text, texts};
+use crate::import::read::{flag, list, number, text, texts};
 use crate::import::yaml::Yaml;
 use crate::tree::Node;
 
@@ -12,7 +12,7 @@ pub(super) fn read(import: &Import<'_, '_>, draft: &mut Draft<'_>, pod: &Node) {
     let both = [draft.container.get("securityContext"), pod.get("securityContext")];
     let shown = draft.object.shown();
     for node in both.into_iter().flatten() {
-        fields::check(import, node, fields::SECURITY, &format!("`securityContext` of {shown}"));
+        fields::check(&import.notes, node, fields::SECURITY, &format!("`securityContext` of {shown}"));
     }
     let first = |key: &str| both.into_iter().flatten().find(|node| node.get(key).is_some());
     user(import, draft, first("runAsUser"), first("runAsGroup"));

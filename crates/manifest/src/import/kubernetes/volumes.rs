@@ -8,7 +8,7 @@ use super::fields::{self, Fate, Field};
 use super::files::Source;
 use super::objects::Cluster;
 use super::quantity::{Quantity, size};
-use super::read::{flag, list, text};
+use crate::import::read::{flag, list, text};
 use crate::import::yaml::Yaml;
 use crate::tree::{Map, Node, Span};
 
@@ -54,7 +54,7 @@ impl<'n> Volumes<'_, '_, '_, 'n, '_> {
         let volumes: HashMap<&str, &'n Node> =
             list(self.pod, "volumes").iter().filter_map(|volume| Some((text(volume, "name")?, volume))).collect();
         for mount in list(draft.container, "volumeMounts") {
-            fields::check(self.import, mount, MOUNT, &format!("a mount of {shown}"));
+            fields::check(&self.import.notes, mount, MOUNT, &format!("a mount of {shown}"));
             let (Some(name), Some(path)) = (text(mount, "name"), text(mount, "mountPath")) else { continue };
             let subpath = text(mount, "subPath");
             if !path.starts_with('/') || path.contains([':', ',']) {

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use super::draft::{App, Draft, Role};
 use super::fields;
-use super::names::valid;
 use super::network::Selectors;
 use super::objects::{Cluster, Object};
 use super::pods::{self, Pod};
-use super::read::{flag, list, map, text};
 use super::scaling::{self, Autoscalers};
 use super::{Import, SERVICE_WEIGHT, inits};
+use crate::import::names::valid;
+use crate::import::read::{flag, list, map, text};
 use crate::import::yaml::Yaml;
 use crate::tree::{Map, Node};
 
@@ -126,13 +126,13 @@ fn check_fields(import: &Import<'_, '_>, object: &Object<'_>) {
     match object.kind {
         "Pod" => {}
         "CronJob" => {
-            fields::check(import, spec, fields::CRON_JOB, &what);
+            fields::check(&import.notes, spec, fields::CRON_JOB, &what);
             if let Some(job) = spec.get("jobTemplate").and_then(|template| template.get("spec")) {
-                fields::check(import, job, fields::JOB, &what);
+                fields::check(&import.notes, job, fields::JOB, &what);
             }
         }
-        "Job" => fields::check(import, spec, fields::JOB, &what),
-        _ => fields::check(import, spec, fields::WORKLOAD, &what),
+        "Job" => fields::check(&import.notes, spec, fields::JOB, &what),
+        _ => fields::check(&import.notes, spec, fields::WORKLOAD, &what),
     }
 }
 
