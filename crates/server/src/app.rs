@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::drivers::Drivers;
 use crate::edge::Edge;
 use crate::vault::SealedSecrets;
+use crate::view::run::Folding;
 
 /// The control plane. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
 pub(crate) struct Live {
     /// The last progress note of each step under way.
     pub(crate) notes: HashMap<(RunId, StepId), String>,
+    /// What the journal tells of open runs that somebody looks at.
+    pub(crate) foldings: HashMap<RunId, Folding>,
     /// What the edge had counted when a run began.
     pub(crate) baselines: BTreeMap<RunId, Traffic>,
     /// What was counted during a run, once it was over.

@@ -31,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two looks that events ask for.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
 
+/// Between two looks at a run of very many steps.
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
 /// Between two attempts to reach a server that went away.
 const RECONNECT_EVERY: Duration = Duration::from_millis(200);
 
@@ -99,15 +102,18 @@ impl Following<'_> {
         let query = EventsQuery { run: Some(self.run), limit: Some(1), ..EventsQuery::default() };
         let mut events = pin!(self.client.follow_events(&query).await?);
         loop {
+            let began = Instant::now();
             let view = self.client.run_view(self.run).await?;
             self.screen.show(&view, now());
             if matches!(view.state, RunState::Finished | RunState::Interrupted) {
                 return Ok(view);
             }
+            // A look at a run of thousands of steps is large: looking takes a fifth of the time at most.
+            let rest = (began.elapsed() * 4).clamp(LOOK_AT_MOST_EVERY, LONGEST_REST);
             tokio::select! {
-                () = next(&mut events) => {}
+                () = next(&mut events, rest) => {}
                 _ = self.interrupts.recv() => self.interrupt().await?,
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(rest.max(LOOK_EVERY)) => {}
             }
             if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Broken::Over(self.out_of_time()));
@@ -163,10 +169,10 @@ impl Following<'_> {
 
 /// Waits for an event, then swallows those that come with it. The end of the stream is no event: the
 /// next look finds out what it means.
-async fn next(events: &mut (impl Stream<Item = client::Result<EventView>> + Unpin)) {
+async fn next(events: &mut (impl Stream<Item = client::Result<EventView>> + Unpin), rest: Duration) {
     if !matches!(events.next().await, Some(Ok(_))) {
         std::future::pending::<()>().await;
     }
-    tokio::time::sleep(LOOK_AT_MOST_EVERY).await;
+    tokio::time::sleep(rest).await;
     while let Some(Some(Ok(_))) = events.next().now_or_never() {}
 }

@@ -11,7 +11,7 @@ use daybook_api::run::{NothingToDo, RunReply, RunRequest, RunStarted, RunView, R
 use crate::App;
 use crate::error::{ApiError, Reply};
 use crate::request::{AtRun, Body, Caller, Path, Query};
-use crate::view::run::fold;
+use crate::view::run::Folding;
 
 /// How many runs come when nothing is said.
 const USUAL: usize = 20;
@@ -56,7 +56,7 @@ pub(crate) async fn list_runs(State(app): State<App>, Query(query): Query<RunsQu
     for record in records {
         let view = match (record.finished, record.started.run) {
             (None, Some(run)) => Some(app.run_view(run).await?),
-            (Some(finished), _) => fold(&[record.started, finished]),
+            (Some(finished), _) => Folding::of(&[record.started, finished]).map(Folding::into_view),
             (None, None) => None,
         };
         views.extend(view.map(|view| RunView { steps: Vec::new(), ..view }));

@@ -1,5 +1,7 @@
 //! A run as its journal entries tell it.
 
+use std::collections::HashMap;
+
 use daybook_api::run::{RunState, RunStep, RunTraffic, RunView, StepState};
 use daybook_decide::text;
 use daybook_model::event::{Answer, StepOutcome, Toward};
@@ -12,14 +14,36 @@ use crate::runs::no_run;
 impl App {
     /// A run with its steps, its latest progress notes and its requests.
     pub(crate) async fn run_view(&self, run: RunId) -> Result<RunView, ApiError> {
-        let record = self.inner.store.run(run).await?.ok_or_else(|| no_run(run))?;
-        let query = daybook_store::Query { run: Some(run), key: record.started.key, ..Default::default() };
-        let entries = daybook_store::Journal::read(&self.inner.store, &query).await?;
-        let mut view = fold(&entries).ok_or_else(|| no_run(run))?;
+        let mut view = self.folded(run).await?;
         self.add_notes(&mut view);
         view.traffic = self.run_traffic(&view.key, run).await;
         if view.state == RunState::Interrupted && self.inner.drivers.is_driven(run) {
             view.state = RunState::Running;
+        }
+        Ok(view)
+    }
+
+    /// What the journal tells of a run. Of an open one that was looked at before, only what is new is read.
+    async fn folded(&self, run: RunId) -> Result<RunView, ApiError> {
+        let read = async |key, after| {
+            let query = daybook_store::Query { run: Some(run), key, after, ..Default::default() };
+            daybook_store::Journal::read(&self.inner.store, &query).await
+        };
+        let known = self.live().foldings.remove(&run);
+        let folding = match known {
+            Some(mut folding) => {
+                let new = read(Some(folding.view.key.clone()), folding.seq).await?;
+                new.iter().for_each(|entry| folding.take(entry));
+                folding
+            }
+            None => {
+                let record = self.inner.store.run(run).await?.ok_or_else(|| no_run(run))?;
+                Folding::of(&read(record.started.key, 0).await?).ok_or_else(|| no_run(run))?
+            }
+        };
+        let view = folding.view.clone();
+        if view.state != RunState::Finished {
+            self.live().foldings.insert(run, folding);
         }
         Ok(view)
     }
@@ -30,16 +54,6 @@ impl App {
             step.note = live.notes.get(&(view.id, StepId(step.id))).cloned();
         }
     }
-}
-
-/// Folds the entries of a run. `None` if they do not begin with `RunStarted`.
-pub(crate) fn fold(entries: &[Entry]) -> Option<RunView> {
-    let (first, rest) = entries.split_first()?;
-    let mut folding = Folding { view: begun(first)?, plan: None };
-    for entry in rest {
-        folding.take(entry);
-    }
-    Some(folding.view)
 }
 
 fn begun(first: &Entry) -> Option<RunView> {
@@ -61,13 +75,31 @@ fn begun(first: &Entry) -> Option<RunView> {
     })
 }
 
-struct Folding {
+/// A run as far as its entries were taken in.
+pub(crate) struct Folding {
     view: RunView,
     plan: Option<PlanId>,
+    /// Where the steps of the present plan are.
+    places: HashMap<StepId, usize>,
+    /// The last entry that was taken in.
+    seq: u64,
 }
 
 impl Folding {
+    /// Folds the entries of a run. `None` if they do not begin with `RunStarted`.
+    pub(crate) fn of(entries: &[Entry]) -> Option<Self> {
+        let (first, rest) = entries.split_first()?;
+        let mut folding = Self { view: begun(first)?, plan: None, places: HashMap::new(), seq: first.seq };
+        rest.iter().for_each(|entry| folding.take(entry));
+        Some(folding)
+    }
+
+    pub(crate) fn into_view(self) -> RunView {
+        self.view
+    }
+
     fn take(&mut self, entry: &Entry) {
+        self.seq = entry.seq;
         match &entry.event {
             Event::Planned { plan, toward } => self.planned(plan, *toward),
             Event::StepStarted { plan, step, .. } => self.with(plan, *step, |step| {
@@ -95,6 +127,8 @@ impl Folding {
     fn planned(&mut self, plan: &Plan, toward: Toward) {
         self.view.steps.retain(|step| matches!(step.state, StepState::Done | StepState::Failed));
         let steps = plan.steps.iter().map(|step| RunStep::waiting(plan, step, toward, text::step(step)));
+        let first = self.view.steps.len();
+        self.places = plan.steps.iter().enumerate().map(|(at, step)| (step.id, first + at)).collect();
         self.view.steps.extend(steps);
         self.plan = Some(plan.id.clone());
         self.view.state = if toward == Toward::Previous { RunState::SwappingBack } else { RunState::Running };
@@ -104,10 +138,8 @@ impl Folding {
         if self.plan.as_ref() != Some(plan) {
             return;
         }
-        let plan = plan.to_string();
-        if let Some(step) = self.view.steps.iter_mut().rev().find(|step| step.plan == plan && step.id == id.0) {
-            change(step);
-        }
+        let step = self.places.get(&id).and_then(|at| self.view.steps.get_mut(*at));
+        step.map(change);
     }
 }
 
@@ -210,7 +242,7 @@ mod tests {
             Event::RunFinished { verdict: Verdict::SwappedBack(failure) },
         ];
         let entries: Vec<_> = events.into_iter().zip(1..).map(|(event, seq)| entry(seq, event)).collect();
-        let swapping = fold(&entries[..7]).unwrap();
+        let swapping = Folding::of(&entries[..7]).unwrap().into_view();
         assert_eq!(swapping.state, RunState::SwappingBack);
         let states: Vec<_> = swapping.steps.iter().map(|step| (step.text.as_str(), step.state)).collect();
         assert_eq!(
@@ -221,7 +253,7 @@ mod tests {
                 ("wait until web.2 is ready", StepState::Waiting)
             ]
         );
-        assert_eq!(fold(&entries).unwrap().state, RunState::Finished);
+        assert_eq!(Folding::of(&entries).unwrap().into_view().state, RunState::Finished);
     }
 
     #[test]
@@ -235,6 +267,6 @@ mod tests {
             asked,
         ];
         let entries: Vec<_> = events.into_iter().zip(1..).map(|(event, seq)| entry(seq, event)).collect();
-        assert_eq!(fold(&entries).unwrap().steps[0].state, StepState::Waiting);
+        assert_eq!(Folding::of(&entries).unwrap().into_view().steps[0].state, StepState::Waiting);
     }
 }
