@@ -10,10 +10,14 @@ use anyhow::{Context as _, Result, bail};
 use daybook_bench::compare::is_there;
 use daybook_bench::process::{Memory, memory};
 use daybook_bench::statistics::median;
+use daybook_decide::cost::{Catalogue, bill};
+use daybook_decide::diagram::{Graph, svg};
 use daybook_decide::plan::Able;
+use daybook_decide::policy::{self, Rules, Runtime, Subject};
+use daybook_decide::risk::undo;
 use daybook_decide::{PlanContext, Progress, plan, text};
-use daybook_manifest::{Bundle, Options, load};
-use daybook_model::{Digest, Observed, ReleaseNumber, RunKind, Spec};
+use daybook_manifest::{Bundle, Loaded, Options, Texts, load};
+use daybook_model::{Digest, Observed, Plan, ReleaseNumber, RunKind, Spec};
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
@@ -33,6 +37,9 @@ pub(crate) struct Arguments {
 pub(crate) struct OnceArguments {
     /// The manifest.
     manifest: PathBuf,
+    /// With everything that people decide from: cost, policy, risk and picture.
+    #[arg(long)]
+    whole: bool,
 }
 
 const SIZES: [u32; 3] = [100, 1_000, 10_000];
@@ -47,10 +54,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     for size in SIZES.into_iter().filter(|size| *size <= arguments.services) {
         let manifest = directory.path().join(format!("{size}.yaml"));
         std::fs::write(&manifest, manifest_of(size)).context("write a manifest")?;
-        let (ms, rss) = repeated(arguments.count, async || own(&manifest).await).await?;
-        say(&format!("daybook   {size:>6} services  {ms:>9.1} ms  {:>7.1} MiB", mebibytes(rss)));
-        line.insert(format!("n{size}_ms"), json!(ms));
-        line.insert(format!("n{size}_rss"), json!(rss));
+        for (what, key, flags) in [("the change", "n", &[][..]), ("all of it", "whole_n", &["--whole"])] {
+            let (ms, rss) = repeated(arguments.count, async || own(&manifest, flags).await).await?;
+            say(&format!("daybook   {size:>6} services  {ms:>9.1} ms  {:>7.1} MiB  {what}", mebibytes(rss)));
+            line.insert(format!("{key}{size}_ms"), json!(ms));
+            line.insert(format!("{key}{size}_rss"), json!(rss));
+        }
         let (ms, rss) = if terraform {
             let path = directory.path().join(size.to_string());
             terraform_files(&path, size).await?;
@@ -85,10 +94,10 @@ async fn repeated(count: u32, measure: impl AsyncFn() -> Result<(f64, u64)>) -> 
 
 /// One measurement in a process of its own, so that its peak of memory is that of one plan: from its start to its
 /// end, as for Terraform.
-async fn own(manifest: &Path) -> Result<(f64, u64)> {
+async fn own(manifest: &Path, flags: &[&str]) -> Result<(f64, u64)> {
     let program = std::env::current_exe().context("find this program")?;
     let mut command = Command::new(program);
-    command.arg("plan-once").arg(manifest).stdout(Stdio::piped());
+    command.arg("plan-once").arg(manifest).args(flags).stdout(Stdio::piped());
     let started = Instant::now();
     let output = command.output().await.context("run plan-once")?;
     let ms = started.elapsed().as_secs_f64() * 1_000.0;
@@ -104,8 +113,9 @@ pub(crate) fn once(arguments: &OnceArguments) -> Result<()> {
     let root = arguments.manifest.parent().unwrap_or(Path::new("/")).display().to_string();
     let files = BTreeMap::from([(path.clone(), text)]);
     let bundle = Bundle { entries: vec![path], root, files, ..Bundle::default() };
-    let loaded = load(&bundle, &Options::new("production".parse().context("the environment's name")?));
-    let Some(mut spec) = loaded.spec else {
+    let options = Options::new("production".parse().context("the environment's name")?);
+    let mut loaded = load(&bundle, &options);
+    let Some(mut spec) = loaded.spec.take() else {
         bail!("the manifest has errors: {:?}", loaded.diagnostics.first());
     };
     resolve(&mut spec);
@@ -126,10 +136,34 @@ pub(crate) fn once(arguments: &OnceArguments) -> Result<()> {
     if !problems.is_empty() || plan.changes.len() < spec.services.len() || text.is_empty() {
         bail!("the plan is not whole: {} changes, {:?}", plan.changes.len(), problems.first());
     }
+    if arguments.whole {
+        decided_from(&plan, &spec, &loaded, &Texts::of(&bundle, &options))?;
+    }
     say(&memory(std::process::id(), Memory::Peak)?.to_string());
     // As a program that has said its plan ends, Terraform among them: without giving back piece by piece what
     // ends with it.
     std::process::exit(0)
+}
+
+/// Findings whose place a plan tells.
+const PLACED: usize = 500;
+
+/// Makes the rest of what a plan shows: what it costs, what policy says, how it is gone back on, and its picture.
+fn decided_from(plan: &Plan, spec: &Spec, loaded: &Loaded, texts: &Texts) -> Result<()> {
+    let today = jiff::Zoned::now().date();
+    let catalogue = Catalogue::built_in().map_err(|wrong| anyhow::anyhow!("the prices: {:?}", wrong.first()))?;
+    let bill = bill(None, spec, &catalogue, today).context("the manifest has a budget")?;
+    let cost = bill.map_err(anyhow::Error::msg)?.line();
+    let subject = Subject { spec, remarks: &loaded.remarks, runtime: Runtime::named("docker"), protected: false };
+    let rules = Rules { manifest: &loaded.environment.policy, organisation: None };
+    let report = policy::check(&subject, rules, Vec::new(), 0, today);
+    let places: Vec<_> = report.findings.iter().take(PLACED).map(|finding| texts.place(&finding.path)).collect();
+    let found = policy::line(&report, &|_| None);
+    let picture = svg(&Graph::of(spec), &text::render(plan));
+    if [cost, undo(plan), found.concat(), picture].iter().any(String::is_empty) || places.is_empty() {
+        bail!("the plan is not whole");
+    }
+    Ok(())
 }
 
 /// What a runtime answers when it is asked for digests.
@@ -143,7 +177,7 @@ fn resolve(spec: &mut Spec) {
 
 /// A manifest of web services as people write them, each ten of which depend on the one before.
 fn manifest_of(services: u32) -> String {
-    let mut text = "app: bench\nservices:\n".to_owned();
+    let mut text = "app: bench\nbudget: {at: hetzner/eu, monthly: 1000000 USD}\nservices:\n".to_owned();
     for number in 0..services {
         let depends = if number % 10 == 0 { String::new() } else { format!("    depends_on: [s{}]\n", number - 1) };
         // Writing to a text cannot fail.
