@@ -42,11 +42,21 @@ async fn a_scheduled_job_runs_when_it_is_due_and_by_hand() {
     world.end().await;
 }
 
+/// A worker that prints its secret as programs do, over and over.
+const TELLTALE: &str = r#"services:
+  telltale:
+    <<: *shop
+    command:
+      - sh
+      - -c
+      - 'while :; do echo "as it is: $$SESSION_KEY"; printf "user:%s\n" "$$SESSION_KEY" | base64; sleep 1; done'
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r31_a_secret_is_in_no_output_and_no_file_of_ours() {
     let world = World::new().await;
-    let text =
-        daybook_e2e::manifest().replace("SHOP_DATA: data", "SESSION_KEY: {secret: session}\n    SHOP_DATA: data");
+    let text = daybook_e2e::manifest().replacen("services:\n", TELLTALE, 1);
+    let text = text.replace("SHOP_DATA: data", "SESSION_KEY: {secret: session}\n    SHOP_DATA: data");
     world.write("daybook.yaml", &text);
     let mut said = vec![world.run_reading(&["secret", "set", "session"], CANARY).await.expect(0)];
     said.push(world.up(1, &[]).await.expect(0));
@@ -54,31 +64,75 @@ async fn r31_a_secret_is_in_no_output_and_no_file_of_ours() {
     let pids = daybook_bench::process::working_beneath(&world.state());
     let has = |pid: &u32| String::from_utf8_lossy(&environ(*pid)).contains(CANARY);
     assert!(pids.iter().any(has), "the shop does get its secret");
+    let tells = async |world: &World| world.run(&["logs", "telltale"]).await.out.matches("[secret]").count() >= 2;
+    world.until("what the worker prints of its secret has a mark in its place", tells).await;
 
     said.push(world.up(2, &[("SHOP_FAULT", "crash"), ("SHOP_FAULT_AFTER", "0")]).await);
-    for words in [
-        &["secret", "ls"][..],
-        &["plan"],
-        &["plan", "-o", "json"],
-        &["status", "-o", "json"],
-        &["history", "-o", "json"],
-        &["events", "-o", "jsonl"],
-        &["logs"],
-        &["why", "web"],
-        &["doctor"],
-        &["ps", "-o", "json"],
-        &["rollback", "--yes", "-v"],
-        &["journal", "verify"],
-    ] {
+    for words in OUTPUTS {
+        let shown = world.run(words).await;
+        assert!(shown.code != 64 && !shown.all().is_empty(), "{words:?}: {shown}");
+        said.push(shown);
+    }
+    // A release hook that fails tells its last lines, which the journal keeps.
+    let hook = "[sh, -c, 'echo \"migrating with $$SESSION_KEY\"; exit 3']";
+    world.write("daybook.yaml", &text.replace("[bin/shop, migrate]", hook));
+    let failed = world.up(3, &[]).await;
+    assert!(failed.code != 0 && failed.all().contains("migrating with [secret]"), "{failed}");
+    said.push(failed);
+    for words in [&["why", "web"][..], &["history", "-o", "json"], &["events", "-o", "jsonl"], &["journal", "verify"]] {
         said.push(world.run(words).await);
     }
-    assert!(said.iter().all(|ended: &Ended| !ended.all().contains(CANARY)), "a command shows the secret");
+    for form in [CANARY, encoded().as_str()] {
+        let shows = said.iter().find(|ended: &&Ended| ended.all().contains(form));
+        assert!(shows.is_none(), "a command shows the secret: {}", shows.unwrap());
+    }
     for path in ours(&world.state()) {
         let bytes = std::fs::read(&path).unwrap_or_default();
         let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
         assert!(!found, "{} holds the secret", path.display());
     }
     world.end().await;
+}
+
+/// Every command that shows something.
+const OUTPUTS: [&[&str]; 29] = [
+    &["secret", "ls"],
+    &["secret", "ls", "-o", "json"],
+    &["validate"],
+    &["validate", "-o", "json"],
+    &["plan"],
+    &["plan", "-o", "json"],
+    &["diff"],
+    &["policy"],
+    &["policy", "--as", "sarif"],
+    &["policy", "--as", "html"],
+    &["cost", "--at", "hetzner/eu"],
+    &["diagram"],
+    &["diagram", "--live"],
+    &["diagram", "--as", "c4"],
+    &["docs"],
+    &["export", "kubernetes"],
+    &["status", "-o", "json"],
+    &["env", "ls", "-o", "json"],
+    &["target", "ls", "-o", "json"],
+    &["history", "-o", "json"],
+    &["events", "-o", "jsonl"],
+    &["logs"],
+    &["logs", "-o", "jsonl"],
+    &["why", "web"],
+    &["why", "telltale", "-o", "json"],
+    &["doctor"],
+    &["ps", "-o", "json"],
+    &["rollback", "--yes", "-v"],
+    &["journal", "verify"],
+];
+
+/// What Base64 makes of the middle of the secret behind `user:`.
+fn encoded() -> String {
+    let script = format!("printf 'user:{CANARY}' | base64");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    // The first eight characters hold `user:` and the value's first letter.
+    String::from_utf8(output.stdout).unwrap().chars().skip(8).take(16).collect()
 }
 
 /// Files of the state directory, but for what replicas are given to run with.

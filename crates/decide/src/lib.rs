@@ -23,6 +23,7 @@ pub mod plan;
 pub mod policy;
 pub mod probation;
 pub mod readiness;
+pub mod redact;
 pub mod risk;
 pub mod routes;
 pub mod run;

@@ -1,23 +1,44 @@
 //! What a person needs to understand a failure.
 
+use std::borrow::Cow;
+
 use daybook_decide::why::start_error;
 use daybook_model::event::Failure;
 use daybook_model::launch::Role;
 use daybook_model::observed::Exit;
 use daybook_model::{EnvKey, ReplicaId};
-use daybook_runtime::LogQuery;
+use daybook_runtime::{ErrorKind, LogLine, LogQuery};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 
-use crate::Executor;
+use crate::{Executor, Result};
 
 /// Lines of log that a failure shows.
 const LINES: usize = 20;
 
 impl Executor {
+    /// What a replica prints, with a mark in the place of each value of a secret. Without knowing these nothing is told.
+    pub async fn logs(
+        &self,
+        key: &EnvKey,
+        id: &ReplicaId,
+        role: Role,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, daybook_runtime::Result<LogLine>>> {
+        let unknown = |why| daybook_runtime::Error::new(ErrorKind::Unavailable, format!("read the log of {id}"), why);
+        let redactor = self.inner.vault.redactor(key).await.map_err(unknown)?;
+        let lines = self.inner.runtime.logs(key, id, role, query).await?;
+        let redacted = move |line: LogLine| match redactor.redact(&line.text) {
+            Cow::Borrowed(_) => line,
+            Cow::Owned(text) => LogLine { text, ..line },
+        };
+        Ok(lines.map(move |line| line.map(&redacted)).boxed())
+    }
+
     /// The last lines of a replica's log; none if it cannot be read.
     pub(crate) async fn last_lines(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Vec<String> {
         let query = LogQuery { tail: Some(LINES), ..LogQuery::default() };
-        let Ok(lines) = self.inner.runtime.logs(key, id, role, &query).await else { return Vec::new() };
+        let Ok(lines) = self.logs(key, id, role, &query).await else { return Vec::new() };
         let lines: Vec<_> = lines.filter_map(|line| async { line.ok() }).collect().await;
         lines.into_iter().map(|line| line.text).collect()
     }

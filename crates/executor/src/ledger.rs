@@ -1,8 +1,10 @@
 //! What the executor asks of the store beside the journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use daybook_decide::redact::Redactor;
 use daybook_model::spec::SecretRef;
 use daybook_model::{Entry, EnvKey, Release, ReleaseNumber, ServiceName};
 use daybook_store::memory::MemoryJournal;
@@ -29,6 +31,9 @@ pub trait Ledger: Journal {
 pub trait Vault: Send + Sync + 'static {
     /// The value of a secret at its resolved version.
     async fn secret(&self, key: &EnvKey, secret: &SecretRef) -> std::result::Result<Vec<u8>, String>;
+
+    /// What finds the values of an environment's secrets in text.
+    async fn redactor(&self, key: &EnvKey) -> std::result::Result<Arc<Redactor>, String>;
 }
 
 #[async_trait]

@@ -38,6 +38,10 @@ impl Vault for NoSecrets {
     async fn secret(&self, _key: &EnvKey, secret: &SecretRef) -> std::result::Result<Vec<u8>, String> {
         Ok(format!("value of {}", secret.name).into_bytes())
     }
+
+    async fn redactor(&self, _key: &EnvKey) -> std::result::Result<Arc<daybook_decide::redact::Redactor>, String> {
+        Ok(Arc::default())
+    }
 }
 
 impl Simulation {

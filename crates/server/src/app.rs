@@ -84,7 +84,7 @@ impl App {
             runtime: runtime.clone(),
             router: router.clone(),
             places: places.clone(),
-            vault: Arc::new(SealedSecrets(store.clone())),
+            vault: Arc::new(SealedSecrets::new(store.clone())),
             clock: clock.clone(),
             artifacts: state.join("artifacts"),
         });

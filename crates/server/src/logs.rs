@@ -53,7 +53,7 @@ impl App {
         let mut lines = Vec::new();
         for replica in seen.replicas.iter().filter(|replica| selection.takes(replica)) {
             let wanted = LogQuery { since: query.since, tail: query.tail, follow: false };
-            let mut log = self.inner.runtime.logs(key, &replica.id, replica.role, &wanted).await?;
+            let mut log = self.inner.executor.logs(key, &replica.id, replica.role, &wanted).await?;
             while let Some(line) = log.next().await {
                 lines.push(view(&replica.id, replica.role, line?));
             }
@@ -101,7 +101,7 @@ impl App {
     }
 
     async fn pump(self, key: EnvKey, id: ReplicaId, role: Role, wanted: LogQuery, lines: mpsc::Sender<LogLineView>) {
-        let Ok(mut log) = self.inner.runtime.logs(&key, &id, role, &wanted).await else { return };
+        let Ok(mut log) = self.inner.executor.logs(&key, &id, role, &wanted).await else { return };
         loop {
             let line = tokio::select! {
                 () = lines.closed() => return,

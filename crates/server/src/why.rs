@@ -72,7 +72,7 @@ impl App {
     async fn last_lines(&self, key: &EnvKey, replicas: &[SeenReplica]) -> Vec<String> {
         let Some(newest) = replicas.iter().max_by_key(|replica| replica.id.ordinal) else { return Vec::new() };
         let query = LogQuery { tail: Some(LINES), ..LogQuery::default() };
-        match self.inner.runtime.logs(key, &newest.id, newest.role, &query).await {
+        match self.inner.executor.logs(key, &newest.id, newest.role, &query).await {
             Ok(lines) => lines.filter_map(|line| async { line.ok().map(|line| line.text) }).collect().await,
             Err(_) => Vec::new(),
         }
