@@ -130,9 +130,9 @@ const OUTPUTS: [&[&str]; 29] = [
 /// What Base64 makes of the middle of the secret behind `user:`.
 fn encoded() -> String {
     let script = format!("printf 'user:{CANARY}' | base64");
-    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().expect("there is a shell");
     // The first eight characters hold `user:` and the value's first letter.
-    String::from_utf8(output.stdout).unwrap().chars().skip(8).take(16).collect()
+    String::from_utf8(output.stdout).expect("Base64 is text").chars().skip(8).take(16).collect()
 }
 
 /// Files of the state directory, but for what replicas are given to run with.
