@@ -54,7 +54,7 @@ pub fn manifest_on_the_cluster() -> String {
 
 /// The shop's manifest with times that a cluster needs: its parts come back some seconds after an API server that was
 /// away, and a volume of a namespace that was made again is sometimes tried twice, ten seconds apart.
-fn patient_manifest() -> String {
+pub fn patient_manifest() -> String {
     manifest().replace("ready: 8s", "ready: 30s")
 }
 

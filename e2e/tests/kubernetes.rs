@@ -230,7 +230,7 @@ async fn r32_what_is_not_ours_is_never_touched() {
     let theirs = ["-n", NAMESPACE, "create", "service", "clusterip", "web", "--tcp=1:1"];
     kubectl(&theirs).await;
     let target = daybook_e2e::cluster::target().replace('?', &format!("/{NAMESPACE}?"));
-    world.write("daybook.yaml", &format!("target: {target}\n{}", daybook_e2e::manifest()));
+    world.write("daybook.yaml", &format!("target: {target}\n{}", daybook_e2e::cluster::patient_manifest()));
     let up = world.up(2, &[]).await;
     assert_ne!(up.code, 0, "{up}");
     assert!(up.all().contains("apply Service web") && up.all().contains("is not ours"), "{up}");
