@@ -12,7 +12,9 @@ use crate::import::note::Notes;
 use crate::import::order::in_order;
 use crate::import::yaml::{Yaml, write};
 use crate::import::{Imported, finish, header};
-use crate::tree::Span;
+use crate::tree::{Node, Span};
+
+use super::parts::resources;
 
 /// What a variable weighs that is written: its name and its value are read again.
 const WEIGHT: usize = 4;
@@ -187,7 +189,8 @@ impl App<'_, '_> {
     /// A file of the project that a service has at `target`.
     pub(super) fn file(&mut self, service: &mut Service, path: &str, target: &str) {
         let name = valid(path.trim_start_matches(['.', '/']));
-        self.configs.insert(name.clone(), Yaml::Flow(vec![("file", Yaml::text(path))]));
+        let path = if path.starts_with(['.', '/']) { path.to_owned() } else { format!("./{path}") };
+        self.configs.insert(name.clone(), Yaml::Flow(vec![("file", Yaml::text(&path))]));
         service.push("configs", Yaml::Flow(vec![("source", Yaml::text(&name)), ("target", Yaml::text(target))]));
     }
 
@@ -202,6 +205,15 @@ impl App<'_, '_> {
     pub(super) fn secret_file(&mut self, service: &mut Service, secret: &str, target: &str) {
         self.files.insert(secret.to_owned(), Yaml::Flow(vec![("external", Yaml::boolean(true))]));
         service.push("secrets", Yaml::Flow(vec![("source", Yaml::text(secret)), ("target", Yaml::text(target))]));
+    }
+
+    /// The resources of the size that `node` names, which the platform calls a `what`.
+    pub(super) fn size(&self, service: &mut Service, sizes: &[(&str, (u32, u32))], node: &Node, what: &str) {
+        let named = node.scalar().unwrap_or_default().to_ascii_lowercase();
+        match sizes.iter().find(|(name, _)| *name == named) {
+            Some((_, size)) => service.set("resources", resources(*size)),
+            None => self.notes.not_carried(node.span, format!("the {what} `{named}` is not known"), "set `resources`"),
+        }
     }
 
     /// What a public name would have to be set for.
@@ -238,10 +250,4 @@ pub(super) fn by_name(secret: &str) -> Yaml {
 /// The same, which is made once if there is none.
 pub(super) fn made(secret: &str) -> Yaml {
     Yaml::Flow(vec![("secret", Yaml::text(secret)), ("generate", Yaml::boolean(true))])
-}
-
-/// A size of a machine: thousandths of a core, and mebibytes.
-pub(super) fn resources(size: (u32, u32)) -> Yaml {
-    let (cpu, memory) = size;
-    Yaml::Flow(vec![("cpu", Yaml::Word(format!("{cpu}m"))), ("memory", Yaml::Word(format!("{memory}Mi")))])
 }

@@ -4,6 +4,7 @@ use crate::import::yaml::Yaml;
 use crate::tree::Span;
 
 use super::app::{App, made};
+use super::parts::{hostport, place};
 
 /// What kind of database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Database {
     /// How another service reaches it, as the value of a variable.
     pub(super) fn url(&self) -> Yaml {
         let Self { kind, name } = self;
-        let (scheme, place) = (kind.scheme(), format!("${{{name}.host}}:${{{name}.port}}"));
+        let (scheme, place) = (kind.scheme(), hostport(name));
         Yaml::Template(match kind {
             Kind::Redis => format!("{scheme}://{place}"),
             _ => format!("{scheme}://{USER}:${{secret.{name}-password}}@{place}/{USER}"),
@@ -115,17 +116,16 @@ impl Database {
     /// One fact of it: `host`, `port`, `user`, `password`, `database` and what platforms call these.
     pub(super) fn fact(&self, fact: &str) -> Option<Yaml> {
         let Self { kind, name } = self;
-        let of_server = |fact: &str| Yaml::Template(format!("${{{name}.{fact}}}"));
-        Some(match fact {
-            "host" => of_server("host"),
-            "port" => of_server("port"),
-            "hostport" => Yaml::Template(format!("${{{name}.host}}:${{{name}.port}}")),
-            "connectionString" | "connectionURI" | "uri" | "url" => self.url(),
-            "user" | "username" if *kind != Kind::Redis => Yaml::text(USER),
-            "database" | "name" if *kind != Kind::Redis => Yaml::text(USER),
-            "password" if *kind != Kind::Redis => Yaml::Template(format!("${{secret.{name}-password}}")),
-            "username" | "user" | "password" => Yaml::text(""),
-            _ => return None,
+        let is_open = *kind == Kind::Redis;
+        place(name, fact).or_else(|| {
+            Some(match fact {
+                "connectionString" | "connectionURI" | "uri" | "url" => self.url(),
+                "user" | "username" | "password" if is_open => Yaml::text(""),
+                "user" | "username" => Yaml::text(USER),
+                "password" => Yaml::Template(format!("${{secret.{name}-password}}")),
+                "database" | "name" if !is_open => Yaml::text(USER),
+                _ => return None,
+            })
         })
     }
 }

@@ -9,8 +9,8 @@ use crate::import::{Document, Imported};
 use crate::tree::{Map, Node, Value};
 use crate::units;
 
-use super::app::{App, Service, import, resources};
-use super::{sources, words};
+use super::app::{App, Service, import};
+use super::{parts, sources, words};
 
 const ONE: &str = "machines are this machine's, or the cluster's";
 
@@ -237,7 +237,10 @@ fn shared(app: &mut App<'_, '_>, node: &Node, groups: &mut [Group]) {
     let Some((_, first)) = groups.first_mut() else { return };
     match image {
         Some(image) => first.set("image", Yaml::text(image)),
-        None => first.set("build", built(build)),
+        None => {
+            let names = [("dockerfile", "dockerfile"), ("build-target", "target")];
+            first.set("build", build.map_or(Yaml::text("."), |build| parts::build(".", build, &names)));
+        }
     }
     for entry in map(node, "env").into_iter().flat_map(Map::iter) {
         if let Some(value) = entry.value.scalar() {
@@ -264,20 +267,6 @@ fn shared(app: &mut App<'_, '_>, node: &Node, groups: &mut [Group]) {
     }
     let what = "secrets are not in fly.toml: those that `fly secrets list` names have to be set";
     app.notes.to_do(node.span, what, "daybook secret set NAME, and `NAME: {secret: NAME}` under `environment`");
-}
-
-fn built(build: Option<&Node>) -> Yaml {
-    let Some(build) = build else { return Yaml::text(".") };
-    let args = map(build, "args").into_iter().flat_map(Map::iter);
-    let args: Vec<_> = args.filter_map(|arg| Some((arg.key.to_string(), Yaml::text(arg.value.scalar()?)))).collect();
-    let mut keys = vec![("context".to_owned(), Yaml::text("."))];
-    let texts = [("dockerfile", "dockerfile"), ("build-target", "target")];
-    keys.extend(texts.iter().filter_map(|(theirs, ours)| Some(((*ours).to_owned(), Yaml::text(text(build, theirs)?)))));
-    if keys.len() == 1 && args.is_empty() {
-        return Yaml::text(".");
-    }
-    keys.push(("args".to_owned(), Yaml::Map(args)));
-    Yaml::Map(keys)
 }
 
 /// A port that requests come to.
@@ -331,14 +320,7 @@ fn set_check(service: &mut Service, node: &Node) {
     }
     let times = [("interval", "interval"), ("timeout", "timeout"), ("grace_period", "start_period")];
     let times = times.iter().filter_map(|(theirs, ours)| Some((*ours, Yaml::text(&seconds(text(node, theirs)?)))));
-    let times: Vec<_> = times.collect();
-    service.set(
-        "healthcheck",
-        match times.is_empty() {
-            true => Yaml::text(path),
-            false => Yaml::Flow([vec![("path", Yaml::text(path))], times].concat()),
-        },
-    );
+    service.set("healthcheck", parts::healthcheck(path, times.collect()));
 }
 
 /// A time: a bare number is one of seconds.
@@ -363,12 +345,8 @@ fn sized(app: &App<'_, '_>, node: &Node, groups: &mut [Group]) {
     }
     let gpus = number(node, "gpus").filter(|count| *count > 0);
     for service in of(node, groups) {
-        if cpu > 0 && memory > 0 {
-            service.set("resources", resources((cpu, memory)));
-        } else if memory > 0 {
-            service.set("resources", Yaml::Flow(vec![("memory", Yaml::Word(format!("{memory}Mi")))]));
-        } else if cpu > 0 {
-            service.set("resources", Yaml::Flow(vec![("cpu", Yaml::Word(format!("{cpu}m")))]));
+        if (cpu, memory) != (0, 0) {
+            service.set("resources", parts::resources((cpu, memory)));
         }
         if let Some(gpus) = gpus {
             service.set("gpus", Yaml::number(gpus));
@@ -379,8 +357,7 @@ fn sized(app: &App<'_, '_>, node: &Node, groups: &mut [Group]) {
 fn files(app: &mut App<'_, '_>, node: &Node, groups: &mut [Group]) {
     let Some(target) = text(node, "guest_path") else { return };
     if let Some(path) = text(node, "local_path") {
-        let path = if path.starts_with(['.', '/']) { path.to_owned() } else { format!("./{path}") };
-        of(node, groups).for_each(|service| app.file(service, &path, target));
+        of(node, groups).for_each(|service| app.file(service, path, target));
     } else if let Some(name) = text(node, "secret_name") {
         let secret = app.secret(name, node.span, &format!("it is the file {target}"));
         of(node, groups).for_each(|service| app.secret_file(service, &secret, target));

@@ -9,7 +9,7 @@ use crate::import::{Document, Imported};
 use crate::tree::{Entry, Map, Node, Span};
 use daybook_model::secrecy::looks_secret;
 
-use super::app::{App, Service, import, made, resources};
+use super::app::{App, Service, import, made};
 use super::databases::Kind;
 use super::{sources, words};
 
@@ -180,23 +180,17 @@ fn formation(app: &App<'_, '_>, entry: &Entry, services: &mut [Service]) {
     if let Some(quantity) = number(&entry.value, "quantity").filter(|quantity| *quantity != 1) {
         service.set("scale", Yaml::number(quantity));
     }
-    let Some(size) = entry.value.get("size") else { return };
-    let named = size.scalar().unwrap_or_default().to_ascii_lowercase();
-    match DYNOS.iter().find(|(name, _)| *name == named) {
-        Some((_, size)) => service.set("resources", resources(*size)),
-        None => app.notes.not_carried(size.span, format!("the size `{named}` is not known"), "set `resources`"),
+    if let Some(size) = entry.value.get("size") {
+        app.size(service, &DYNOS, size, "size");
     }
 }
 
 fn variable(app: &mut App<'_, '_>, entry: &Entry, service: &mut Service) {
     let (name, at) = (entry.key.as_str(), entry.key_span);
-    if let Some(value) = entry.value.scalar() {
-        return app.variable(service, name, value, at);
-    }
     if text(&entry.value, "generator") == Some("secret") {
         return service.put(name, made(name));
     }
-    if let Some(value) = text(&entry.value, "value") {
+    if let Some(value) = entry.value.scalar().or_else(|| text(&entry.value, "value")) {
         return app.variable(service, name, value, at);
     }
     let about = text(&entry.value, "description").unwrap_or("app.json gives it no value");

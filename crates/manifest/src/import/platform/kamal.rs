@@ -9,7 +9,7 @@ use crate::import::{Document, Imported};
 use crate::tree::{Map, Node, Span, Value};
 
 use super::app::{App, Service, import};
-use super::{sources, words};
+use super::{parts, sources, words};
 
 const ITS_OWN: &str = "it concerns how Kamal does its work";
 const ONE_TARGET: &str = "an environment is where its `target` is";
@@ -162,16 +162,15 @@ fn over(mut under: Node, node: Node) -> Node {
 fn read(app: &mut App<'_, '_>, node: &Node) {
     check(&app.notes, node, ROOT, "deploy.yml");
     let primary = text(node, "primary_role").unwrap_or("web");
-    let roles: Vec<(&str, &Node)> = match node.get("servers").map(|servers| (servers, &servers.value)) {
-        Some((_, Value::Map(roles))) => roles.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect(),
-        Some((servers, _)) => vec![(primary, servers)],
-        None => Vec::new(),
+    let servers = node.get("servers");
+    let mut roles: Vec<(&str, &Node)> = match servers.and_then(Node::map) {
+        Some(roles) => roles.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect(),
+        None => servers.map(|servers| (primary, servers)).into_iter().collect(),
     };
     if roles.is_empty() {
         return app.notes.error(node.span, "`servers` is missing: nothing says what runs", "");
     }
     // The primary role first: the others begin as it.
-    let mut roles = roles;
     roles.sort_by_key(|(name, _)| *name != primary);
     for (name, role) in roles {
         let first = app.services.first().map(|first| first.name.clone());
@@ -253,29 +252,19 @@ fn reached(app: &App<'_, '_>, proxy: Option<&Node>, near: Span, service: &mut Se
     let hosts = said("host").into_iter().flat_map(|hosts| hosts.split(',')).map(str::trim);
     let hosts: Vec<&str> = hosts.chain(proxy.map(|proxy| texts(proxy, "hosts")).unwrap_or_default()).collect();
     let paths = proxy.map(|proxy| texts(proxy, "path_prefixes")).unwrap_or_default();
-    let path = said("path_prefix").or(paths.first().copied()).filter(|path| *path != "/");
+    let path = said("path_prefix").or(paths.first().copied());
     if hosts.is_empty() {
         app.wants_domain(&service.name, proxy.map_or(near, |proxy| proxy.span));
     }
-    let domain = |host: &&str| match path {
-        Some(path) => Yaml::Flow(vec![("host", Yaml::text(host)), ("path", Yaml::text(path))]),
-        None => Yaml::text(host),
-    };
-    service.set("domain", Yaml::List(hosts.iter().map(domain).collect()));
+    service.set("domain", Yaml::List(hosts.iter().map(|host| parts::domain(host, path)).collect()));
     let health = proxy.and_then(|proxy| proxy.get("healthcheck"));
     let path = health.and_then(|health| text(health, "path")).unwrap_or("/up");
     let time = |key: &'static str| {
         let time = number(health?, key)?;
         Some((key, Yaml::text(&format!("{time}s"))))
     };
-    let times: Vec<_> = ["interval", "timeout"].into_iter().filter_map(time).collect();
-    service.set(
-        "healthcheck",
-        match times.is_empty() {
-            true => Yaml::text(path),
-            false => Yaml::Flow([vec![("path", Yaml::text(path))], times].concat()),
-        },
-    );
+    let times = ["interval", "timeout"].into_iter().filter_map(time).collect();
+    service.set("healthcheck", parts::healthcheck(path, times));
 }
 
 fn rollout(node: &Node, service: &mut Service) {
@@ -296,17 +285,7 @@ fn built(app: &App<'_, '_>, node: &Node) -> Yaml {
     let Some(builder) = node.get("builder") else { return Yaml::text(".") };
     check(&app.notes, builder, BUILDER, "`builder`");
     let context = text(builder, "context").unwrap_or(".");
-    let args = map(builder, "args").into_iter().flat_map(Map::iter);
-    let args: Vec<_> = args.filter_map(|arg| Some((arg.key.to_string(), Yaml::text(arg.value.scalar()?)))).collect();
-    let mut keys = vec![("context".to_owned(), Yaml::text(context))];
-    keys.extend(
-        ["dockerfile", "target"].iter().filter_map(|key| Some(((*key).to_owned(), Yaml::text(text(builder, key)?)))),
-    );
-    if keys.len() == 1 && args.is_empty() {
-        return Yaml::text(context);
-    }
-    keys.push(("args".to_owned(), Yaml::Map(args)));
-    Yaml::Map(keys)
+    parts::build(context, builder, &[("dockerfile", "dockerfile"), ("target", "target")])
 }
 
 /// `env`: with `clear` and `secret`, or variables without more.
@@ -343,9 +322,7 @@ fn mount(app: &mut App<'_, '_>, service: &mut Service, volume: &str) {
 }
 
 fn pairs(node: &Node, key: &'static str, service: &mut Service) {
-    let all = map(node, key).into_iter().flat_map(Map::iter);
-    let all: Vec<_> =
-        all.filter_map(|entry| Some((entry.key.to_string(), Yaml::text(entry.value.scalar()?)))).collect();
+    let all = parts::pairs(node, key);
     if !all.is_empty() {
         service.set(key, Yaml::Map(all));
     }
@@ -353,11 +330,8 @@ fn pairs(node: &Node, key: &'static str, service: &mut Service) {
 
 fn logging(app: &App<'_, '_>, node: &Node, service: &mut Service) {
     let Some(logging) = node.get("logging") else { return };
-    let options = map(logging, "options").into_iter().flat_map(Map::iter);
-    let options: Vec<_> = options
-        .filter(|option| matches!(option.key.as_str(), "max-size" | "max-file"))
-        .filter_map(|option| Some((option.key.to_string(), Yaml::text(option.value.scalar()?))))
-        .collect();
+    let mut options = parts::pairs(logging, "options");
+    options.retain(|(name, _)| matches!(name.as_str(), "max-size" | "max-file"));
     match text(logging, "driver") {
         Some("json-file" | "local") | None if !options.is_empty() => {
             service.set("logging", Yaml::Map(vec![("options".to_owned(), Yaml::Map(options))]));
@@ -401,8 +375,7 @@ fn accessory(app: &mut App<'_, '_>, service_name: &str, name: &str, node: &Node)
     service.set("networks", Yaml::Map(vec![("default".to_owned(), aliases)]));
     for file in texts(node, "files") {
         if let Some((path, target)) = file.split_once(':') {
-            let path = if path.starts_with(['.', '/']) { path.to_owned() } else { format!("./{path}") };
-            app.file(&mut service, &path, target.split(':').next().unwrap_or(target));
+            app.file(&mut service, path, target.split(':').next().unwrap_or(target));
         }
     }
     for directory in texts(node, "directories") {

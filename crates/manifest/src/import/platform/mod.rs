@@ -8,6 +8,7 @@ mod databases;
 mod fly;
 mod heroku;
 mod kamal;
+mod parts;
 mod render;
 mod score;
 mod sources;

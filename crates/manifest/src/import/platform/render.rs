@@ -11,9 +11,9 @@ use crate::import::yaml::Yaml;
 use crate::import::{Document, Imported};
 use crate::tree::{Node, Span};
 
-use super::app::{App, Service, by_name, import, made, resources};
+use super::app::{App, Service, by_name, import, made};
 use super::databases::{Database, Kind};
-use super::{sources, words};
+use super::{parts, sources, words};
 
 const PUSH: &str = "what is rolled out is said by `daybook up`";
 const PREVIEWS: &str = "an environment for each change is made by `daybook env create`";
@@ -274,11 +274,8 @@ fn program(app: &App<'_, '_>, node: &Node, service: &mut Service) {
     if let Some(command) = text(node, "preDeployCommand") {
         service.set("release", words::command(command));
     }
-    let Some(plan) = node.get("plan") else { return };
-    let named = plan.scalar().unwrap_or_default().to_ascii_lowercase();
-    match PLANS.iter().find(|(name, _)| *name == named) {
-        Some((_, size)) => service.set("resources", resources(*size)),
-        None => app.notes.not_carried(plan.span, format!("the plan `{named}` is not known"), "set `resources`"),
+    if let Some(plan) = node.get("plan") {
+        app.size(service, &PLANS, plan, "plan");
     }
 }
 
@@ -355,30 +352,26 @@ impl Known<'_, '_> {
         if let Some(value) = item.get("value").and_then(Node::scalar) {
             return app.variable(service, key, value, at);
         }
-        if let Some(from) = item.get("fromDatabase") {
-            let database = text(from, "name").and_then(|name| self.databases.get(name));
-            let fact = text(from, "property").unwrap_or("connectionString");
-            return match database.and_then(|database| database.fact(fact)) {
-                Some(value) if app.afford(at) => service.put(key, value),
-                Some(_) => {}
-                None => unknown(app, key, at),
-            };
+        let of_database = item.get("fromDatabase").map(|from| self.of_database(from));
+        match of_database.or_else(|| item.get("fromService").map(|from| self.of_service(from))) {
+            Some(Some(value)) if app.afford(at) => service.put(key, value),
+            Some(Some(_)) => {}
+            Some(None) => unknown(app, key, at),
+            None => app.secret_variable(service, key, at, "Render asks for its value, and keeps it"),
         }
-        if let Some(from) = item.get("fromService") {
-            return match self.of_service(from) {
-                Some(value) if app.afford(at) => service.put(key, value),
-                Some(_) => {}
-                None => unknown(app, key, at),
-            };
-        }
-        app.secret_variable(service, key, at, "Render asks for its value, and keeps it");
+    }
+
+    /// What a database says of itself: how it is reached, where nothing else is asked for.
+    fn of_database(&self, from: &Node) -> Option<Yaml> {
+        let database = self.databases.get(text(from, "name")?)?;
+        database.fact(text(from, "property").unwrap_or("connectionString"))
     }
 
     /// What another service says of itself.
     fn of_service(&self, from: &Node) -> Option<Yaml> {
         let name = text(from, "name")?;
-        if let Some(database) = self.databases.get(name) {
-            return database.fact(text(from, "property").unwrap_or("connectionString"));
+        if self.databases.contains_key(name) {
+            return self.of_database(from);
         }
         let called = self.names.get(name)?;
         if let Some(wanted) = text(from, "envVarKey") {
@@ -390,12 +383,7 @@ impl Known<'_, '_> {
             let value = text(item, "value").filter(|value| !daybook_model::secrecy::is_secret(wanted, value))?;
             return Some(Yaml::text(value));
         }
-        Some(Yaml::Template(match text(from, "property")? {
-            "host" => format!("${{{called}.host}}"),
-            "port" => format!("${{{called}.port}}"),
-            "hostport" => format!("${{{called}.host}}:${{{called}.port}}"),
-            _ => return None,
-        }))
+        parts::place(called, text(from, "property")?)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::units;
 
 use super::app::{App, Service, import};
 use super::databases::{Database, Kind};
-use super::sources;
+use super::{parts, sources};
 
 const ROOT: &[Field] = &[
     ("apiVersion", Fate::Read),
@@ -83,8 +83,7 @@ fn workload(app: &mut App<'_, '_>, node: &Node, shared: &mut BTreeMap<String, Da
         resources.insert(entry.key.as_str(), found);
     }
     let containers: Vec<_> = map(node, "containers").into_iter().flat_map(Map::iter).collect();
-    let several = containers.len() > 1;
-    if let (true, Some(second)) = (several, containers.get(1)) {
+    if let Some(second) = containers.get(1) {
         let what =
             format!("the containers of `{name}` become services, which reach each other by name and not at localhost");
         app.notes.changed(second.key_span, what, "");
@@ -240,8 +239,7 @@ impl Reader<'_, '_, '_, '_> {
 
     fn file(&mut self, target: &str, node: &Node) {
         if let Some(path) = text(node, "source") {
-            let path = if path.starts_with(['.', '/']) { path.to_owned() } else { format!("./{path}") };
-            return self.app.file(&mut self.service, &path, target);
+            return self.app.file(&mut self.service, path, target);
         }
         let Some(content) = node.get("content") else {
             let what = format!("the file {target}: its content stands here, encoded");
@@ -338,12 +336,8 @@ impl Reader<'_, '_, '_, '_> {
             let params = entry.value.get("params");
             match params.and_then(|params| text(params, "host")).filter(|host| !host.contains('$')) {
                 Some(host) => {
-                    let path = params.and_then(|params| text(params, "path")).filter(|path| *path != "/");
-                    let domain = match path {
-                        Some(path) => Yaml::Flow(vec![("host", Yaml::text(host)), ("path", Yaml::text(path))]),
-                        None => Yaml::text(host),
-                    };
-                    self.service.push("domain", domain);
+                    let path = params.and_then(|params| text(params, "path"));
+                    self.service.push("domain", parts::domain(host, path));
                 }
                 None => self.app.wants_domain(&self.service.name, entry.key_span),
             }
