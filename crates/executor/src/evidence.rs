@@ -35,9 +35,14 @@ impl Executor {
         Ok(lines.map(move |line| line.map(&redacted)).boxed())
     }
 
-    /// The last lines of a replica's log; none if it cannot be read.
+    /// The last lines of a replica's log, as a failure shows them.
     pub(crate) async fn last_lines(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Vec<String> {
-        let query = LogQuery { tail: Some(LINES), ..LogQuery::default() };
+        self.tail(key, id, role, LINES).await
+    }
+
+    /// So many last lines of a replica's log; none if it cannot be read.
+    pub async fn tail(&self, key: &EnvKey, id: &ReplicaId, role: Role, lines: usize) -> Vec<String> {
+        let query = LogQuery { tail: Some(lines), ..LogQuery::default() };
         let Ok(lines) = self.logs(key, id, role, &query).await else { return Vec::new() };
         let lines: Vec<_> = lines.filter_map(|line| async { line.ok() }).collect().await;
         lines.into_iter().map(|line| line.text).collect()

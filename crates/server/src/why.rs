@@ -6,9 +6,8 @@ use daybook_model::event::StepOutcome;
 use daybook_model::launch::Role;
 use daybook_model::plan::Subject;
 use daybook_model::{Entry, EnvKey, Event, Plan, PlanId, SeenReplica, Service, ServiceName};
-use daybook_runtime::{Answer, LogQuery};
+use daybook_runtime::Answer;
 use daybook_store::{Journal as _, Query};
-use futures::StreamExt as _;
 use std::collections::HashMap;
 
 use crate::App;
@@ -71,11 +70,7 @@ impl App {
     /// The last lines of the replica that started last.
     async fn last_lines(&self, key: &EnvKey, replicas: &[SeenReplica]) -> Vec<String> {
         let Some(newest) = replicas.iter().max_by_key(|replica| replica.id.ordinal) else { return Vec::new() };
-        let query = LogQuery { tail: Some(LINES), ..LogQuery::default() };
-        match self.inner.executor.logs(key, &newest.id, newest.role, &query).await {
-            Ok(lines) => lines.filter_map(|line| async { line.ok().map(|line| line.text) }).collect().await,
-            Err(_) => Vec::new(),
-        }
+        self.inner.executor.tail(key, &newest.id, newest.role, LINES).await
     }
 
     /// What each running replica's check answers now; `None` is a good answer.
