@@ -57,7 +57,7 @@ pub(crate) async fn labelled(cluster: &Cluster) -> Result<Vec<Labels>> {
     let metas = metas.chain(policies.iter().map(|found| &found.metadata));
     // The policy that closes an environment is there for as long as its namespace.
     let metas = metas.filter(|meta| meta.deletion_timestamp.is_none() && meta.name.as_deref() != Some(CLOSED));
-    Ok(metas.map(annotations).collect())
+    Ok(metas.map(|meta| annotations(meta).clone().into_iter().collect()).collect())
 }
 
 impl KubernetesRuntime {
@@ -81,14 +81,14 @@ impl KubernetesRuntime {
         let found = answer(&operation, api.get_opt(&around.namespace)).await?;
         let mut level = level;
         if let Some(found) = found {
-            self.owners.refuse(&operation, key, &annotations(&found.metadata))?;
+            self.owners.refuse(&operation, key, annotations(&found.metadata))?;
             if !is_managed(&found.metadata) {
                 return Err(Error::new(ErrorKind::Conflict, operation, "it is there and is not ours").hint(format!(
                     "name it in the target to use it as it is: kubernetes://CONTEXT/{}",
                     around.namespace
                 )));
             }
-            if let Some(Ok(other)) = environment(&annotations(&found.metadata)).filter(|of| of.as_ref() != Ok(key)) {
+            if let Some(Ok(other)) = environment(annotations(&found.metadata)).filter(|of| of.as_ref() != Ok(key)) {
                 return Err(Error::new(ErrorKind::Conflict, operation, format!("it is the one of {other}"))
                     .hint("rename one of the two, or name a namespace in the target: kubernetes://CONTEXT/NAMESPACE"));
             }
@@ -114,11 +114,11 @@ impl KubernetesRuntime {
         let api: Api<Namespace> = Api::all(self.cluster.client.clone());
         let operation = format!("remove namespace {name}");
         let Some(found) = answer(&operation, api.get_opt(&name)).await? else { return Ok(()) };
-        let is_of_this = environment(&annotations(&found.metadata)).is_some_and(|of| of.as_ref() == Ok(key));
+        let is_of_this = environment(annotations(&found.metadata)).is_some_and(|of| of.as_ref() == Ok(key));
         if !is_managed(found.meta()) || !is_of_this {
             return Ok(());
         }
-        self.owners.refuse(&operation, key, &annotations(&found.metadata))?;
+        self.owners.refuse(&operation, key, annotations(&found.metadata))?;
         if self.is_used_by_others(key, &name).await? {
             tracing::info!(namespace = name, "somebody else uses the namespace: it stays");
             return self.delete_whole::<NetworkPolicy>(key, CLOSED).await;

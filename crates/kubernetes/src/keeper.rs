@@ -2,11 +2,12 @@
 
 use daybook_model::ReplicaId;
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 
 use daybook_model::launch::Role;
 use daybook_model::name::EnvKey;
 use daybook_model::observed::Exit;
-use daybook_runtime::identity::{Identity, Labels, identity};
+use daybook_runtime::identity::{Identity, identity};
 use daybook_runtime::{Error, ErrorKind, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -43,7 +44,7 @@ impl Keeper {
     /// A workload as it is read. `None`: it is not ours.
     fn read(kind: Kind, meta: &ObjectMeta, pod: Option<&PodSpec>) -> Option<Self> {
         let annotations = annotations(meta);
-        let identity = match identity(&annotations) {
+        let identity = match identity(annotations) {
             Ok(identity) => identity,
             Err(error) => {
                 let name = meta.name.as_deref().unwrap_or_default();
@@ -89,9 +90,10 @@ impl Keeper {
     }
 }
 
-/// What annotations say, as a runtime's labels.
-pub(crate) fn annotations(meta: &ObjectMeta) -> Labels {
-    meta.annotations.clone().unwrap_or_default().into_iter().collect()
+/// What annotations say: a runtime's labels.
+pub(crate) fn annotations(meta: &ObjectMeta) -> &BTreeMap<String, String> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    meta.annotations.as_ref().unwrap_or(&NONE)
 }
 
 impl KubernetesRuntime {
@@ -119,7 +121,7 @@ impl KubernetesRuntime {
             job.map(|found| (found.metadata.clone(), Keeper::of_job(&found))),
         ];
         let Some((meta, keeper)) = found.into_iter().flatten().next() else { return Ok(None) };
-        self.owners.refuse(operation, key, &annotations(&meta))?;
+        self.owners.refuse(operation, key, annotations(&meta))?;
         match keeper {
             Some(keeper)
                 if keeper.identity.key == *key && keeper.identity.id == *id && keeper.identity.role == role =>
@@ -167,7 +169,7 @@ impl KubernetesRuntime {
         let all = all.chain(jobs.map(|found: &Job| (&found.metadata, Keeper::of_job(found))));
         let mut keepers = Vec::new();
         for (meta, keeper) in all {
-            self.owners.refuse("look at replicas", key, &annotations(meta))?;
+            self.owners.refuse("look at replicas", key, annotations(meta))?;
             keepers.extend(keeper.filter(|keeper| keeper.identity.key == *key && !keeper.leaving));
         }
         Ok(keepers)

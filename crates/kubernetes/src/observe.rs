@@ -101,7 +101,7 @@ fn shared<K>(all: Vec<K>) -> Vec<Arc<K>> {
 /// The name of a volume or network inside its environment, if it is one and stays.
 fn named(key: &EnvKey, meta: &ObjectMeta) -> Option<String> {
     let annotations = annotations(meta);
-    let is_of_this = daybook_runtime::identity::environment(&annotations)?.ok()? == *key;
+    let is_of_this = daybook_runtime::identity::environment(annotations)?.ok()? == *key;
     let name = annotations.get(daybook_runtime::labels::NAME)?;
     (is_of_this && meta.deletion_timestamp.is_none()).then(|| name.clone())
 }

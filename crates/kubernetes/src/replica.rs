@@ -103,7 +103,7 @@ impl KubernetesRuntime {
         let name = object.meta().name.clone().unwrap_or_default();
         if let Some(found) = self.cluster.get::<K>(key, &name).await? {
             let operation = format!("apply {} {name}", kind::<K>());
-            self.owners.refuse(&operation, key, &annotations(found.meta()))?;
+            self.owners.refuse(&operation, key, annotations(found.meta()))?;
             if !is_managed(found.meta()) {
                 let message = format!("it is there in namespace {} and is not ours", self.cluster.namespace(key));
                 return Err(

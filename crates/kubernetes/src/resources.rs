@@ -63,8 +63,8 @@ impl KubernetesRuntime {
     /// That a thing is the environment's and has this name in it.
     fn owned<K: Kept>(&self, operation: &str, key: &EnvKey, name: &str, found: &K) -> Result<()> {
         let said = annotations(found.meta());
-        self.owners.refuse(operation, key, &said)?;
-        let is_of_this = daybook_runtime::identity::environment(&said).is_some_and(|of| of.as_ref() == Ok(key));
+        self.owners.refuse(operation, key, said)?;
+        let is_of_this = daybook_runtime::identity::environment(said).is_some_and(|of| of.as_ref() == Ok(key));
         if is_of_this && said.get(labels::NAME).is_some_and(|there| there == name) {
             return Ok(());
         }

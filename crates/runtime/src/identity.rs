@@ -1,6 +1,6 @@
 //! The labels of a replica (on Kubernetes its annotations), written and read back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::Role;
@@ -11,6 +11,24 @@ use crate::labels;
 
 /// Labels as a daemon keeps them.
 pub type Labels = HashMap<String, String>;
+
+/// What labels are looked up in, however a daemon's client keeps them.
+pub trait ByName {
+    /// The value of a label.
+    fn value(&self, name: &str) -> Option<&str>;
+}
+
+impl ByName for Labels {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
+
+impl ByName for BTreeMap<String, String> {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
 
 /// What a container's labels say that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,13 +92,13 @@ pub fn filter(labels: &Labels) -> HashMap<String, Vec<String>> {
 }
 
 /// The environment that labels name. `None` without our labels; an error says which is malformed.
-pub fn environment(found: &Labels) -> Option<Result<EnvKey, String>> {
-    found.get(labels::APP)?;
+pub fn environment(found: &impl ByName) -> Option<Result<EnvKey, String>> {
+    found.value(labels::APP)?;
     Some(read(found, labels::APP).and_then(|app| Ok(EnvKey::new(app, read(found, labels::ENV)?))))
 }
 
 /// What a container is. An error says which label is missing or malformed.
-pub fn identity(found: &Labels) -> Result<Identity, String> {
+pub fn identity(found: &impl ByName) -> Result<Identity, String> {
     Ok(Identity {
         key: EnvKey::new(read(found, labels::APP)?, read(found, labels::ENV)?),
         id: ReplicaId::new(read(found, labels::SERVICE)?, read(found, labels::ORDINAL)?),
@@ -92,11 +110,11 @@ pub fn identity(found: &Labels) -> Result<Identity, String> {
     })
 }
 
-fn text<'a>(found: &'a Labels, name: &str) -> Result<&'a str, String> {
-    found.get(name).map(String::as_str).ok_or_else(|| format!("label {name} is missing"))
+fn text<'a>(found: &'a impl ByName, name: &str) -> Result<&'a str, String> {
+    found.value(name).ok_or_else(|| format!("label {name} is missing"))
 }
 
-fn read<T: std::str::FromStr>(found: &Labels, name: &str) -> Result<T, String>
+fn read<T: std::str::FromStr>(found: &impl ByName, name: &str) -> Result<T, String>
 where
     T::Err: std::fmt::Display,
 {
@@ -114,7 +132,7 @@ fn role_text(role: Role) -> &'static str {
     ROLES.iter().find(|(known, _)| *known == role).map(|(_, text)| *text).expect("every role has a text")
 }
 
-fn role(found: &Labels) -> Result<Role, String> {
+fn role(found: &impl ByName) -> Result<Role, String> {
     let written = text(found, labels::ROLE)?;
     let known = ROLES.iter().find(|(_, text)| *text == written);
     known.map(|(role, _)| *role).ok_or_else(|| wrong(labels::ROLE, &written))

@@ -17,7 +17,7 @@ use daybook_model::name::EnvKey;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{failed, write_atomically};
-use crate::identity::{Labels, environment};
+use crate::identity::{ByName, Labels, environment};
 use crate::{Error, ErrorKind, Owner, Result, labels};
 
 /// Where a state directory keeps its identity.
@@ -93,11 +93,14 @@ impl Owners {
 
     /// Who else something of an environment belongs to. `None`: it is ours, or was left by an owner that
     /// is gone, or tells of none.
-    pub fn other(&self, key: &EnvKey, found: &Labels) -> Option<Owner> {
+    pub fn other(&self, key: &EnvKey, found: &impl ByName) -> Option<Owner> {
+        if found.value(labels::OWNER)? == self.ours.id {
+            return None;
+        }
         let owner = of_labels(found)?;
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let is_taken = taken.get(key).is_some_and(|ids| ids.contains(&owner.id));
-        (owner.id != self.ours.id && !is_taken && lives(&owner, &self.ours.machine)).then_some(owner)
+        (!is_taken && lives(&owner, &self.ours.machine)).then_some(owner)
     }
 
     /// The environments that these labels name, and whose they are if they are not ours. Malformed ones are left alone.
@@ -120,7 +123,7 @@ impl Owners {
     }
 
     /// An error of `operation` when something of an environment is another's.
-    pub fn refuse(&self, operation: &str, key: &EnvKey, found: &Labels) -> Result<()> {
+    pub fn refuse(&self, operation: &str, key: &EnvKey, found: &impl ByName) -> Result<()> {
         match self.other(key, found) {
             None => Ok(()),
             Some(owner) => {
@@ -152,8 +155,8 @@ impl Owners {
 }
 
 /// The owner that labels tell of.
-fn of_labels(found: &Labels) -> Option<Owner> {
-    let text = |name: &str| found.get(name).cloned();
+fn of_labels(found: &impl ByName) -> Option<Owner> {
+    let text = |name: &str| found.value(name).map(str::to_owned);
     Some(Owner { id: text(labels::OWNER)?, machine: text(labels::MACHINE)?, state: text(labels::STATE)?.into() })
 }
 
