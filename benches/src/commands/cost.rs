@@ -81,7 +81,7 @@ fn samples_of(folder: &Path) -> Result<Vec<Spec>> {
     folders.sort();
     let mut all = Vec::new();
     for folder in folders {
-        let (bundle, _) = Bundle::collect(&[folder.join("compose.yaml")], &|_| None);
+        let (bundle, _) = Bundle::collect(&[folder.join("compose.yaml")], &|_| None, None);
         let options = Options::new("production".parse().map_err(|_| anyhow!("a name"))?);
         all.extend(load(&bundle, &options).spec);
     }

@@ -1,8 +1,9 @@
 //! What a person asks for: the one thing that is planned and run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use daybook_model::{AppName, EnvKey, EnvName, ReleaseNumber, RunKind, ServiceName, Target, VolumeName};
+use daybook_model::{AppName, EnvKey, EnvName, ReleaseNumber, RunKind, SecretName, ServiceName, Target, VolumeName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,6 +18,8 @@ pub enum Change {
     Rollback(Rollback),
     /// Change how many replicas run.
     Scale(Scale),
+    /// Give secrets new values, and replace the replicas that have the old.
+    Rotate(Rotate),
     /// Replace replicas by equal ones.
     Restart(Services),
     /// End services; they stay configured.
@@ -38,6 +41,7 @@ impl Change {
             Self::Up(_) => RunKind::Up,
             Self::Rollback(_) => RunKind::Rollback,
             Self::Scale(_) => RunKind::Scale,
+            Self::Rotate(_) => RunKind::Rotate,
             Self::Restart(_) => RunKind::Restart,
             Self::Stop(_) => RunKind::Stop,
             Self::Start(_) => RunKind::Start,
@@ -55,6 +59,10 @@ impl Change {
             Self::Scale(scale) => {
                 let parts: Vec<_> = scale.services.iter().map(|(name, count)| format!("{name}={count}")).collect();
                 format!("scale {}", parts.join(" "))
+            }
+            Self::Rotate(rotate) => {
+                let names: Vec<_> = rotate.secrets.keys().map(SecretName::as_str).collect();
+                format!("rotate {}", names.join(" "))
             }
             Self::Restart(services) => services.reason("restart"),
             Self::Stop(services) => services.reason("stop"),
@@ -113,6 +121,12 @@ pub struct Bundle {
     /// Files that are there and whose content is not taken along.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub present: BTreeSet<String>,
+    /// Texts of encrypted files, opened by the client, by absolute path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub opened: BTreeMap<String, String>,
+    /// Encrypted files that could not be opened, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unopened: BTreeMap<String, String>,
     /// Variables that are set and mentioned; no others.
     pub variables: BTreeMap<String, String>,
 }
@@ -150,6 +164,40 @@ pub struct Scale {
     /// How many of each service.
     #[schema(value_type = BTreeMap<String, u32>)]
     pub services: BTreeMap<ServiceName, u32>,
+}
+
+/// Give secrets new values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rotate {
+    /// The environment.
+    #[schema(value_type = String, example = "shop/production")]
+    pub key: EnvKey,
+    /// Which, and where each new value is from.
+    #[schema(value_type = BTreeMap<String, NewValue>)]
+    pub secrets: BTreeMap<SecretName, NewValue>,
+}
+
+/// Where the new value of a secret is from.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NewValue {
+    /// From where the one that it has is from: whoever keeps it is asked again, or a new random one is made.
+    Again,
+    /// A random one that nobody sees.
+    Generate,
+    /// This one, text.
+    Given(String),
+}
+
+/// It may hold a value.
+impl fmt::Debug for NewValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Again => "Again",
+            Self::Generate => "Generate",
+            Self::Given(_) => "Given(…)",
+        })
+    }
 }
 
 /// Some services of an environment.
@@ -225,6 +273,14 @@ mod tests {
         assert_eq!(read(r#"{"rollback": {"key": "a/b", "to": 41}}"#).reason(), "rollback to 41");
         let down = read(r#"{"down": {"key": "a/b", "volumes": ["data"]}}"#);
         assert_eq!(down.reason(), "down, removing volumes data");
+    }
+
+    #[test]
+    fn r31_the_new_value_of_a_secret_is_in_no_debug_output() {
+        let change = read(r#"{"rotate": {"key": "a/b", "secrets": {"k": {"given": "swordfish"}, "l": "again"}}}"#);
+        assert_eq!((change.reason().as_str(), change.purpose()), ("rotate k l", RunKind::Rotate));
+        let shown = format!("{change:?}");
+        assert!(shown.contains("Given(…)") && !shown.contains("swordfish"), "{shown}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub struct SecretView {
     pub version: u64,
     /// When it was set.
     pub set_at: Timestamp,
+    /// Where a Vault keeps it, as the release in force has it: `kv/shop/production#api_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
 /// Sets a secret. Not `Debug`: it holds the value.

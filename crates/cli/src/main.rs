@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod context;
+mod encrypted;
 mod error;
 mod follow;
 mod log;

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use daybook_api::change::Up;
 use daybook_api::client::Exit;
-use daybook_manifest::{Aim, Bundle, Diagnostic, LandingZone, Loaded, Options};
+use daybook_manifest::{Aim, Bundle, Diagnostic, LandingZone, Loaded, Open, Options};
 use daybook_model::{AppName, Spec};
 
 use crate::args::Global;
 use crate::context::Ctx;
+use crate::encrypted;
 use crate::error::{CommandError, Result};
 
 /// Names that a manifest may have, best first.
@@ -56,7 +57,10 @@ pub(crate) fn app(global: &Global) -> Result<Option<AppName>> {
 /// # Errors
 /// The manifest has errors: they are shown, with the lines they are about.
 pub(crate) fn load(global: &Global, aim: Aim) -> Result<(Spec, Bundle)> {
-    let (loaded, bundle) = read(global, aim)?;
+    of_spec(read(global, aim)?)
+}
+
+fn of_spec((loaded, bundle): (Loaded, Bundle)) -> Result<(Spec, Bundle)> {
     match loaded.spec {
         Some(spec) => Ok((spec, bundle)),
         None => Err(refused(&loaded.diagnostics, &bundle)),
@@ -83,9 +87,13 @@ pub(crate) fn landing_zone(path: &Path) -> Result<LandingZone> {
     zone.ok_or_else(|| refused(&diagnostics, &bundle))
 }
 
-/// Reads the manifest and says what it means, errors and all.
+/// Reads the manifest and says what it means, errors and all. Encrypted files stay closed.
 pub(crate) fn read(global: &Global, aim: Aim) -> Result<(Loaded, Bundle)> {
-    let (bundle, _) = Bundle::collect(&files(global)?, &|name| std::env::var(name).ok());
+    read_opening(global, aim, None)
+}
+
+fn read_opening(global: &Global, aim: Aim, open: Option<&Open<'_>>) -> Result<(Loaded, Bundle)> {
+    let (bundle, _) = Bundle::collect(&files(global)?, &|name| std::env::var(name).ok(), open);
     let options = Options {
         profiles: global.profile.clone(),
         app: global.app.clone(),
@@ -102,9 +110,9 @@ pub(crate) fn up(ctx: &Ctx, aim: Aim) -> Result<Up> {
     up_by(&ctx.global, aim)
 }
 
-/// The same, by other arguments than those that were given.
+/// The same, by other arguments than those that were given. Encrypted files are opened here, where the keys are.
 pub(crate) fn up_by(global: &Global, aim: Aim) -> Result<Up> {
-    let (_, bundle) = load(global, aim)?;
+    let (_, bundle) = of_spec(read_opening(global, aim, Some(&encrypted::open))?)?;
     let unsendable = |error: serde_json::Error| CommandError::failed(format!("send the manifest: {error}"));
     Ok(Up {
         bundle: daybook_api::change::Bundle::encode(&bundle).map_err(unsendable)?,
@@ -162,6 +170,8 @@ mod tests {
             files: texts(&["/a/daybook.yaml"]),
             unreadable: texts(&["/a/secret.env"]),
             present: ["/a/data".to_owned()].into(),
+            opened: texts(&["/a/secrets.enc.yaml"]),
+            unopened: texts(&["/a/key.age"]),
             variables: texts(&["TAG"]),
         };
         let wire = daybook_api::change::Bundle::encode(&bundle).unwrap();

@@ -26,7 +26,7 @@ impl Executor {
         query: &LogQuery,
     ) -> Result<BoxStream<'static, daybook_runtime::Result<LogLine>>> {
         let unknown = |why| daybook_runtime::Error::new(ErrorKind::Unavailable, format!("read the log of {id}"), why);
-        let redactor = self.inner.vault.redactor(key).await.map_err(unknown)?;
+        let redactor = self.inner.secrets.redactor(key).await.map_err(unknown)?;
         let lines = self.inner.runtime.logs(key, id, role, query).await?;
         let redacted = move |line: LogLine| match redactor.redact(&line.text) {
             Cow::Borrowed(_) => line,

@@ -91,7 +91,7 @@ impl Executor {
     }
 
     async fn secret(&self, cx: &RunContext, secret: &SecretRef) -> Result<Vec<u8>> {
-        let value = self.inner.vault.secret(&cx.key, secret).await;
+        let value = self.inner.secrets.secret(&cx.key, secret).await;
         value.map_err(|why| Error::Secret { name: secret.name.to_string(), why })
     }
 

@@ -28,7 +28,7 @@ pub trait Ledger: Journal {
 
 /// Who knows the values of secrets.
 #[async_trait]
-pub trait Vault: Send + Sync + 'static {
+pub trait SecretValues: Send + Sync + 'static {
     /// The value of a secret at its resolved version.
     async fn secret(&self, key: &EnvKey, secret: &SecretRef) -> std::result::Result<Vec<u8>, String>;
 

@@ -33,7 +33,7 @@ use tokio::sync::broadcast;
 
 pub use aside::{Aside, AsideState};
 pub use drive::Ending;
-pub use ledger::{Ledger, Vault};
+pub use ledger::{Ledger, SecretValues};
 pub use note::Note;
 pub use resolve::{Resolved, Unresolved};
 pub use start::{RunStart, able};
@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) router: Arc<dyn Router>,
     pub(crate) places: Arc<dyn Places>,
-    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) secrets: Arc<dyn SecretValues>,
     pub(crate) clock: Clock,
     pub(crate) artifacts: PathBuf,
     pub(crate) notes: broadcast::Sender<Note>,
@@ -71,7 +71,7 @@ pub struct Parts {
     /// Where environments can be.
     pub places: Arc<dyn Places>,
     /// Who knows the values of secrets.
-    pub vault: Arc<dyn Vault>,
+    pub secrets: Arc<dyn SecretValues>,
     /// The time.
     pub clock: Clock,
     /// Directory of snapshots: a static site is served from `<artifacts>/<hex digest>`.
@@ -81,11 +81,11 @@ pub struct Parts {
 impl Executor {
     /// An executor over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, runtime, router, places, vault, clock, artifacts } = parts;
+        let Parts { ledger, runtime, router, places, secrets, clock, artifacts } = parts;
         let (notes, _) = broadcast::channel(1024);
         let routing = tokio::sync::Mutex::new(());
         let looks = look::Looks::default();
-        let inner = Inner { ledger, runtime, router, places, vault, clock, artifacts, notes, routing, looks };
+        let inner = Inner { ledger, runtime, router, places, secrets, clock, artifacts, notes, routing, looks };
         Self { inner: Arc::new(inner) }
     }
 

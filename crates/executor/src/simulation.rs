@@ -19,7 +19,7 @@ use daybook_store::memory::{MemoryJournal, When};
 use daybook_store::{Error as StoreError, Journal, Query};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Ending, Error, Executor, Parts, Result, RunStart, Vault};
+use crate::{Ending, Error, Executor, Parts, Result, RunStart, SecretValues};
 
 /// A simulated world with its journal.
 pub struct Simulation {
@@ -34,7 +34,7 @@ pub struct Simulation {
 struct NoSecrets;
 
 #[async_trait]
-impl Vault for NoSecrets {
+impl SecretValues for NoSecrets {
     async fn secret(&self, _key: &EnvKey, secret: &SecretRef) -> std::result::Result<Vec<u8>, String> {
         Ok(format!("value of {}", secret.name).into_bytes())
     }
@@ -60,7 +60,7 @@ impl Simulation {
             runtime: Arc::new(self.world.clone()),
             router: Arc::new(self.world.clone()),
             places: Arc::new(Side { runtime: Arc::new(self.world.clone()), router: Arc::new(self.world.clone()) }),
-            vault: Arc::new(NoSecrets),
+            secrets: Arc::new(NoSecrets),
             clock: self.world.clock(),
             artifacts: PathBuf::from("/artifacts"),
         })

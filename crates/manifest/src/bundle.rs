@@ -27,9 +27,27 @@ pub struct Bundle {
     /// Files that are there and whose content is not taken along.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub present: BTreeSet<String>,
+    /// Texts of encrypted files, opened by who has the key, by absolute path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub opened: BTreeMap<String, String>,
+    /// Encrypted files that could not be opened, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unopened: BTreeMap<String, String>,
     /// Variables of the environment that are set and mentioned; no others.
     pub variables: BTreeMap<String, String>,
 }
+
+/// What a file is encrypted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cipher {
+    /// SOPS, which leaves the names of values readable: opened, it is one JSON object.
+    Sops,
+    /// age: the whole file.
+    Age,
+}
+
+/// Opens encrypted files: the text, or why there is none.
+pub type Open<'a> = dyn Fn(&Path, Cipher) -> Result<String, String> + 'a;
 
 /// How the parser reaches files and variables.
 pub(crate) trait Files {
@@ -37,6 +55,8 @@ pub(crate) trait Files {
     fn read(&self, path: &str) -> Result<String, ReadError>;
     /// Whether something is at the absolute `path`.
     fn exists(&self, path: &str) -> bool;
+    /// The text of the encrypted file at the absolute `path`. `None`: nobody tries to open it.
+    fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, ReadError>>;
     /// The environment's value of `name`.
     fn variable(&self, name: &str) -> Option<String>;
 }
@@ -55,12 +75,17 @@ pub(crate) enum ReadError {
 
 impl Bundle {
     /// Reads the manifest at `entries` (the files after the first override it) and every file that it
-    /// needs in any of its environments. `environment` answers for variables. What is missing is in
-    /// the diagnostics, which are those of [`crate::load`] for every environment together.
-    pub fn collect(entries: &[PathBuf], environment: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Diagnostic>) {
+    /// needs in any of its environments. `environment` answers for variables, and `open` for encrypted
+    /// files, if they are wanted. What is missing is in the diagnostics, which are those of
+    /// [`crate::load`] for every environment together.
+    pub fn collect(
+        entries: &[PathBuf],
+        environment: &dyn Fn(&str) -> Option<String>,
+        open: Option<&Open<'_>>,
+    ) -> (Self, Vec<Diagnostic>) {
         let entries: Vec<String> = entries.iter().map(|path| absolute(path)).collect();
         let root = entries.first().map_or("/", |entry| crate::context::directory(entry)).to_owned();
-        let disk = Disk { environment, found: RefCell::default() };
+        let disk = Disk { environment, open, found: RefCell::default() };
         let mut diagnostics = Vec::new();
         let mut pending: Vec<Option<String>> = vec![None];
         while let Some(name) = pending.pop() {
@@ -82,7 +107,7 @@ impl Bundle {
         path: &Path,
         read: impl FnOnce(&dyn Files, &str) -> (T, Vec<Diagnostic>),
     ) -> (T, Vec<Diagnostic>, Self) {
-        let disk = Disk { environment: &|_| None, found: RefCell::default() };
+        let disk = Disk { environment: &|_| None, open: None, found: RefCell::default() };
         let entry = absolute(path);
         let (value, diagnostics) = read(&disk, &entry);
         let mut bundle = disk.found.into_inner();
@@ -114,6 +139,11 @@ impl Files for Bundle {
         self.present.contains(path) || self.files.contains_key(path)
     }
 
+    fn open(&self, path: &str, _: Cipher) -> Option<Result<String, ReadError>> {
+        let opened = self.opened.get(path).map(|text| Ok(text.clone()));
+        opened.or_else(|| self.unopened.get(path).map(|why| Err(ReadError::Unreadable(why.clone()))))
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
@@ -122,6 +152,7 @@ impl Files for Bundle {
 /// The file system, which keeps what was asked of it.
 struct Disk<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
+    open: Option<&'a Open<'a>>,
     found: RefCell<Bundle>,
 }
 
@@ -147,6 +178,21 @@ impl Files for Disk<'_> {
             self.found.borrow_mut().present.insert(path.to_owned());
         }
         exists
+    }
+
+    fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, ReadError>> {
+        let open = self.open?;
+        let known = self.found.borrow().open(path, cipher);
+        if known.is_some() {
+            return known;
+        }
+        let opened = open(Path::new(path), cipher);
+        let mut found = self.found.borrow_mut();
+        match &opened {
+            Ok(text) => drop(found.opened.insert(path.to_owned(), text.clone())),
+            Err(why) => drop(found.unopened.insert(path.to_owned(), why.clone())),
+        }
+        Some(opened.map_err(ReadError::Unreadable))
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::bundle::{Files, ReadError};
+use crate::bundle::{Cipher, Files, ReadError};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::load::Aim;
@@ -196,6 +196,15 @@ impl<'a> Context<'a> {
         }
         let text = self.files.read(path)?;
         if self.afford(span, weight(&text)) { Ok(text) } else { Err(ReadError::TooMuch) }
+    }
+
+    /// The text of an encrypted file that is asked for at `span`. `None`: nobody tries to open it.
+    pub(crate) fn open(&self, span: Span, path: &str, cipher: Cipher) -> Option<Result<String, ReadError>> {
+        if !self.afford(span, FILE_WEIGHT) {
+            return Some(Err(ReadError::TooMuch));
+        }
+        let opened = self.files.open(path, cipher)?;
+        Some(opened.and_then(|text| if self.afford(span, weight(&text)) { Ok(text) } else { Err(ReadError::TooMuch) }))
     }
 
     /// The text of a file of which each line says something.

@@ -7,7 +7,7 @@ use daybook_model::policy::{Policy, Remarks};
 use daybook_model::spec::{Budget, Quota};
 use daybook_model::{AppName, Digest, EnvKey, EnvName, SecretName, Spec, Target};
 
-use crate::bundle::{Bundle, Files};
+use crate::bundle::{Bundle, Cipher, Files};
 use crate::context::{Context, Problem};
 use crate::diagnostic::Diagnostic;
 use crate::fleet::{self, Fleet};
@@ -148,6 +148,8 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     spec.target = options.target.clone().or_else(|| target(ctx, tree, options.environment.as_str()));
     spec.quota = quota(tree, options.environment.as_str());
     spec.budget = budget(ctx, tree, options.environment.as_str());
+    let vault = own_or_whole(tree, options.environment.as_str(), "vault");
+    spec.vault = lower::vault(&manifest, vault);
     let runtime = spec.target.as_ref().map(Target::runtime).or(options.runtime.as_deref());
     whole::check(&manifest, &spec, runtime);
     loaded.provided_secrets = manifest.provided.into_inner();
@@ -252,6 +254,15 @@ impl Files for Recorded<'_> {
 
     fn exists(&self, path: &str) -> bool {
         self.files.exists(path)
+    }
+
+    fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, crate::bundle::ReadError>> {
+        let opened = self.files.open(path, cipher)?;
+        if let Ok(text) = &opened {
+            let digest = Digest::of(text.as_bytes());
+            self.hash.borrow_mut().entry(format!("opened {path}")).or_insert(digest);
+        }
+        Some(opened)
     }
 
     fn variable(&self, name: &str) -> Option<String> {

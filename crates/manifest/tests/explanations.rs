@@ -23,6 +23,12 @@ fn bundle(code: &str, example: &str) -> Bundle {
     }
     side("many.yaml", "include: [0.yaml]\n");
     bundle.unreadable.insert("/app/directory".to_owned(), "it is a directory".to_owned());
+    let encrypted = "/app/secrets.enc.yaml".to_owned();
+    bundle.present.insert(encrypted.clone());
+    match code {
+        "M0410" => bundle.opened.insert(encrypted, r#"{"password": "swordfish"}"#.to_owned()),
+        _ => bundle.unopened.insert(encrypted, "there is no key to open it with".to_owned()),
+    };
     bundle
 }
 

@@ -40,7 +40,7 @@ fn compose_files_run_as_they_are() {
     let folders = sorted(&folder("compose"));
     assert!(folders.len() >= 25);
     for folder in folders {
-        let (bundle, _) = Bundle::collect(&entries(&folder), &environment);
+        let (bundle, _) = Bundle::collect(&entries(&folder), &environment, None);
         let loaded = load(&bundle, &options());
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let findings = render(&loaded.diagnostics, &bundle, false);
@@ -56,7 +56,7 @@ fn compose_files_run_as_they_are() {
 #[test]
 fn malformed_files_are_told_what_is_wrong() {
     for file in sorted(&folder("bad")) {
-        let (bundle, _) = Bundle::collect(std::slice::from_ref(&file), &environment);
+        let (bundle, _) = Bundle::collect(std::slice::from_ref(&file), &environment, None);
         let loaded = load(&bundle, &options());
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         assert!(loaded.spec.is_none(), "{name} was accepted");
@@ -70,7 +70,7 @@ fn malformed_files_are_told_what_is_wrong() {
 #[test]
 fn a_bundle_says_the_same_after_a_journey() {
     for folder in sorted(&folder("compose")) {
-        let (bundle, found) = Bundle::collect(&entries(&folder), &environment);
+        let (bundle, found) = Bundle::collect(&entries(&folder), &environment, None);
         let text = serde_json::to_string(&bundle).unwrap();
         let there: Bundle = serde_json::from_str(&text).unwrap();
         assert_eq!(load(&there, &options()), load(&bundle, &options()));
@@ -81,7 +81,7 @@ fn a_bundle_says_the_same_after_a_journey() {
 
 #[test]
 fn r31_a_secret_from_the_environment_or_a_file_is_not_in_the_specification() {
-    let (bundle, _) = Bundle::collect(&entries(&folder("compose/secrets")), &environment);
+    let (bundle, _) = Bundle::collect(&entries(&folder("compose/secrets")), &environment, None);
     let loaded = load(&bundle, &options());
     assert!(!serde_json::to_string(&loaded.spec).unwrap().contains("canary-"));
     assert_eq!(loaded.provided_secrets.values().collect::<Vec<_>>(), ["canary-password\n", "canary-token"]);
@@ -89,7 +89,7 @@ fn r31_a_secret_from_the_environment_or_a_file_is_not_in_the_specification() {
 
 #[test]
 fn an_environment_changes_what_it_says() {
-    let (bundle, _) = Bundle::collect(&entries(&folder("compose/daybook")), &environment);
+    let (bundle, _) = Bundle::collect(&entries(&folder("compose/daybook")), &environment, None);
     let min = |environment: &str| {
         let loaded = load(&bundle, &Options::new(environment.parse().unwrap()));
         let spec = loaded.spec.unwrap();
@@ -102,7 +102,7 @@ fn an_environment_changes_what_it_says() {
 
 #[test]
 fn profiles_are_asked_for() {
-    let (bundle, _) = Bundle::collect(&entries(&folder("compose/profiles")), &environment);
+    let (bundle, _) = Bundle::collect(&entries(&folder("compose/profiles")), &environment, None);
     let names = |profiles: &[&str]| {
         let profiles = profiles.iter().map(|name| (*name).to_owned()).collect();
         let spec = load(&bundle, &Options { profiles, ..options() }).spec.unwrap();

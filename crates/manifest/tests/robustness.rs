@@ -203,7 +203,7 @@ fn r36_files_in_other_encodings_are_told_what_is_wrong() {
     ];
     for (bytes, good) in inputs {
         std::fs::write(&path, &bytes).unwrap();
-        let (bundle, found) = tally.measure(&bytes, || Bundle::collect(std::slice::from_ref(&path), &|_| None));
+        let (bundle, found) = tally.measure(&bytes, || Bundle::collect(std::slice::from_ref(&path), &|_| None, None));
         let errors = found.iter().filter(|found| found.is_error()).count();
         assert_eq!(errors == 0, good, "{found:?}");
         assert_eq!(load(&bundle, &Options::new("production".parse().unwrap())).spec.is_some(), good);
@@ -216,7 +216,7 @@ fn r36_the_environments_that_are_collected_are_bounded() {
     let path = directory.path().join("daybook.yaml");
     let environments: String = (0..2_000).map(|n| format!("  e{n}: {{}}\n")).collect();
     std::fs::write(&path, format!("services: {{web: {{image: a}}}}\nenvironments:\n{environments}")).unwrap();
-    let (_, found) = Bundle::collect(&[path], &|_| None);
+    let (_, found) = Bundle::collect(&[path], &|_| None, None);
     assert!(found.iter().any(|found| found.is_error() && found.place.line > 2), "{found:?}");
 }
 

@@ -212,6 +212,8 @@ pub enum RunKind {
     Rollback,
     /// The number of replicas changes.
     Scale,
+    /// Secrets get new values.
+    Rotate,
     /// Replicas are replaced by equal ones.
     Restart,
     /// Services end and stay configured.

@@ -21,6 +21,7 @@ pub mod spec;
 pub mod target;
 pub mod traffic;
 pub mod trouble;
+pub mod vault;
 
 pub use event::{Actor, Entry, Event, RunKind, Verdict};
 pub use id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
@@ -33,3 +34,4 @@ pub use release::Release;
 pub use route::{Backend, EnvRoutes, RouteTable};
 pub use spec::{Service, Spec};
 pub use target::Target;
+pub use vault::Vault;

@@ -14,6 +14,7 @@ use crate::money::{Currency, Money};
 use crate::name::{EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::rare::RareOptions;
 use crate::target::Target;
+use crate::vault::Vault;
 
 /// One environment's desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Spec {
     /// What it may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// Who else keeps values of its secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<Vault>,
     /// Every workload, by name. Services of inactive profiles are not here. A service is large, so the map holds
     /// pointers: otherwise it would be moved with each of its neighbours, and half-filled nodes would cost memory.
     pub services: BTreeMap<ServiceName, Box<Service>>,
@@ -50,6 +54,7 @@ impl Spec {
             leaving: None,
             quota: None,
             budget: None,
+            vault: None,
             services: BTreeMap::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
@@ -326,6 +331,26 @@ pub struct Container {
     pub options: RareOptions,
 }
 
+impl Container {
+    /// Every secret that it is given: in variables, then in files.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let in_variables = self.environment.values().flat_map(EnvValue::secrets);
+        in_variables.chain(self.files.iter().filter_map(|file| match &file.content {
+            FileContent::Secret(secret) => Some(secret),
+            _ => None,
+        }))
+    }
+
+    /// The same, to be changed.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
+        let in_variables = self.environment.iter_mut().flat_map(|(_, value)| value.secrets_mut());
+        in_variables.chain(self.files.iter_mut().filter_map(|file| match &mut file.content {
+            FileContent::Secret(secret) => Some(secret),
+            _ => None,
+        }))
+    }
+}
+
 /// The value of an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -337,6 +362,32 @@ pub enum EnvValue {
     /// Where another service of this environment is reached: `${web.host}`, `${web.port}`,
     /// `${web.url}` between literal text.
     Template(Vec<TemplatePart>),
+}
+
+impl EnvValue {
+    fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let (whole, parts) = match self {
+            Self::Text(_) => (None, &[][..]),
+            Self::Secret(secret) => (Some(secret), &[][..]),
+            Self::Template(parts) => (None, parts.as_slice()),
+        };
+        whole.into_iter().chain(parts.iter().filter_map(|part| match part {
+            TemplatePart::Secret(secret) => Some(secret),
+            TemplatePart::Text(_) | TemplatePart::Service(..) => None,
+        }))
+    }
+
+    fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
+        let (whole, parts) = match self {
+            Self::Text(_) => (None, &mut [][..]),
+            Self::Secret(secret) => (Some(secret), &mut [][..]),
+            Self::Template(parts) => (None, parts.as_mut_slice()),
+        };
+        whole.into_iter().chain(parts.iter_mut().filter_map(|part| match part {
+            TemplatePart::Secret(secret) => Some(secret),
+            TemplatePart::Text(_) | TemplatePart::Service(..) => None,
+        }))
+    }
 }
 
 /// A piece of a templated value.

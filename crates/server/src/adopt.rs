@@ -29,6 +29,7 @@ impl App {
         self.spawn(self.clone().tend_jobs());
         self.spawn(self.clone().tend_health());
         self.spawn(self.clone().keep_notes());
+        self.spawn(self.clone().tend_vaults());
         Ok(())
     }
 

@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::drivers::Drivers;
 use crate::edge::Edge;
-use crate::vault::SealedSecrets;
+use crate::secrets::SealedSecrets;
+use crate::vault::Vaults;
 use crate::view::run::Folding;
 
 /// The control plane. Cheap to clone; clones share everything.
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) drivers: Drivers,
+    pub(crate) vaults: Vaults,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
 }
@@ -84,7 +86,7 @@ impl App {
             runtime: runtime.clone(),
             router: router.clone(),
             places: places.clone(),
-            vault: Arc::new(SealedSecrets::new(store.clone())),
+            secrets: Arc::new(SealedSecrets::new(store.clone())),
             clock: clock.clone(),
             artifacts: state.join("artifacts"),
         });
@@ -103,6 +105,7 @@ impl App {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             drivers: Drivers::default(),
+            vaults: Vaults::default(),
             planning: Mutex::default(),
             live: Mutex::default(),
         };

@@ -4,21 +4,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use daybook_api::ErrorCode;
-use daybook_api::change::{Change, Down, Rollback, Scale, Services, Up};
+use daybook_api::change::{Change, Down, NewValue, Rollback, Rotate, Scale, Services, Up};
 use daybook_api::plan::{DiagnosticView, Unresolved};
 use daybook_executor::Resolved;
 use daybook_manifest::Aim;
 use daybook_model::spec::Artifact;
 use daybook_model::{
-    Digest, EnvKey, Event, Release, ReleaseNumber, RunKind, Service, ServiceName, Spec, Target, VolumeName,
+    Digest, EnvKey, Event, Release, ReleaseNumber, RunKind, SecretName, Service, ServiceName, Spec, Target, VolumeName,
 };
 use daybook_store::Environment;
+use zeroize::Zeroizing;
 
 use crate::App;
 use crate::error::ApiError;
 use crate::manifest::{self, Loaded};
 use crate::policy::{self, Case, Judged};
-use crate::sealing::Sealing;
+use crate::sealing::{Sealing, Values};
 use crate::unresolved;
 
 /// How long a registry may take to answer while a change is looked at.
@@ -53,6 +54,7 @@ impl App {
             Change::Up(up) => self.up(up, aim).await?,
             Change::Rollback(rollback) => self.rollback(rollback).await?,
             Change::Scale(scale) => self.scale(scale).await?,
+            Change::Rotate(rotate) => self.rotate(rotate, aim).await?,
             Change::Restart(services) => self.edited(services, |service| service.generation += 1).await?,
             Change::Stop(services) => self.edited(services, |service| service.stopped = true).await?,
             Change::Start(services) => self.edited(services, |service| service.stopped = false).await?,
@@ -74,6 +76,7 @@ impl App {
             Change::Up(up) => self.load(up, Aim::Look)?.key(),
             Change::Rollback(rollback) => rollback.key.clone(),
             Change::Scale(scale) => scale.key.clone(),
+            Change::Rotate(rotate) => rotate.key.clone(),
             Change::Restart(services) | Change::Stop(services) | Change::Start(services) => services.key.clone(),
             Change::Move(wanted) => self.load(&wanted.up, Aim::Look)?.key(),
             Change::Leave(leave) => leave.key.clone(),
@@ -118,11 +121,15 @@ impl App {
         if let Some(current) = &desired.current {
             keep_generations(&mut desired.spec, &current.spec);
         }
-        let sealing = Sealing::of(&self.inner.store, &mut desired.spec, loaded.provided).await?;
-        let patience = if aim == Aim::Look { LOOKING } else { ACTING };
+        let patience = patience(aim);
+        let mut values = Values::of_texts(loaded.provided);
+        let unread = self.read_kept(&desired.spec, None, &mut values, patience).await?;
+        let mut sealing = Sealing::of(&self.inner.store, &mut desired.spec, values).await?;
+        sealing.missing.retain(|name| unread.iter().all(|open| open.name != name.as_str()));
         let Resolved { spec, open } = self.inner.executor.resolve(desired.spec, patience).await;
         desired.unresolved = unresolved::of_artifacts(&spec, open);
         desired.unresolved.extend(unresolved::of_secrets(&spec, &sealing.missing));
+        desired.unresolved.extend(unread);
         desired.spec = spec;
         desired.sealing = Some(sealing);
         match aim {
@@ -254,6 +261,45 @@ impl App {
         self.edit_of(current, spec).await
     }
 
+    async fn rotate(&self, rotate: &Rotate, aim: Aim) -> Result<Desired, ApiError> {
+        let current = self.require_release(&rotate.key).await?;
+        let mut spec = current.spec.clone();
+        let mut values = Values::default();
+        let mut kept = BTreeSet::new();
+        for (name, new) in &rotate.secrets {
+            match new {
+                NewValue::Given(value) => {
+                    values.given.insert(name.clone(), Zeroizing::new(value.clone().into_bytes()));
+                }
+                NewValue::Again if is_kept(&spec, name) => drop(kept.insert(name.clone())),
+                NewValue::Again if !is_generated(&spec, name) => return Err(without_new_value(name)),
+                NewValue::Generate | NewValue::Again => drop(values.generated.insert(name.clone())),
+            }
+            let services = spec.services.values_mut();
+            let mut uses = 0;
+            for secret in services.flat_map(|service| service.container.secrets_mut()).filter(|one| one.name == *name) {
+                secret.version = None;
+                uses += 1;
+            }
+            if uses == 0 {
+                let message = format!("no service of {} needs the secret `{name}`", rotate.key);
+                return Err(ApiError::not_found(message).hint(format!(
+                    "`daybook secret ls` lists those that are set; `daybook secret set {name}` is for releases to come"
+                )));
+            }
+        }
+        let unread = self.read_kept(&spec, Some(&kept), &mut values, patience(aim)).await?;
+        let sealing = Sealing::of(&self.inner.store, &mut spec, values).await?;
+        let mut desired = self.edit_of(current, spec).await?;
+        desired.sealing = Some(sealing);
+        desired.unresolved = unread;
+        match aim {
+            Aim::Act => unresolved::refuse(&desired, "the manifest")?,
+            Aim::Look => {}
+        }
+        Ok(desired)
+    }
+
     async fn edited(&self, services: &Services, edit: impl Fn(&mut Service)) -> Result<Desired, ApiError> {
         let current = self.require_release(&services.key).await?;
         let mut spec = current.spec.clone();
@@ -357,6 +403,28 @@ fn find<'a>(spec: &'a mut Spec, name: &ServiceName) -> Result<&'a mut Service, A
     spec.services.get_mut(name).map(Box::as_mut).ok_or_else(|| {
         ApiError::not_found(format!("{key} has no service `{name}`")).hint(format!("it has {}", known.join(", ")))
     })
+}
+
+fn patience(aim: Aim) -> Duration {
+    if aim == Aim::Look { LOOKING } else { ACTING }
+}
+
+/// Whether a Vault keeps a secret.
+fn is_kept(spec: &Spec, name: &SecretName) -> bool {
+    spec.vault.as_ref().is_some_and(|vault| vault.values.contains_key(name))
+}
+
+/// Whether the manifest has a secret made.
+fn is_generated(spec: &Spec, name: &SecretName) -> bool {
+    let mut all = spec.services.values().flat_map(|service| service.container.secrets());
+    all.any(|secret| secret.name == *name && secret.generate)
+}
+
+fn without_new_value(name: &SecretName) -> ApiError {
+    let message = format!("nothing says what the new value of `{name}` is: it was given, not generated");
+    ApiError::new(ErrorCode::Usage, message).hint(format!(
+        "give it: `daybook secret rotate {name} --value`; or have one made that nobody sees: `--generate`"
+    ))
 }
 
 /// A manifest knows nothing of restarts: without this, the next `up` would replace what was restarted.

@@ -36,6 +36,7 @@ mod request;
 mod routes;
 mod runs;
 mod sealing;
+mod secrets;
 mod serve;
 mod shared;
 mod socket;
@@ -49,6 +50,7 @@ mod why;
 mod world;
 
 pub use app::{App, Parts};
+pub use daybook_store::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, seal_key};
 pub use edge::Edge;
 pub use routes::openapi;
 pub use serve::{Config, ServeError, serve};

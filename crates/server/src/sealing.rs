@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_model::spec::{EnvValue, FileContent, SecretRef, TemplatePart};
+use daybook_model::spec::{EnvValue, SecretRef};
 use daybook_model::{Actor, EnvKey, SecretName, ServiceName, Spec};
 use daybook_store::Store;
 use zeroize::Zeroizing;
@@ -20,6 +20,23 @@ pub(crate) struct Sealing {
     pending: Vec<Pending>,
 }
 
+/// Values that are to be sealed, by name. Not `Debug`.
+#[derive(Default)]
+pub(crate) struct Values {
+    /// These.
+    pub(crate) given: BTreeMap<SecretName, Zeroizing<Vec<u8>>>,
+    /// New random ones.
+    pub(crate) generated: BTreeSet<SecretName>,
+}
+
+impl Values {
+    /// Values that are texts.
+    pub(crate) fn of_texts(texts: BTreeMap<SecretName, String>) -> Self {
+        let given = texts.into_iter().map(|(name, text)| (name, Zeroizing::new(text.into_bytes())));
+        Self { given: given.collect(), generated: BTreeSet::new() }
+    }
+}
+
 struct Pending {
     name: SecretName,
     version: u64,
@@ -28,49 +45,30 @@ struct Pending {
 }
 
 impl Sealing {
-    /// Takes in the values that the manifest `provided`, replaces literal secrets of `spec` by
-    /// references, and gives every reference a version; see [`Sealing::missing`].
-    pub(crate) async fn of(
-        store: &Store,
-        spec: &mut Spec,
-        provided: BTreeMap<SecretName, String>,
-    ) -> Result<Self, ApiError> {
+    /// Takes in new `values`, replaces literal secrets of `spec` by references, and gives every reference
+    /// a version; see [`Sealing::missing`].
+    pub(crate) async fn of(store: &Store, spec: &mut Spec, values: Values) -> Result<Self, ApiError> {
         let mut sealing = Self { key: spec.key.clone(), missing: BTreeSet::new(), pending: Vec::new() };
-        for (name, value) in provided {
-            sealing.take(store, name, value.into_bytes()).await?;
+        for (name, value) in values.given {
+            sealing.take(store, name, value).await?;
+        }
+        for name in values.generated {
+            sealing.generate(store, name).await?;
         }
         for (name, service) in &mut spec.services {
             for (variable, value) in &mut service.container.environment {
                 if let EnvValue::Text(text) = value
                     && daybook_model::secrecy::is_secret(variable, text)
                 {
-                    let value_of = std::mem::take(text).into_bytes();
-                    *value = EnvValue::Secret(sealing.literal(store, name, variable, value_of).await?);
+                    let literal = Zeroizing::new(std::mem::take(text).into_bytes());
+                    *value = EnvValue::Secret(sealing.literal(store, name, variable, literal).await?);
                 }
-                sealing.references(store, value).await?;
             }
-            for file in &mut service.container.files {
-                if let FileContent::Secret(secret) = &mut file.content {
-                    sealing.version(store, secret).await?;
-                }
+            for secret in service.container.secrets_mut() {
+                sealing.version(store, secret).await?;
             }
         }
         Ok(sealing)
-    }
-
-    async fn references(&mut self, store: &Store, value: &mut EnvValue) -> Result<(), ApiError> {
-        match value {
-            EnvValue::Text(_) => {}
-            EnvValue::Secret(secret) => self.version(store, secret).await?,
-            EnvValue::Template(parts) => {
-                for part in parts {
-                    if let TemplatePart::Secret(secret) = part {
-                        self.version(store, secret).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     async fn literal(
@@ -78,7 +76,7 @@ impl Sealing {
         store: &Store,
         service: &ServiceName,
         variable: &str,
-        value: Vec<u8>,
+        value: Zeroizing<Vec<u8>>,
     ) -> Result<SecretRef, ApiError> {
         let name = daybook_manifest::secret_of(service, variable);
         let version = self.take(store, name.clone(), value).await?;
@@ -86,8 +84,7 @@ impl Sealing {
     }
 
     /// Takes a value to be sealed, and foresees its version.
-    async fn take(&mut self, store: &Store, name: SecretName, value: Vec<u8>) -> Result<u64, ApiError> {
-        let value = Zeroizing::new(value);
+    async fn take(&mut self, store: &Store, name: SecretName, value: Zeroizing<Vec<u8>>) -> Result<u64, ApiError> {
         let version = store.foresee_secret(&self.key, &name, Some(&value)).await?;
         self.pending.push(Pending { name, version, value: Some(value) });
         Ok(version)
@@ -107,11 +104,16 @@ impl Sealing {
             return Ok(());
         }
         if secret.version.is_none() {
-            let version = store.foresee_secret(&self.key, &secret.name, None).await?;
-            secret.version = Some(version);
-            self.pending.push(Pending { name: secret.name.clone(), version, value: None });
+            secret.version = Some(self.generate(store, secret.name.clone()).await?);
         }
         Ok(())
+    }
+
+    /// Has a random value made, and foresees its version.
+    async fn generate(&mut self, store: &Store, name: SecretName) -> Result<u64, ApiError> {
+        let version = store.foresee_secret(&self.key, &name, None).await?;
+        self.pending.push(Pending { name, version, value: None });
+        Ok(version)
     }
 
     /// Seals what is pending. Fails when a secret was set meanwhile, so that a version is not the one
@@ -133,17 +135,6 @@ impl Sealing {
 
 /// The first service of `spec` that needs the secret `name`.
 pub(crate) fn refers_to<'a>(spec: &'a Spec, name: &SecretName) -> Option<&'a ServiceName> {
-    let in_value = |value: &EnvValue| match value {
-        EnvValue::Text(_) => false,
-        EnvValue::Secret(secret) => &secret.name == name,
-        EnvValue::Template(parts) => {
-            parts.iter().any(|part| matches!(part, TemplatePart::Secret(secret) if &secret.name == name))
-        }
-    };
-    let in_file = |content: &FileContent| matches!(content, FileContent::Secret(secret) if &secret.name == name);
-    let needing = spec.services.values().find(|service| {
-        service.container.environment.values().any(in_value)
-            || service.container.files.iter().any(|file| in_file(&file.content))
-    });
+    let needing = spec.services.values().find(|service| service.container.secrets().any(|secret| secret.name == *name));
     needing.map(|service| &service.name)
 }

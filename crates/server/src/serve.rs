@@ -11,9 +11,10 @@ use crate::edge_router::EdgeRouter;
 use crate::fleet::Fleet;
 use daybook_edge::{Client, StartError};
 use daybook_model::Timestamp;
-use daybook_store::Store;
+use daybook_store::{KeySource, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::lock::{LockError, StateLock};
 use crate::shared::{self, Shared};
@@ -33,12 +34,26 @@ pub struct Config {
     pub http: Vec<SocketAddr>,
     /// Where a new edge serves HTTPS.
     pub https: Vec<SocketAddr>,
+    /// Where the master key is from, which seals secrets.
+    pub key: KeySource,
+    /// The file of the passphrase under which that is sealed.
+    pub passphrase_file: Option<PathBuf>,
     /// Where the state is that several servers share. `None`: in the state directory alone.
     pub shared: Option<Shared>,
     /// The file of what an organisation asks of all its apps; read at each plan.
     pub landing_zone: Option<PathBuf>,
     /// This program: the edge and shims are started from it.
     pub exe: PathBuf,
+}
+
+impl Config {
+    /// The passphrase: the first line of its file.
+    pub(crate) fn passphrase(&self) -> Result<Option<Zeroizing<String>>, ServeError> {
+        let Some(file) = &self.passphrase_file else { return Ok(None) };
+        let text = std::fs::read_to_string(file).map_err(io("read the file of the passphrase"))?;
+        let text = Zeroizing::new(text);
+        Ok(Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())))
+    }
 }
 
 /// Why a server ended.
@@ -80,7 +95,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     match &config.shared {
         Some(shared) => shared::serve(&config, shared).await,
         None => {
-            let store = Store::open(&config.state).await?;
+            let passphrase = config.passphrase()?;
+            let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
+            let store = Store::open_under(&config.state, &config.key, passphrase).await?;
             let stop = stop_signals()?;
             govern(&config, store, Term::Unending, &stop).await.map(drop)
         }

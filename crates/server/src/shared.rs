@@ -1,7 +1,7 @@
 //! One of several servers that share a database: it stands by, leads when it is elected, and stands by again.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,6 @@ use crate::term::Position;
 pub struct Shared {
     /// The database.
     pub database: DatabaseUrl,
-    /// The file of the master key, the same for all.
-    pub key: PathBuf,
     /// The Lease by which they elect a leader, as `NAMESPACE/NAME`. Without one they do by the database.
     pub lease: Option<(String, String)>,
     /// What this server is called: in a cluster, its pod.
@@ -65,7 +63,7 @@ pub(crate) async fn serve(config: &Config, shared: &Shared) -> Result<(), ServeE
     if let Some(address) = shared.health {
         tell_health(address, shared.identity.clone(), position).await?;
     }
-    while let Some(votes) = connect(shared, &stop).await? {
+    while let Some(votes) = connect(config, shared, &stop).await? {
         let ballot = ballot(shared, &votes).await?;
         // The name of a process that has ended may come back; what it held must not seem to be ours.
         let me = format!("{}_{}", shared.identity, uuid::Uuid::now_v7().simple());
@@ -95,7 +93,7 @@ async fn lead(
     me: &str,
     stop: &CancellationToken,
 ) -> Result<Ending, ServeError> {
-    let Some(store) = connect(shared, stop).await? else { return Ok(Ending::Asked) };
+    let Some(store) = connect(config, shared, stop).await? else { return Ok(Ending::Asked) };
     let epoch = match store.lead(me).await {
         Ok(epoch) => epoch,
         Err(Error::Unavailable { operation, message }) => {
@@ -109,11 +107,13 @@ async fn lead(
 }
 
 /// Connects as soon as the database answers. `None`: it was asked to stop meanwhile.
-async fn connect(shared: &Shared, stop: &CancellationToken) -> Result<Option<Store>, ServeError> {
+async fn connect(config: &Config, shared: &Shared, stop: &CancellationToken) -> Result<Option<Store>, ServeError> {
+    let passphrase = config.passphrase()?;
+    let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
     loop {
         let connected = tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            connected = Store::connect(&shared.database, &shared.key) => connected,
+            connected = Store::connect(&shared.database, &config.key, &config.state, passphrase) => connected,
         };
         match connected {
             Ok(store) => return Ok(Some(store)),

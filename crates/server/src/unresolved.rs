@@ -40,18 +40,26 @@ pub(crate) fn of_artifacts(spec: &Spec, open: Vec<daybook_executor::Unresolved>)
 
 /// Secrets without a value.
 pub(crate) fn of_secrets(spec: &Spec, missing: &BTreeSet<SecretName>) -> Vec<Unresolved> {
-    let one = |name: &SecretName| {
-        let service = refers_to(spec, name);
-        Unresolved {
-            kind: "secret".to_owned(),
-            name: name.to_string(),
-            services: service.iter().map(ToString::to_string).collect(),
-            line: service.and_then(|service| line_of(spec, service)),
-            reason: format!("the secret `{name}` is not set in {}", spec.key),
-            hint: Some(format!("set it: `daybook secret set {name}`, or write `{{secret: generate}}`")),
-        }
+    missing.iter().map(|name| missing_secret(spec, name)).collect()
+}
+
+/// A secret without a value.
+pub(crate) fn missing_secret(spec: &Spec, name: &SecretName) -> Unresolved {
+    let service = refers_to(spec, name);
+    let vault = spec.vault.as_ref().filter(|vault| vault.login.credential() == Some(name));
+    let (line, hint) = match vault {
+        Some(vault) => (vault.line, "it lets into the Vault: ".to_owned()),
+        None => (service.and_then(|service| line_of(spec, service)), "set it: ".to_owned()),
     };
-    missing.iter().map(one).collect()
+    let generate = if vault.is_some() { "" } else { ", or write `{secret: generate}`" };
+    Unresolved {
+        kind: "secret".to_owned(),
+        name: name.to_string(),
+        services: service.iter().map(ToString::to_string).collect(),
+        line,
+        reason: format!("the secret `{name}` is not set in {}", spec.key),
+        hint: Some(format!("{hint}`daybook secret set {name}`{generate}")),
+    }
 }
 
 fn line_of(spec: &Spec, service: &ServiceName) -> Option<u32> {

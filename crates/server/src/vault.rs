@@ -1,70 +1,118 @@
-//! Opens sealed secrets for replicas that are about to start, and to find them in what replicas print.
+//! Secrets that a Vault keeps: read when a change is planned, sealed when it is carried out.
+//!
+//! What runs has the sealed values, so it needs no Vault to start again, and a release that is gone back to has those
+//! that it had.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+#[cfg(not(feature = "vault"))]
+mod none;
 
-use async_trait::async_trait;
-use daybook_decide::redact::Redactor;
-use daybook_executor::Vault;
-use daybook_model::spec::SecretRef;
-use daybook_model::{EnvKey, SecretName};
-use daybook_store::Store;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-/// How many versions of a secret are looked for: replicas of earlier releases have older values.
-const VERSIONS: u64 = 5;
+use daybook_api::plan::Unresolved;
+use daybook_model::vault::{Login, Vault};
+use daybook_model::{EnvKey, SecretName, Spec};
+use zeroize::Zeroizing;
 
-/// The store's secrets, for the executor alone.
-pub(crate) struct SealedSecrets {
-    store: Store,
-    redactors: Mutex<BTreeMap<EnvKey, Known>>,
-}
+use crate::App;
+use crate::error::ApiError;
+use crate::sealing::{Values, refers_to};
+use crate::unresolved::missing_secret;
 
-/// What finds the values of an environment's secrets, and of which versions.
-struct Known {
-    versions: Vec<(SecretName, u64)>,
-    redactor: Arc<Redactor>,
-}
+#[cfg(feature = "vault")]
+pub(crate) use daybook_connect::vault::Vaults;
+#[cfg(not(feature = "vault"))]
+pub(crate) use none::Vaults;
 
-impl SealedSecrets {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, redactors: Mutex::default() }
-    }
+/// Until tokens are looked at again: a token that is good for five minutes is renewed in time.
+const LOOK_AT_TOKENS: Duration = Duration::from_secs(60);
 
-    fn known(&self, key: &EnvKey, versions: &[(SecretName, u64)]) -> Option<Arc<Redactor>> {
-        let redactors = self.redactors.lock().expect("no holder of this lock panics");
-        redactors.get(key).filter(|known| known.versions == versions).map(|known| known.redactor.clone())
-    }
-
-    /// Made anew where a secret was set since it was asked for.
-    async fn current(&self, key: &EnvKey) -> daybook_store::Result<Arc<Redactor>> {
-        let secrets = self.store.secrets(key).await?;
-        let versions: Vec<_> = secrets.into_iter().map(|secret| (secret.name, secret.version)).collect();
-        if let Some(redactor) = self.known(key, &versions) {
-            return Ok(redactor);
+impl App {
+    /// Puts what a Vault keeps of a spec's secrets into `values`; `only` these of them. Tells what cannot be read.
+    pub(crate) async fn read_kept(
+        &self,
+        spec: &Spec,
+        only: Option<&BTreeSet<SecretName>>,
+        values: &mut Values,
+        patience: Duration,
+    ) -> Result<Vec<Unresolved>, ApiError> {
+        let Some(vault) = &spec.vault else { return Ok(Vec::new()) };
+        let mut wanted = vault.values.clone();
+        wanted.retain(|name, _| only.is_none_or(|only| only.contains(name)));
+        if wanted.is_empty() {
+            return Ok(Vec::new());
         }
-        let mut values = Vec::new();
-        for (name, latest) in &versions {
-            for version in latest.saturating_sub(VERSIONS - 1).max(1)..=*latest {
-                values.extend(self.store.open_secret(key, name, version).await?);
+        let credential = match vault.login.credential() {
+            None => None,
+            Some(name) => match self.credential(&spec.key, name, values).await? {
+                Some(value) => Some(value),
+                None => return Ok(vec![missing_secret(spec, name)]),
+            },
+        };
+        let credential = credential.as_ref().map(|value| value.as_str());
+        let read = self.inner.vaults.read(vault, credential, &wanted, patience).await;
+        let mut unread = Vec::new();
+        for (name, value) in read {
+            match value {
+                Ok(value) => drop(values.given.insert(name, value)),
+                Err(error) => unread.push(Unresolved {
+                    kind: "secret".to_owned(),
+                    services: refers_to(spec, &name).iter().map(ToString::to_string).collect(),
+                    line: wanted.get(&name).and_then(|kept| kept.line).or(vault.line),
+                    name: name.to_string(),
+                    reason: error.message,
+                    hint: Some(error.hint),
+                }),
             }
         }
-        let redactor = Arc::new(Redactor::new(values.iter().map(|value| value.as_slice())));
-        let known = Known { versions, redactor: redactor.clone() };
-        self.redactors.lock().expect("no holder of this lock panics").insert(key.clone(), known);
-        Ok(redactor)
-    }
-}
-
-#[async_trait]
-impl Vault for SealedSecrets {
-    async fn secret(&self, key: &EnvKey, secret: &SecretRef) -> Result<Vec<u8>, String> {
-        let version = secret.version.ok_or("no version of it was chosen")?;
-        let value = self.store.open_secret(key, &secret.name, version).await.map_err(|error| error.to_string())?;
-        let value = value.ok_or_else(|| format!("version {version} was removed: set it again and run `daybook up`"))?;
-        Ok(value.to_vec())
+        Ok(unread)
     }
 
-    async fn redactor(&self, key: &EnvKey) -> Result<Arc<Redactor>, String> {
-        self.current(key).await.map_err(|error| error.to_string())
+    /// What lets into a Vault: a value that comes with the change, or else that of the sealed store.
+    async fn credential(
+        &self,
+        key: &EnvKey,
+        name: &SecretName,
+        values: &Values,
+    ) -> Result<Option<Zeroizing<String>>, ApiError> {
+        let given = values.given.get(name).cloned();
+        let value = match (given, self.inner.store.secret_version(key, name).await?) {
+            (Some(given), _) => Some(given),
+            (None, Some(version)) => self.inner.store.open_secret(key, name, version).await?,
+            (None, None) => None,
+        };
+        Ok(value.map(|value| Zeroizing::new(String::from_utf8_lossy(&value).into_owned())))
+    }
+
+    /// Keeps the tokens of all Vaults alive, for as long as the server lives: one that was given is lost when it is over.
+    pub(crate) async fn tend_vaults(self) {
+        if let Err(error) = self.hold_tokens().await {
+            tracing::warn!(%error, "the tokens of Vaults are not looked after until they are used");
+        }
+        loop {
+            tokio::time::sleep(LOOK_AT_TOKENS).await;
+            self.inner.vaults.renew().await;
+        }
+    }
+
+    async fn hold_tokens(&self) -> Result<(), daybook_store::Error> {
+        for environment in self.inner.store.environments().await? {
+            let release = self.inner.store.current_release(&environment.key).await?;
+            let Some(vault) = release.and_then(|release| release.spec.vault) else { continue };
+            if let Login::Token { token } = &vault.login {
+                self.hold(&environment.key, &vault, token).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn hold(&self, key: &EnvKey, vault: &Vault, token: &SecretName) -> Result<(), daybook_store::Error> {
+        let Some(version) = self.inner.store.secret_version(key, token).await? else { return Ok(()) };
+        let Some(value) = self.inner.store.open_secret(key, token, version).await? else { return Ok(()) };
+        let value = Zeroizing::new(String::from_utf8_lossy(&value).into_owned());
+        if let Err(error) = self.inner.vaults.hold(vault, Some(&value)).await {
+            tracing::warn!(%key, address = vault.address, %error, "the token of a Vault is not looked after");
+        }
+        Ok(())
     }
 }

@@ -161,7 +161,7 @@ async fn page_of_the_journal(file: &Path) -> (usize, usize) {
 async fn r12_a_database_that_another_process_holds_refuses_writes_clearly_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { busy_timeout: Duration::from_millis(50) };
-    let store = Store::open_with(dir.path(), options).await.unwrap();
+    let store = Store::open_with(dir.path(), options, &crate::KeySource::Own, None).await.unwrap();
     store.append(noticed("before")).await.unwrap();
     let mut holder = raw(&dir.path().join("daybook.db")).await;
     sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut holder).await.unwrap();

@@ -5,10 +5,10 @@ use sqlx::{AnyConnection, Row as _};
 use zeroize::Zeroizing;
 
 use crate::append::append;
-use crate::database::failed;
+use crate::database::{Database, failed};
 use crate::environments::parsed;
 use crate::seal::{Place, random_value};
-use crate::{Result, Store, Write};
+use crate::{Result, Store, Write, internal};
 
 const SET: &str = "set a secret";
 const READ: &str = "read the secrets";
@@ -117,6 +117,31 @@ impl Store {
         .await
     }
 
+    /// Refuses a master key that is not the one under which secrets are sealed. One that was damaged does not tell.
+    pub(crate) async fn refuse_other_key(&self) -> Result<()> {
+        let sql =
+            "SELECT key, name, version, sealed FROM secrets WHERE sealed IS NOT NULL ORDER BY set_at DESC LIMIT 5";
+        let mut connection = self.reader(READ).await?;
+        let rows = sqlx::query(sql).fetch_all(&mut *connection).await.map_err(failed(READ))?;
+        let mut last = Ok(());
+        for row in &rows {
+            let opened = self.open_row(row).map_err(failed(READ))?;
+            match opened {
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    last = Err(internal("check the master key", format!("{error}: put back the key that sealed it")))
+                }
+            }
+        }
+        last
+    }
+
+    fn open_row(&self, row: &sqlx::any::AnyRow) -> sqlx::Result<Result<Zeroizing<Vec<u8>>>> {
+        let (key, name) = (parsed::<EnvKey>(row, 0)?, parsed::<SecretName>(row, 1)?);
+        let version = row.try_get::<i64, _>(2)?.cast_unsigned();
+        Ok(self.inner.master.open(Place { key: &key, name: &name, version }, &row.try_get::<Vec<u8>, _>(3)?))
+    }
+
     async fn write_secret(
         &self,
         actor: Actor,
@@ -159,6 +184,20 @@ impl Store {
         let held = self.inner.master.open(Place { key, name, version }, &sealed)?;
         Ok((held.as_slice() == value).then_some(version))
     }
+}
+
+/// Refuses to go on without a master key where secrets were sealed under one.
+pub(crate) async fn refuse_without_key(database: &Database) -> Result<()> {
+    let mut connection = database.readers.acquire().await.map_err(failed(READ))?;
+    let sql = "SELECT count(*) FROM secrets WHERE sealed IS NOT NULL";
+    let sealed: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await.map_err(failed(READ))?;
+    if sealed == 0 {
+        return Ok(());
+    }
+    Err(internal(
+        "read the master key",
+        "`master.key` is missing, and secrets are sealed under it: put the copy back that you keep elsewhere",
+    ))
 }
 
 /// What becomes of a latest version that holds the same value.

@@ -15,11 +15,11 @@ use tokio::sync::{broadcast, watch};
 use crate::append::append;
 use crate::chain::{self, Stored};
 use crate::database::{Database, Kind, failed};
+use crate::key::{KeySource, MasterKey};
 use crate::leadership::{self, Epoch};
 use crate::postgres::{self, DatabaseUrl};
-use crate::seal::MasterKey;
 use crate::sqlite::{self, Options};
-use crate::{Error, Journal, Query, Result, Write};
+use crate::{Error, Journal, Query, Result, Write, internal, secrets as sealed};
 
 /// How many entries a slow subscriber may be behind before it must read the journal instead.
 const SUBSCRIBER_LAG: usize = 4_096;
@@ -46,20 +46,44 @@ pub(crate) struct Inner {
 impl Store {
     /// Opens the store of a state directory; makes what is missing, readable by the owner alone.
     pub async fn open(dir: &Path) -> Result<Self> {
-        Self::open_with(dir, Options::default()).await
+        Self::open_under(dir, &KeySource::Own, None).await
     }
 
-    pub(crate) async fn open_with(dir: &Path, options: Options) -> Result<Self> {
+    /// The same, with the master key from `key`. `passphrase` is the one under which that is sealed.
+    ///
+    /// # Errors
+    /// Among others: the key is missing, though there are secrets that it sealed; or it is another one.
+    pub async fn open_under(dir: &Path, key: &KeySource, passphrase: Option<&str>) -> Result<Self> {
+        Self::open_with(dir, Options::default(), key, passphrase).await
+    }
+
+    pub(crate) async fn open_with(
+        dir: &Path,
+        options: Options,
+        key: &KeySource,
+        passphrase: Option<&str>,
+    ) -> Result<Self> {
         let database = sqlite::open(dir, options).await?;
-        Ok(Self::over(database, MasterKey::load_or_make(dir)?))
+        let master = match MasterKey::load(key, dir, passphrase)? {
+            Some(master) => master,
+            None => {
+                sealed::refuse_without_key(&database).await?;
+                MasterKey::make(dir)?
+            }
+        };
+        let store = Self::over(database, master);
+        store.refuse_other_key().await?;
+        Ok(store)
     }
 
-    /// Opens the store in a PostgreSQL database. Secrets are sealed under the key in the file `key`, which must be the
-    /// same for every server; the first one to connect says which it is.
+    /// Opens the store in a PostgreSQL database. Secrets are sealed under the key from `key`, which must be the same
+    /// for every server; the first one to connect says which it is.
     ///
     /// It may be read at once, and written once it [leads](Store::lead).
-    pub async fn connect(url: &DatabaseUrl, key: &Path) -> Result<Self> {
-        let master = MasterKey::given(key)?;
+    pub async fn connect(url: &DatabaseUrl, key: &KeySource, dir: &Path, passphrase: Option<&str>) -> Result<Self> {
+        let master = MasterKey::load(key, dir, passphrase)?.ok_or_else(|| {
+            internal("read the master key", "there is none: give every server the same, `--key-file`")
+        })?;
         let store = Self::over(postgres::open(url).await?, master);
         store.check_key().await?;
         Ok(store)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::postgres::{Postgres, key_file};
 use common::{began, key, noticed, release, write};
 use daybook_model::{Actor, Event, SecretName};
-use daybook_store::{Error, Journal, Query, Store};
+use daybook_store::{Error, Journal, KeySource, Query, Store};
 use zeroize::Zeroizing;
 
 #[tokio::test]
@@ -115,7 +115,8 @@ async fn r12_a_database_that_crashes_loses_nothing_that_was_acknowledged() {
 async fn r12_a_database_that_is_gone_is_unavailable_and_its_password_is_not_told() {
     let wrong = "postgres://book:canary@127.0.0.1:1/state".parse().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let refused = Store::connect(&wrong, &key_file(dir.path(), 1)).await.err().unwrap();
+    let refused =
+        Store::connect(&wrong, &KeySource::File(key_file(dir.path(), 1)), dir.path(), None).await.err().unwrap();
     assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
     assert!(!format!("{refused} {refused:?}").contains("canary"));
 }
@@ -125,7 +126,10 @@ async fn r31_another_master_key_is_refused() {
     let postgres = Postgres::start();
     let _first = postgres.store().await;
     let dir = tempfile::tempdir().unwrap();
-    let refused = Store::connect(&postgres.url(), &key_file(dir.path(), 8)).await.err().unwrap();
+    let refused = Store::connect(&postgres.url(), &KeySource::File(key_file(dir.path(), 8)), dir.path(), None)
+        .await
+        .err()
+        .unwrap();
     assert!(refused.to_string().contains("give every server the same file"), "{refused}");
 }
 

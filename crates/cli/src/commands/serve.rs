@@ -1,9 +1,9 @@
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use daybook_api::client::Exit;
-use daybook_server::{Config, RuntimeChoice, Shared};
+use daybook_server::{Config, KeySource, RuntimeChoice, Shared};
 
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
@@ -27,9 +27,17 @@ pub(crate) struct Serve {
     /// them leads; the others stand by. Better given by the variable: a command line is seen by everybody.
     #[arg(long, value_name = "URL", env = "DAYBOOK_DATABASE", hide_env_values = true)]
     database: Option<String>,
-    /// The file of the 32 bytes that seal secrets in the database: the same for every server.
-    #[arg(long, value_name = "FILE", env = "DAYBOOK_KEY_FILE", requires = "database")]
+    /// The file of the master key, which seals secrets: 32 bytes. Servers that share a database have the same.
+    /// By default `master.key` of the state directory, which is made when there is none.
+    #[arg(long, value_name = "FILE", env = "DAYBOOK_KEY_FILE")]
     key_file: Option<PathBuf>,
+    /// A program that prints the master key, with its arguments: the client of a key management service, `age
+    /// --decrypt …`, `bao read …`. No shell reads it; blanks part the arguments.
+    #[arg(long, value_name = "COMMAND", env = "DAYBOOK_KEY_FROM", conflicts_with = "key_file")]
+    key_from: Option<String>,
+    /// The file of the passphrase under which `daybook secret key --seal` has sealed the master key.
+    #[arg(long, value_name = "FILE", env = "DAYBOOK_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Elect the leader by a Lease of the cluster that this server runs in, or that the current context names; without
     /// one, the servers elect it by the database.
     #[arg(long, value_name = "NAMESPACE/NAME", env = "DAYBOOK_LEASE", requires = "database")]
@@ -54,13 +62,20 @@ impl Serve {
             // Fails only for a process that leads a group already, which is as good.
             let _ = rustix::process::setsid();
         }
-        let shared = self.shared(&ctx.state)?;
+        let shared = self.shared()?;
+        let key = match (self.key_from, self.key_file) {
+            (Some(words), _) => KeySource::Program(words.split_whitespace().map(str::to_owned).collect()),
+            (None, Some(file)) => KeySource::File(file),
+            (None, None) => KeySource::Own,
+        };
         let exe = std::env::current_exe().map_err(|error| CommandError::io("find this program", &error))?;
         let config = Config {
             state: ctx.state.clone(),
             runtime: self.runtime,
             http: addresses(self.http, 80, 8080),
             https: addresses(self.https, 443, 8443),
+            key,
+            passphrase_file: self.passphrase_file,
             shared,
             landing_zone: self.landing_zone,
             exe,
@@ -70,7 +85,7 @@ impl Serve {
     }
 
     /// How the state is shared, if it is. What is wrong with a URL is told without it: it may hold a password.
-    fn shared(&self, state: &Path) -> Result<Option<Shared>> {
+    fn shared(&self) -> Result<Option<Shared>> {
         let Some(database) = &self.database else { return Ok(None) };
         let lease = match self.lease.as_deref().map(|lease| lease.split_once('/')) {
             Some(None) => return Err(CommandError::usage("--lease is a namespace and a name: NAMESPACE/NAME")),
@@ -83,7 +98,6 @@ impl Serve {
         let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Some(Shared {
             database: database.parse().map_err(|why: String| CommandError::usage(why))?,
-            key: self.key_file.clone().unwrap_or_else(|| state.join("master.key")),
             lease,
             identity: self.identity.clone().unwrap_or_else(machine),
             health: self.health,

@@ -160,4 +160,22 @@ pub(super) const TABLE: &[Explanation] = &[
         "A policy says what refuses a plan (`deny`: checks by id or name, or a severity) and what is let pass all the same. A waiver names its check, says why (`reason`), and for how long (`until: 2027-03-31`): what nobody has to explain, and nothing ends, is no waiver but a hole.",
         "policy:\n  waive:\n    - {check: latest-tag, until: some day}\nservices:\n  web: {image: nginx}\n",
     ),
+    error(
+        "M0128",
+        "a secret from two places",
+        "The value of a secret is from one place: a file (`file`), a variable of whoever runs `daybook up` (`environment`), a Vault or OpenBao (`vault`), a file that SOPS or age has encrypted (`sops`, `age`), or the sealed store, where somebody has set it (`external`) or Daybook makes it (`generate`).",
+        "services:\n  web: {image: nginx, secrets: [key]}\nsecrets:\n  key: {generate: true, environment: HOME}\n",
+    ),
+    error(
+        "M0129",
+        "a Vault that cannot be read",
+        "`vault` says where a Vault or OpenBao is and how to get in: with a token, as an application (`approle`), or with the service account of a server that runs in a cluster (`kubernetes`). What must not be seen is a secret of the sealed store, by its name. A secret is kept at MOUNT/PATH of a key/value engine of version 2.",
+        "vault: {address: vault.example.com, auth: {token: vault-token}}\nservices:\n  web: {image: nginx, secrets: [key]}\nsecrets:\n  key: {vault: kv/shop}\n",
+    ),
+    warning(
+        "M0130",
+        "secrets in clear on the network",
+        "The address of a Vault on another machine begins with `http://`: whoever is between it and the server can read every value, and the token.",
+        "vault: {address: \"http://vault.example.com:8200\", auth: {token: vault-token}}\nservices:\n  web: {image: nginx, secrets: [key]}\nsecrets:\n  key: {vault: kv/shop}\n",
+    ),
 ];

@@ -153,6 +153,18 @@ pub(super) const TABLE: &[Explanation] = &[
         "The directory that an image is built from, or its Dockerfile, is not there. `daybook validate` and `daybook plan` go on, without knowing what the build would make; `daybook up` refuses.",
         "services:\n  web: {build: ./nowhere}\n",
     ),
+    deferred(
+        "M0409",
+        "an encrypted file that cannot be opened",
+        "A secret is in a file that SOPS or age has encrypted, and whoever runs `daybook` cannot open it: the program `sops` or `age` is missing, or the key is. `daybook validate` does not try; `daybook plan` goes on; `daybook up` refuses. What the sealed store has of it stays.",
+        "services:\n  web: {image: nginx, secrets: [key]}\nsecrets:\n  key: {sops: secrets.enc.yaml}\n",
+    ),
+    error(
+        "M0410",
+        "a value that an encrypted file does not have",
+        "A file of SOPS holds many values: `key: database.password` says which, and without it the secret's own name does.",
+        "services:\n  web: {image: nginx, secrets: [passwort]}\nsecrets:\n  passwort: {sops: secrets.enc.yaml}\n",
+    ),
     error(
         "M0501",
         "not a port",

@@ -18,6 +18,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("environments", Map(&Object(ENVIRONMENT))),
     yes("fleets", Map(&Object(FLEET))),
     yes("target", Text),
+    yes("vault", Object(VAULT)),
     yes("quota", Object(QUOTA)),
     later("databases", Map(&Any)),
     yes("policy", Object(POLICY)),
@@ -33,6 +34,7 @@ pub(crate) const INCLUDE: &[Key] =
 /// One of `environments`.
 pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("target", Text),
+    yes("vault", Object(VAULT)),
     yes("quota", Object(QUOTA)),
     yes("protected", Bool),
     yes("services", Map(&Object(SERVICE))),
@@ -45,6 +47,25 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
 ];
+
+/// `vault`, of the whole manifest or of one environment.
+pub(crate) const VAULT: &[Key] = &[
+    yes("address", Text),
+    yes("namespace", Text),
+    yes("ca", Text),
+    yes("mount", Text),
+    yes("auth", Object(VAULT_AUTH)),
+];
+
+/// `vault.auth`.
+pub(crate) const VAULT_AUTH: &[Key] =
+    &[yes("token", Text), yes("approle", Object(APP_ROLE)), yes("kubernetes", Object(KUBERNETES_ROLE))];
+
+/// `vault.auth.approle`.
+pub(crate) const APP_ROLE: &[Key] = &[yes("role", Text), yes("secret", Text), yes("mount", Text)];
+
+/// `vault.auth.kubernetes`.
+pub(crate) const KUBERNETES_ROLE: &[Key] = &[yes("role", Text), yes("mount", Text)];
 
 /// `quota`, of the whole manifest or of one environment.
 pub(crate) const QUOTA: &[Key] = &[yes("cpu", Cpu), yes("memory", Bytes)];
@@ -129,6 +150,11 @@ pub(crate) const SECRET: &[Key] = &[
     yes("environment", Text),
     yes("external", EXTERNAL),
     yes("generate", Bool),
+    yes("vault", Text),
+    yes("field", Text),
+    yes("sops", Text),
+    yes("key", Text),
+    yes("age", Text),
     no("labels", PAIRS, "secrets are kept in Daybook's sealed store, which has no labels", "leave it out"),
     no("driver", Text, "secrets are kept in Daybook's sealed store", "set the value with `daybook secret set`"),
     no("driver_opts", Map(&Text), "secrets are kept in Daybook's sealed store", "leave it out"),

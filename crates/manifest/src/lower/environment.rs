@@ -6,9 +6,9 @@ use daybook_model::ServiceName;
 use daybook_model::secrecy::is_secret;
 use daybook_model::spec::EnvValue;
 
-use super::Manifest;
 use super::read::{flag, text};
 use super::template;
+use super::{Manifest, secrets};
 use crate::bundle::ReadError;
 use crate::context::Problem;
 use crate::document::read_dotenv;
@@ -89,9 +89,11 @@ fn sealed(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<EnvValue> {
         manifest.ctx.report(problem.label("write `{secret: NAME}` or `{secret: generate}`"));
         return None;
     };
-    let generate = name == "generate" || flag(&entry.value, "generate");
-    let name = if name == "generate" { entry.key.as_str() } else { name };
-    template::secret(manifest, name, span, generate).map(EnvValue::Secret)
+    let secret = match name {
+        "generate" => secrets::sealed(manifest, &entry.key, span, true),
+        name => secrets::named(manifest, name, span, flag(&entry.value, "generate")),
+    };
+    secret.map(EnvValue::Secret)
 }
 
 /// The lines of one item of `env_file`, or of any other file of that form.

@@ -1,11 +1,10 @@
 //! Secrets and configs as files in a replica.
 
-use daybook_model::SecretName;
 use daybook_model::spec::{FileContent, FileMount};
 
 use super::Manifest;
-use super::read::{flag, integer, text};
-use super::template;
+use super::read::{integer, text};
+use super::secrets::{Found, declared};
 use crate::bundle::ReadError;
 use crate::context::Problem;
 use crate::tree::{Node, Span};
@@ -56,40 +55,15 @@ fn file(manifest: &Manifest<'_, '_>, item: &Node, section: &Section) -> Option<F
     Some(FileMount { target, content, uid: id("uid"), gid: id("gid"), mode })
 }
 
-fn secret_content(manifest: &Manifest<'_, '_>, name: &str, declared: &Node, span: Span) -> Option<FileContent> {
-    if let Some(file) = declared.get("file") {
-        let path = manifest.ctx.resolve(file.span, file.scalar()?);
-        // Sealed like any other secret, so that a change of it is planned and a rollback brings it back.
-        return match manifest.ctx.read(file.span, &path) {
-            Ok(value) => {
-                let secret = template::secret(manifest, name, span, false)?;
-                keep(manifest, &secret.name, value);
-                Some(FileContent::Secret(secret))
-            }
-            Err(ReadError::TooMuch) => None,
-            Err(_) => host_file(manifest, file, "secret"),
-        };
-    }
-    if let Some(variable) = declared.get("environment") {
-        let value = manifest.ctx.variable(variable.span, variable.scalar()?);
-        let secret = template::secret(manifest, name, span, false)?;
-        match value {
-            Some(value) => keep(manifest, &secret.name, value),
-            None => unset(manifest, variable, "the sealed store must have it already"),
-        }
-        return Some(FileContent::Secret(secret));
-    }
-    // Everything else is a secret of the sealed store: `external`, `generate`, or the name alone.
-    let outside = declared.get("external").and_then(|external| text(external, "name"));
-    let outside = outside.or_else(|| text(declared, "name")).unwrap_or_else(|| name.to_owned());
-    template::secret(manifest, &outside, span, flag(declared, "generate")).map(FileContent::Secret)
+fn secret_content(manifest: &Manifest<'_, '_>, name: &str, node: &Node, span: Span) -> Option<FileContent> {
+    Some(match declared(manifest, name, node, span)? {
+        Found::Sealed(secret) => FileContent::Secret(secret),
+        Found::HostFile(path) => FileContent::HostFile(path),
+    })
 }
 
-fn keep(manifest: &Manifest<'_, '_>, name: &SecretName, value: String) {
-    manifest.provided.borrow_mut().insert(name.clone(), value);
-}
-
-fn unset(manifest: &Manifest<'_, '_>, variable: &Node, what: &str) {
+/// Reports a variable that holds a value and is not set.
+pub(super) fn unset(manifest: &Manifest<'_, '_>, variable: &Node, what: &str) {
     let name = variable.scalar().unwrap_or_default();
     let problem = Problem::new("M0302", variable.span, format!("the variable `{name}` is not set"));
     manifest.ctx.report(problem.label(what));
@@ -112,7 +86,7 @@ fn config_content(manifest: &Manifest<'_, '_>, name: &str, declared: &Node, span
             Ok(text) => Some(FileContent::Text(text)),
             Err(ReadError::TooMuch) => None,
             Err(ReadError::Unreadable(_)) => Some(FileContent::HostFile(path)),
-            Err(ReadError::Missing) => host_file(manifest, file, "config"),
+            Err(ReadError::Missing) => host_file(manifest, file, "config").map(FileContent::HostFile),
         };
     }
     let problem = Problem::new("M0119", span, format!("the config `{name}` has no content"));
@@ -121,12 +95,12 @@ fn config_content(manifest: &Manifest<'_, '_>, name: &str, declared: &Node, span
 }
 
 /// A file of this machine. It may be made after this and before it is needed.
-fn host_file(manifest: &Manifest<'_, '_>, file: &Node, what: &str) -> Option<FileContent> {
+pub(super) fn host_file(manifest: &Manifest<'_, '_>, file: &Node, what: &str) -> Option<String> {
     let written = file.scalar()?;
     let path = manifest.ctx.resolve(file.span, written);
     if !manifest.ctx.files.exists(&path) {
         let problem = Problem::new("M0405", file.span, format!("the file of a {what} is not there: {written}"));
         manifest.ctx.report(problem.label("no such file").help("write it"));
     }
-    Some(FileContent::HostFile(path))
+    Some(path)
 }

@@ -14,8 +14,10 @@ mod options;
 mod ports;
 pub(crate) mod read;
 mod resources;
+mod secrets;
 mod service;
 mod template;
+mod vault;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,6 +29,7 @@ use crate::tree::{Entry, Map, Node, Span};
 
 pub(crate) use declared::app_name;
 pub(crate) use ports::host_ports;
+pub(crate) use vault::vault;
 
 /// What a service weighs beside what is written of it: everything that is not said has a default.
 const SERVICE_WEIGHT: usize = 20;
@@ -41,6 +44,8 @@ pub(crate) struct Manifest<'c, 'a> {
     pub(crate) awaited: HashSet<&'c str>,
     /// Values of secrets that come from the environment, for the sealed store.
     pub(crate) provided: std::cell::RefCell<BTreeMap<SecretName, String>>,
+    /// Values of secrets that a Vault keeps.
+    pub(crate) kept: std::cell::RefCell<BTreeMap<SecretName, vault::Wanted>>,
     /// What the specification will not show.
     pub(crate) remarks: std::cell::RefCell<Remarks>,
 }
@@ -53,6 +58,7 @@ impl<'c, 'a> Manifest<'c, 'a> {
             active: HashSet::new(),
             awaited: HashSet::new(),
             provided: std::cell::RefCell::default(),
+            kept: std::cell::RefCell::default(),
             remarks: std::cell::RefCell::default(),
         };
         let active = manifest.services().filter(|entry| is_active(&entry.value, profiles) && !is_provided(entry));

@@ -1,9 +1,9 @@
 //! References in values: `${web.url}`, `${secret.NAME}`.
 
-use daybook_model::spec::{EnvValue, SecretRef, ServiceFact, TemplatePart};
-use daybook_model::{SecretName, ServiceName};
+use daybook_model::ServiceName;
+use daybook_model::spec::{EnvValue, ServiceFact, TemplatePart};
 
-use super::Manifest;
+use super::{Manifest, secrets};
 use crate::context::Problem;
 use crate::tree::{Piece, Scalar, Span};
 
@@ -27,7 +27,7 @@ pub(crate) fn value(manifest: &Manifest<'_, '_>, scalar: &Scalar, span: Span) ->
 
 fn reference(manifest: &Manifest<'_, '_>, written: &str, span: Span) -> Option<TemplatePart> {
     if let Some(name) = written.strip_prefix("secret.") {
-        return secret(manifest, name, span, false).map(TemplatePart::Secret);
+        return secrets::named(manifest, name, span, false).map(TemplatePart::Secret);
     }
     let (name, fact) = written.rsplit_once('.')?;
     let is_database = manifest.section("databases").is_some_and(|all| all.get(name).is_some());
@@ -53,15 +53,4 @@ fn reference(manifest: &Manifest<'_, '_>, written: &str, span: Span) -> Option<T
         return None;
     }
     Some(TemplatePart::Service(ServiceName::new(name).ok()?, fact))
-}
-
-/// A secret of the sealed store by name.
-pub(crate) fn secret(manifest: &Manifest<'_, '_>, name: &str, span: Span, generate: bool) -> Option<SecretRef> {
-    match SecretName::new(name) {
-        Ok(name) => Some(SecretRef { name, version: None, generate }),
-        Err(error) => {
-            manifest.ctx.report(Problem::new("M0118", span, error.to_string()).label("choose another name"));
-            None
-        }
-    }
 }

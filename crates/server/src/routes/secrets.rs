@@ -19,8 +19,12 @@ use crate::sealing::refers_to;
     responses((status = 200, body = Vec<SecretView>), (status = "default", body = ErrorBody))
 )]
 pub(crate) async fn list_secrets(State(app): State<App>, Path(at): Path<AtEnvironment>) -> Reply<Vec<SecretView>> {
-    let secrets = app.inner.store.secrets(&at.key()).await?;
+    let key = at.key();
+    let secrets = app.inner.store.secrets(&key).await?;
+    let release = app.inner.store.current_release(&key).await?;
+    let kept = release.and_then(|release| release.spec.vault).map(|vault| vault.values).unwrap_or_default();
     let view = |secret: daybook_store::Secret| SecretView {
+        kept: kept.get(&secret.name).map(ToString::to_string),
         name: secret.name,
         version: secret.version,
         set_at: secret.set_at,

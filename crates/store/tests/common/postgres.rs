@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use daybook_store::{DatabaseUrl, Store};
+use daybook_store::{DatabaseUrl, KeySource, Store};
 
 /// A server in a temporary directory, on a socket in it. It ends with the value.
 pub struct Postgres {
@@ -93,7 +93,7 @@ impl Postgres {
 
     /// A store in its database that does not lead.
     pub async fn store(&self) -> Store {
-        Store::connect(&self.url(), &self.key()).await.unwrap()
+        Store::connect(&self.url(), &KeySource::File(self.key()), Path::new("/"), None).await.unwrap()
     }
 
     /// Ends the server at once, as a crash of the machine would, and starts it again.

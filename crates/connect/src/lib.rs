@@ -1,0 +1,3 @@
+//! The outside: servers of others that keep something we need.
+
+pub mod vault;
