@@ -1,8 +1,12 @@
 //! Is everything here that is needed?
 
+mod machine;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use daybook_api::doctor::{CheckResult, CheckView};
+use daybook_runtime::{Finding, Rank};
 use daybook_store::Error;
 
 use crate::App;
@@ -17,6 +21,9 @@ const TOO_FEW_BYTES: u64 = 200 << 20;
 /// Open files that a server needs for a few thousand connections.
 const OPEN_FILES: u64 = 4_096;
 
+/// Names that are looked up at most.
+const MOST_NAMES: usize = 50;
+
 impl App {
     /// Looks at everything that a deployment depends on.
     pub(crate) async fn doctor(&self) -> Vec<CheckView> {
@@ -26,7 +33,40 @@ impl App {
         checks.push(self.journal_check().await);
         checks.push(disk_check(&self.inner.state));
         checks.push(files_check());
+        checks.extend(machine::kernel(|name| std::fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).ok()));
+        checks.extend(machine::clock().await);
+        checks.extend(self.runtime_findings().await);
+        checks.extend(self.names_check().await);
+        checks.push(machine::tool("helm", &["version", "--short"], "services that are charts").await);
         checks
+    }
+
+    /// How what runs replicas on this machine is set up.
+    async fn runtime_findings(&self) -> Vec<CheckView> {
+        let found = self.inner.runtime.examine_here().await.unwrap_or_default();
+        let view = |finding: Finding| CheckView {
+            check: finding.check,
+            result: match finding.rank {
+                Rank::Good => CheckResult::Ok,
+                Rank::Poor => CheckResult::Warn,
+                Rank::Bad => CheckResult::Bad,
+            },
+            found: finding.found,
+            fix: finding.fix,
+        };
+        found.into_iter().map(view).collect()
+    }
+
+    /// Whether the public names of all environments lead anywhere.
+    async fn names_check(&self) -> Vec<CheckView> {
+        let Ok(environments) = self.inner.store.environments().await else { return Vec::new() };
+        let mut hosts = BTreeSet::new();
+        for environment in environments.iter().filter(|environment| !environment.retired) {
+            let Ok(Some(release)) = self.inner.store.current_release(&environment.key).await else { continue };
+            let routes = release.spec.services.values().flat_map(|service| &service.routes);
+            hosts.extend(routes.map(|domain| domain.host.clone()));
+        }
+        machine::names(hosts.into_iter().take(MOST_NAMES)).await
     }
 
     async fn runtime_check(&self) -> CheckView {

@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The token that may do everything.
-pub const ROOT: &str = "root-token-of-a-test";
+pub(crate) const ROOT: &str = "root-token-of-a-test";
 
 /// A server in memory, unsealed, with a key/value engine of version 2 at `secret`. Ends with this value.
-pub struct OpenBao {
+pub(crate) struct OpenBao {
     child: Child,
     address: String,
     authority: Option<PathBuf>,
@@ -18,13 +18,13 @@ pub struct OpenBao {
 
 impl OpenBao {
     /// Starts one that speaks plain HTTP.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(false)
     }
 
     /// Starts one whose certificate is of an authority of its own: [`Self::authority`].
     #[allow(dead_code, reason = "not every test that has this file needs it")]
-    pub fn start_with_tls() -> Self {
+    pub(crate) fn start_with_tls() -> Self {
         Self::with(true)
     }
 
@@ -40,7 +40,7 @@ impl OpenBao {
             command.arg(format!("-dev-tls-cert-dir={}", directory.path().display()));
         }
         let log = std::fs::File::create(directory.path().join("bao.log")).expect("a file can be made");
-        command.env("HOME", directory.path()).stdin(Stdio::null()).stdout(log).stderr(Stdio::null());
+        command.env("HOME", directory.path()).stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
         let child = command.spawn().expect("`bao` is in the PATH: run scripts/setup");
         let scheme = if tls { "https" } else { "http" };
         let authority = tls.then(|| authority_in(directory.path()));
@@ -59,25 +59,25 @@ impl OpenBao {
     }
 
     /// Its URL.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// The file of the authority that its certificate is from.
     #[allow(dead_code, reason = "not every test that has this file needs it")]
-    pub fn authority(&self) -> &Path {
+    pub(crate) fn authority(&self) -> &Path {
         self.authority.as_deref().expect("it was started with TLS")
     }
 
     /// Runs `bao` as who may do everything. Its output.
-    pub fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let (code, text) = self.bao(arguments, ROOT);
         assert_eq!(code, Some(0), "bao {arguments:?}: {text}");
         text
     }
 
     /// Runs `bao` with a token: its exit code, and what it wrote.
-    pub fn bao(&self, arguments: &[&str], token: &str) -> (Option<i32>, String) {
+    pub(crate) fn bao(&self, arguments: &[&str], token: &str) -> (Option<i32>, String) {
         let mut command = Command::new("bao");
         command
             .args(arguments)
@@ -93,7 +93,7 @@ impl OpenBao {
     }
 
     /// Lets `policy` read what is at `path` of the engine `secret`.
-    pub fn may_read(&self, policy: &str, path: &str) {
+    pub(crate) fn may_read(&self, policy: &str, path: &str) {
         let file = self.directory.path().join(format!("{policy}.hcl"));
         let rule = format!("path \"secret/data/{path}\" {{ capabilities = [\"read\"] }}\n");
         std::fs::write(&file, rule).expect("a file can be written");
@@ -101,7 +101,7 @@ impl OpenBao {
     }
 
     /// A role of applications with this policy: its id and a secret id.
-    pub fn app_role(&self, policy: &str) -> (String, String) {
+    pub(crate) fn app_role(&self, policy: &str) -> (String, String) {
         if !self.run(&["auth", "list"]).contains("approle/") {
             self.run(&["auth", "enable", "approle"]);
         }
