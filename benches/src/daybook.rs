@@ -29,7 +29,7 @@ pub struct Daybook {
     pub http: SocketAddr,
     https: SocketAddr,
     /// Variables of the server.
-    variables: Vec<(&'static str, String)>,
+    pub variables: Vec<(&'static str, String)>,
     /// How long a command or a wait may take.
     pub patience: Duration,
     server: Option<Child>,

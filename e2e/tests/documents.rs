@@ -75,11 +75,14 @@ fn the_manifests_about_secrets_are_valid() {
     assert_eq!(manifests.len(), 3);
     for manifest in manifests {
         let directory = tempfile::tempdir().expect("a directory can be made");
-        for (name, text) in [("daybook.yaml", manifest.split("```").next().unwrap()), ("secrets.enc.yaml", ""), ("tls.key.age", "")] {
+        for (name, text) in
+            [("daybook.yaml", manifest.split("```").next().unwrap()), ("secrets.enc.yaml", ""), ("tls.key.age", "")]
+        {
             std::fs::write(directory.path().join(name), text).expect("a file can be written");
         }
         let mut command = std::process::Command::new(daybook_bench::daybook::binary().expect("daybook is built"));
-        let output = command.args(["validate", "--app", "shop"]).current_dir(directory.path()).output().expect("daybook runs");
+        let output =
+            command.args(["validate", "--app", "shop"]).current_dir(directory.path()).output().expect("daybook runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !said.contains("warning"), "{manifest}\n{said}");
     }

@@ -34,8 +34,9 @@ fn have(world: &World, value: &str) -> usize {
 #[track_caller]
 fn expect_untold(said: &[Ended], values: &[&str]) {
     for value in values {
-        let shows = said.iter().find(|ended| ended.all().contains(value));
-        assert!(shows.is_none(), "a command shows a secret: {}", shows.unwrap());
+        if let Some(shows) = said.iter().find(|ended| ended.all().contains(value)) {
+            panic!("a command shows a secret: {shows}");
+        }
     }
 }
 
@@ -171,5 +172,76 @@ async fn files_that_sops_and_age_encrypted_are_secrets() {
     assert!(missing.err.contains("M0410") && missing.err.contains("did you mean `session`?"), "{missing}");
     said.push(missing);
     expect_untold(&said, &[OLD, NEW]);
+    world.end().await;
+}
+
+/// What a server says that does not start.
+async fn refused_start(world: &World, variables: &[(&str, &str)]) -> String {
+    world.run_with(&["serve", "--runtime", "process"], variables).await.expect(1).err
+}
+
+/// Replicas that are started anew have the secret: it can be unsealed.
+async fn expect_unsealed(world: &World) {
+    world.run(&["restart", "--yes"]).await.expect(0);
+    assert!(have(world, OLD) >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_key_is_sealed_or_printed_and_no_other_is_taken() {
+    const PASSPHRASE: &str = "correct horse battery";
+    let mut world = World::new().await;
+    let directory = world.path().to_owned();
+    let at = |name: &str| directory.join(name).display().to_string();
+    world.write("daybook.yaml", &with_session(""));
+    world.run_reading(&["secret", "set", "session"], OLD).await.expect(0);
+    world.up(1, &[]).await.expect(0);
+    let key = world.state().join("master.key");
+    let plain = std::fs::read(&key).unwrap();
+
+    world.run_reading(&["secret", "key", "--seal"], "too short").await.expect(64);
+    let sealed = world.run_reading(&["secret", "key", "--seal"], PASSPHRASE).await.expect(0);
+    assert!(sealed.err.contains("--passphrase-file") && !sealed.all().contains(PASSPHRASE), "{sealed}");
+    assert!(world.run(&["secret", "key"]).await.out.contains("sealed under a passphrase"));
+    let now = std::fs::read(&key).unwrap();
+    assert!(!now.windows(plain.len()).any(|window| window == plain), "the key is in the file no more");
+    world.daybook.kill_server().await.unwrap();
+    world.write("passphrase", &format!("{PASSPHRASE}\n"));
+    world.write("wrong", "another passphrase\n");
+    let (good, wrong) = (at("passphrase"), at("wrong"));
+    let said = refused_start(&world, &[]).await;
+    assert!(said.contains("is sealed under a passphrase: give it in a file"), "{said}");
+    let said = refused_start(&world, &[("DAYBOOK_PASSPHRASE_FILE", &wrong)]).await;
+    assert!(said.contains("the passphrase is not that of"), "{said}");
+    world.daybook.variables = vec![("DAYBOOK_PASSPHRASE_FILE", good.clone())];
+    world.daybook.serve().await.unwrap();
+    expect_unsealed(&world).await;
+
+    world.run(&["secret", "key", "--unseal"]).await.expect(64);
+    world.run(&["secret", "key", "--unseal", "--passphrase-file", &good]).await.expect(0);
+    assert_eq!(std::fs::read(&key).unwrap(), plain, "the same key");
+    world.daybook.kill_server().await.unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let said = refused_start(&world, &[]).await;
+    assert!(said.contains("`master.key` is missing, and secrets are sealed under it"), "{said}");
+    assert!(!key.exists(), "no other key was made");
+    world.write("other.key", &"x".repeat(32));
+    let other = at("other.key");
+    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let said = refused_start(&world, &[("DAYBOOK_KEY_FILE", &other)]).await;
+    assert!(said.contains("put back the key that sealed it"), "{said}");
+
+    // Whoever keeps keys has a program that prints them.
+    std::fs::write(directory.join("plain.key"), &plain).unwrap();
+    let recipient = age_key(&directory, "key.txt");
+    tool(&directory, "age", &["-r", &recipient, "-o", "master.age", "plain.key"]);
+    std::fs::remove_file(directory.join("plain.key")).unwrap();
+    let printed = format!("age --decrypt --identity {} {}", at("key.txt"), at("master.age"));
+    world.daybook.variables = vec![("DAYBOOK_KEY_FROM", printed)];
+    world.daybook.serve().await.unwrap();
+    expect_unsealed(&world).await;
+    world.daybook.kill_server().await.unwrap();
+    let said = refused_start(&world, &[("DAYBOOK_KEY_FROM", "age --decrypt --identity /no/such/key /none")]).await;
+    assert!(said.contains("`age` ended with"), "{said}");
+    world.daybook.serve().await.unwrap();
     world.end().await;
 }

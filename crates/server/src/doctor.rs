@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use daybook_api::doctor::{CheckResult, CheckView};
-use daybook_runtime::{Finding, Rank};
+use daybook_model::Target;
 use daybook_store::Error;
 
 use crate::App;
+use crate::routes::targets::check;
 use crate::space::free_bytes;
 
 /// Fewer free bytes than these on the state directory's disk are a warning.
@@ -33,7 +34,9 @@ impl App {
         checks.push(self.journal_check().await);
         checks.push(disk_check(&self.inner.state));
         checks.push(files_check());
-        checks.extend(machine::kernel(|name| std::fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).ok()));
+        checks.extend(machine::kernel(|name| {
+            std::fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).ok()
+        }));
         checks.extend(machine::clock().await);
         checks.extend(self.runtime_findings().await);
         checks.extend(self.names_check().await);
@@ -43,18 +46,9 @@ impl App {
 
     /// How what runs replicas on this machine is set up.
     async fn runtime_findings(&self) -> Vec<CheckView> {
-        let found = self.inner.runtime.examine_here().await.unwrap_or_default();
-        let view = |finding: Finding| CheckView {
-            check: finding.check,
-            result: match finding.rank {
-                Rank::Good => CheckResult::Ok,
-                Rank::Poor => CheckResult::Warn,
-                Rank::Bad => CheckResult::Bad,
-            },
-            found: finding.found,
-            fix: finding.fix,
-        };
-        found.into_iter().map(view).collect()
+        // Not every runtime has settings; one that does not answer was told of already.
+        let found = self.inner.runtime.examine(&Target::Docker).await.unwrap_or_default();
+        found.into_iter().map(check).collect()
     }
 
     /// Whether the public names of all environments lead anywhere.

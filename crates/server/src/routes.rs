@@ -5,7 +5,7 @@ mod look;
 mod runs;
 mod secrets;
 mod system;
-mod targets;
+pub(crate) mod targets;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;

@@ -125,11 +125,10 @@ impl Store {
         let rows = sqlx::query(sql).fetch_all(&mut *connection).await.map_err(failed(READ))?;
         let mut last = Ok(());
         for row in &rows {
-            let opened = self.open_row(row).map_err(failed(READ))?;
-            match opened {
+            match self.open_row(row).map_err(failed(READ))? {
                 Ok(_) => return Ok(()),
                 Err(error) => {
-                    last = Err(internal("check the master key", format!("{error}: put back the key that sealed it")))
+                    last = Err(internal("check the master key", format!("{error}: put back the key that sealed it")));
                 }
             }
         }

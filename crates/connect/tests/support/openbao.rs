@@ -40,7 +40,11 @@ impl OpenBao {
             command.arg(format!("-dev-tls-cert-dir={}", directory.path().display()));
         }
         let log = std::fs::File::create(directory.path().join("bao.log")).expect("a file can be made");
-        command.env("HOME", directory.path()).stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+        command
+            .env("HOME", directory.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log);
         let child = command.spawn().expect("`bao` is in the PATH: run scripts/setup");
         let scheme = if tls { "https" } else { "http" };
         let authority = tls.then(|| authority_in(directory.path()));

@@ -12,6 +12,7 @@ mod build;
 mod engine;
 mod environments;
 mod error;
+mod examine;
 mod exec;
 mod exits;
 mod files;
@@ -39,7 +40,7 @@ use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, NetworkName, ServiceName, VolumeName};
 use daybook_model::spec::{Artifact, Check, Network, Stop, Volume};
 use daybook_model::trouble::Trouble;
-use daybook_model::{Digest, Launch, ReplicaId, SeenReplica};
+use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Target};
 use futures::stream::BoxStream;
 
 use crate::artifacts::{Artifacts, Source};
@@ -47,7 +48,7 @@ use crate::credentials::Logins;
 use crate::listening::listening;
 use crate::owner::Owners;
 use crate::{
-    Answer, Capabilities, Exec, ExecRequest, LogLine, LogQuery, Owner, Progress, Result, Runtime, Seen, Usage,
+    Answer, Capabilities, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Result, Runtime, Seen, Usage,
 };
 use engine::Engine;
 use exits::Exits;
@@ -115,6 +116,10 @@ impl Runtime for DockerRuntime {
             charts: false,
             quotas: false,
         }
+    }
+
+    async fn examine(&self, target: &Target) -> Result<Vec<Finding>> {
+        self.examine_daemon(target).await
     }
 
     async fn check(&self) -> Result<String> {

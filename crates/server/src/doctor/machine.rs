@@ -40,14 +40,16 @@ pub(super) fn kernel(read: impl Fn(&str) -> Option<String>) -> Vec<CheckView> {
         })
         .collect();
     let range = read("net.ipv4.ip_local_port_range");
-    let ports: Vec<u64> = range.iter().flat_map(|text| text.split_whitespace()).filter_map(|n| n.parse().ok()).collect();
+    let ports: Vec<u64> =
+        range.iter().flat_map(|text| text.split_whitespace()).filter_map(|n| n.parse().ok()).collect();
     if let [first, last] = ports[..]
         && last.saturating_sub(first) < FEW_PORTS
     {
         let fix = "`sysctl -w net.ipv4.ip_local_port_range=\"32768 60999\"`: each connection to a replica needs one";
         amiss.push(warn("net.ipv4.ip_local_port_range", format!("{first} to {last}"), Some(fix)));
     }
-    if let (Some(count), Some(most)) = (number("net.netfilter.nf_conntrack_count"), number("net.netfilter.nf_conntrack_max"))
+    if let (Some(count), Some(most)) =
+        (number("net.netfilter.nf_conntrack_count"), number("net.netfilter.nf_conntrack_max"))
         && most > 0
         && count * 100 >= most * NEARLY_FULL
     {
@@ -90,7 +92,8 @@ pub(super) async fn names(hosts: impl IntoIterator<Item = String>) -> Vec<CheckV
 
 /// A name that somebody else has to know: neither of this machine alone, nor a pattern.
 fn is_public(host: &str) -> bool {
-    let local = host == "localhost" || [".localhost", ".local", ".internal", ".test"].iter().any(|end| host.ends_with(end));
+    let local =
+        host == "localhost" || [".localhost", ".local", ".internal", ".test"].iter().any(|end| host.ends_with(end));
     host.contains('.') && !local && !host.contains('*') && host.parse::<std::net::IpAddr>().is_err()
 }
 

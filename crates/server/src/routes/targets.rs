@@ -149,7 +149,8 @@ fn view(state: TargetState, known: &BTreeSet<EnvKey>) -> TargetView {
     }
 }
 
-fn check(found: Finding) -> CheckView {
+/// One thing that a runtime looked at.
+pub(crate) fn check(found: Finding) -> CheckView {
     let result = match found.rank {
         Rank::Fine => CheckResult::Ok,
         Rank::Lacking => CheckResult::Warn,
