@@ -56,6 +56,7 @@ async fn r01_a_secret_of_a_vault_is_rotated_and_no_request_fails() {
 
     let refused = world.up(1, &[]).await.expect(1);
     assert!(refused.err.contains("the secret `vault-secret-id` is not set"), "{refused}");
+    assert!(!refused.err.contains("`session` is not set"), "one cause, told once: {refused}");
     let mut said = vec![refused, world.run_reading(&["secret", "set", "vault-secret-id"], &secret_id).await.expect(0)];
     said.push(world.up(1, &[]).await.expect(0));
     assert!(have(&world, OLD) >= 2, "web and worker have what the Vault keeps");
@@ -76,6 +77,8 @@ async fn r01_a_secret_of_a_vault_is_rotated_and_no_request_fails() {
     said.push(listed);
     let again = world.run(&["secret", "rotate", "session"]).await.expect(0);
     assert!(again.out.contains("nothing to change"), "the Vault has nothing newer: {again}");
+    let elsewhere = world.run(&["secret", "rotate", "session", "--generate"]).await.expect(64);
+    assert!(elsewhere.err.contains("is kept by a Vault, at secret/shop/production#session"), "{elsewhere}");
 
     // Sealed: what runs goes on, and what ran before can come back.
     bao.run(&["operator", "seal"]);

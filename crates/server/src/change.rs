@@ -9,6 +9,7 @@ use daybook_api::plan::{DiagnosticView, Unresolved};
 use daybook_executor::Resolved;
 use daybook_manifest::Aim;
 use daybook_model::spec::Artifact;
+use daybook_model::vault::Kept;
 use daybook_model::{
     Digest, EnvKey, Event, Release, ReleaseNumber, RunKind, SecretName, Service, ServiceName, Spec, Target, VolumeName,
 };
@@ -19,7 +20,7 @@ use crate::App;
 use crate::error::ApiError;
 use crate::manifest::{self, Loaded};
 use crate::policy::{self, Case, Judged};
-use crate::sealing::{Sealing, Values};
+use crate::sealing::{Sealing, Values, refers_to};
 use crate::unresolved;
 
 /// How long a registry may take to answer while a change is looked at.
@@ -125,11 +126,11 @@ impl App {
         let mut values = Values::of_texts(loaded.provided);
         let unread = self.read_kept(&desired.spec, None, &mut values, patience).await?;
         let mut sealing = Sealing::of(&self.inner.store, &mut desired.spec, values).await?;
-        sealing.missing.retain(|name| unread.iter().all(|open| open.name != name.as_str()));
+        sealing.missing.retain(|name| !unread.names.contains(name));
         let Resolved { spec, open } = self.inner.executor.resolve(desired.spec, patience).await;
         desired.unresolved = unresolved::of_artifacts(&spec, open);
         desired.unresolved.extend(unresolved::of_secrets(&spec, &sealing.missing));
-        desired.unresolved.extend(unread);
+        desired.unresolved.extend(unread.open);
         desired.spec = spec;
         desired.sealing = Some(sealing);
         match aim {
@@ -267,32 +268,30 @@ impl App {
         let mut values = Values::default();
         let mut kept = BTreeSet::new();
         for (name, new) in &rotate.secrets {
-            match new {
-                NewValue::Given(value) => {
-                    values.given.insert(name.clone(), Zeroizing::new(value.clone().into_bytes()));
-                }
-                NewValue::Again if is_kept(&spec, name) => drop(kept.insert(name.clone())),
-                NewValue::Again if !is_generated(&spec, name) => return Err(without_new_value(name)),
-                NewValue::Generate | NewValue::Again => drop(values.generated.insert(name.clone())),
-            }
-            let services = spec.services.values_mut();
-            let mut uses = 0;
-            for secret in services.flat_map(|service| service.container.secrets_mut()).filter(|one| one.name == *name) {
-                secret.version = None;
-                uses += 1;
-            }
-            if uses == 0 {
+            if refers_to(&spec, name).is_none() {
                 let message = format!("no service of {} needs the secret `{name}`", rotate.key);
                 return Err(ApiError::not_found(message).hint(format!(
                     "`daybook secret ls` lists those that are set; `daybook secret set {name}` is for releases to come"
                 )));
             }
+            match (new, kept_at(&spec, name)) {
+                (NewValue::Again, Some(_)) => drop(kept.insert(name.clone())),
+                (_, Some(place)) => return Err(kept_elsewhere(name, place)),
+                (NewValue::Given(value), None) => {
+                    values.given.insert(name.clone(), Zeroizing::new(value.clone().into_bytes()));
+                }
+                (NewValue::Again, None) if !is_generated(&spec, name) => return Err(without_new_value(name)),
+                (NewValue::Generate | NewValue::Again, None) => drop(values.generated.insert(name.clone())),
+            }
+            let services = spec.services.values_mut();
+            let uses = services.flat_map(|service| service.container.secrets_mut());
+            uses.filter(|one| one.name == *name).for_each(|secret| secret.version = None);
         }
         let unread = self.read_kept(&spec, Some(&kept), &mut values, patience(aim)).await?;
         let sealing = Sealing::of(&self.inner.store, &mut spec, values).await?;
         let mut desired = self.edit_of(current, spec).await?;
         desired.sealing = Some(sealing);
-        desired.unresolved = unread;
+        desired.unresolved = unread.open;
         match aim {
             Aim::Act => unresolved::refuse(&desired, "the manifest")?,
             Aim::Look => {}
@@ -409,9 +408,18 @@ fn patience(aim: Aim) -> Duration {
     if aim == Aim::Look { LOOKING } else { ACTING }
 }
 
-/// Whether a Vault keeps a secret.
-fn is_kept(spec: &Spec, name: &SecretName) -> bool {
-    spec.vault.as_ref().is_some_and(|vault| vault.values.contains_key(name))
+/// Where a Vault keeps a secret, if one does.
+fn kept_at<'a>(spec: &'a Spec, name: &SecretName) -> Option<&'a Kept> {
+    spec.vault.as_ref()?.values.get(name)
+}
+
+fn kept_elsewhere(name: &SecretName, place: &Kept) -> ApiError {
+    let message =
+        format!("the value of `{name}` is kept by a Vault, at {place}: the next `daybook up` would bring it back");
+    ApiError::new(ErrorCode::Usage, message).hint(format!(
+        "change it there, `bao kv patch {}/{} …`, then: `daybook secret rotate {name}`",
+        place.mount, place.path
+    ))
 }
 
 /// Whether the manifest has a secret made.

@@ -27,42 +27,58 @@ pub(crate) use none::Vaults;
 /// Until tokens are looked at again: a token that is good for five minutes is renewed in time.
 const LOOK_AT_TOKENS: Duration = Duration::from_secs(60);
 
+/// What a Vault keeps and could not be read.
+#[derive(Default)]
+pub(crate) struct Unread {
+    /// Those secrets, and what would let in.
+    pub(crate) names: BTreeSet<SecretName>,
+    /// Why: one cause may keep many away.
+    pub(crate) open: Vec<Unresolved>,
+}
+
 impl App {
-    /// Puts what a Vault keeps of a spec's secrets into `values`; `only` these of them. Tells what cannot be read.
+    /// Puts what a Vault keeps of a spec's secrets into `values`; `only` these of them. Tells what cannot be read, and what
+    /// it would need for that.
     pub(crate) async fn read_kept(
         &self,
         spec: &Spec,
         only: Option<&BTreeSet<SecretName>>,
         values: &mut Values,
         patience: Duration,
-    ) -> Result<Vec<Unresolved>, ApiError> {
-        let Some(vault) = &spec.vault else { return Ok(Vec::new()) };
+    ) -> Result<Unread, ApiError> {
+        let Some(vault) = &spec.vault else { return Ok(Unread::default()) };
         let mut wanted = vault.values.clone();
         wanted.retain(|name, _| only.is_none_or(|only| only.contains(name)));
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Unread::default());
         }
         let credential = match vault.login.credential() {
             None => None,
             Some(name) => match self.credential(&spec.key, name, values).await? {
                 Some(value) => Some(value),
-                None => return Ok(vec![missing_secret(spec, name)]),
+                None => {
+                    let names = wanted.into_keys().chain([name.clone()]).collect();
+                    return Ok(Unread { names, open: vec![missing_secret(spec, name)] });
+                }
             },
         };
         let credential = credential.as_ref().map(|value| value.as_str());
         let read = self.inner.vaults.read(vault, credential, &wanted, patience).await;
-        let mut unread = Vec::new();
+        let mut unread = Unread::default();
         for (name, value) in read {
             match value {
                 Ok(value) => drop(values.given.insert(name, value)),
-                Err(error) => unread.push(Unresolved {
-                    kind: "secret".to_owned(),
-                    services: refers_to(spec, &name).iter().map(ToString::to_string).collect(),
-                    line: wanted.get(&name).and_then(|kept| kept.line).or(vault.line),
-                    name: name.to_string(),
-                    reason: error.message,
-                    hint: Some(error.hint),
-                }),
+                Err(error) => {
+                    unread.open.push(Unresolved {
+                        kind: "secret".to_owned(),
+                        services: refers_to(spec, &name).iter().map(ToString::to_string).collect(),
+                        line: wanted.get(&name).and_then(|kept| kept.line).or(vault.line),
+                        name: name.to_string(),
+                        reason: error.message,
+                        hint: Some(error.hint),
+                    });
+                    unread.names.insert(name);
+                }
             }
         }
         Ok(unread)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
-use daybook_model::spec::{Artifact, EnvValue, Kind, Quota, Rollout, RolloutOrder, TemplatePart};
+use daybook_model::spec::{Artifact, EnvValue, Kind, Quota, Rollout, RolloutOrder, SecretRef, TemplatePart};
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
@@ -319,10 +319,7 @@ fn environment(before: &Service, after: &Service, say: &mut impl FnMut(String)) 
 /// A value as a plan may show it: never one of a secret, or of a variable whose name says it is one.
 fn shown(name: &str, value: &EnvValue) -> String {
     match value {
-        EnvValue::Secret(secret) => match secret.version {
-            Some(version) => format!("secret {} version {version}", secret.name),
-            None => format!("secret {}", secret.name),
-        },
+        EnvValue::Secret(secret) => shown_secret(secret),
         EnvValue::Text(text) => shown_text(name, text),
         EnvValue::Template(parts) => parts.iter().map(part).collect(),
     }
@@ -345,7 +342,14 @@ fn part(part: &TemplatePart) -> String {
     match part {
         TemplatePart::Text(text) => clip(text),
         TemplatePart::Service(name, fact) => format!("${{{name}.{}}}", format!("{fact:?}").to_lowercase()),
-        TemplatePart::Secret(secret) => format!("(secret {})", secret.name),
+        TemplatePart::Secret(secret) => format!("({})", shown_secret(secret)),
+    }
+}
+
+fn shown_secret(secret: &SecretRef) -> String {
+    match secret.version {
+        Some(version) => format!("secret {} version {version}", secret.name),
+        None => format!("secret {}", secret.name),
     }
 }
 

@@ -18,7 +18,7 @@ struct Limit {
 
 const LIMITS: [Limit; 4] = [
     Limit { name: "net.core.somaxconn", least: 1_024, why: "connections that come at once are refused" },
-    Limit { name: "fs.inotify.max_user_instances", least: 256, why: "containers that watch files fail" },
+    Limit { name: "fs.inotify.max_user_instances", least: 128, why: "containers that watch files fail" },
     Limit { name: "kernel.pid_max", least: 32_768, why: "processes of many replicas cannot be started" },
     Limit { name: "kernel.threads-max", least: 32_768, why: "threads of many replicas cannot be started" },
 ];
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!((all_is_well.len(), all_is_well[0].result), (1, CheckResult::Ok));
         for (name, text) in [
             ("net.core.somaxconn", "128"),
-            ("fs.inotify.max_user_instances", "128"),
+            ("fs.inotify.max_user_instances", "64"),
             ("kernel.threads-max", "4000"),
             ("net.ipv4.ip_local_port_range", "50000 60999"),
             ("net.netfilter.nf_conntrack_count", "250000"),
