@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// No Vault was ever spoken to.
 #[derive(Default)]
-pub(crate) struct Vaults;
+pub(crate) struct Vaults(());
 
 /// Why there is no value.
 #[derive(Debug, Clone, thiserror::Error)]
