@@ -28,6 +28,10 @@ use crate::{KubernetesRuntime, names};
 
 /// How long the cluster gets to carry out a stop or a removal beyond what was asked for.
 const END_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a controller may take to know that a workload should have no pod any more.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Until it is asked again whether it does.
+const SOON: Duration = Duration::from_millis(30);
 /// Until something is looked at again that is going away.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -169,6 +173,7 @@ impl KubernetesRuntime {
         }
         if keeper.wanted && !keeper.over {
             self.set_wanted(key, &keeper, false).await?;
+            self.until_taken_back(key, &keeper).await?;
         }
         let grace = stop.grace_ms.div_ceil(1000).max(1);
         for pod in &living {
@@ -186,6 +191,34 @@ impl KubernetesRuntime {
             Some(exit) => self.write_exit(key, &keeper, &exit).await,
             None => Ok(()),
         }
+    }
+
+    /// Waits until the controller of a workload knows that no pod of it should be there: before that it makes another in
+    /// the place of one that goes. A controller that is away is not waited for.
+    async fn until_taken_back(&self, key: &EnvKey, keeper: &Keeper) -> Result<()> {
+        let known = async {
+            while !self.is_taken_back(key, keeper).await? {
+                tokio::time::sleep(SOON).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(TAKEN_BACK_WITHIN, known).await.unwrap_or(Ok(()))
+    }
+
+    async fn is_taken_back(&self, key: &EnvKey, keeper: &Keeper) -> Result<bool> {
+        let (asked, observed) = match keeper.kind {
+            Kind::Deployment => match self.cluster.get::<Deployment>(key, &keeper.name).await? {
+                Some(found) => (found.metadata.generation, found.status.and_then(|status| status.observed_generation)),
+                None => return Ok(true),
+            },
+            Kind::StatefulSet => match self.cluster.get::<StatefulSet>(key, &keeper.name).await? {
+                Some(found) => (found.metadata.generation, found.status.and_then(|status| status.observed_generation)),
+                None => return Ok(true),
+            },
+            // Its pods are ended by the controller itself.
+            Kind::Job => return Ok(true),
+        };
+        Ok(observed >= asked)
     }
 
     /// Watches the pods of a replica until none is left that has not ended. How the last one ended, if it was told.
@@ -240,7 +273,8 @@ impl KubernetesRuntime {
         if let Some(keeper) = self.keeper(&operation, key, id, role).await? {
             let pods = self.cluster.pods_of(key, id, role).await?;
             let now = seen(&keeper, &pods.iter().collect::<Vec<_>>()).state;
-            if now == ReplicaState::Running || (keeper.wanted && now != ReplicaState::Exited) {
+            // A pod of one that should not run is on its way out, and goes with it.
+            if keeper.wanted && now != ReplicaState::Exited {
                 return Err(Error::new(ErrorKind::Conflict, operation, "it runs: stop it first"));
             }
             self.delete_keeper(key, &keeper).await?;
