@@ -118,6 +118,28 @@ async fn secrets_of_our_own_are_rotated() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_file_become_secrets() {
+    let world = World::new().await;
+    world.write(".secrets", &format!("# ours\nexport session='{OLD}'\nPIN=\"12 34\"\nnothing=\n"));
+    let first = world.run(&["secret", "import", ".secrets"]).await.expect(0);
+    assert!(first.err.contains("session of shop/production is at version 1"), "{first}");
+    assert!(first.err.contains("nothing is empty"), "{first}");
+    world.write(".secrets", &format!("session={NEW}\nPIN=12 34\n"));
+    let second = world.run(&["secret", "import", ".secrets"]).await.expect(0);
+    assert!(second.err.contains("session of shop/production is at version 2\n"), "{second}");
+    assert!(second.err.contains("PIN of shop/production is at version 1 as it was"), "{second}");
+    world.write(".secrets", &format!("PIN=5\nsession=${{HOME}}-{OLD}\n"));
+    let refused = world.run(&["secret", "import", ".secrets"]).await.expect(1);
+    assert!(refused.err.contains(".secrets: line 2: it refers to another variable"), "{refused}");
+    let missing = world.run(&["secret", "import", ".secrets", "--only", "other"]).await.expect(1);
+    world.write("daybook.yaml", &with_session(""));
+    world.up(1, &[]).await.expect(0);
+    assert!(have(&world, NEW) >= 2, "nothing was set by what was refused");
+    expect_untold(&[first, second, refused, missing], &[OLD, NEW]);
+    world.end().await;
+}
+
 /// Runs a tool in a directory. What it wrote.
 fn tool(directory: &Path, program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(directory).output();
@@ -167,7 +189,13 @@ async fn files_that_sops_and_age_encrypted_are_secrets() {
     assert!(read.out.contains("one line\nanother\n"), "{read}");
     sops(&directory, &recipient, NEW);
     said.push(world.run_with(&["plan"], &[("SHOP_BUILD", "1"), ("SOPS_AGE_KEY_FILE", &good)]).await.expect(2));
-    said.push(world.up(1, &[("SOPS_AGE_KEY_FILE", &good)]).await.expect(0));
+    // A saved plan holds nothing that was encrypted: whoever carries it out needs the key as well.
+    let variables = [("SHOP_BUILD", "1"), ("SOPS_AGE_KEY_FILE", good.as_str())];
+    said.push(world.run_with(&["plan", "--out", "saved"], &variables).await.expect(2));
+    let saved = std::fs::read_to_string(directory.join("saved")).expect("a saved plan is text");
+    assert!(saved.contains("secrets.enc.yaml") && ![OLD, NEW, "one line"].iter().any(|value| saved.contains(value)));
+    said.push(world.run_with(&["apply", "saved"], &[("SOPS_AGE_KEY_FILE", &wrong)]).await.expect(1));
+    said.push(world.run_with(&["apply", "saved"], &[("SOPS_AGE_KEY_FILE", &good)]).await.expect(0));
     assert_eq!((have(&world, OLD), have(&world, NEW) >= 2), (0, true));
 
     world.write("daybook.yaml", &text.replace("session.keys.1", "sesion"));

@@ -98,9 +98,10 @@ async fn r31_a_secret_is_in_no_output_and_no_file_of_ours() {
 }
 
 /// Every command that shows something.
-const OUTPUTS: [&[&str]; 29] = [
+const OUTPUTS: [&[&str]; 30] = [
     &["secret", "ls"],
     &["secret", "ls", "-o", "json"],
+    &["secret", "key"],
     &["validate"],
     &["validate", "-o", "json"],
     &["plan"],

@@ -121,10 +121,10 @@ pub struct Bundle {
     /// Files that are there and whose content is not taken along.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub present: BTreeSet<String>,
-    /// Texts of encrypted files, opened by the client, by absolute path.
+    /// Texts of encrypted files, opened by the client, by cipher and absolute path: `sops:/work/shop/secrets.yaml`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub opened: BTreeMap<String, String>,
-    /// Encrypted files that could not be opened, with the reason.
+    /// Encrypted files that could not be opened, by the same, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unopened: BTreeMap<String, String>,
     /// Variables that are set and mentioned; no others.

@@ -170,8 +170,8 @@ mod tests {
             files: texts(&["/a/daybook.yaml"]),
             unreadable: texts(&["/a/secret.env"]),
             present: ["/a/data".to_owned()].into(),
-            opened: texts(&["/a/secrets.enc.yaml"]),
-            unopened: texts(&["/a/key.age"]),
+            opened: texts(&["sops:/a/secrets.enc.yaml"]),
+            unopened: texts(&["age:/a/key.age"]),
             variables: texts(&["TAG"]),
         };
         let wire = daybook_api::change::Bundle::encode(&bundle).unwrap();

@@ -3,6 +3,7 @@
 //! The file is JSON with a digest of the rest: what was shown and what is carried out belong together, so a file
 //! that was cut off or changed is not read at all.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,9 +11,11 @@ use std::path::Path;
 
 use daybook_api::change::Change;
 use daybook_api::plan::PlanReply;
+use daybook_manifest::Cipher;
 use daybook_model::{Digest, EnvKey};
 use serde::{Deserialize, Serialize};
 
+use crate::encrypted;
 use crate::error::{CommandError, Result};
 
 /// The format that is written, and the only one that is read.
@@ -27,8 +30,11 @@ pub(crate) struct SavedPlan {
     format: u32,
     /// The environment.
     pub(crate) key: EnvKey,
-    /// What was asked for.
-    pub(crate) change: Change,
+    /// What was asked for, without the texts of encrypted files.
+    change: Change,
+    /// Encrypted files that were open, and are opened again: what they hold is in no other file.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    encrypted: BTreeSet<String>,
     /// What was shown.
     pub(crate) plan_id: String,
     /// What it was made from.
@@ -41,11 +47,13 @@ pub(crate) struct SavedPlan {
 }
 
 impl SavedPlan {
-    pub(crate) fn of(reply: &PlanReply, change: Change) -> Self {
+    pub(crate) fn of(reply: &PlanReply, mut change: Change) -> Self {
+        let opened = opened(&mut change).map(std::mem::take).unwrap_or_default();
         let mut saved = Self {
             format: FORMAT,
             key: reply.key.clone(),
             change,
+            encrypted: opened.into_keys().collect(),
             plan_id: reply.plan_id.clone(),
             basis: reply.basis.clone(),
             text: reply.text.clone(),
@@ -53,6 +61,21 @@ impl SavedPlan {
         };
         saved.digest = Some(saved.digest_of_rest());
         saved
+    }
+
+    /// What was asked for, with the texts of encrypted files as they are now: other values are another plan, which is
+    /// refused.
+    pub(crate) fn change(&self) -> Result<Change> {
+        let mut change = self.change.clone();
+        for key in &self.encrypted {
+            let Some((cipher, path)) = Cipher::of_key(key) else { continue };
+            let text = encrypted::open(path, cipher)
+                .map_err(|why| CommandError::failed(format!("cannot open {}: {why}", path.display())))?;
+            if let Some(opened) = opened(&mut change) {
+                opened.insert(key.clone(), text);
+            }
+        }
+        Ok(change)
     }
 
     /// Writes it to a file that only its owner may read: a manifest's variables may be in it.
@@ -96,10 +119,17 @@ impl SavedPlan {
     }
 }
 
+/// The texts of encrypted files that a change brings.
+fn opened(change: &mut Change) -> Option<&mut BTreeMap<String, String>> {
+    match change {
+        Change::Up(up) => Some(&mut up.bundle.opened),
+        Change::Move(wanted) => Some(&mut wanted.up.bundle.opened),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use daybook_api::change::{Bundle, Up};
     use daybook_fuzz::{Chance, Tally, cases, damage};
 
@@ -120,6 +150,7 @@ mod tests {
             format: FORMAT,
             key: "shop/production".parse().unwrap(),
             change: Change::Up(up),
+            encrypted: BTreeSet::from(["sops:/work/shop/secrets.yaml".to_owned()]),
             plan_id: "plan".to_owned(),
             basis: "basis".to_owned(),
             text: "shop/production: 1 change\n".to_owned(),

@@ -27,10 +27,10 @@ pub struct Bundle {
     /// Files that are there and whose content is not taken along.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub present: BTreeSet<String>,
-    /// Texts of encrypted files, opened by who has the key, by absolute path.
+    /// Texts of encrypted files, opened by who has the key, by [`Cipher::key`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub opened: BTreeMap<String, String>,
-    /// Encrypted files that could not be opened, with the reason.
+    /// Encrypted files that could not be opened, by the same, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unopened: BTreeMap<String, String>,
     /// Variables of the environment that are set and mentioned; no others.
@@ -44,6 +44,21 @@ pub enum Cipher {
     Sops,
     /// age: the whole file.
     Age,
+}
+
+impl Cipher {
+    const ALL: [(Self, &str); 2] = [(Self::Sops, "sops:"), (Self::Age, "age:")];
+
+    /// What the file at an absolute path is called among [`Bundle::opened`].
+    pub fn key(self, path: &str) -> String {
+        let name = Self::ALL.iter().find(|(cipher, _)| *cipher == self).map(|(_, name)| *name);
+        format!("{}{path}", name.expect("every cipher has a name"))
+    }
+
+    /// The cipher and the path of a key.
+    pub fn of_key(key: &str) -> Option<(Self, &Path)> {
+        Self::ALL.iter().find_map(|(cipher, name)| Some((*cipher, Path::new(key.strip_prefix(name)?))))
+    }
 }
 
 /// Opens encrypted files: the text, or why there is none.
@@ -139,9 +154,10 @@ impl Files for Bundle {
         self.present.contains(path) || self.files.contains_key(path)
     }
 
-    fn open(&self, path: &str, _: Cipher) -> Option<Result<String, ReadError>> {
-        let opened = self.opened.get(path).map(|text| Ok(text.clone()));
-        opened.or_else(|| self.unopened.get(path).map(|why| Err(ReadError::Unreadable(why.clone()))))
+    fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, ReadError>> {
+        let key = cipher.key(path);
+        let opened = self.opened.get(&key).map(|text| Ok(text.clone()));
+        opened.or_else(|| self.unopened.get(&key).map(|why| Err(ReadError::Unreadable(why.clone()))))
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -189,8 +205,8 @@ impl Files for Disk<'_> {
         let opened = open(Path::new(path), cipher);
         let mut found = self.found.borrow_mut();
         match &opened {
-            Ok(text) => drop(found.opened.insert(path.to_owned(), text.clone())),
-            Err(why) => drop(found.unopened.insert(path.to_owned(), why.clone())),
+            Ok(text) => drop(found.opened.insert(cipher.key(path), text.clone())),
+            Err(why) => drop(found.unopened.insert(cipher.key(path), why.clone())),
         }
         Some(opened.map_err(ReadError::Unreadable))
     }

@@ -54,6 +54,23 @@ pub(crate) fn parse(text: &str, expand: Expand<'_>) -> Result<Vec<(String, Optio
     Ok(out)
 }
 
+/// The assignments of a file of `NAME=value` lines, none of which may need another: `${NAME}` in a value is refused.
+/// The error names the line.
+pub fn assignments(text: &str) -> Result<Vec<(String, String)>, String> {
+    let refers = std::cell::Cell::new(None);
+    let as_written = |line: usize, value: &str, _: &BTreeMap<String, String>| {
+        if value.contains("${") && refers.get().is_none() {
+            refers.set(Some(line));
+        }
+        value.to_owned()
+    };
+    let all = parse(text, &as_written).map_err(|bad| format!("line {}: {}", bad.line, bad.why))?;
+    match refers.get() {
+        Some(line) => Err(format!("line {line}: it refers to another variable: write what it stands for")),
+        None => Ok(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()),
+    }
+}
+
 /// The assignments of a `format: raw` file: everything after `=` as it stands.
 pub(crate) fn parse_raw(text: &str) -> Vec<(String, Option<String>)> {
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));

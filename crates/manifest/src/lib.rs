@@ -42,6 +42,7 @@ pub mod init;
 pub use bundle::{Bundle, Cipher, Open};
 pub use codes::{Explanation, codes, explain};
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use dotenv::assignments;
 pub use edit::{Edited, Texts, edit};
 pub use fleet::Fleet;
 pub use landing::{LandingZone, Template};

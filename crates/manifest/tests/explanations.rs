@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use daybook_manifest::{Aim, Bundle, Options, Severity, codes, explain, load};
+use daybook_manifest::{Aim, Bundle, Cipher, Options, Severity, codes, explain, load};
 
 fn bundle(code: &str, example: &str) -> Bundle {
     let mut bundle =
@@ -26,8 +26,8 @@ fn bundle(code: &str, example: &str) -> Bundle {
     let encrypted = "/app/secrets.enc.yaml".to_owned();
     bundle.present.insert(encrypted.clone());
     match code {
-        "M0410" => bundle.opened.insert(encrypted, r#"{"password": "swordfish"}"#.to_owned()),
-        _ => bundle.unopened.insert(encrypted, "there is no key to open it with".to_owned()),
+        "M0410" => bundle.opened.insert(Cipher::Sops.key(&encrypted), r#"{"password": "swordfish"}"#.to_owned()),
+        _ => bundle.unopened.insert(Cipher::Sops.key(&encrypted), "there is no key to open it with".to_owned()),
     };
     bundle
 }

@@ -121,7 +121,7 @@ impl Sealing {
     pub(crate) async fn commit(self, store: &Store, actor: &Actor) -> Result<(), ApiError> {
         for Pending { name, version, value } in self.pending {
             let sealed = match value {
-                Some(value) => store.ensure_secret(actor.clone(), &self.key, &name, value).await?,
+                Some(value) => store.set_secret(actor.clone(), &self.key, &name, value).await?,
                 None => store.generate_secret(actor.clone(), &self.key, &name).await?,
             };
             if sealed != version {

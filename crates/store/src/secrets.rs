@@ -25,19 +25,8 @@ pub struct Secret {
 }
 
 impl Store {
-    /// Seals `value` as the next version of a secret, and returns that version.
-    pub async fn set_secret(
-        &self,
-        actor: Actor,
-        key: &EnvKey,
-        name: &SecretName,
-        value: Zeroizing<Vec<u8>>,
-    ) -> Result<u64> {
-        self.write_secret(actor, key, name, value, Existing::Supersede).await
-    }
-
     /// Seals `value` unless it is the latest version's own, and returns the version that holds it.
-    pub async fn ensure_secret(
+    pub async fn set_secret(
         &self,
         actor: Actor,
         key: &EnvKey,
@@ -73,7 +62,7 @@ impl Store {
         Ok(latest(&mut connection, key, name).await.map_err(failed(READ))?.map(|(version, _)| version))
     }
 
-    /// The version that [`Store::ensure_secret`] would return for `value`; `None` is a value that nobody
+    /// The version that [`Store::set_secret`] would return for `value`; `None` is a value that nobody
     /// has yet. Nothing is written.
     pub async fn foresee_secret(&self, key: &EnvKey, name: &SecretName, value: Option<&[u8]>) -> Result<u64> {
         let mut connection = self.reader(READ).await?;

@@ -23,7 +23,8 @@ impl Apply {
         let saved = SavedPlan::read(&self.plan)?;
         ctx.say(&style::plan(saved.text.trim_end()));
         ctx.say("");
+        let change = saved.change()?;
         let expect = Expect { plan_id: saved.plan_id, basis: saved.basis };
-        start(ctx, &saved.key, &RunRequest { change: saved.change, expect: Some(expect) }).await
+        start(ctx, &saved.key, &RunRequest { change, expect: Some(expect) }).await
     }
 }

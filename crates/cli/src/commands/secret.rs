@@ -11,7 +11,7 @@ use daybook_server::{KeyForm, SHORTEST_PASSPHRASE};
 use super::carry::{Ask, carry_out};
 use crate::context::{Ctx, now};
 use crate::error::{CommandError, Result};
-use crate::output::style::{GOOD, paint};
+use crate::output::style::{GOOD, WARN, paint};
 use crate::output::table::Table;
 use crate::output::words;
 use crate::terminal;
@@ -34,6 +34,16 @@ enum Action {
         /// Make a random value that nobody sees.
         #[arg(long)]
         generate: bool,
+    },
+    /// Set a secret for each line `NAME=value` of a file, as Compose reads env files. A value that a secret has already
+    /// is no new version.
+    Import {
+        /// The file: `.env`.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only these names.
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        only: Vec<SecretName>,
     },
     /// Give secrets new values, and replace the replicas that have the old ones, with no failed request.
     ///
@@ -85,6 +95,7 @@ impl Secret {
                 let (key, secrets) = (ctx.key().await?, new_values(ctx, names, generate, value)?);
                 return carry_out(ctx, Change::Rotate(Rotate { key, secrets }), Ask::AtStake).await;
             }
+            Action::Import { file, only } => import(ctx, &file, &only).await?,
             Action::Set { name, generate } => {
                 let key = ctx.key().await?;
                 let value = match generate {
@@ -111,6 +122,42 @@ impl Secret {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Everything is looked at before anything is set.
+async fn import(ctx: &Ctx, file: &Path, only: &[SecretName]) -> Result<()> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| CommandError::io(format!("read {}", file.display()), &error))?;
+    let located = |why: String| CommandError::failed(format!("{}: {why}", file.display()));
+    let mut values = BTreeMap::new();
+    for (name, value) in daybook_manifest::assignments(&text).map_err(located)? {
+        let name: SecretName = name.parse().map_err(|why| located(format!("{name}: {why}")))?;
+        if value.is_empty() {
+            ctx.say(&format!("{} {name} is empty, and left out", paint(WARN, "!")));
+        } else if only.is_empty() || only.contains(&name) {
+            // The last line of a name counts.
+            values.insert(name, value);
+        }
+    }
+    if let Some(missing) = only.iter().find(|name| !values.contains_key(name)) {
+        return Err(located(format!("it has no value for {missing}; nothing was set")));
+    }
+    if values.is_empty() {
+        return Err(located("it has no line `NAME=value`; nothing was set".to_owned()));
+    }
+    let (key, client) = (ctx.key().await?, ctx.client().await?);
+    let before = client.secrets(&key).await?;
+    for (name, value) in values {
+        let known = before.iter().find(|secret| secret.name == name).map(|secret| secret.version);
+        let set = client.set_secret(&key, &name, &SetSecret::Value { value }).await?;
+        let how = if known == Some(set.version) { " as it was" } else { "" };
+        ctx.say(&format!("{} {name} of {key} is at version {}{how}", paint(GOOD, "✓"), set.version));
+    }
+    ctx.say(&format!(
+        "  give them to what runs: `environment: {{NAME: {{secret: NAME}}}}`, then {}",
+        ctx.command("up")
+    ));
+    Ok(())
 }
 
 fn master_key(ctx: &Ctx, seal: bool, unseal: bool, passphrase_file: Option<&Path>) -> Result<Exit> {

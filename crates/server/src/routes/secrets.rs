@@ -32,7 +32,8 @@ pub(crate) async fn list_secrets(State(app): State<App>, Path(at): Path<AtEnviro
     Ok(Json(secrets.into_iter().map(view).collect()))
 }
 
-/// Sets a secret for the releases to come: to a value, or to a random one that nobody sees.
+/// Sets a secret for the releases to come: to a value, or to a random one that nobody sees. The value that it has already
+/// is no new version.
 #[utoipa::path(
     put, path = "/v1/environments/{app}/{env}/secrets/{name}", tag = "secrets", params(AtSecret),
     request_body = SetSecret,
