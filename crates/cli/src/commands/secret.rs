@@ -38,9 +38,10 @@ enum Action {
     /// Set a secret for each line `NAME=value` of a file, as Compose reads env files. A value that a secret has already
     /// is no new version.
     Import {
+        // Not called `file`: clap would take it for the manifest, whose option is there for every command.
         /// The file: `.env`.
         #[arg(value_name = "FILE")]
-        file: PathBuf,
+        lines: PathBuf,
         /// Only these names.
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         only: Vec<SecretName>,
@@ -95,7 +96,7 @@ impl Secret {
                 let (key, secrets) = (ctx.key().await?, new_values(ctx, names, generate, value)?);
                 return carry_out(ctx, Change::Rotate(Rotate { key, secrets }), Ask::AtStake).await;
             }
-            Action::Import { file, only } => import(ctx, &file, &only).await?,
+            Action::Import { lines, only } => import(ctx, &lines, &only).await?,
             Action::Set { name, generate } => {
                 let key = ctx.key().await?;
                 let value = match generate {
