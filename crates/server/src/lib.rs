@@ -50,7 +50,7 @@ mod why;
 mod world;
 
 pub use app::{App, Parts};
-pub use daybook_store::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, seal_key};
+pub use daybook_store::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, passphrase_in, seal_key};
 pub use edge::Edge;
 pub use routes::openapi;
 pub use serve::{Config, ServeError, serve};

@@ -11,7 +11,7 @@ use crate::edge_router::EdgeRouter;
 use crate::fleet::Fleet;
 use daybook_edge::{Client, StartError};
 use daybook_model::Timestamp;
-use daybook_store::{KeySource, Store};
+use daybook_store::{KeySource, Store, passphrase_in};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -47,12 +47,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// The passphrase: the first line of its file.
+    /// The passphrase, where there is a file of one.
     pub(crate) fn passphrase(&self) -> Result<Option<Zeroizing<String>>, ServeError> {
-        let Some(file) = &self.passphrase_file else { return Ok(None) };
-        let text = std::fs::read_to_string(file).map_err(io("read the file of the passphrase"))?;
-        let text = Zeroizing::new(text);
-        Ok(Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())))
+        let passphrase = self.passphrase_file.as_deref().map(passphrase_in).transpose();
+        passphrase.map_err(io("read the file of the passphrase"))
     }
 }
 

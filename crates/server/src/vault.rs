@@ -90,7 +90,7 @@ impl App {
         key: &EnvKey,
         name: &SecretName,
         values: &Values,
-    ) -> Result<Option<Zeroizing<String>>, ApiError> {
+    ) -> Result<Option<Zeroizing<String>>, daybook_store::Error> {
         let given = values.given.get(name).cloned();
         let value = match (given, self.inner.store.secret_version(key, name).await?) {
             (Some(given), _) => Some(given),
@@ -123,9 +123,7 @@ impl App {
     }
 
     async fn hold(&self, key: &EnvKey, vault: &Vault, token: &SecretName) -> Result<(), daybook_store::Error> {
-        let Some(version) = self.inner.store.secret_version(key, token).await? else { return Ok(()) };
-        let Some(value) = self.inner.store.open_secret(key, token, version).await? else { return Ok(()) };
-        let value = Zeroizing::new(String::from_utf8_lossy(&value).into_owned());
+        let Some(value) = self.credential(key, token, &Values::default()).await? else { return Ok(()) };
         if let Err(error) = self.inner.vaults.hold(vault, Some(&value)).await {
             tracing::warn!(%key, address = vault.address, %error, "the token of a Vault is not looked after");
         }

@@ -8,7 +8,6 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
@@ -32,9 +31,8 @@ const MOST_BYTES: u64 = 4_096;
 /// A passphrase that is shorter is no protection.
 pub const SHORTEST_PASSPHRASE: usize = 12;
 
-/// The key that seals the keys of secrets. Cheap to clone.
-#[derive(Clone)]
-pub struct MasterKey(Arc<Zeroizing<[u8; KEY]>>);
+/// The key that seals the keys of secrets.
+pub(crate) struct MasterKey(Zeroizing<[u8; KEY]>);
 
 /// Where the master key is from.
 #[derive(Debug, Clone)]
@@ -88,7 +86,7 @@ impl MasterKey {
     }
 
     pub(crate) fn of(bytes: [u8; KEY]) -> Self {
-        Self(Arc::new(Zeroizing::new(bytes)))
+        Self(Zeroizing::new(bytes))
     }
 
     pub(crate) fn bytes(&self) -> &[u8; KEY] {
@@ -122,6 +120,12 @@ impl MasterKey {
             }
         }
     }
+}
+
+/// The passphrase in a file: its first line.
+pub fn passphrase_in(file: &Path) -> std::io::Result<Zeroizing<String>> {
+    let text = Zeroizing::new(std::fs::read_to_string(file)?);
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
 /// How the key of a state directory lies there.

@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 
 pub use environments::{Environment, Job, LastRun};
-pub use key::{KeyForm, KeySource, MasterKey, SHORTEST_PASSPHRASE, key_form, seal_key};
+pub use key::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, passphrase_in, seal_key};
 pub use leadership::{Epoch, Leader};
 pub use memory::{MemoryJournal, When};
 pub use postgres::DatabaseUrl;

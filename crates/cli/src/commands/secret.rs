@@ -184,9 +184,8 @@ fn master_key(ctx: &Ctx, seal: bool, unseal: bool, passphrase_file: Option<&Path
     let present = match passphrase_file {
         _ if !is_sealed => None,
         Some(file) => {
-            let text =
-                std::fs::read_to_string(file).map_err(|error| CommandError::io("read the passphrase", &error))?;
-            Some(text.lines().next().unwrap_or_default().to_owned())
+            let read = daybook_server::passphrase_in(file);
+            Some(read.map_err(|error| CommandError::io("read the passphrase", &error))?)
         }
         None => {
             let error = CommandError::usage("the key is sealed under a passphrase, which is needed to change that");
@@ -194,7 +193,8 @@ fn master_key(ctx: &Ctx, seal: bool, unseal: bool, passphrase_file: Option<&Path
         }
     };
     let new = if seal { Some(new_passphrase()?) } else { None };
-    daybook_server::seal_key(&ctx.state, present.as_deref(), new.as_deref()).map_err(|error| failed(&error))?;
+    let present = present.as_ref().map(|passphrase| passphrase.as_str());
+    daybook_server::seal_key(&ctx.state, present, new.as_deref()).map_err(|error| failed(&error))?;
     let now = if seal { "is sealed under the passphrase" } else { "lies there as it is" };
     ctx.say(&format!("{} {} {now}", paint(GOOD, "✓"), path.display()));
     if seal {
