@@ -24,7 +24,7 @@ pub struct Config {
     pub inherit: Option<PathBuf>,
     /// Where a control plane that is elsewhere finds the control port: a loopback address.
     pub control: Option<SocketAddr>,
-    /// A file with a table as JSON, put there by somebody else: whenever it is newer than the table in force, it is
+    /// A file with a packed table ([`pack`](crate::pack)), put there by somebody else: whenever it is newer than the table in force, it is
     /// taken.
     pub table: Option<PathBuf>,
     /// The directory of the development authority, where it is not the edge's own.
@@ -151,7 +151,7 @@ mod tests {
         config.limits.answer = std::time::Duration::from_secs(1);
         config.inherit = Some("/x".into());
         config.control = Some("127.0.0.1:9402".parse().unwrap());
-        config.table = Some("/routes/table.json".into());
+        config.table = Some("/routes/table.json.gz".into());
         config.authority = Some("/authority".into());
         config.detached = true;
         assert_eq!(Config::parse(config.arguments()), Ok(config));

@@ -16,6 +16,7 @@ use crate::control::server::{ControlSocket, serve_port};
 use crate::edge::Edge;
 use crate::generation::Inheritance;
 use crate::listeners::{self, Listeners};
+use crate::packed::unpack;
 use crate::persist::TableFile;
 use crate::start::{StartError, make_directory};
 use crate::state::State;
@@ -149,7 +150,7 @@ fn given_table(path: &Path, version: u64) -> Option<RouteTable> {
             return None;
         }
     };
-    match serde_json::from_slice::<RouteTable>(&bytes) {
+    match unpack(&bytes) {
         Ok(table) => Some(table).filter(|table| table.version > version),
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "what is given is no table");

@@ -10,7 +10,7 @@ use daybook_model::event::{Failure, StepOutcome};
 use daybook_model::launch::Role;
 use daybook_model::route::{Endpoint, Target};
 use daybook_model::spec::{Artifact, Protocol, Stop};
-use daybook_model::{Action, ReplicaId, Service, ServiceName, Step};
+use daybook_model::{Action, EnvRoutes, ReplicaId, Service, ServiceName, Step};
 use daybook_runtime::ErrorKind;
 
 use crate::drive::RunContext;
@@ -101,10 +101,12 @@ impl Executor {
             _ => None,
         };
         let backend = routes::backend(service, endpoints, addresses, site.as_deref());
-        let _routing = self.inner.routing.lock().await;
-        let mut routes = self.inner.router.get(&cx.key).await?;
-        routes.backends.insert(name.clone(), backend);
-        Ok(self.inner.router.set(&cx.key, routes).await?)
+        let name = name.clone();
+        self.reroute(cx, move |routes| {
+            routes.backends.insert(name.clone(), backend.clone());
+            true
+        })
+        .await
     }
 
     async fn endpoints(
@@ -113,7 +115,7 @@ impl Executor {
         service: &Service,
         shares: &[(ReplicaId, u32)],
     ) -> Result<Vec<Endpoint>> {
-        let seen = self.inner.runtime.observe(&cx.key).await?;
+        let seen = self.glance(&cx.key).await?;
         let mut endpoints = Vec::with_capacity(shares.len());
         for (id, weight) in shares {
             let replica = seen.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main);
@@ -136,24 +138,30 @@ impl Executor {
     }
 
     async fn hold(&self, cx: &RunContext, name: &ServiceName) -> Result<()> {
-        let service = service(cx, name)?;
-        let _routing = self.inner.routing.lock().await;
-        let mut routes = self.inner.router.get(&cx.key).await?;
-        let Some(backend) = routes.backends.get_mut(name) else { return Ok(()) };
-        backend.hold_ms = Some(routes::hold_ms(service));
-        if let Target::Endpoints(endpoints) = &mut backend.target {
-            endpoints.iter_mut().for_each(|endpoint| endpoint.weight = 0);
-        }
-        Ok(self.inner.router.set(&cx.key, routes).await?)
+        let (name, hold_ms) = (name.clone(), routes::hold_ms(service(cx, name)?));
+        self.reroute(cx, move |routes| {
+            let Some(backend) = routes.backends.get_mut(&name) else { return false };
+            backend.hold_ms = Some(hold_ms);
+            if let Target::Endpoints(endpoints) = &mut backend.target {
+                endpoints.iter_mut().for_each(|endpoint| endpoint.weight = 0);
+            }
+            true
+        })
+        .await
     }
 
     async fn unroute(&self, cx: &RunContext, name: &ServiceName) -> Result<()> {
-        let _routing = self.inner.routing.lock().await;
-        let mut routes = self.inner.router.get(&cx.key).await?;
-        if routes.backends.remove(name).is_none() {
-            return Ok(());
-        }
-        Ok(self.inner.router.set(&cx.key, routes).await?)
+        let name = name.clone();
+        self.reroute(cx, move |routes| routes.backends.remove(&name).is_some()).await
+    }
+
+    /// Changes the routes of the environment. `change` tells whether the edge must be told, and may be made twice.
+    pub(crate) async fn reroute(
+        &self,
+        cx: &RunContext,
+        change: impl Fn(&mut EnvRoutes) -> bool + Send + Sync + 'static,
+    ) -> Result<()> {
+        Ok(self.inner.routing.change(self.inner.router.as_ref(), &cx.key, change).await?)
     }
 }
 

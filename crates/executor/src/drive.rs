@@ -210,11 +210,11 @@ impl Driver<'_> {
     async fn begin(&mut self, steps: &[StepId]) -> Result<usize> {
         let mut begun = 0;
         for id in steps {
-            let (plan, step) = self.step(*id)?;
-            let acts = !only_waits(&step.action);
+            let acts = self.run.step(*id).is_some_and(|step| !only_waits(&step.action));
             if acts && self.acting >= ACTS_AT_ONCE {
                 continue;
             }
+            let (plan, step) = self.step(*id)?;
             self.write(Event::StepStarted { plan, step: *id, effect: step.action.effect() }).await?;
             self.acting += usize::from(acts);
             begun += 1;

@@ -1,5 +1,6 @@
 //! The target that an environment leaves.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use daybook_decide::routes::is_internal;
@@ -55,21 +56,25 @@ impl Executor {
 
     /// Entries at addresses that services had at the target that was left go from the edge.
     async fn forget_addresses(&self, cx: &RunContext) -> Result<()> {
-        let _routing = self.inner.routing.lock().await;
-        let before = self.inner.router.get(&cx.key).await?;
-        let mut routes = before.clone();
-        for (service, backend) in &mut routes.backends {
-            let ours = self.inner.runtime.service_address(&cx.key, service).await?;
-            let is_ours = |entry: &Entry| match entry {
-                Entry::Address { listen, .. } => !is_internal(entry) || Some(listen.ip()) == ours,
-                Entry::Domain { .. } => true,
-            };
-            backend.entries.retain(is_ours);
+        let mut ours = BTreeSet::new();
+        for service in self.inner.router.get(&cx.key).await?.backends.keys() {
+            ours.extend(self.inner.runtime.service_address(&cx.key, service).await?.map(|at| (service.clone(), at)));
         }
-        if routes != before {
-            self.inner.router.set(&cx.key, routes).await?;
-        }
-        Ok(())
+        self.reroute(cx, move |routes| {
+            let mut is_changed = false;
+            for (service, backend) in &mut routes.backends {
+                let before = backend.entries.len();
+                backend.entries.retain(|entry| match entry {
+                    Entry::Address { listen, .. } => {
+                        !is_internal(entry) || ours.contains(&(service.clone(), listen.ip()))
+                    }
+                    Entry::Domain { .. } => true,
+                });
+                is_changed |= backend.entries.len() < before;
+            }
+            is_changed
+        })
+        .await
     }
 }
 

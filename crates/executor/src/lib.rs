@@ -20,6 +20,7 @@ mod look;
 pub mod note;
 mod patience;
 mod resolve;
+mod routing;
 pub mod simulation;
 mod start;
 mod watch;
@@ -56,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) artifacts: PathBuf,
     pub(crate) notes: broadcast::Sender<Note>,
-    pub(crate) routing: tokio::sync::Mutex<()>,
+    pub(crate) routing: routing::Routing,
     pub(crate) looks: look::Looks,
 }
 
@@ -83,7 +84,7 @@ impl Executor {
     pub fn new(parts: Parts) -> Self {
         let Parts { ledger, runtime, router, places, secrets, clock, artifacts } = parts;
         let (notes, _) = broadcast::channel(1024);
-        let routing = tokio::sync::Mutex::new(());
+        let routing = routing::Routing::default();
         let looks = look::Looks::default();
         let inner = Inner { ledger, runtime, router, places, secrets, clock, artifacts, notes, routing, looks };
         Self { inner: Arc::new(inner) }

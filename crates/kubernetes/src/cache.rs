@@ -1,12 +1,13 @@
 //! What is ours in a cluster, kept up to date by watches: an environment that nobody changes is looked at every few
 //! seconds, and no question is asked for that.
 //!
-//! A watch tells of a change a little after it was made. So what this process has written is asked for until the watch of
-//! its kind has come as far ([`Written`]), and so is everything while a watch is interrupted.
+//! A watch tells of a change a little after it was made. So a look waits until the watches have come as far as what this
+//! process has written ([`Written`]). When that takes long, or a watch is interrupted, the API server is asked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use daybook_model::name::EnvKey;
 use futures::StreamExt as _;
@@ -24,6 +25,11 @@ use crate::charts;
 use crate::cluster::{Cluster, Kept};
 use crate::objects::{DAYBOOK, MANAGED_BY, Pairs};
 use crate::written::{Written, version_of};
+
+/// A watch that lags is given so long.
+const TELLS_WITHIN: Duration = Duration::from_millis(200);
+/// Until it is looked at again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Everything of ours.
 pub(crate) struct Cache {
@@ -74,21 +80,54 @@ impl Cache {
         }
     }
 
-    /// What is known of an environment. `None`: ask.
-    pub(crate) fn parts(&self, key: &EnvKey, namespace: &str, labels: &Pairs) -> Option<Parts> {
+    /// What is known of an environment, with all that this process has written. `None`: ask.
+    pub(crate) async fn parts(&self, key: &EnvKey, namespace: &str, labels: &Pairs) -> Option<Parts> {
         let place = Place { namespace, labels, needed: self.written.needed(key)? };
+        let begun = Instant::now();
+        loop {
+            match self.standing(&place) {
+                Standing::Told => break,
+                Standing::Behind if begun.elapsed() < TELLS_WITHIN => tokio::time::sleep(PAUSE).await,
+                Standing::Behind | Standing::Interrupted => return None,
+            }
+        }
         Some(Parts {
             // Workloads first: a pod without its workload is none of ours to tell of.
-            deployments: self.deployments.of(&place)?,
-            stateful_sets: self.stateful_sets.of(&place)?,
-            jobs: self.jobs.of(&place)?,
-            pods: self.pods.of(&place)?,
-            claims: self.claims.of(&place)?,
-            policies: self.policies.of(&place)?,
-            quotas: self.quotas.of(&place)?,
-            records: self.records.of(&place)?,
+            deployments: self.deployments.of(&place),
+            stateful_sets: self.stateful_sets.of(&place),
+            jobs: self.jobs.of(&place),
+            pods: self.pods.of(&place),
+            claims: self.claims.of(&place),
+            policies: self.policies.of(&place),
+            quotas: self.quotas.of(&place),
+            records: self.records.of(&place),
         })
     }
+
+    fn standing(&self, place: &Place<'_>) -> Standing {
+        let standings = [
+            self.deployments.standing(place),
+            self.stateful_sets.standing(place),
+            self.jobs.standing(place),
+            self.pods.standing(place),
+            self.claims.standing(place),
+            self.policies.standing(place),
+            self.quotas.standing(place),
+            self.records.standing(place),
+        ];
+        standings.into_iter().max().unwrap_or(Standing::Interrupted)
+    }
+}
+
+/// How far a watch has come, the worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// It has told all that must be known.
+    Told,
+    /// It will.
+    Behind,
+    /// Nobody knows when.
+    Interrupted,
 }
 
 /// An environment, and what must be known of it.
@@ -136,12 +175,19 @@ impl<K: Kept> Watched<K> {
         Self { store, version, is_current }
     }
 
-    fn of(&self, place: &Place<'_>) -> Option<Vec<Arc<K>>> {
-        let Place { namespace, labels, .. } = *place;
+    fn standing(&self, place: &Place<'_>) -> Standing {
         let needed = place.needed.get(&crate::cluster::kind::<K>()).copied().unwrap_or(0);
-        if !self.is_current.load(Ordering::Acquire) || self.version.load(Ordering::Acquire) < needed {
-            return None;
+        if !self.is_current.load(Ordering::Acquire) {
+            Standing::Interrupted
+        } else if self.version.load(Ordering::Acquire) < needed {
+            Standing::Behind
+        } else {
+            Standing::Told
         }
+    }
+
+    fn of(&self, place: &Place<'_>) -> Vec<Arc<K>> {
+        let Place { namespace, labels, .. } = *place;
         let is_of_this = |object: &Arc<K>| {
             let meta = object.meta();
             let has = |(name, value): (&String, &String)| {
@@ -149,6 +195,6 @@ impl<K: Kept> Watched<K> {
             };
             meta.namespace.as_deref() == Some(namespace) && labels.iter().all(has)
         };
-        Some(self.store.state().into_iter().filter(is_of_this).collect())
+        self.store.state().into_iter().filter(is_of_this).collect()
     }
 }

@@ -8,8 +8,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use daybook_model::EnvKey;
 use daybook_model::target::ClusterEntry;
-use daybook_model::{EnvKey, RouteTable};
 use daybook_runtime::{Entrance, Error, ErrorKind, Result};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -49,8 +49,8 @@ pub struct ClusterEdge<'a> {
 /// The table as the cluster keeps it, and which writing of it that is.
 #[derive(Debug, Clone, Default)]
 pub struct KeptTable {
-    /// The table.
-    pub table: RouteTable,
+    /// The packed table; `None` before the first.
+    pub packed: Option<Vec<u8>>,
     version: Option<String>,
 }
 
@@ -110,24 +110,20 @@ impl ClusterEdge<'_> {
         let Some(found) = answer(operation, self.of::<Secret>().get_opt(ROUTES)).await? else {
             return Ok(KeptTable::default());
         };
-        let bytes = found.data.as_ref().and_then(|data| data.get(TABLE)).map(|bytes| bytes.0.as_slice());
-        let table = serde_json::from_slice(bytes.unwrap_or(b"{}")).map_err(|error| {
-            Error::new(ErrorKind::Internal, operation, format!("Secret {ROUTES} holds no table: {error}"))
-        })?;
-        Ok(KeptTable { table, version: found.metadata.resource_version })
+        let packed = found.data.and_then(|mut data| data.remove(TABLE)).map(|bytes| bytes.0);
+        Ok(KeptTable { packed, version: found.metadata.resource_version })
     }
 
-    /// Keeps a table in the place of the one that was read. [`ErrorKind::Unavailable`] when somebody else was first:
-    /// read it again.
-    pub async fn keep_table(&self, kept: &KeptTable) -> Result<()> {
+    /// Keeps a packed table in the place of the one that was read. [`ErrorKind::Unavailable`] when somebody else was
+    /// first: read it again.
+    pub async fn keep_table(&self, before: &KeptTable, packed: Vec<u8>) -> Result<()> {
         let operation = "keep the routes of the cluster's edge";
-        let json = serde_json::to_vec(&kept.table).expect("a table is plain data");
-        let mut secret = edge::routes(json);
-        secret.metadata.resource_version.clone_from(&kept.version);
+        let mut secret = edge::routes(packed);
+        secret.metadata.resource_version.clone_from(&before.version);
         let api = self.of::<Secret>();
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let kept = async {
-            match &kept.version {
+            match &before.version {
                 Some(_) => api.replace(ROUTES, &params, &secret).await,
                 None => api.create(&params, &secret).await,
             }

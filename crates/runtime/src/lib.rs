@@ -511,7 +511,7 @@ pub struct ExecOutput {
 }
 
 /// Why an act of a runtime failed: what was tried, on what, and what was said.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct Error {
     /// What was tried, with its object: "pull nginx:1.27".

@@ -30,7 +30,7 @@ pub(crate) const AUTHORITY: &str = "daybook-edge-authority";
 /// The Service at which somebody else's controller finds the edge.
 pub(crate) const BEHIND: &str = "daybook-edge-behind";
 /// The key of the table, and its file.
-pub(crate) const TABLE: &str = "table.json";
+pub(crate) const TABLE: &str = "table.json.gz";
 /// Where an edge listens for the control plane, inside of its pod only.
 pub(crate) const CONTROL: u16 = 9402;
 /// Where it serves domains: out of the way of the ports that services publish.

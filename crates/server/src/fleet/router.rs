@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use daybook_edge::{Client, ClientError, Connection, Dial};
+use daybook_edge::{Client, ClientError, Connection, Dial, pack, unpack};
 use daybook_kubernetes::{EdgeFiles, Hosts, KeptTable, KubernetesRuntime};
 use daybook_model::route::{Entry, Target};
 use daybook_model::spec::Tls;
@@ -53,17 +53,30 @@ impl ClusterRouter {
     pub(crate) async fn tend(self: Arc<Self>) {
         let mut changes = self.cluster.edge().changes();
         while let Some(pod) = changes.next().await {
-            let kept = match self.cluster.edge().table().await {
-                Ok(kept) => kept,
+            let table = match self.table().await {
+                Ok((table, _)) => table,
                 Err(error) => {
                     tracing::warn!(pod, %error, "a pod of the edge is not told what to serve");
                     continue;
                 }
             };
-            if let Err(error) = self.tell(&pod, &kept.table).await {
+            if let Err(error) = self.tell(&pod, &table).await {
                 tracing::debug!(pod, %error, "a pod of the edge is not told what to serve yet");
             }
         }
+    }
+
+    /// The table that the cluster keeps, and which writing of it that is.
+    async fn table(&self) -> Result<(RouteTable, KeptTable)> {
+        let kept = self.cluster.edge().table().await?;
+        let table = kept.packed.as_deref().map(unpack).transpose().map_err(|error| {
+            Error::new(
+                ErrorKind::Internal,
+                "read the routes of the cluster's edge",
+                format!("they are damaged: {error}"),
+            )
+        })?;
+        Ok((table.unwrap_or_default(), kept))
     }
 
     fn client(&self, pod: &str) -> Client {
@@ -193,23 +206,25 @@ impl Router for ClusterRouter {
     async fn set(&self, key: &EnvKey, routes: EnvRoutes) -> Result<()> {
         refuse_files(key, &routes)?;
         let mut made = self.made.lock().await;
-        let mut kept = self.cluster.edge().table().await?;
+        let (mut table, before) = self.table().await?;
         let hosts = hosts(&routes);
         if routes.backends.is_empty() {
-            kept.table.environments.remove(key);
+            table.environments.remove(key);
         } else {
-            kept.table.environments.insert(key.clone(), routes);
+            table.environments.insert(key.clone(), routes);
         }
-        kept.table.version += 1;
-        self.make(&mut made, &kept.table).await?;
+        table.version += 1;
+        self.make(&mut made, &table).await?;
         // First: what is in the table counts as served.
         self.open(&mut made, key, hosts).await?;
-        self.cluster.edge().keep_table(&kept).await?;
-        self.tell_all(&kept.table).await
+        let packed = pack(&table)
+            .map_err(|error| Error::new(ErrorKind::Internal, "pack the routes of the cluster's edge", error))?;
+        self.cluster.edge().keep_table(&before, packed).await?;
+        self.tell_all(&table).await
     }
 
     async fn get(&self, key: &EnvKey) -> Result<EnvRoutes> {
-        let KeptTable { mut table, .. } = self.cluster.edge().table().await?;
+        let (mut table, _) = self.table().await?;
         Ok(table.environments.remove(key).unwrap_or_default())
     }
 
