@@ -1,5 +1,8 @@
 //! The documents tell the truth: links lead somewhere, examples run, and promises name their tests.
 
+#[path = "../../crates/data/tests/common/postgres.rs"]
+mod postgres;
+
 use std::collections::BTreeSet;
 
 use daybook_bench::load::Load;
@@ -39,8 +42,8 @@ fn every_promise_names_tests_that_are_there() {
         .filter_map(|rest| rest.split('(').next())
         .collect();
     for id in [
-        "R01", "R02", "R03", "R04", "R05", "R06", "R07", "R08", "R10", "R11", "R14", "R15", "R16", "R31", "R32", "R33",
-        "R36",
+        "R01", "R02", "R03", "R04", "R05", "R06", "R07", "R08", "R10", "R11", "R14", "R15", "R16", "R22", "R31", "R32",
+        "R33", "R36",
     ] {
         let line = promises.lines().find(|line| line.starts_with(&format!("| {id} ")));
         let line = line.unwrap_or_else(|| panic!("docs/promises.md has no line for {id}"));
@@ -123,14 +126,25 @@ fn the_exports_examples_do_what_they_say() {
     run_without_server("docs/export.md");
 }
 
+#[test]
+fn the_examples_about_data_do_what_they_say() {
+    let database = postgres::Postgres::start();
+    run_with("docs/data.md", &[("DATABASE_URL", &database.text())]);
+}
+
 /// Runs the examples of a document about commands that need no server, and so no world.
 fn run_without_server(document: &str) {
+    run_with(document, &[]);
+}
+
+fn run_with(document: &str, variables: &[(&str, &str)]) {
     let examples = examples(&text(document.as_ref()));
     assert!(!examples.is_empty(), "{document} has no example to run");
     for example in examples {
         let here = format!("{document}:{}", example.line);
         let mut command = std::process::Command::new(daybook_bench::daybook::binary().expect("daybook is built"));
-        let output = command.args(&example.words[1..]).current_dir(root()).output().expect("daybook runs");
+        command.args(&example.words[1..]).envs(variables.iter().copied()).current_dir(root());
+        let output = command.output().expect("daybook runs");
         assert_eq!(output.status.code(), Some(example.code), "{here}");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         let lacks = missing(&example.shows, &said);

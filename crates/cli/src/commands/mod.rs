@@ -4,6 +4,8 @@ mod apply;
 mod carry;
 mod completion;
 mod cost;
+#[cfg(feature = "databases")]
+mod db;
 mod diagram;
 mod dial;
 mod doctor;
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Open(open::Open),
     Exec(exec::Exec),
     Run(run::Run),
+    #[cfg(feature = "databases")]
+    Db(db::Db),
     Env(env::Env),
     Secret(secret::Secret),
     Target(target::Target),
@@ -163,6 +167,8 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Open(command) => command.run(ctx).await?,
         Command::Exec(command) => return command.run(ctx).await,
         Command::Run(command) => return command.run(ctx).await,
+        #[cfg(feature = "databases")]
+        Command::Db(command) => command.run(ctx).await?,
         Command::Env(command) => command.run(ctx).await?,
         Command::Secret(command) => command.run(ctx).await?,
         Command::Target(command) => command.run(ctx).await?,

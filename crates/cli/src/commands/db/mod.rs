@@ -1,0 +1,414 @@
+//! `daybook db`: migrations of a database that a URL names.
+
+mod render;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueHint};
+use daybook_api::client::Exit;
+use daybook_data::migrations::error::Error;
+use daybook_data::migrations::history::{Row, TABLE};
+use daybook_data::migrations::run::{Patience, Progress, Run};
+use daybook_data::migrations::server::{Facts, Place, Refusal, Server, connect};
+use daybook_data::migrations::set::{Migrations, read_directory};
+use daybook_data::migrations::standing::{Options, Standing, pending, standings, wrong};
+use daybook_data::migrations::version::Version;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use crate::context::Ctx;
+use crate::error::{CommandError, Result};
+use crate::output::style::{DIM, GOOD, WARN, paint};
+use crate::output::{self, words};
+use crate::terminal;
+
+/// Migrate a database, by Flyway's files, history and locks.
+///
+/// PostgreSQL, MySQL and MariaDB. A database that Flyway has managed can be continued, and the other way round.
+#[derive(Debug, Args)]
+pub(crate) struct Db {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show which migrations were run and which are to be run.
+    Status {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Run what is to be run, in its order.
+    ///
+    /// Each migration is whole or not there, where the database can take a change of its tables back. One that would keep
+    /// others waiting for a table gives way, and is tried again.
+    Migrate {
+        #[command(flatten)]
+        database: Database,
+        /// The last version that is run.
+        #[arg(long, value_name = "VERSION", value_parser = version)]
+        to: Option<Version>,
+        /// Only print the statements that would be run.
+        #[arg(long)]
+        dry_run: bool,
+        /// How long a statement may wait for those who use its tables, while all who come later wait for it.
+        #[arg(long, value_name = "TIME", default_value = "3s", value_parser = crate::args::duration)]
+        lock_timeout: Duration,
+    },
+    /// Compare the files with the history: exit code 1 if they do not fit.
+    Validate {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Begin the history of a database that was there before its migrations.
+    Baseline {
+        #[command(flatten)]
+        database: Database,
+        /// The version that the database has.
+        #[arg(value_name = "VERSION", value_parser = version)]
+        version: Version,
+    },
+    /// Make the history fit the files: forget what was broken off or whose file is gone, accept files as they are.
+    ///
+    /// Nothing but the history is changed.
+    Repair {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Take the newest version back, by its undo script.
+    Undo {
+        #[command(flatten)]
+        database: Database,
+        /// Take everything after this version back.
+        #[arg(long, value_name = "VERSION", value_parser = version)]
+        to: Option<Version>,
+    },
+}
+
+/// Which database, and which files.
+#[derive(Debug, Args)]
+struct Database {
+    /// The database: `postgres://USER@HOST/NAME` or `mysql://USER@HOST/NAME`.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    url: String,
+    /// The directory of the migrations.
+    #[arg(long, value_name = "DIR", default_value = "migrations", value_hint = ValueHint::DirPath)]
+    migrations: PathBuf,
+    /// PostgreSQL's schema, instead of the first of the search path.
+    #[arg(long, value_name = "NAME")]
+    schema: Option<String>,
+    /// The table of the history.
+    #[arg(long, value_name = "NAME", default_value = TABLE)]
+    table: String,
+    /// What `${NAME}` in a script stands for. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = placeholder)]
+    placeholder: Vec<(String, String)>,
+    /// Run versions below one that was run already.
+    #[arg(long)]
+    out_of_order: bool,
+}
+
+fn version(text: &str) -> std::result::Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "numbers with dots between them, as in 1.2".to_owned())
+}
+
+fn placeholder(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=VALUE".to_owned())?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A database as `status` shows it.
+#[derive(Debug, Serialize)]
+struct DatabaseView {
+    #[serde(flatten)]
+    place: PlaceView,
+    migrations: Vec<MigrationView>,
+    wrong: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlaceView {
+    engine: &'static str,
+    server: String,
+    database: String,
+    schema: String,
+    version: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct MigrationView {
+    version: Option<String>,
+    description: String,
+    state: String,
+    script: String,
+    checksum: Option<i32>,
+    installed_on: Option<String>,
+    installed_by: Option<String>,
+    took_ms: Option<i32>,
+}
+
+/// What a command did.
+#[derive(Debug, Serialize)]
+struct Done {
+    did: Vec<String>,
+    version: Option<String>,
+}
+
+impl Db {
+    pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        match self.action {
+            Action::Status { database } => database.open().await?.status(ctx).await,
+            Action::Validate { database } => database.open().await?.validate(ctx).await,
+            Action::Migrate { database, to, dry_run, lock_timeout } => {
+                let mut opened = database.open().await?;
+                opened.options.target = to;
+                opened.patience.for_tables = lock_timeout;
+                if dry_run { opened.dry_run().await } else { opened.change(ctx, Change::Migrate).await }
+            }
+            Action::Baseline { database, version } => {
+                database.open().await?.change(ctx, Change::Baseline(version)).await
+            }
+            Action::Repair { database } => {
+                let opened = database.open().await?;
+                opened.confirm(ctx, "change the history of")?;
+                opened.change(ctx, Change::Repair).await
+            }
+            Action::Undo { database, to } => {
+                let opened = database.open().await?;
+                opened.confirm(ctx, "take versions back in")?;
+                opened.change(ctx, Change::Undo(to)).await
+            }
+        }
+    }
+}
+
+/// Between two pictures of what turns while a migration runs.
+const TICK: Duration = Duration::from_millis(100);
+
+enum Change {
+    Migrate,
+    Baseline(Version),
+    Repair,
+    Undo(Option<Version>),
+}
+
+/// A database and its files.
+struct Opened {
+    server: Box<dyn Server>,
+    files: Migrations,
+    directory: PathBuf,
+    options: Options,
+    patience: Patience,
+}
+
+impl Database {
+    /// Reads the files and connects.
+    async fn open(self) -> Result<Opened> {
+        let directory = self.migrations;
+        let files = read_directory(&directory).map_err(|error| {
+            CommandError::io(format!("read {}", directory.display()), &error)
+                .hint("name the directory of the migrations: --migrations DIR")
+        })?;
+        let files = Migrations::read(&files).map_err(|problems| {
+            let all: Vec<_> = problems.iter().map(|problem| format!("{}: {problem}", directory.display())).collect();
+            CommandError::failed(all.join("\n"))
+        })?;
+        let place = Place { url: self.url, schema: self.schema, table: self.table };
+        let server = connect(&place).await.map_err(|refusal| unreachable(&refusal))?;
+        let placeholders = self.placeholder.into_iter().collect();
+        let options = Options { target: None, out_of_order: self.out_of_order, placeholders };
+        Ok(Opened { server, files, directory, options, patience: Patience::default() })
+    }
+}
+
+fn unreachable(refusal: &Refusal) -> CommandError {
+    CommandError::failed(format!("connect to the database: {refusal}"))
+        .hint("look at --url, or DATABASE_URL: postgres://USER:PASSWORD@HOST:PORT/NAME")
+}
+
+impl Opened {
+    async fn rows(&mut self) -> Result<Vec<Row>> {
+        let rows = self.server.history().await;
+        let failed = |refusal| CommandError::failed(format!("read the history: {refusal}"));
+        Ok(rows.map_err(failed)?.unwrap_or_default())
+    }
+
+    async fn status(mut self, ctx: &Ctx) -> Result<Exit> {
+        let rows = self.rows().await?;
+        let all = standings(&self.files, &rows, &self.options);
+        let view = DatabaseView {
+            place: place(self.server.as_ref(), &all),
+            migrations: all.iter().map(view).collect(),
+            wrong: wrong(&self.files, &rows, &self.options).iter().map(ToString::to_string).collect(),
+        };
+        ctx.data(&view, render::status)?;
+        if !view.wrong.is_empty() {
+            view.wrong.iter().for_each(|wrong| ctx.say(&format!("{} {wrong}", paint(WARN, "!"))));
+        } else if pending(&self.files, &rows, &self.options).is_empty() {
+            ctx.next("nothing is to be run");
+        } else {
+            ctx.next("run them: daybook db migrate      see them first: daybook db migrate --dry-run");
+        }
+        Ok(Exit::Ok)
+    }
+
+    async fn validate(mut self, ctx: &Ctx) -> Result<Exit> {
+        let rows = self.rows().await?;
+        let found = wrong(&self.files, &rows, &self.options);
+        if found.is_empty() {
+            ctx.say(&format!("{} the files fit the history of {}", paint(GOOD, "✓"), self.name()));
+            return Ok(Exit::Ok);
+        }
+        Err(explained(Error::Wrong(found)))
+    }
+
+    /// Prints what would be run.
+    async fn dry_run(mut self) -> Result<Exit> {
+        let rows = self.rows().await?;
+        let found = wrong(&self.files, &rows, &self.options);
+        if !found.is_empty() {
+            return Err(explained(Error::Wrong(found)));
+        }
+        let mut text = String::new();
+        for standing in pending(&self.files, &rows, &self.options) {
+            let Some(migration) = standing.migration else { continue };
+            text.push_str(&format!(
+                "-- {}\n{}\n\n",
+                self.directory.join(&migration.script).display(),
+                migration.text.trim()
+            ));
+        }
+        output::text(&text)?;
+        Ok(Exit::Ok)
+    }
+
+    fn name(&self) -> String {
+        name(self.server.facts())
+    }
+
+    /// The history is what tells others what was run.
+    fn confirm(&self, ctx: &Ctx, what: &str) -> Result<()> {
+        if ctx.global.yes {
+            return Ok(());
+        }
+        if !ctx.may_ask() {
+            return Err(CommandError::usage(format!("to {what} {} needs a yes", self.name())).hint("answer with --yes"));
+        }
+        match terminal::confirm(&format!("{what} {}?", self.name()))? {
+            true => Ok(()),
+            false => Err(CommandError::said(Exit::Failed)),
+        }
+    }
+
+    async fn change(mut self, ctx: &Ctx, change: Change) -> Result<Exit> {
+        let name = self.name();
+        let now = terminal::shows_progress().then(ProgressBar::new_spinner);
+        if let Some(now) = &now {
+            now.enable_steady_tick(TICK);
+        }
+        let progress = |progress: Progress| match (&progress, &now) {
+            (Progress::Begins { what, number, of }, Some(now)) => {
+                now.set_message(format!("{what}  ({number} of {of})"))
+            }
+            (Progress::Begins { .. }, None) => {}
+            (_, Some(now)) => now.suspend(|| ctx.say(&told(&progress))),
+            (_, None) => ctx.say(&told(&progress)),
+        };
+        let mut run = Run {
+            server: self.server.as_mut(),
+            files: &self.files,
+            options: self.options,
+            patience: self.patience,
+            progress: &progress,
+        };
+        let done = match &change {
+            Change::Migrate => run.migrate().await,
+            Change::Baseline(version) => run.baseline(version, None).await,
+            Change::Repair => run.repair().await,
+            Change::Undo(to) => run.undo(to.as_ref()).await,
+        };
+        if let Some(now) = now {
+            now.finish_and_clear();
+        }
+        let report = done.map_err(explained)?;
+        if ctx.format() != crate::args::Format::Table {
+            ctx.data(&Done { did: report.ran, version: report.version }, |_| String::new())?;
+            return Ok(Exit::Ok);
+        }
+        if !matches!(change, Change::Migrate) {
+            report.ran.iter().for_each(|did| ctx.say(&format!("  {did}")));
+        }
+        let at = report.version.map_or("has no version".to_owned(), |version| format!("is at version {version}"));
+        let nothing = if report.ran.is_empty() { "; there was nothing to do" } else { "" };
+        ctx.say(&format!("{} {name} {at}{nothing}", paint(GOOD, "✓")));
+        Ok(Exit::Ok)
+    }
+}
+
+fn told(progress: &Progress) -> String {
+    match progress {
+        Progress::Waits => paint(DIM, "  somebody else migrates the database; waiting"),
+        Progress::Begins { what, .. } => format!("  {what}"),
+        Progress::Blocked { what, next_try } => {
+            format!("  {} {what} gave way to those who use its tables; try {next_try} follows", paint(WARN, "!"))
+        }
+        Progress::Ran { what, took } => {
+            let took = words::took(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+            format!("  {} {what}  {}", paint(GOOD, "✓"), paint(DIM, took))
+        }
+    }
+}
+
+/// An error with what a person may do.
+fn explained(error: Error) -> CommandError {
+    let hint = match &error {
+        Error::NotEmpty { .. } => Some("say which version it has: daybook db baseline VERSION"),
+        Error::Locked(_) => Some("see who it is: `daybook db status`, and the sessions of the database"),
+        Error::Mixed { .. } => {
+            Some("give it a file of its own, or write `executeInTransaction=false` into a `.conf` beside it")
+        }
+        Error::Placeholder { .. } => Some("give it one: --placeholder NAME=VALUE"),
+        Error::Statement(failed) if failed.is_taken_back => Some("mend the script, and migrate again"),
+        Error::Statement(_) => Some("mend the database by hand, then: daybook db repair"),
+        Error::Server { refusal, .. } if refusal.is_lost => Some("look whether the database is up, and run it again"),
+        _ => None,
+    };
+    let failed = CommandError::failed(error.to_string());
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+fn name(facts: &Facts) -> String {
+    if facts.schema == facts.database { facts.database.clone() } else { format!("{}.{}", facts.database, facts.schema) }
+}
+
+fn place(server: &dyn Server, all: &[Standing<'_>]) -> PlaceView {
+    let facts = server.facts();
+    let run = all.iter().filter(|standing| standing.row.is_some_and(|row| row.success && !row.kind.takes_back()));
+    PlaceView {
+        engine: if facts.version.contains("MariaDB") { "MariaDB" } else { server.engine().name() },
+        // Debian and MariaDB add what they are.
+        server: facts.version.split([' ', '-']).next().unwrap_or_default().to_owned(),
+        database: facts.database.clone(),
+        schema: facts.schema.clone(),
+        version: run.filter_map(|standing| standing.version).max().map(ToString::to_string),
+    }
+}
+
+fn view(standing: &Standing<'_>) -> MigrationView {
+    let script = standing.migration.map(|migration| migration.script.clone());
+    let row = standing.row;
+    MigrationView {
+        version: standing.version.map(ToString::to_string),
+        description: standing.description().to_owned(),
+        state: standing.state.to_string(),
+        script: script.or_else(|| row.map(|row| row.script.clone())).unwrap_or_default(),
+        checksum: standing.migration.map(|migration| migration.checksum()),
+        installed_on: row.map(|row| row.on.clone()),
+        installed_by: row.map(|row| row.by.clone()),
+        took_ms: row.map(|row| row.took_ms),
+    }
+}

@@ -1,0 +1,1 @@
+drop index concurrently orders_by_item;
