@@ -1,6 +1,8 @@
 //! `daybook-bench NAME`: measures, prints what it likes, and ends with one line of JSON.
 
 mod commands;
+#[path = "../../crates/data/tests/common/postgres.rs"]
+mod postgres;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ enum Benchmark {
     /// One plan in a process of its own, for `plan`.
     #[command(hide = true)]
     PlanOnce(commands::plan::OnceArguments),
+    /// Many migrations, against Flyway.
+    Migrate(commands::migrate::Arguments),
     /// Crashes in the simulation, and real ones.
     Crash(commands::crash::Arguments),
     /// Many services in a cluster whose machines are fake, against kubectl.
@@ -55,6 +59,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Cost(arguments) => commands::cost::run(&arguments),
         Benchmark::Plan(arguments) => commands::plan::run(arguments).await,
         Benchmark::PlanOnce(arguments) => commands::plan::once(&arguments),
+        Benchmark::Migrate(arguments) => commands::migrate::run(arguments).await,
         Benchmark::Crash(arguments) => commands::crash::run(arguments).await,
         Benchmark::KubernetesScale(arguments) => commands::kubernetes_scale::run(arguments).await,
         Benchmark::Load(arguments) => commands::load::run(arguments).await,

@@ -7,6 +7,7 @@ pub(crate) mod edge;
 pub(crate) mod footprint;
 pub(crate) mod kubernetes_scale;
 pub(crate) mod load;
+pub(crate) mod migrate;
 mod plain;
 pub(crate) mod plan;
 pub(crate) mod rollout;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::secrecy::looks_secret;
 use daybook_model::spec::{Artifact, EnvValue, Kind as Runs, MountSource, Protocol, Service, TemplatePart, Tls};
-use daybook_model::{EnvKey, Spec};
+use daybook_model::{EnvKey, ServiceName, Spec};
 use serde::Serialize;
 
 use crate::policy::database_of;
@@ -303,9 +303,9 @@ impl Drawing {
     /// Whom a service asks, as its variables and its dependencies say.
     fn asks(&mut self, spec: &Spec, service: &Service) {
         let from = of_service(service.name.as_str());
+        let known = |name: &str| ServiceName::new(name).ok().and_then(|name| spec.services.get(&name));
         let port_of = |name: &str| {
-            let other = spec.services.iter().find(|(known, _)| known.as_str() == name).map(|(_, other)| other);
-            other.and_then(|other| other.ports.first()).map(|port| port.container.to_string()).unwrap_or_default()
+            known(name).and_then(|other| other.ports.first()).map(|port| port.container.to_string()).unwrap_or_default()
         };
         let mut asked = BTreeSet::new();
         for (variable, value) in service.container.environment.iter() {
@@ -318,7 +318,7 @@ impl Drawing {
                 })),
                 EnvValue::Text(text) => {
                     for host in hosts(text) {
-                        if spec.services.keys().any(|name| name.as_str() == host) {
+                        if known(&host).is_some() {
                             asked.insert(host);
                         } else if host.contains('.') && !is_private(&host) {
                             self.node(format!("host:{host}"), &host, Kind::External, Zone::Outside, Vec::new());

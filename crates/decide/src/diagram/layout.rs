@@ -17,7 +17,8 @@ const GAP: (f64, f64) = (124.0, 22.0);
 pub(super) const MARGIN: f64 = 24.0;
 /// Where boxes begin: titles are above.
 const TOP: f64 = 124.0;
-/// The most boxes of one layer that stand above each other; more make another column beside it.
+/// The most boxes of one layer that stand above each other; more make another column beside it. Of a picture with
+/// many boxes, so many that it is about as high as a screen is to its width.
 const TALLEST: usize = 12;
 /// How often layers are ordered anew.
 const SWEEPS: usize = 12;
@@ -64,6 +65,9 @@ pub(super) fn layout(graph: &Graph) -> Layout {
 
 /// The column of each node.
 fn columns(graph: &Graph, flows: &[(usize, usize)]) -> Vec<usize> {
+    const SCREEN: f64 = 4.0 / 3.0;
+    let square = (BOX.0 + GAP.0) / (BOX.1 + GAP.1) / SCREEN;
+    let tallest = TALLEST.max((graph.nodes.len() as f64 * square).sqrt() as usize);
     let mut columns = vec![0; graph.nodes.len()];
     let mut first = 0;
     for zone in Zone::ALL {
@@ -76,9 +80,9 @@ fn columns(graph: &Graph, flows: &[(usize, usize)]) -> Vec<usize> {
         for depth in 0..=depths.values().copied().max().unwrap_or(0) {
             let layer: Vec<usize> = members.iter().copied().filter(|at| depths[at] == depth).collect();
             for (at, node) in layer.iter().enumerate() {
-                columns[*node] = first + used + at / TALLEST;
+                columns[*node] = first + used + at / tallest;
             }
-            used += layer.len().div_ceil(TALLEST);
+            used += layer.len().div_ceil(tallest);
         }
         first += used;
     }
@@ -266,13 +270,14 @@ fn inversions(mut flows: Vec<(f64, f64)>) -> usize {
 }
 
 fn place(graph: &Graph, columns: &[usize], slots: &[Vec<Slot>], chains: &[Chain]) -> Layout {
-    let lane = |column: usize| {
-        let lanes = slots[column].iter().filter(|slot| matches!(slot, Slot::Lane(_))).count();
+    let lane = |all: &Vec<Slot>| {
+        let lanes = all.iter().filter(|slot| matches!(slot, Slot::Lane(_))).count();
         LANE.0.min(LANE.1 / lanes.max(1) as f64)
     };
+    let lanes: Vec<f64> = slots.iter().map(lane).collect();
     let height_of = |column: usize, slot: &Slot| match slot {
         Slot::Node(_) => BOX.1 + GAP.1,
-        Slot::Lane(_) => lane(column),
+        Slot::Lane(_) => lanes[column],
     };
     let height = |(column, all): (usize, &Vec<Slot>)| all.iter().map(|slot| height_of(column, slot)).sum();
     let heights: Vec<f64> = slots.iter().enumerate().map(height).collect();

@@ -11,7 +11,7 @@ use daybook_data::migrations::error::Error;
 use daybook_data::migrations::history::{Row, TABLE};
 use daybook_data::migrations::run::{Patience, Progress, Run};
 use daybook_data::migrations::server::{Facts, Place, Refusal, Server, connect};
-use daybook_data::migrations::set::{Migrations, read_directory};
+use daybook_data::migrations::set::{Migration, Migrations, read_directory};
 use daybook_data::migrations::standing::{Options, Standing, pending, standings, wrong};
 use daybook_data::migrations::version::Version;
 use indicatif::ProgressBar;
@@ -260,7 +260,7 @@ impl Opened {
             ctx.say(&format!("{} the files fit the history of {}", paint(GOOD, "✓"), self.name()));
             return Ok(Exit::Ok);
         }
-        Err(explained(Error::Wrong(found)))
+        Err(explained(&Error::Wrong(found)))
     }
 
     /// Prints what would be run.
@@ -268,7 +268,7 @@ impl Opened {
         let rows = self.rows().await?;
         let found = wrong(&self.files, &rows, &self.options);
         if !found.is_empty() {
-            return Err(explained(Error::Wrong(found)));
+            return Err(explained(&Error::Wrong(found)));
         }
         let mut text = String::new();
         for standing in pending(&self.files, &rows, &self.options) {
@@ -309,7 +309,7 @@ impl Opened {
         }
         let progress = |progress: Progress| match (&progress, &now) {
             (Progress::Begins { what, number, of }, Some(now)) => {
-                now.set_message(format!("{what}  ({number} of {of})"))
+                now.set_message(format!("{what}  ({number} of {of})"));
             }
             (Progress::Begins { .. }, None) => {}
             (_, Some(now)) => now.suspend(|| ctx.say(&told(&progress))),
@@ -331,7 +331,7 @@ impl Opened {
         if let Some(now) = now {
             now.finish_and_clear();
         }
-        let report = done.map_err(explained)?;
+        let report = done.map_err(|error| explained(&error))?;
         if ctx.format() != crate::args::Format::Table {
             ctx.data(&Done { did: report.ran, version: report.version }, |_| String::new())?;
             return Ok(Exit::Ok);
@@ -361,8 +361,8 @@ fn told(progress: &Progress) -> String {
 }
 
 /// An error with what a person may do.
-fn explained(error: Error) -> CommandError {
-    let hint = match &error {
+fn explained(error: &Error) -> CommandError {
+    let hint = match error {
         Error::NotEmpty { .. } => Some("say which version it has: daybook db baseline VERSION"),
         Error::Locked(_) => Some("see who it is: `daybook db status`, and the sessions of the database"),
         Error::Mixed { .. } => {
@@ -406,7 +406,7 @@ fn view(standing: &Standing<'_>) -> MigrationView {
         description: standing.description().to_owned(),
         state: standing.state.to_string(),
         script: script.or_else(|| row.map(|row| row.script.clone())).unwrap_or_default(),
-        checksum: standing.migration.map(|migration| migration.checksum()),
+        checksum: standing.migration.map(Migration::checksum),
         installed_on: row.map(|row| row.on.clone()),
         installed_by: row.map(|row| row.by.clone()),
         took_ms: row.map(|row| row.took_ms),
