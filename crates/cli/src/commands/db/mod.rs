@@ -86,6 +86,9 @@ enum Action {
     },
 }
 
+/// Where migrations are looked for.
+const DIRECTORY: &str = "migrations";
+
 /// Which database, and which files.
 #[derive(Debug, Args)]
 struct Database {
@@ -93,7 +96,7 @@ struct Database {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     url: String,
     /// The directory of the migrations.
-    #[arg(long, value_name = "DIR", default_value = "migrations", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY, value_hint = ValueHint::DirPath)]
     migrations: PathBuf,
     /// PostgreSQL's schema, instead of the first of the search path.
     #[arg(long, value_name = "NAME")]
@@ -248,7 +251,11 @@ impl Opened {
         } else if pending(&self.files, &rows, &self.options).is_empty() {
             ctx.next("nothing is to be run");
         } else {
-            ctx.next("run them: daybook db migrate      see them first: daybook db migrate --dry-run");
+            let place = match self.directory.as_os_str() == DIRECTORY {
+                true => String::new(),
+                false => format!(" --migrations {}", self.directory.display()),
+            };
+            ctx.next(&format!("run them: daybook db migrate{place}      see them first: the same with --dry-run"));
         }
         Ok(Exit::Ok)
     }
