@@ -38,7 +38,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     for number in 0..arguments.count {
         for (times, database) in [(&mut ours, format!("ours{number}")), (&mut theirs, format!("theirs{number}"))] {
             sql(&postgres, &format!("create database {database}")).await?;
-            let url = postgres.text().replace("/postgres", &format!("/{database}"));
+            let text = postgres.text();
+            let (server, _) = text.rsplit_once('/').context("the URL names a database")?;
+            let url = format!("{server}/{database}");
             let is_ours = database.starts_with("ours");
             let command = || if is_ours { daybook(&url, directory.path()) } else { flyway(&url, directory.path()) };
             times.all.push(timed(command()?).await?);
