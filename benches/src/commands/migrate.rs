@@ -1,10 +1,10 @@
 //! Many migrations on an empty PostgreSQL, against Flyway.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use daybook_bench::compare::output;
 use daybook_bench::shop;
 use daybook_bench::statistics::median;
 use serde_json::json;
@@ -93,19 +93,11 @@ fn flyway(url: &str, directory: &Path) -> Result<Command> {
 }
 
 async fn sql(postgres: &Postgres, text: &str) -> Result<()> {
-    let mut command = Command::new("psql");
-    timed_of(command.args(["-q", "-d", &postgres.text(), "-c", text])).await.map(drop)
+    output(Command::new("psql").args(["-q", "-d", &postgres.text(), "-c", text])).await.map(drop)
 }
 
 async fn timed(mut command: Command) -> Result<f64> {
-    timed_of(&mut command).await
-}
-
-async fn timed_of(command: &mut Command) -> Result<f64> {
     let started = Instant::now();
-    let output = command.stdin(Stdio::null()).output().await.context("run a command")?;
-    if !output.status.success() {
-        bail!("it ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-    }
+    output(&mut command).await?;
     Ok(started.elapsed().as_secs_f64() * 1_000.0)
 }

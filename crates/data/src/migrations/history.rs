@@ -34,6 +34,11 @@ pub struct Row {
     pub success: bool,
 }
 
+/// The number of the last row.
+pub fn last_rank(rows: &[Row]) -> i32 {
+    rows.last().map_or(0, |row| row.rank)
+}
+
 /// What a row stands for, by the history's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {

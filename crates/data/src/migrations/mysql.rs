@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, R
 
 use crate::Engine;
 use crate::migrations::history::{Kind, Row};
-use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash, refusal};
+use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash};
 use crate::migrations::version::Version;
 
 /// A lock was waited for too long; a transaction was chosen to end a deadlock.
@@ -26,16 +26,15 @@ pub(crate) struct MySql {
 
 impl MySql {
     pub(crate) async fn connect(place: &Place) -> Result<Self> {
-        let options: MySqlConnectOptions = place.url.parse().map_err(|error| failed(&error))?;
+        let options: MySqlConnectOptions = place.url.parse()?;
         // A script chooses its own mode and time zone, from the server's.
         let options = options.no_engine_substitution(false).pipes_as_concat(false).timezone(None);
         let options = options.disable_statement_logging();
-        let mut connection = MySqlConnection::connect_with(&options).await.map_err(|error| failed(&error))?;
+        let mut connection = MySqlConnection::connect_with(&options).await?;
         let said = sqlx::query("select version(), substring_index(user(), '@', 1), database()")
             .fetch_one(&mut connection)
-            .await
-            .map_err(|error| failed(&error))?;
-        let text = |at: usize| said.try_get::<Option<String>, _>(at).map_err(|error| failed(&error));
+            .await?;
+        let text = |at: usize| said.try_get::<Option<String>, _>(at).map_err(Refusal::from);
         let database = text(2)?.ok_or_else(|| Refusal::of("the URL names no database"))?;
         let (version, user) = (text(0)?.unwrap_or_default(), text(1)?.unwrap_or_default());
         let facts = Facts { version, user, schema: database.clone(), database };
@@ -48,10 +47,6 @@ impl MySql {
 
     fn lock_name(&self) -> String {
         format!("Flyway-{}", java_hash(&self.table()))
-    }
-
-    async fn run(&mut self, sql: String) -> Result<()> {
-        self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop).map_err(|error| failed(&error))
     }
 }
 
@@ -69,17 +64,17 @@ impl Server for MySql {
         let name = self.lock_name();
         let mut connection = match self.lock.take() {
             Some(connection) => connection,
-            None => MySqlConnection::connect_with(&self.options).await.map_err(|error| failed(&error))?,
+            None => MySqlConnection::connect_with(&self.options).await?,
         };
         let asked = sqlx::query("select get_lock(?, 0)").bind(name).fetch_one(&mut connection).await;
-        let answer: Option<i64> = asked.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))?;
+        let answer: Option<i64> = asked.and_then(|row| row.try_get(0))?;
         self.lock = Some(connection);
         Ok(answer == Some(1))
     }
 
     async fn unlock(&mut self) -> Result<()> {
         match self.lock.take() {
-            Some(connection) => connection.close().await.map_err(|error| failed(&error)),
+            Some(connection) => connection.close().await.map_err(Refusal::from),
             None => Ok(()),
         }
     }
@@ -98,14 +93,14 @@ impl Server for MySql {
 (select count(*) from information_schema.events where event_schema = ?)";
         let schema = &self.facts.schema;
         let asked = sqlx::query(text).bind(schema).bind(schema).bind(schema).fetch_one(&mut self.connection).await;
-        let count: i64 = asked.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))?;
+        let count: i64 = asked.and_then(|row| row.try_get(0))?;
         Ok(count == 0)
     }
 
     async fn create_history(&mut self) -> Result<()> {
         let (table, key) = (self.table(), quoted(&format!("{}_pk", self.table)));
         let index = quoted(&format!("{}_s_idx", self.table));
-        self.run(format!(
+        self.execute(&format!(
             "create table if not exists {table} (
     `installed_rank` int not null,
     `version` varchar(50),
@@ -127,7 +122,7 @@ impl Server for MySql {
     async fn history(&mut self) -> Result<Option<Vec<Row>>> {
         let text = "select count(*) from information_schema.tables where table_schema = ? and table_name = ?";
         let there = sqlx::query(text).bind(&self.facts.schema).bind(&self.table).fetch_one(&mut self.connection).await;
-        let count: i64 = there.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))?;
+        let count: i64 = there.and_then(|row| row.try_get(0))?;
         if count == 0 {
             return Ok(None);
         }
@@ -137,8 +132,8 @@ cast(installed_on as char), execution_time, success from {} order by installed_r
             self.table()
         );
         let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&mut self.connection).await;
-        let rows = rows.map_err(|error| failed(&error))?;
-        rows.iter().map(|found| row(found).map_err(|error| failed(&error))).collect::<Result<_>>().map(Some)
+        let rows = rows?;
+        rows.iter().map(|found| row(found).map_err(Refusal::from)).collect::<Result<_>>().map(Some)
     }
 
     async fn add(&mut self, row: NewRow<'_>) -> Result<()> {
@@ -150,30 +145,31 @@ execution_time, success) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         let query = sqlx::query(AssertSqlSafe(text)).bind(row.rank).bind(row.version).bind(row.description);
         let query = query.bind(row.kind.word()).bind(row.script).bind(row.checksum).bind(&self.facts.user);
         let query = query.bind(row.took_ms).bind(row.success);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn complete(&mut self, rank: i32, took_ms: i32) -> Result<()> {
         let text = format!("update {} set success = true, execution_time = ? where installed_rank = ?", self.table());
         let query = sqlx::query(AssertSqlSafe(text)).bind(took_ms).bind(rank);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn align(&mut self, rank: i32, kind: &Kind, description: &str, checksum: Option<i32>) -> Result<()> {
         let text =
             format!("update {} set type = ?, description = ?, checksum = ? where installed_rank = ?", self.table());
         let query = sqlx::query(AssertSqlSafe(text)).bind(kind.word()).bind(description).bind(checksum).bind(rank);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn remove(&mut self, rank: i32) -> Result<()> {
         let text = format!("delete from {} where installed_rank = ?", self.table());
         let query = sqlx::query(AssertSqlSafe(text)).bind(rank);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn execute(&mut self, sql: &str) -> Result<()> {
-        self.run(sql.to_owned()).await
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        self.connection.execute(sql).await.map(drop).map_err(Refusal::from)
     }
 
     async fn copy(&mut self, _: &str, _: &str) -> Result<()> {
@@ -182,21 +178,15 @@ execution_time, success) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 
     async fn begin(&mut self, patience: Duration) -> Result<()> {
         self.wait_at_most(patience).await?;
-        self.run("start transaction".to_owned()).await
+        self.execute("start transaction").await
     }
 
     async fn wait_at_most(&mut self, patience: Duration) -> Result<()> {
         let seconds = patience.as_secs().max(1);
-        self.run(format!("set session lock_wait_timeout = {seconds}, session innodb_lock_wait_timeout = {seconds}"))
-            .await
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        self.run("commit".to_owned()).await
-    }
-
-    async fn roll_back(&mut self) -> Result<()> {
-        self.run("rollback".to_owned()).await
+        self.execute(&format!(
+            "set session lock_wait_timeout = {seconds}, session innodb_lock_wait_timeout = {seconds}"
+        ))
+        .await
     }
 
     async fn reset(&mut self) -> Result<()> {
@@ -204,8 +194,8 @@ execution_time, success) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         let text = "set session foreign_key_checks = @@global.foreign_key_checks, \
 session sql_safe_updates = @@global.sql_safe_updates, session unique_checks = @@global.unique_checks, \
 session sql_mode = @@global.sql_mode, session autocommit = 1";
-        self.run(text.to_owned()).await?;
-        self.run(format!("use {database}")).await
+        self.execute(text).await?;
+        self.execute(&format!("use {database}")).await
     }
 
     async fn drop_broken_index(&mut self, _: &str) -> Result<()> {
@@ -235,13 +225,11 @@ fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-fn failed(error: &sqlx::Error) -> Refusal {
-    refusal(error, |said| {
-        let number = said.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
-        Refusal {
-            code: number.map(|number| number.to_string()),
-            is_lock: number.is_some_and(|number| LOCKED.contains(&number)),
-            ..Refusal::of(said.message())
-        }
-    })
+/// What MySQL or MariaDB said.
+pub(super) fn refusal(said: &MySqlDatabaseError) -> Refusal {
+    Refusal {
+        code: Some(said.number().to_string()),
+        is_lock: LOCKED.contains(&said.number()),
+        ..Refusal::of(said.message())
+    }
 }

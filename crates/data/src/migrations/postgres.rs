@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, R
 
 use crate::Engine;
 use crate::migrations::history::{Kind, Row};
-use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash, refusal};
+use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash};
 use crate::migrations::version::Version;
 
 /// What the number of a lock begins at.
@@ -26,13 +26,13 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) async fn connect(place: &Place) -> Result<Self> {
-        let options: PgConnectOptions = place.url.parse().map_err(|error| failed(&error))?;
+        let options: PgConnectOptions = place.url.parse()?;
         let options = options.application_name("daybook").disable_statement_logging();
-        let mut connection = PgConnection::connect_with(&options).await.map_err(|error| failed(&error))?;
+        let mut connection = PgConnection::connect_with(&options).await?;
         let facts = "select current_setting('server_version'), current_user::text, current_database()::text, \
 coalesce(current_schema()::text, 'public')";
-        let said = sqlx::query(facts).fetch_one(&mut connection).await.map_err(|error| failed(&error))?;
-        let text = |at: usize| said.try_get::<String, _>(at).map_err(|error| failed(&error));
+        let said = sqlx::query(facts).fetch_one(&mut connection).await?;
+        let text = |at: usize| said.try_get::<String, _>(at).map_err(Refusal::from);
         let schema = match &place.schema {
             Some(schema) => schema.clone(),
             None => text(3)?,
@@ -43,17 +43,13 @@ coalesce(current_schema()::text, 'public')";
             // So that giving the session back its settings gives it this one.
             let path = quoted(&server.facts.schema);
             server.options = server.options.options([("search_path", path)]);
-            server.connection = PgConnection::connect_with(&server.options).await.map_err(|error| failed(&error))?;
+            server.connection = PgConnection::connect_with(&server.options).await?;
         }
         Ok(server)
     }
 
     fn table(&self) -> String {
         format!("{}.{}", quoted(&self.facts.schema), quoted(&self.table))
-    }
-
-    async fn run(&mut self, sql: String) -> Result<()> {
-        self.connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop).map_err(|error| failed(&error))
     }
 }
 
@@ -70,16 +66,16 @@ impl Server for Postgres {
     async fn try_lock(&mut self) -> Result<bool> {
         let mut connection = match self.lock.take() {
             Some(connection) => connection,
-            None => PgConnection::connect_with(&self.options).await.map_err(|error| failed(&error))?,
+            None => PgConnection::connect_with(&self.options).await?,
         };
         let key = LOCKS + i64::from(java_hash(&self.table()));
         // The server may have been told to end what is idle in a transaction.
         let begin = "begin isolation level read committed; set local idle_in_transaction_session_timeout = 0";
-        connection.execute(sqlx::raw_sql(begin)).await.map_err(|error| failed(&error))?;
+        connection.execute(sqlx::raw_sql(begin)).await?;
         let asked = sqlx::query("select pg_try_advisory_xact_lock($1)").bind(key).fetch_one(&mut connection).await;
-        let is_ours: bool = asked.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))?;
+        let is_ours: bool = asked.and_then(|row| row.try_get(0))?;
         if !is_ours {
-            connection.execute(sqlx::raw_sql("rollback")).await.map_err(|error| failed(&error))?;
+            connection.execute(sqlx::raw_sql("rollback")).await?;
         }
         self.lock = Some(connection);
         Ok(is_ours)
@@ -87,7 +83,7 @@ impl Server for Postgres {
 
     async fn unlock(&mut self) -> Result<()> {
         match self.lock.take() {
-            Some(connection) => connection.close().await.map_err(|error| failed(&error)),
+            Some(connection) => connection.close().await.map_err(Refusal::from),
             None => Ok(()),
         }
     }
@@ -111,13 +107,13 @@ impl Server for Postgres {
   select 1 from pg_type o join pg_namespace n on n.oid = o.typnamespace where n.nspname = $1
     and o.typelem = 0 and not exists (select 1 from pg_depend d where d.objid = o.oid and d.deptype = 'e'))";
         let asked = sqlx::query(text).bind(&self.facts.schema).fetch_one(&mut self.connection).await;
-        asked.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))
+        asked.and_then(|row| row.try_get(0)).map_err(Refusal::from)
     }
 
     async fn create_history(&mut self) -> Result<()> {
         let (schema, table) = (quoted(&self.facts.schema), self.table());
         let (key, index) = (quoted(&format!("{}_pk", self.table)), quoted(&format!("{}_s_idx", self.table)));
-        self.run(format!(
+        self.execute(&format!(
             "create schema if not exists {schema};
 create table if not exists {table} (
     \"installed_rank\" integer not null constraint {key} primary key,
@@ -138,11 +134,7 @@ create index if not exists {index} on {table} (\"success\");"
 
     async fn history(&mut self) -> Result<Option<Vec<Row>>> {
         let there = sqlx::query("select to_regclass($1) is not null").bind(self.table());
-        let is_there: bool = there
-            .fetch_one(&mut self.connection)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(|error| failed(&error))?;
+        let is_there: bool = there.fetch_one(&mut self.connection).await.and_then(|row| row.try_get(0))?;
         if !is_there {
             return Ok(None);
         }
@@ -152,8 +144,8 @@ create index if not exists {index} on {table} (\"success\");"
             self.table()
         );
         let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&mut self.connection).await;
-        let rows = rows.map_err(|error| failed(&error))?;
-        rows.iter().map(|found| row(found).map_err(|error| failed(&error))).collect::<Result<_>>().map(Some)
+        let rows = rows?;
+        rows.iter().map(|found| row(found).map_err(Refusal::from)).collect::<Result<_>>().map(Some)
     }
 
     async fn add(&mut self, row: NewRow<'_>) -> Result<()> {
@@ -165,7 +157,7 @@ create index if not exists {index} on {table} (\"success\");"
         let query = sqlx::query(AssertSqlSafe(text)).bind(row.rank).bind(row.version).bind(row.description);
         let query = query.bind(row.kind.word()).bind(row.script).bind(row.checksum).bind(&self.facts.user);
         let query = query.bind(row.took_ms).bind(row.success);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn complete(&mut self, rank: i32, took_ms: i32) -> Result<()> {
@@ -174,7 +166,7 @@ create index if not exists {index} on {table} (\"success\");"
             self.table()
         );
         let query = sqlx::query(AssertSqlSafe(text)).bind(took_ms).bind(rank);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn align(&mut self, rank: i32, kind: &Kind, description: &str, checksum: Option<i32>) -> Result<()> {
@@ -183,43 +175,36 @@ create index if not exists {index} on {table} (\"success\");"
             self.table()
         );
         let query = sqlx::query(AssertSqlSafe(text)).bind(kind.word()).bind(description).bind(checksum).bind(rank);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn remove(&mut self, rank: i32) -> Result<()> {
         let text = format!("delete from {} where \"installed_rank\" = $1", self.table());
         let query = sqlx::query(AssertSqlSafe(text)).bind(rank);
-        query.execute(&mut self.connection).await.map(drop).map_err(|error| failed(&error))
+        query.execute(&mut self.connection).await.map(drop).map_err(Refusal::from)
     }
 
     async fn execute(&mut self, sql: &str) -> Result<()> {
-        self.run(sql.to_owned()).await
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        self.connection.execute(sql).await.map(drop).map_err(Refusal::from)
     }
 
     async fn copy(&mut self, sql: &str, data: &str) -> Result<()> {
-        let mut copy = self.connection.copy_in_raw(sql).await.map_err(|error| failed(&error))?;
-        copy.send(data.as_bytes()).await.map_err(|error| failed(&error))?;
-        copy.finish().await.map(drop).map_err(|error| failed(&error))
+        let mut copy = self.connection.copy_in_raw(sql).await?;
+        copy.send(data.as_bytes()).await?;
+        copy.finish().await.map(drop).map_err(Refusal::from)
     }
 
     async fn begin(&mut self, patience: Duration) -> Result<()> {
-        self.run(format!("begin; set local lock_timeout = {}", patience.as_millis())).await
+        self.execute(&format!("begin; set local lock_timeout = {}", patience.as_millis())).await
     }
 
     async fn wait_at_most(&mut self, patience: Duration) -> Result<()> {
-        self.run(format!("set lock_timeout = {}", patience.as_millis())).await
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        self.run("commit".to_owned()).await
-    }
-
-    async fn roll_back(&mut self) -> Result<()> {
-        self.run("rollback".to_owned()).await
+        self.execute(&format!("set lock_timeout = {}", patience.as_millis())).await
     }
 
     async fn reset(&mut self) -> Result<()> {
-        self.run("reset session authorization; reset role; reset all".to_owned()).await
+        self.execute("reset session authorization; reset role; reset all").await
     }
 
     async fn drop_broken_index(&mut self, name: &str) -> Result<()> {
@@ -227,10 +212,10 @@ create index if not exists {index} on {table} (\"success\");"
 join pg_namespace n on n.oid = c.relnamespace \
 where not i.indisvalid and c.relname = $1 and n.nspname = any (current_schemas(false))";
         let found = sqlx::query(text).bind(name).fetch_all(&mut self.connection).await;
-        for row in found.map_err(|error| failed(&error))? {
-            let part = |at: usize| row.try_get::<String, _>(at).map_err(|error| failed(&error));
+        for row in found? {
+            let part = |at: usize| row.try_get::<String, _>(at).map_err(Refusal::from);
             let index = format!("{}.{}", quoted(&part(0)?), quoted(&part(1)?));
-            self.run(format!("drop index concurrently if exists {index}")).await?;
+            self.execute(&format!("drop index concurrently if exists {index}")).await?;
         }
         Ok(())
     }
@@ -257,22 +242,20 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn failed(error: &sqlx::Error) -> Refusal {
-    refusal(error, |said| {
-        let Some(said) = said.try_downcast_ref::<PgDatabaseError>() else { return Refusal::of(said.message()) };
-        let at = match said.position() {
-            // Characters, from 1.
-            Some(PgErrorPosition::Original(at)) => Some(at.saturating_sub(1)),
-            _ => None,
-        };
-        let more = [said.detail(), said.hint(), said.r#where()];
-        Refusal {
-            message: said.message().to_owned(),
-            code: Some(said.code().to_owned()),
-            at,
-            more: more.into_iter().flatten().map(str::to_owned).collect(),
-            is_lock: matches!(said.code(), "55P03" | "40P01"),
-            is_lost: said.code().starts_with("57P0"),
-        }
-    })
+/// What PostgreSQL said.
+pub(super) fn refusal(said: &PgDatabaseError) -> Refusal {
+    let at = match said.position() {
+        // Characters, from 1.
+        Some(PgErrorPosition::Original(at)) => Some(at.saturating_sub(1)),
+        _ => None,
+    };
+    let more = [said.detail(), said.hint(), said.r#where()];
+    Refusal {
+        message: said.message().to_owned(),
+        code: Some(said.code().to_owned()),
+        at,
+        more: more.into_iter().flatten().map(str::to_owned).collect(),
+        is_lock: matches!(said.code(), "55P03" | "40P01"),
+        is_lost: said.code().starts_with("57P0"),
+    }
 }

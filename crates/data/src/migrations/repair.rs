@@ -1,7 +1,7 @@
 //! Histories that are begun, and those that are made to fit.
 
 use crate::migrations::error::{Error, Result, doing};
-use crate::migrations::history::{Kind, Row, cut_description};
+use crate::migrations::history::{Kind, Row, cut_description, last_rank};
 use crate::migrations::run::{Report, Run};
 use crate::migrations::server::NewRow;
 use crate::migrations::set::{Migration, Migrations};
@@ -10,7 +10,7 @@ use crate::migrations::version::Version;
 
 impl Run<'_> {
     pub(super) async fn baseline_locked(&mut self, version: &Version, description: &str) -> Result<Report> {
-        let rows = self.server.history().await.map_err(doing("read the history"))?.unwrap_or_default();
+        let rows = self.rows().await?;
         let report = Report { ran: Vec::new(), version: Some(version.to_string()) };
         if let Some(first) = rows.iter().find(|row| row.kind != Kind::Schema) {
             let is_same = first.kind == Kind::Baseline && first.version.as_ref() == Some(version);
@@ -23,7 +23,7 @@ impl Run<'_> {
         self.server.create_history().await.map_err(doing("make the history"))?;
         let text = version.to_string();
         let row = NewRow {
-            rank: rows.last().map_or(0, |row| row.rank) + 1,
+            rank: last_rank(&rows) + 1,
             version: Some(&text),
             description,
             kind: &Kind::Baseline,
@@ -38,19 +38,18 @@ impl Run<'_> {
 
     pub(super) async fn repair_locked(&mut self) -> Result<Report> {
         let rows = self.rows().await?;
+        let last = last_rank(&rows);
+        let (whole, broken_off): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.success);
+        let mut repairs: Vec<_> = broken_off.iter().map(Repair::Remove).collect();
+        repairs.extend(unfit(self.files, &whole, last, &self.options));
         let mut report = Report::default();
-        self.server.begin(self.patience.for_tables).await.map_err(doing("begin a transaction"))?;
-        let done = async {
-            for repair in repairs(self.files, &rows, &self.options) {
-                report.ran.push(self.repair_one(repair).await?);
+        self.transaction("the repair", async |run| {
+            for repair in repairs {
+                report.ran.push(run.repair_one(repair).await?);
             }
-            self.server.commit().await.map_err(doing("commit the repair"))
-        }
-        .await;
-        if let Err(error) = done {
-            let _ = self.server.roll_back().await;
-            return Err(error);
-        }
+            Ok(())
+        })
+        .await?;
         report.version = self.version().await?;
         Ok(report)
     }
@@ -93,22 +92,17 @@ enum Repair<'a> {
     Align { row: &'a Row, migration: &'a Migration, kind: Kind, checksum: i32 },
 }
 
-fn repairs<'a>(files: &'a Migrations, rows: &'a [Row], options: &Options) -> Vec<Repair<'a>> {
-    let mut rank = rows.last().map_or(0, |row| row.rank);
-    let mut all: Vec<_> = rows.iter().filter(|row| !row.success).map(Repair::Remove).collect();
-    let kept: Vec<_> = rows.iter().filter(|row| row.success).cloned().collect();
-    for standing in standings(files, &kept, options) {
-        let Some(row) = standing.row.and_then(|row| rows.iter().find(|other| other.rank == row.rank)) else { continue };
+/// What does not fit of rows that came to their end. New rows come after `last`.
+fn unfit<'a>(files: &'a Migrations, rows: &'a [Row], last: i32, options: &Options) -> Vec<Repair<'a>> {
+    let (mut rank, mut all) = (last, Vec::new());
+    for standing in standings(files, rows, options) {
+        let Some(row) = standing.row else { continue };
         match (standing.state, standing.migration) {
             (State::Missing | State::Future, _) => {
                 rank += 1;
                 all.push(Repair::Void { row, rank });
             }
-            (State::Applied | State::OutOfOrder | State::Baseline, Some(found)) if standing.version.is_some() => {
-                let version = row.version.as_ref();
-                let known =
-                    version.and_then(|version| files.versioned.get(version).or_else(|| files.baselines.get(version)));
-                let Some(migration) = known.filter(|known| known.script == found.script) else { continue };
+            (State::Applied | State::OutOfOrder | State::Baseline, Some(migration)) if standing.version.is_some() => {
                 let kind = match row.kind {
                     Kind::Baseline => continue,
                     Kind::SqlBaseline => Kind::SqlBaseline,

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use crate::Engine;
 use crate::migrations::checksum;
 use crate::migrations::error::{Error, Result, doing, failed};
-use crate::migrations::history::{self, BASELINE, Kind, Row, cut_description, cut_script};
+use crate::migrations::history::{self, BASELINE, Kind, Row, cut_description, cut_script, last_rank};
 use crate::migrations::name::Event;
 use crate::migrations::placeholder::Placeholders;
 use crate::migrations::prepared::{Prepared, index_beside_use};
 use crate::migrations::script::{Statement, statements};
 use crate::migrations::server::{self, NewRow, Refusal, Server};
 use crate::migrations::set::{Migration, Migrations};
-use crate::migrations::standing::{Options, Standing, State, name, pending, standings, wrong};
+use crate::migrations::standing::{Options, Standing, name, pending, standings, version, wrong};
 use crate::migrations::version::Version;
 
 /// Until a lock that somebody holds is asked for again.
@@ -173,7 +173,7 @@ impl Run<'_> {
         let files = self.files;
         let to_run = pending(files, &rows, &self.options);
         let of = to_run.len();
-        let mut rank = rows.last().map_or(0, |row| row.rank);
+        let mut rank = last_rank(&rows);
         let mut report = Report::default();
         self.callbacks(Event::BeforeMigrate).await?;
         let ran = async {
@@ -211,14 +211,8 @@ impl Run<'_> {
     }
 
     pub(super) async fn version(&mut self) -> Result<Option<String>> {
-        let (files, options) = (self.files, self.options.clone());
         let rows = self.rows().await?;
-        let all = standings(files, &rows, &options);
-        let applied = |standing: &&Standing<'_>| {
-            use State::{Applied, Baseline, Future, Missing, OutOfOrder};
-            matches!(standing.state, Applied | Baseline | Future | Missing | OutOfOrder)
-        };
-        Ok(all.iter().filter(applied).filter_map(|standing| standing.version).max().map(ToString::to_string))
+        Ok(version(&standings(self.files, &rows, &self.options)).map(ToString::to_string))
     }
 
     /// Runs a migration, again while others use its tables.
@@ -274,24 +268,35 @@ impl Run<'_> {
         each: Each,
     ) -> Result<()> {
         let began = Instant::now();
-        self.server.begin(self.patience.for_tables).await.map_err(doing("begin a transaction"))?;
-        let done = async {
+        self.transaction(what, async |run| {
             if each == Each::Migrate {
-                self.callbacks_within(Event::BeforeEachMigrate).await?;
+                run.callbacks_within(Event::BeforeEachMigrate).await?;
             }
-            self.statements(script, what, true).await?;
-            self.server.reset().await.map_err(doing("give the session its settings back"))?;
+            run.statements(script, what, true).await?;
+            run.server.reset().await.map_err(doing("give the session its settings back"))?;
             if each == Each::Migrate {
-                self.callbacks_within(Event::AfterEachMigrate).await?;
+                run.callbacks_within(Event::AfterEachMigrate).await?;
             }
-            if !self.server.is_locked().await {
+            if !run.server.is_locked().await {
                 let refusal = Refusal { is_lost: true, ..Refusal::of("its connection broke") };
                 return Err(Error::Server { doing: "hold the lock of the history".to_owned(), refusal });
             }
-            self.server.add(NewRow { took_ms: millis(began), ..row }).await.map_err(doing("write the history"))?;
-            self.server.commit().await.map_err(doing(&format!("commit {what}")))
+            run.server.add(NewRow { took_ms: millis(began), ..row }).await.map_err(doing("write the history"))
+        })
+        .await
+    }
+
+    /// Does some work and commits it, or leaves nothing of it.
+    pub(super) async fn transaction(
+        &mut self,
+        what: &str,
+        work: impl AsyncFnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        self.server.begin(self.patience.for_tables).await.map_err(doing("begin a transaction"))?;
+        let mut done = work(self).await;
+        if done.is_ok() {
+            done = self.server.commit().await.map_err(doing(&format!("commit {what}")));
         }
-        .await;
         if done.is_err() {
             // A connection that is gone has taken it back already.
             let _ = self.server.roll_back().await;
@@ -356,17 +361,11 @@ impl Run<'_> {
         if !self.files.callbacks.contains_key(&event) {
             return Ok(());
         }
-        self.server.begin(self.patience.for_tables).await.map_err(doing("begin a transaction"))?;
-        let done = async {
-            self.callbacks_within(event).await?;
-            self.server.reset().await.map_err(doing("give the session its settings back"))?;
-            self.server.commit().await.map_err(doing("commit a callback"))
-        }
-        .await;
-        if done.is_err() {
-            let _ = self.server.roll_back().await;
-        }
-        done
+        self.transaction("a callback", async |run| {
+            run.callbacks_within(event).await?;
+            run.server.reset().await.map_err(doing("give the session its settings back"))
+        })
+        .await
     }
 
     async fn callbacks_within(&mut self, event: Event) -> Result<()> {

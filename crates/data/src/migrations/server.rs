@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::postgres::PgDatabaseError;
 
 use crate::Engine;
 use crate::migrations::history::{Kind, Row};
-use crate::migrations::mysql::MySql;
-use crate::migrations::postgres::Postgres;
+use crate::migrations::mysql::{self, MySql};
+use crate::migrations::postgres::{self, Postgres};
 
 /// Where a database is, and what of it is migrated.
 #[derive(Clone)]
@@ -135,10 +137,14 @@ pub trait Server: Send {
     async fn wait_at_most(&mut self, patience: Duration) -> Result<()>;
 
     /// Ends a transaction.
-    async fn commit(&mut self) -> Result<()>;
+    async fn commit(&mut self) -> Result<()> {
+        self.execute("commit").await
+    }
 
     /// Takes a transaction back.
-    async fn roll_back(&mut self) -> Result<()>;
+    async fn roll_back(&mut self) -> Result<()> {
+        self.execute("rollback").await
+    }
 
     /// Gives the session back what a script may have set: role, search path, variables.
     async fn reset(&mut self) -> Result<()>;
@@ -177,11 +183,20 @@ impl Refusal {
 }
 
 /// A connection's own failures are told apart from the server's words.
-pub(crate) fn refusal(error: &sqlx::Error, server: impl FnOnce(&dyn sqlx::error::DatabaseError) -> Refusal) -> Refusal {
-    match error {
-        sqlx::Error::Database(said) => server(said.as_ref()),
-        sqlx::Error::Configuration(why) => Refusal::of(format!("the URL cannot be used: {why}")),
-        other => Refusal { is_lost: true, ..Refusal::of(other.to_string()) },
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        let said = match error {
+            sqlx::Error::Database(said) => said,
+            sqlx::Error::Configuration(why) => return Self::of(format!("the URL cannot be used: {why}")),
+            other => return Self { is_lost: true, ..Self::of(other.to_string()) },
+        };
+        if let Some(said) = said.try_downcast_ref::<PgDatabaseError>() {
+            postgres::refusal(said)
+        } else if let Some(said) = said.try_downcast_ref::<MySqlDatabaseError>() {
+            mysql::refusal(said)
+        } else {
+            Self::of(said.message())
+        }
     }
 }
 

@@ -53,6 +53,13 @@ pub enum State {
     Skipped,
 }
 
+impl State {
+    /// Whether the database has what the migration does.
+    pub fn is_there(self) -> bool {
+        matches!(self, Self::Baseline | Self::Applied | Self::OutOfOrder | Self::Missing | Self::Future)
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -380,6 +387,11 @@ pub fn name(standing: &Standing<'_>) -> String {
         Some(version) => format!("version {version} ({})", standing.description()),
         None => format!("the repeatable migration `{}`", standing.description()),
     }
+}
+
+/// The version of the database.
+pub fn version<'a>(all: &[Standing<'a>]) -> Option<&'a Version> {
+    all.iter().filter(|standing| standing.state.is_there()).filter_map(|standing| standing.version).max()
 }
 
 /// What is to be run, in its order.

@@ -1,7 +1,7 @@
 //! Versions that are taken back.
 
 use crate::migrations::error::{Error, Result, doing};
-use crate::migrations::history::{Kind, cut_description, cut_script};
+use crate::migrations::history::{Kind, cut_description, cut_script, last_rank};
 use crate::migrations::prepared::Prepared;
 use crate::migrations::run::{Each, Report, Run};
 use crate::migrations::server::NewRow;
@@ -10,14 +10,12 @@ use crate::migrations::version::Version;
 
 impl Run<'_> {
     pub(super) async fn undo_locked(&mut self, target: Option<&Version>) -> Result<Report> {
-        let (files, options) = (self.files, self.options.clone());
+        let files = self.files;
         let rows = self.rows().await?;
-        let last = rows.last().map_or(0, |row| row.rank);
+        let last = last_rank(&rows);
         let mut report = Report::default();
-        let all = standings(files, &rows, &options);
-        let is_applied = |standing: &&Standing<'_>| {
-            matches!(standing.state, State::Applied | State::OutOfOrder | State::Missing | State::Future)
-        };
+        let all = standings(files, &rows, &self.options);
+        let is_applied = |standing: &&Standing<'_>| standing.state.is_there() && standing.state != State::Baseline;
         let newest_first = all.iter().rev().filter(is_applied).filter_map(|standing| standing.version);
         let to_undo: Vec<_> = match target {
             Some(target) => newest_first.take_while(|version| *version > target).collect(),

@@ -12,7 +12,7 @@ use daybook_data::migrations::history::{Row, TABLE};
 use daybook_data::migrations::run::{Patience, Progress, Run};
 use daybook_data::migrations::server::{Facts, Place, Refusal, Server, connect};
 use daybook_data::migrations::set::{Migration, Migrations, read_directory};
-use daybook_data::migrations::standing::{Options, Standing, pending, standings, wrong};
+use daybook_data::migrations::standing::{self, Options, Standing, pending, standings, wrong};
 use daybook_data::migrations::version::Version;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -394,14 +394,13 @@ fn name(facts: &Facts) -> String {
 
 fn place(server: &dyn Server, all: &[Standing<'_>]) -> PlaceView {
     let facts = server.facts();
-    let run = all.iter().filter(|standing| standing.row.is_some_and(|row| row.success && !row.kind.takes_back()));
     PlaceView {
         engine: if facts.version.contains("MariaDB") { "MariaDB" } else { server.engine().name() },
         // Debian and MariaDB add what they are.
         server: facts.version.split([' ', '-']).next().unwrap_or_default().to_owned(),
         database: facts.database.clone(),
         schema: facts.schema.clone(),
-        version: run.filter_map(|standing| standing.version).max().map(ToString::to_string),
+        version: standing::version(all).map(ToString::to_string),
     }
 }
 
