@@ -147,6 +147,7 @@ fn what_was_taken_back_waits_again() {
     let rows = [sql(1, "1", "a"), sql(2, "2", "b"), row(3, Some("2"), "b", Kind::Delete, "")];
     let options = Options::default();
     assert_eq!(told(&files, &rows, &options), ["1 applied", "2 pending"]);
+    assert_eq!(super::version(&standings(&files, &rows, &options)), Some(&version("1")));
     let again = [rows[0].clone(), rows[1].clone(), rows[2].clone(), sql(4, "2", "b")];
     assert_eq!(told(&files, &again, &options), ["1 applied", "2 applied"]);
     assert_eq!(told(&files_without_second(), &rows, &options), ["1 applied", "2 undone"]);
