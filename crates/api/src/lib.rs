@@ -7,6 +7,7 @@
 
 pub mod change;
 pub mod client;
+pub mod database;
 pub mod doctor;
 pub mod environment;
 pub mod error;

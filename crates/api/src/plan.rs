@@ -232,6 +232,7 @@ impl PlanChange {
     fn of(change: &ModelChange) -> Self {
         let (kind, name) = match &change.subject {
             Subject::Service(name) => ("service", name.to_string()),
+            Subject::Database(name) => ("database", name.to_string()),
             Subject::Volume(name) => ("volume", name.to_string()),
             Subject::Network(name) => ("network", name.to_string()),
             Subject::Target(target) => ("target", target.name()),

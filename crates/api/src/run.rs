@@ -209,6 +209,9 @@ pub struct RunStep {
     /// The service it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// The database it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// How far it is.
     pub state: StepState,
     /// What it is doing now, or how it ended: "healthy after 0.4 s".
@@ -236,6 +239,7 @@ impl RunStep {
             action: action.get("do").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned(),
             text,
             service: step.action.service().map(ToString::to_string),
+            database: step.action.database().map(ToString::to_string),
             state: StepState::Waiting,
             note: None,
             started_at: None,

@@ -1,5 +1,6 @@
 //! What a plan risks: whether it can be gone back on, and what came of the last one like it.
 
+use daybook_model::database::{Pending, RemarkKind};
 use daybook_model::{Action, Plan, ReleaseNumber, Timestamp, Verdict};
 
 use crate::text::{clock, subject};
@@ -26,16 +27,27 @@ pub fn undo(plan: &Plan) -> String {
     if plan.from.is_none() {
         return "there is no release before this one to go back to".to_owned();
     }
-    let hooks: Vec<_> = (plan.steps.iter())
-        .filter_map(|step| match &step.action {
-            Action::RunHook { service, .. } => Some(service.as_str()),
-            _ => None,
-        })
-        .collect();
-    match hooks.as_slice() {
+    let migrations = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Migrate { database, migrations } => Some((database, migrations)),
+        _ => None,
+    });
+    let mut stays = Vec::new();
+    for (database, migrations) in migrations {
+        let breaks = |one: &&Pending| one.remarks.iter().any(|remark| remark.kind == RemarkKind::Breaks);
+        if let Some(one) = migrations.iter().find(breaks) {
+            return format!("not possible: the version before would not work after {} of {database}", one.what);
+        }
+        stays.push(format!("what was migrated in {database}"));
+    }
+    let hooks = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::RunHook { service, .. } => Some(format!("what the release command of {service} did")),
+        _ => None,
+    });
+    stays.extend(hooks);
+    match stays.as_slice() {
         [] => "daybook rollback".to_owned(),
-        [one] => format!("daybook rollback; what the release command of {one} did stays"),
-        many => format!("daybook rollback; what the release commands of {} did stays", many.join(", ")),
+        [one] => format!("daybook rollback; {one} stays"),
+        many => format!("daybook rollback; {} stay", many.join(", ")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::cost::Bill;
 use daybook_model::plan::{Change, Sign, Subject, WatchPhase};
 use daybook_model::spec::Quota;
-use daybook_model::{Action, Plan, ServiceName, Step, Target};
+use daybook_model::{Action, DatabaseName, Plan, ServiceName, Step, Target};
 
 /// The plan in the tone of `terraform plan`: what changes and why, the order of things, the downtime,
 /// and a last line that counts. Ends with a line break; no colour.
@@ -82,6 +82,7 @@ fn block(out: &mut String, change: &Change, width: usize) {
 pub(crate) fn subject(change: &Change) -> String {
     match &change.subject {
         Subject::Service(name) => name.to_string(),
+        Subject::Database(name) => format!("database {name}"),
         Subject::Volume(name) => format!("volume {name}"),
         Subject::Network(name) => format!("network {name}"),
         Subject::Target(target) => target.name(),
@@ -120,6 +121,7 @@ fn starts(action: &Action) -> Option<&ServiceName> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase<'a> {
     Prepare(&'a ServiceName),
+    Migrate(&'a DatabaseName),
     Hook(&'a ServiceName),
     Hold(&'a ServiceName),
     Canary(&'a ServiceName, u64),
@@ -134,6 +136,7 @@ impl std::fmt::Display for Phase<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Prepare(service) => write!(f, "prepare {service}"),
+            Self::Migrate(database) => write!(f, "migrate {database}"),
             Self::Hook(service) => write!(f, "{service} release hook"),
             Self::Hold(service) => write!(f, "hold {service}"),
             Self::Canary(service, ms) => write!(f, "{service} canary {}", seconds(*ms)),
@@ -149,6 +152,7 @@ impl std::fmt::Display for Phase<'_> {
 fn phase(action: &Action) -> Option<Phase<'_>> {
     match action {
         Action::Prepare { service } => Some(Phase::Prepare(service)),
+        Action::Migrate { database, .. } => Some(Phase::Migrate(database)),
         Action::RunHook { service, .. } => Some(Phase::Hook(service)),
         Action::Hold { service } => Some(Phase::Hold(service)),
         Action::Watch { service, phase: WatchPhase::Canary, for_ms, .. } => Some(Phase::Canary(service, *for_ms)),
@@ -220,6 +224,12 @@ pub fn step(step: &Step) -> String {
         Action::CreateVolume { volume } => format!("make volume {volume}"),
         Action::SetQuota { quota: Some(quota) } => format!("allow {}", bounds(quota)),
         Action::SetQuota { quota: None } => "end the quota".to_owned(),
+        Action::GrantLogins { database } => format!("let services log in to {database}"),
+        Action::Migrate { database, migrations } => match migrations.as_slice() {
+            [] => format!("migrate {database}"),
+            [one] => format!("migrate {database}: {}", one.what),
+            many => format!("migrate {database}: {} migrations", many.len()),
+        },
         Action::RunHook { service, .. } => format!("run the release hook of {service}"),
         Action::Start { replica, .. } => format!("start {replica}"),
         Action::AwaitAnswer { replica } => format!("wait until {replica} answers"),

@@ -42,6 +42,8 @@ impl Executor {
                 runtime.create_volume(key, volume, cx.spec.volumes.get(volume).unwrap_or(&Default::default())).await?;
             }
             Action::SetQuota { quota } => runtime.set_quota(key, quota.as_ref()).await?,
+            Action::GrantLogins { database } => self.grant_logins(cx, database).await?,
+            Action::Migrate { database, .. } => return self.migrate(cx, step, database).await,
             Action::RunHook { replica, .. } => return self.run_hook(cx, replica).await,
             Action::Start { replica, .. } => {
                 let launch = self.launch(cx, replica, Role::Main).await?;

@@ -149,7 +149,7 @@ impl Driver<'_> {
         };
         let executor = self.executor;
         patiently(|| Box::pin(executor.place(&self.key, spec.target.as_ref()))).await?;
-        let seen = patiently(|| Box::pin(executor.survey(&spec, &before))).await?;
+        let seen = patiently(|| Box::pin(executor.survey(&spec, previous, &before, &|_| None))).await?;
         let next_ordinals = self.executor.inner.ledger.next_ordinals(&self.key).await?;
         let parent = self.run.plan.as_ref().map(|plan| plan.id.clone());
         let recovery = toward == Toward::Previous;
@@ -191,13 +191,20 @@ impl Driver<'_> {
 
     async fn ask(&mut self, id: StepId) -> Result<()> {
         let (plan, step) = self.step(id)?;
-        let Action::RunHook { replica, .. } = &step.action else {
-            return Err(Error::Illegal { run: self.id, why: format!("step {id} is not one to ask about") });
-        };
-        let answer = patiently(|| Box::pin(self.executor.ask_hook(&self.key, replica))).await?;
-        self.write(Event::StepAsked { plan, step: id, answer }).await?;
-        self.executor.forget_hook(&self.key, replica).await;
-        Ok(())
+        match &step.action {
+            Action::RunHook { replica, .. } => {
+                let answer = patiently(|| Box::pin(self.executor.ask_hook(&self.key, replica))).await?;
+                self.write(Event::StepAsked { plan, step: id, answer }).await?;
+                self.executor.forget_hook(&self.key, replica).await;
+                Ok(())
+            }
+            Action::Migrate { database, .. } => {
+                let previous = self.previous.as_ref().map(|release| &release.spec);
+                let answer = self.executor.ask_migration(&self.run.spec, previous, database).await?;
+                self.write(Event::StepAsked { plan, step: id, answer }).await
+            }
+            _ => Err(Error::Illegal { run: self.id, why: format!("step {id} is not one to ask about") }),
+        }
     }
 
     fn step(&self, id: StepId) -> Result<(PlanId, Step)> {

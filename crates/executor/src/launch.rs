@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use daybook_model::database::{DatabaseFact, DatabaseUse, Keeper};
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::{LaunchFile, OutsideNames, Role};
-use daybook_model::spec::{EnvValue, FileContent, SecretRef, ServiceFact, TemplatePart};
+use daybook_model::spec::{Artifact, EnvValue, FileContent, SecretRef, ServiceFact, TemplatePart};
 use daybook_model::{Launch, ReplicaId, Service, ServiceName};
 use daybook_runtime::ErrorKind;
+use url::Url;
 
 use crate::act::service;
 use crate::drive::RunContext;
@@ -17,14 +19,14 @@ impl Executor {
         let service = service(cx, &id.service)?;
         let hosts = self.hosts(cx).await?;
         let environment = self.environment(cx, service, &hosts).await?;
-        let files = self.files(cx, service).await?;
+        let files = self.files(cx, service, &hosts).await?;
         let artifact = service.artifact.digest().copied().ok_or_else(|| Error::Illegal {
             run: cx.run,
             why: format!("the artifact of {} is not resolved", service.name),
         })?;
-        let image = match &service.artifact {
-            daybook_model::spec::Artifact::Image { reference, .. } => Some(reference.clone()),
-            _ => None,
+        let (image, server) = match &service.artifact {
+            Artifact::Image { reference, server, .. } => (Some(reference.clone()), server.clone()),
+            _ => (None, None),
         };
         let mut launch = Launch {
             key: cx.key.clone(),
@@ -35,6 +37,7 @@ impl Executor {
             fingerprint: Fingerprint::of(service),
             artifact,
             image,
+            server,
             container: service.container.clone(),
             environment,
             files,
@@ -71,19 +74,29 @@ impl Executor {
             let value = match value {
                 EnvValue::Text(text) => text.clone(),
                 EnvValue::Secret(secret) => self.secret_text(cx, secret).await?,
-                EnvValue::Template(parts) => self.fill(cx, parts, hosts).await?,
+                EnvValue::Template(parts) => self.fill(cx, service, parts, hosts).await?,
             };
             out.push((name.clone(), value));
         }
         Ok(out)
     }
 
-    async fn fill(&self, cx: &RunContext, parts: &[TemplatePart], hosts: &[(String, IpAddr)]) -> Result<String> {
+    async fn fill(
+        &self,
+        cx: &RunContext,
+        service: &Service,
+        parts: &[TemplatePart],
+        hosts: &[(String, IpAddr)],
+    ) -> Result<String> {
         let mut out = String::new();
         for part in parts {
             match part {
                 TemplatePart::Text(text) => out.push_str(text),
                 TemplatePart::Secret(secret) => out.push_str(&self.secret_text(cx, secret).await?),
+                TemplatePart::Database(used) => {
+                    let login = self.secret_text(cx, &used.login).await?;
+                    out.push_str(&database_fact(cx, service, used, &login, hosts)?);
+                }
                 TemplatePart::Service(name, fact) => out.push_str(&fact_of(cx, name, *fact, hosts)?),
             }
         }
@@ -100,11 +113,12 @@ impl Executor {
         String::from_utf8(self.secret(cx, secret).await?).map_err(not_text)
     }
 
-    async fn files(&self, cx: &RunContext, service: &Service) -> Result<Vec<LaunchFile>> {
+    async fn files(&self, cx: &RunContext, service: &Service, hosts: &[(String, IpAddr)]) -> Result<Vec<LaunchFile>> {
         let mut out = Vec::with_capacity(service.container.files.len());
         for file in &service.container.files {
             let content = match &file.content {
                 FileContent::Text(text) => text.clone().into_bytes(),
+                FileContent::Template(parts) => self.fill(cx, service, parts, hosts).await?.into_bytes(),
                 FileContent::Secret(secret) => self.secret(cx, secret).await?,
                 FileContent::HostFile(path) => host_file(path).await?,
             };
@@ -133,6 +147,50 @@ fn fact_of(cx: &RunContext, name: &ServiceName, fact: ServiceFact, hosts: &[(Str
             let operation = format!("find the port of {name}");
             return Err(daybook_runtime::Error::new(ErrorKind::Refused, operation, "it declares none").into());
         }
+    })
+}
+
+/// What a service is told of a database: `login` is the value of the secret that it logs in by.
+fn database_fact(
+    cx: &RunContext,
+    service: &Service,
+    used: &DatabaseUse,
+    login: &str,
+    hosts: &[(String, IpAddr)],
+) -> Result<String> {
+    let name = &used.database;
+    let database = cx.spec.databases.get(name).ok_or_else(|| Error::Illegal {
+        run: cx.run,
+        why: format!("{} uses the database {name}, and the spec does not have it", service.name),
+    })?;
+    let unusable = |why: String| {
+        daybook_runtime::Error::new(ErrorKind::Refused, format!("find the address of the database {name}"), why)
+    };
+    let url = match &database.keeper {
+        Keeper::Elsewhere { .. } if used.fact == DatabaseFact::Url => return Ok(login.to_owned()),
+        Keeper::Elsewhere { .. } => Url::parse(login).map_err(|error| unusable(format!("its URL is none: {error}")))?,
+        Keeper::Service(kept) => {
+            let host = fact_of(cx, &kept.service, ServiceFact::Host, hosts)?;
+            let user = match database.engine.has_tables() {
+                true => daybook_model::database::login(&service.name, used.login.version.unwrap_or(1)),
+                false => kept.admin.clone(),
+            };
+            let path = if database.engine.has_tables() { kept.name.as_str() } else { "0" };
+            let bare = format!("{}://{host}:{}/{path}", database.engine.scheme(), kept.port);
+            let mut url = Url::parse(&bare).map_err(|error| unusable(format!("{bare}: {error}")))?;
+            let set = url.set_username(&user).and_then(|()| url.set_password(Some(login)));
+            set.map_err(|()| unusable(format!("{bare} takes no login")))?;
+            url
+        }
+    };
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Ok(match used.fact {
+        DatabaseFact::Url => url.to_string(),
+        DatabaseFact::Host => url.host_str().unwrap_or_default().to_owned(),
+        DatabaseFact::Port => url.port().unwrap_or(database.engine.port()).to_string(),
+        DatabaseFact::User => decoded(url.username()),
+        DatabaseFact::Password => decoded(url.password().unwrap_or_default()),
+        DatabaseFact::Name => decoded(url.path().trim_start_matches('/')),
     })
 }
 

@@ -9,6 +9,7 @@ mod act;
 mod aside;
 mod await_steps;
 mod chart;
+pub mod databases;
 mod drive;
 mod evidence;
 mod hindrance;
@@ -33,6 +34,7 @@ use daybook_runtime::{Places, Router, Runtime};
 use tokio::sync::broadcast;
 
 pub use aside::{Aside, AsideState};
+pub use databases::{Databases, NoDatabases};
 pub use drive::Ending;
 pub use ledger::{Ledger, SecretValues};
 pub use note::Note;
@@ -54,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) router: Arc<dyn Router>,
     pub(crate) places: Arc<dyn Places>,
     pub(crate) secrets: Arc<dyn SecretValues>,
+    pub(crate) databases: Arc<dyn Databases>,
     pub(crate) clock: Clock,
     pub(crate) artifacts: PathBuf,
     pub(crate) notes: broadcast::Sender<Note>,
@@ -73,6 +76,8 @@ pub struct Parts {
     pub places: Arc<dyn Places>,
     /// Who knows the values of secrets.
     pub secrets: Arc<dyn SecretValues>,
+    /// Who knows the engines of databases.
+    pub databases: Arc<dyn Databases>,
     /// The time.
     pub clock: Clock,
     /// Directory of snapshots: a static site is served from `<artifacts>/<hex digest>`.
@@ -82,11 +87,12 @@ pub struct Parts {
 impl Executor {
     /// An executor over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, runtime, router, places, secrets, clock, artifacts } = parts;
+        let Parts { ledger, runtime, router, places, secrets, databases, clock, artifacts } = parts;
         let (notes, _) = broadcast::channel(1024);
         let routing = routing::Routing::default();
         let looks = look::Looks::default();
-        let inner = Inner { ledger, runtime, router, places, secrets, clock, artifacts, notes, routing, looks };
+        let inner =
+            Inner { ledger, runtime, router, places, secrets, databases, clock, artifacts, notes, routing, looks };
         Self { inner: Arc::new(inner) }
     }
 

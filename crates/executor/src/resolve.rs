@@ -1,9 +1,10 @@
 //! What the artifacts of a spec are, as far as anybody can tell now.
 
+use std::path::Path;
 use std::time::Duration;
 
 use daybook_model::spec::{Artifact, ChartObjects};
-use daybook_model::{Digest, EnvKey, ServiceName, Spec, Target};
+use daybook_model::{DatabaseName, Digest, EnvKey, ServiceName, Spec, Target};
 use daybook_runtime::{Error, ErrorKind};
 use futures::StreamExt as _;
 
@@ -20,6 +21,8 @@ pub struct Resolved {
     pub spec: Spec,
     /// In the order of the first service of each.
     pub open: Vec<Unresolved>,
+    /// Databases whose migrations cannot be read now.
+    pub unread: Vec<(DatabaseName, Error)>,
 }
 
 /// An artifact whose digest cannot be had now.
@@ -63,7 +66,15 @@ impl Executor {
                 }
             }
         }
-        Resolved { spec, open }
+        let mut unread = Vec::new();
+        for (name, database) in &mut spec.databases {
+            let Some(migrations) = &mut database.migrations else { continue };
+            match self.inner.databases.digest(Path::new(&migrations.root)).await {
+                Ok(digest) => migrations.digest = Some(digest),
+                Err(error) => unread.push((name.clone(), error)),
+            }
+        }
+        Resolved { spec, open, unread }
     }
 
     async fn chart_objects(&self, target: &Target, spec: &Spec, name: &ServiceName) -> Result<ChartObjects, Error> {

@@ -3,21 +3,26 @@
 //! A [`Scenario`] deploys a system, changes it, and compares what is there in the end with what an
 //! uninterrupted run leaves. `tests/crash.rs` and `make bench-crash` enumerate its crash points.
 
+mod databases;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use daybook_model::database::{Engine, Keeper, Kept, Migrations};
 use daybook_model::spec::{
     Artifact, Chart, Check, CheckTest, Domain, Mount, MountSource, Port, Protocol, PullPolicy, Scale, SecretRef, Tls,
 };
-use daybook_model::{Actor, Digest, EnvKey, ReleaseNumber, RunId, RunKind, Service, Spec, Verdict};
+use daybook_model::{Actor, Database, Digest, EnvKey, ReleaseNumber, RunId, RunKind, Service, Spec, Verdict};
 use daybook_runtime::Side;
 use daybook_runtime::simulated::{Behaviour, Simulated};
 use daybook_store::memory::{MemoryJournal, When};
 use daybook_store::{Error as StoreError, Journal, Query};
 use tokio_util::sync::CancellationToken;
+
+pub use databases::SimulatedDatabases;
 
 use crate::{Ending, Error, Executor, Parts, Result, RunStart, SecretValues};
 
@@ -27,6 +32,8 @@ pub struct Simulation {
     pub world: Simulated,
     /// What was recorded.
     pub journal: MemoryJournal,
+    /// What its databases hold.
+    pub databases: SimulatedDatabases,
     runs: u128,
 }
 
@@ -50,7 +57,7 @@ impl Simulation {
         let world = Simulated::new(seed).with_faults(fault_percent);
         let clock = world.clone();
         let journal = MemoryJournal::with_clock(move || clock.now());
-        Self { world, journal, runs: 0 }
+        Self { world, journal, databases: SimulatedDatabases::default(), runs: 0 }
     }
 
     /// The executor of a server that has just started.
@@ -61,6 +68,7 @@ impl Simulation {
             router: Arc::new(self.world.clone()),
             places: Arc::new(Side { runtime: Arc::new(self.world.clone()), router: Arc::new(self.world.clone()) }),
             secrets: Arc::new(NoSecrets),
+            databases: Arc::new(self.databases.clone()),
             clock: self.world.clock(),
             artifacts: PathBuf::from("/artifacts"),
         })
@@ -142,7 +150,7 @@ impl Simulation {
         let Some(release) = self.journal.current_release(key) else { return Ok(Vec::new()) };
         let server = self.server();
         let none = BTreeSet::new();
-        let seen = server.observe(key, Some(&release.spec)).await?;
+        let seen = server.survey(&release.spec, Some(&release.spec), &[], &|_| None).await?;
         let (plan, _) =
             server.preview(&release.spec, &seen, RunKind::Up, Some(&release), release.number, &none).await?;
         Ok(plan.steps.iter().map(daybook_decide::text::step).collect())
@@ -173,6 +181,8 @@ pub enum Second {
     Errors,
     /// The web service's check fails a while after it got ready.
     FailsLater,
+    /// A migration fails, and leaves nothing.
+    MigrationFails,
     /// The release hook fails.
     HookFails,
     /// The image cannot be had.
@@ -183,8 +193,15 @@ pub enum Second {
 
 impl Second {
     /// Every kind that must be swapped back.
-    pub const BAD: [Self; 6] =
-        [Self::NeverReady, Self::Errors, Self::FailsLater, Self::HookFails, Self::NoImage, Self::ChartFails];
+    pub const BAD: [Self; 7] = [
+        Self::NeverReady,
+        Self::Errors,
+        Self::FailsLater,
+        Self::MigrationFails,
+        Self::HookFails,
+        Self::NoImage,
+        Self::ChartFails,
+    ];
 
     /// What of the second deployment is so.
     fn culprit(self) -> &'static str {
@@ -197,7 +214,7 @@ impl Second {
     fn behaviour(self) -> Behaviour {
         let good = Behaviour::default();
         match self {
-            Self::Good => good,
+            Self::Good | Self::MigrationFails => good,
             Self::NeverReady | Self::ChartFails => Behaviour { ready_after_ms: None, ..good },
             Self::Errors => Behaviour { errors_percent: 50, ..good },
             Self::FailsLater => Behaviour { fails_after_ms: Some(1_000), ..good },
@@ -218,6 +235,8 @@ pub struct Findings {
     pub violations: Vec<String>,
     /// Hooks that ran more than once, or not at all.
     pub hooks_not_once: Vec<String>,
+    /// Migrations that ran more than once, or not at all.
+    pub migrations_not_once: Vec<String>,
     /// What a plan would still do: nothing, if nothing was left behind.
     pub left: Vec<String>,
     /// Journal writes of the second deployment.
@@ -225,9 +244,15 @@ pub struct Findings {
 }
 
 impl Scenario {
-    /// Whether a hook should have run: without an image there is nothing to run it in, and it waits for the chart.
+    /// Whether a hook should have run: without an image there is nothing to run it in, and it waits for the chart and
+    /// for the database.
     fn runs_hook(self, hook: &str) -> bool {
-        hook == "web.1" || !matches!(self.second, Second::NoImage | Second::ChartFails)
+        hook == "web.1" || !matches!(self.second, Second::NoImage | Second::ChartFails | Second::MigrationFails)
+    }
+
+    /// Whether a migration should have run: the database itself is replaced before, which waits for images and the chart.
+    fn runs_migration(self, version: u32) -> bool {
+        version == 1 || !matches!(self.second, Second::NoImage | Second::ChartFails | Second::MigrationFails)
     }
 
     /// Plays it.
@@ -237,6 +262,7 @@ impl Scenario {
         simulation.world.forbid_overlap(&name("db"));
         simulation.run(RunKind::Up, shop("1")).await?;
         simulation.world.behave(&Digest::of(self.second.culprit().as_bytes()), self.second.behaviour());
+        simulation.databases.fail(self.second == Second::MigrationFails);
         let before = simulation.journal.len();
         if let Some((write, when)) = self.crash {
             simulation.journal.crash_at(write, when);
@@ -254,6 +280,10 @@ impl Scenario {
                 .filter(|hook| hooks.get(**hook).copied().unwrap_or(0) != u32::from(self.runs_hook(hook)))
                 .map(|hook| format!("{hook} ran {} times", hooks.get(*hook).copied().unwrap_or(0)))
                 .collect(),
+            migrations_not_once: (1..=2)
+                .filter(|version| simulation.databases.times(*version) != u32::from(self.runs_migration(*version)))
+                .map(|version| format!("migration {version} ran {} times", simulation.databases.times(version)))
+                .collect(),
             left: simulation.left_to_do(&key).await?,
             writes: simulation.journal.len() - before,
         })
@@ -261,7 +291,7 @@ impl Scenario {
 }
 
 /// A shop with every kind of service: a web service with a release hook and a canary, a worker, a
-/// database with a volume, and a chart that the web service waits for.
+/// database with a volume and migrations, and a chart that the web service waits for.
 pub fn shop(version: &str) -> Spec {
     let key: EnvKey = "shop/production".parse().expect("a valid key");
     let mut spec = Spec::empty(key);
@@ -294,15 +324,40 @@ pub fn shop(version: &str) -> Spec {
         made: None,
     };
     let cache = Service::new(name("cache"), Artifact::Chart(Box::new(chart)));
+    spec.databases.insert("db".parse().expect("a valid name"), database(version));
     for service in [web, worker, db, cache] {
         spec.services.insert(service.name.clone(), Box::new(service));
     }
     spec
 }
 
+/// The database that the service `db` runs: version 2 of the shop has a migration more.
+fn database(version: &str) -> Database {
+    let secret = |name: &str| SecretRef { name: name.parse().expect("a valid name"), version: Some(1), generate: true };
+    let kept = Kept {
+        service: name("db"),
+        port: 5432,
+        name: "shop".to_owned(),
+        admin: "postgres".to_owned(),
+        password: secret("admin"),
+        logins: [(name("web"), secret("login"))].into(),
+    };
+    let migrations = Migrations {
+        root: version.to_owned(),
+        digest: None,
+        schema: None,
+        table: None,
+        placeholders: Default::default(),
+        out_of_order: false,
+    };
+    let keeper = Keeper::Service(Box::new(kept));
+    Database { line: None, engine: Engine::Postgres, keeper, migrations: Some(migrations) }
+}
+
 /// A service whose rollout is quick enough to simulate by the thousand.
 fn service(name_: &str, image: &str) -> Service {
-    let artifact = Artifact::Image { reference: image.to_owned(), pull: PullPolicy::Missing, digest: None };
+    let (reference, pull) = (image.to_owned(), PullPolicy::Missing);
+    let artifact = Artifact::image(reference, pull, None);
     let mut service = Service::new(name(name_), artifact);
     service.rollout.probation_ms = 1_000;
     service.rollout.ready_ms = 5_000;

@@ -20,6 +20,7 @@ fn assert_sound(findings: &Findings, expected: &Findings, what: &str) {
     assert_eq!(ending(&findings.verdict), ending(&expected.verdict), "{what}: {:?}", findings.verdict);
     assert_eq!(findings.violations, Vec::<String>::new(), "{what}");
     assert_eq!(findings.hooks_not_once, Vec::<String>::new(), "{what}");
+    assert_eq!(findings.migrations_not_once, Vec::<String>::new(), "{what}");
     assert_eq!(findings.left, Vec::<String>::new(), "{what}");
     assert_eq!(findings.picture, expected.picture, "{what}");
 }
@@ -39,6 +40,15 @@ fn crash_everywhere(second: Second) {
 fn r02_a_crash_at_any_journal_write_leaves_what_an_uninterrupted_run_leaves() {
     assert_eq!(uninterrupted(Second::Good).verdict, Verdict::Reached);
     crash_everywhere(Second::Good);
+}
+
+/// The same of a version whose migration fails: the one before serves on, and what was migrated before is there once.
+#[test]
+fn r22_a_migration_that_fails_leaves_the_old_version_serving_wherever_the_server_crashes() {
+    let expected = uninterrupted(Second::MigrationFails);
+    let Verdict::SwappedBack(failure) = &expected.verdict else { panic!("{:?}", expected.verdict) };
+    assert!(failure.why.contains("no such table"), "{failure:?}");
+    crash_everywhere(Second::MigrationFails);
 }
 
 /// Another server takes over at each write, while the one before still runs and tries to go on.

@@ -29,6 +29,7 @@ mod observe;
 mod pods;
 mod probe;
 mod program;
+mod reach;
 mod rendered;
 mod replica;
 mod resources;
@@ -53,8 +54,8 @@ use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Service, Target};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
 use daybook_runtime::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Result,
-    Runtime, Seen, TargetState, Usage,
+    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Reached,
+    Result, Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 
@@ -253,6 +254,10 @@ impl Runtime for KubernetesRuntime {
 
     async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer> {
         self.ask(key, replica, check).await
+    }
+
+    async fn reach(&self, key: &EnvKey, replica: &SeenReplica, port: u16) -> Result<Reached> {
+        self.way_to(key, replica, port).await
     }
 
     async fn logs(

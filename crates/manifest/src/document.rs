@@ -209,15 +209,16 @@ fn absorb(ctx: &Context<'_>, map: &mut Map, included: Node) {
     }
 }
 
-/// Lays what the chosen environment says over the services.
+/// Lays what the chosen environment says over the services and the databases.
 fn choose(whole: &mut Node, environment: &str) {
-    let Some(over) = whole.get("environments").and_then(|all| all.get(environment)?.get("services")).cloned() else {
-        return;
-    };
-    let Value::Map(map) = &mut whole.value else { return };
-    let (key, span) = ("services".into(), over.span);
-    let base = map.remove("services").unwrap_or_else(|| Node::new(span, Value::Map(Map::default())));
-    map.put(Entry { key, key_span: base.span, value: merge(base, over) });
+    for section in ["services", "databases"] {
+        let Some(over) = whole.get("environments").and_then(|all| all.get(environment)?.get(section)).cloned() else {
+            continue;
+        };
+        let Value::Map(map) = &mut whole.value else { return };
+        let base = map.remove(section).unwrap_or_else(|| Node::new(over.span, Value::Map(Map::default())));
+        map.put(Entry { key: section.into(), key_span: base.span, value: merge(base, over) });
+    }
 }
 
 /// The assignments of a dotenv file that variables are taken from. One that nobody asked for by name

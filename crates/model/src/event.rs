@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
-use crate::name::{EnvKey, SecretName, ServiceName, TargetName, VolumeName};
+use crate::name::{DatabaseName, EnvKey, SecretName, ServiceName, TargetName, VolumeName};
 use crate::plan::{Effect, Plan};
 use crate::spec::Spec;
 use crate::target::Target;
@@ -187,6 +187,13 @@ pub enum Event {
     SecretRemoved {
         /// Which.
         name: SecretName,
+    },
+    /// The history of a database is about to be changed by hand, or was.
+    HistoryChanged {
+        /// Which.
+        database: DatabaseName,
+        /// What, in words: what is meant before it is done, what came of it afterwards.
+        what: String,
     },
     /// The state was rebuilt from what runs.
     Adopted {

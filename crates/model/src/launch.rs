@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::DatabaseServer;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
 use crate::name::{EnvKey, NetworkName, VolumeName};
@@ -32,6 +33,9 @@ pub struct Launch {
     pub artifact: Digest,
     /// Reference of the image, for people and for runtimes that find images by name.
     pub image: Option<String>,
+    /// The database server that it is to be, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Box<DatabaseServer>>,
     /// Configuration. Its `environment` is superseded by [`Launch::environment`].
     pub container: Container,
     /// Environment variables, values filled in.

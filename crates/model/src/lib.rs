@@ -3,6 +3,7 @@
 //! Every other crate speaks in these types. Nothing here reads a clock, a file or a socket, and
 //! nothing here decides anything: constructors check shapes, and that is all.
 
+pub mod database;
 pub mod event;
 pub mod fingerprint;
 pub mod id;
@@ -23,11 +24,14 @@ pub mod traffic;
 pub mod trouble;
 pub mod vault;
 
+pub use database::Database;
 pub use event::{Actor, Entry, Event, RunKind, Verdict};
 pub use id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 pub use jiff::Timestamp;
 pub use launch::Launch;
-pub use name::{AppName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, TargetName, VolumeName};
+pub use name::{
+    AppName, DatabaseName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, TargetName, VolumeName,
+};
 pub use observed::{Observed, ReplicaState, SeenReplica};
 pub use plan::{Action, Cause, Effect, Plan, Step};
 pub use release::Release;

@@ -103,6 +103,9 @@ name!(
     /// A secret in the sealed store.
     SecretName, "secret name");
 name!(
+    /// A managed data store.
+    DatabaseName, "database name");
+name!(
     /// A cluster that a person has given a name.
     TargetName, "target name");
 

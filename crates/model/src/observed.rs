@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::database::SeenDatabase;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Digest, ReleaseNumber, ReplicaId, RunId};
 use crate::launch::Role;
-use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
+use crate::name::{DatabaseName, EnvKey, NetworkName, ServiceName, VolumeName};
 use crate::route::EnvRoutes;
 use crate::spec::Quota;
 use crate::target::Target;
@@ -32,6 +33,9 @@ pub struct Observed {
     /// Charts that are released here, by the service that they are of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub charts: BTreeMap<ServiceName, SeenChart>,
+    /// What its databases hold, of those that were asked about.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<DatabaseName, SeenDatabase>,
     /// What its replicas may have together, as far as that is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
@@ -64,6 +68,7 @@ impl Observed {
             artifacts: BTreeSet::new(),
             routes: EnvRoutes::default(),
             charts: BTreeMap::new(),
+            databases: BTreeMap::new(),
             quota: None,
             away: None,
         }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::Pending;
 use crate::fingerprint::Fingerprint;
 use crate::id::{PlanId, ReleaseNumber, ReplicaId, StepId};
 use crate::launch::Role;
-use crate::name::{EnvKey, NetworkName, ServiceName, VolumeName};
+use crate::name::{DatabaseName, EnvKey, NetworkName, ServiceName, VolumeName};
 use crate::spec::{Quota, RolloutOrder};
 use crate::target::Target;
 
@@ -78,6 +79,18 @@ pub enum Action {
     SetQuota {
         /// What they may have.
         quota: Option<Quota>,
+    },
+    /// See that a database is there, and that each service that uses it can log in to it.
+    GrantLogins {
+        /// Which.
+        database: DatabaseName,
+    },
+    /// Bring a database to the version that the release's migrations lead to.
+    Migrate {
+        /// Which.
+        database: DatabaseName,
+        /// What it lacks, in the order that they are run; nothing where that is known only once it answers.
+        migrations: Vec<Pending>,
     },
     /// Run a release hook, once for a release.
     RunHook {
@@ -232,8 +245,16 @@ impl Action {
     /// Whether it may be repeated blindly.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::RunHook { .. } => Effect::Once,
+            Self::RunHook { .. } | Self::Migrate { .. } => Effect::Once,
             _ => Effect::Repeatable,
+        }
+    }
+
+    /// The database it is about, if it is about one.
+    pub fn database(&self) -> Option<&DatabaseName> {
+        match self {
+            Self::GrantLogins { database } | Self::Migrate { database, .. } => Some(database),
+            _ => None,
         }
     }
 
@@ -259,6 +280,8 @@ impl Action {
             Self::Drain { replicas } => replicas.first().map(|replica| &replica.service),
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
+            | Self::GrantLogins { .. }
+            | Self::Migrate { .. }
             | Self::SetQuota { .. }
             | Self::CloseAt { .. }
             | Self::Leave { .. }
@@ -310,6 +333,8 @@ pub struct Detail {
 pub enum Subject {
     /// A service.
     Service(ServiceName),
+    /// What is in a database, and who may log in to it.
+    Database(DatabaseName),
     /// A volume.
     Volume(VolumeName),
     /// A network.

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
+use crate::database::{Database, DatabaseServer, DatabaseUse};
 use crate::id::Digest;
 use crate::money::{Currency, Money};
-use crate::name::{EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
+use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::rare::RareOptions;
 use crate::target::Target;
 use crate::vault::Vault;
@@ -39,6 +40,9 @@ pub struct Spec {
     /// Every workload, by name. Services of inactive profiles are not here. A service is large, so the map holds
     /// pointers: otherwise it would be moved with each of its neighbours, and half-filled nodes would cost memory.
     pub services: BTreeMap<ServiceName, Box<Service>>,
+    /// Databases that services use by reference: those that Daybook runs, each by a service of its name, and others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<DatabaseName, Database>,
     /// Named volumes.
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks inside the environment. The network `default` is here when anything uses it.
@@ -56,6 +60,7 @@ impl Spec {
             budget: None,
             vault: None,
             services: BTreeMap::new(),
+            databases: BTreeMap::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
         }
@@ -63,6 +68,12 @@ impl Spec {
 
     /// The most replicas that one environment may have: a plan names each of them.
     pub const MOST_REPLICAS: u64 = 20_000;
+
+    /// Every secret that a version is chosen for: those of services, then those of databases.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
+        let of_services = self.services.values_mut().flat_map(|service| service.container.secrets_mut());
+        of_services.chain(self.databases.values_mut().flat_map(Database::secrets_mut))
+    }
 
     /// How many replicas the services have at most.
     pub fn replicas(&self) -> u64 {
@@ -182,6 +193,10 @@ pub enum Artifact {
         pull: PullPolicy,
         /// The image's identity, once resolved. Replicas run this, whatever the tag says later.
         digest: Option<Digest>,
+        /// The database server that is in it. Where replicas are plain processes, this machine's own server of that
+        /// engine and version takes its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<Box<DatabaseServer>>,
     },
     /// Built from a directory. On the `process` runtime the directory itself is the artifact: a
     /// snapshot of it is kept under its digest and replicas run in the snapshot.
@@ -234,6 +249,11 @@ impl Chart {
 }
 
 impl Artifact {
+    /// An image that is looked at as it is, whatever is in it.
+    pub fn image(reference: String, pull: PullPolicy, digest: Option<Digest>) -> Self {
+        Self::Image { reference, pull, digest, server: None }
+    }
+
     /// The digest, once resolved.
     pub fn digest(&self) -> Option<&Digest> {
         match self {
@@ -332,22 +352,28 @@ pub struct Container {
 }
 
 impl Container {
+    /// What it is told of databases, in variables.
+    pub fn databases(&self) -> impl Iterator<Item = &DatabaseUse> {
+        let parts = self.environment.values().flat_map(|value| match value {
+            EnvValue::Template(parts) => parts.as_slice(),
+            EnvValue::Text(_) | EnvValue::Secret(_) => &[],
+        });
+        parts.filter_map(|part| match part {
+            TemplatePart::Database(used) => Some(used.as_ref()),
+            _ => None,
+        })
+    }
+
     /// Every secret that it is given: in variables, then in files.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         let in_variables = self.environment.values().flat_map(EnvValue::secrets);
-        in_variables.chain(self.files.iter().filter_map(|file| match &file.content {
-            FileContent::Secret(secret) => Some(secret),
-            _ => None,
-        }))
+        in_variables.chain(self.files.iter().flat_map(|file| file.content.secrets()))
     }
 
     /// The same, to be changed.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let in_variables = self.environment.iter_mut().flat_map(|(_, value)| value.secrets_mut());
-        in_variables.chain(self.files.iter_mut().filter_map(|file| match &mut file.content {
-            FileContent::Secret(secret) => Some(secret),
-            _ => None,
-        }))
+        in_variables.chain(self.files.iter_mut().flat_map(|file| file.content.secrets_mut()))
     }
 }
 
@@ -371,10 +397,7 @@ impl EnvValue {
             Self::Secret(secret) => (Some(secret), &[][..]),
             Self::Template(parts) => (None, parts.as_slice()),
         };
-        whole.into_iter().chain(parts.iter().filter_map(|part| match part {
-            TemplatePart::Secret(secret) => Some(secret),
-            TemplatePart::Text(_) | TemplatePart::Service(..) => None,
-        }))
+        whole.into_iter().chain(parts.iter().filter_map(TemplatePart::secret))
     }
 
     fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
@@ -383,10 +406,7 @@ impl EnvValue {
             Self::Secret(secret) => (Some(secret), &mut [][..]),
             Self::Template(parts) => (None, parts.as_mut_slice()),
         };
-        whole.into_iter().chain(parts.iter_mut().filter_map(|part| match part {
-            TemplatePart::Secret(secret) => Some(secret),
-            TemplatePart::Text(_) | TemplatePart::Service(..) => None,
-        }))
+        whole.into_iter().chain(parts.iter_mut().filter_map(TemplatePart::secret_mut))
     }
 }
 
@@ -400,6 +420,27 @@ pub enum TemplatePart {
     Service(ServiceName, ServiceFact),
     /// A secret in the middle of a text.
     Secret(SecretRef),
+    /// What a service is told of a database.
+    Database(Box<DatabaseUse>),
+}
+
+impl TemplatePart {
+    /// The secret that it is filled in from, if it is from one.
+    pub fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Secret(secret) => Some(secret),
+            Self::Database(used) => Some(&used.login),
+            Self::Text(_) | Self::Service(..) => None,
+        }
+    }
+
+    fn secret_mut(&mut self) -> Option<&mut SecretRef> {
+        match self {
+            Self::Secret(secret) => Some(secret),
+            Self::Database(used) => Some(&mut used.login),
+            Self::Text(_) | Self::Service(..) => None,
+        }
+    }
 }
 
 /// What can be asked of a service in a template.
@@ -447,10 +488,32 @@ pub struct FileMount {
 pub enum FileContent {
     /// A `config`: its text, which is part of the manifest and no secret.
     Text(String),
+    /// A text with secrets in it.
+    Template(Vec<TemplatePart>),
     /// A secret in the sealed store.
     Secret(SecretRef),
     /// A secret or config that is a file of this machine and no text: read whenever a replica starts.
     HostFile(String),
+}
+
+impl FileContent {
+    fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let (whole, parts) = match self {
+            Self::Secret(secret) => (Some(secret), &[][..]),
+            Self::Template(parts) => (None, parts.as_slice()),
+            Self::Text(_) | Self::HostFile(_) => (None, &[][..]),
+        };
+        whole.into_iter().chain(parts.iter().filter_map(TemplatePart::secret))
+    }
+
+    fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
+        let (whole, parts) = match self {
+            Self::Secret(secret) => (Some(secret), &mut [][..]),
+            Self::Template(parts) => (None, parts.as_mut_slice()),
+            Self::Text(_) | Self::HostFile(_) => (None, &mut [][..]),
+        };
+        whole.into_iter().chain(parts.iter_mut().filter_map(TemplatePart::secret_mut))
+    }
 }
 
 /// Something mounted into a replica.
@@ -834,6 +897,9 @@ pub struct Volume {
     pub driver_opts: BTreeMap<String, String>,
     /// Labels as written.
     pub labels: BTreeMap<String, String>,
+    /// What it should have room for, bytes: what a cluster is asked for. `None`: as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// More than one replica may write to it at once (`x-daybook-shared: true` or `shared: true`).
     pub shared: bool,
 }

@@ -120,6 +120,7 @@ fn variable(name: &str, value: &EnvValue, is_known: bool) -> Json {
                 TemplatePart::Text(text) => text.clone(),
                 TemplatePart::Service(other, _) => format!("${{{other}}}"),
                 TemplatePart::Secret(secret) => format!("${{secret.{}}}", secret.name),
+                TemplatePart::Database(used) => format!("${{{}.{}}}", used.database, used.fact.word()),
             });
             json!({"template": shown.collect::<String>()})
         }

@@ -19,8 +19,9 @@ pub mod reference;
 pub mod simulated;
 pub mod snapshot;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +179,16 @@ pub trait Runtime: Send + Sync + 'static {
     /// not be put.
     async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer>;
 
+    /// Where this machine reaches a port of a running replica, for as long as the answer is kept.
+    async fn reach(&self, key: &EnvKey, replica: &SeenReplica, port: u16) -> Result<Reached> {
+        let _ = key;
+        let address = replica.address.ok_or_else(|| {
+            let operation = format!("reach port {port} of {}", replica.id);
+            Error::new(ErrorKind::Unavailable, operation, "it has no address")
+        })?;
+        Ok(Reached { address: SocketAddr::new(address, replica.port(port)), way: None })
+    }
+
     /// The lines of a replica's log, oldest first. With `follow` the stream ends when the replica
     /// does.
     async fn logs(
@@ -284,6 +295,14 @@ pub struct Entrance {
     pub https: Option<u16>,
     /// Names or addresses that lead there, as far as they are known.
     pub addresses: Vec<String>,
+}
+
+/// Where a port of a replica is reached.
+pub struct Reached {
+    /// At this address.
+    pub address: SocketAddr,
+    /// What leads there, where that is not the network alone: it ends with this.
+    pub way: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// A result of a runtime.

@@ -9,6 +9,7 @@
 
 mod cgroup;
 mod control;
+mod engine;
 mod environment;
 mod exec;
 mod honour;
@@ -31,7 +32,7 @@ mod workdir;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -70,6 +71,7 @@ pub struct ProcessRuntime {
 }
 
 struct Inner {
+    state: PathBuf,
     layout: Layout,
     shim: Vec<String>,
     addresses: Addresses,
@@ -85,9 +87,16 @@ impl ProcessRuntime {
         let layout = Layout::new(&config.state)?;
         make_directory(&layout.root())?;
         let addresses = Addresses::new(layout.addresses(), Range::LOOPBACK);
-        let inner = Inner { layout, shim: config.shim, addresses, samples: Mutex::default() };
+        let Config { state, shim } = config;
+        let inner = Inner { state, layout, shim, addresses, samples: Mutex::default() };
         volumes::purge_tombstones(&inner.layout)?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The directory that is the artifact. A database server of this machine is asked for its version.
+    async fn source(&self, artifact: &Artifact) -> Result<Source> {
+        let artifact = artifact.clone();
+        self.blocking(move |inner| source(&inner.state, &artifact)).await
     }
 
     /// Does work that waits for files or processes away from the threads that serve.
@@ -124,7 +133,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn resolve(&self, _: &EnvKey, artifact: &Artifact) -> Result<Digest> {
-        source(artifact)?.digest().await
+        self.source(artifact).await?.digest().await
     }
 
     async fn present(&self, _: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
@@ -134,7 +143,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn prepare(&self, _: &EnvKey, artifact: &Artifact, progress: Progress<'_>) -> Result<()> {
-        self.inner.layout.artifacts().take(source(artifact)?, artifact.digest(), progress).await
+        self.inner.layout.artifacts().take(self.source(artifact).await?, artifact.digest(), progress).await
     }
 
     async fn observe(&self, key: &EnvKey) -> Result<Seen> {
@@ -220,8 +229,9 @@ impl Runtime for ProcessRuntime {
 }
 
 /// The directory that is the artifact.
-fn source(artifact: &Artifact) -> Result<Source> {
+fn source(state: &Path, artifact: &Artifact) -> Result<Source> {
     match artifact {
+        Artifact::Image { server: Some(server), .. } => engine::source(state, server),
         Artifact::Build(build) => Ok(Source { root: PathBuf::from(&build.context), extra: inputs(build) }),
         Artifact::Static { root, .. } => Ok(Source::site(root)),
         Artifact::Chart(chart) => Err(crate::no_charts(&chart.reference)),

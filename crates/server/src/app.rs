@@ -87,6 +87,7 @@ impl App {
             router: router.clone(),
             places: places.clone(),
             secrets: Arc::new(SealedSecrets::new(store.clone())),
+            databases: databases(&state),
             clock: clock.clone(),
             artifacts: state.join("artifacts"),
         });
@@ -147,4 +148,14 @@ impl App {
         self.inner.tasks.wait().await;
         self.inner.store.close().await;
     }
+}
+
+#[cfg(feature = "databases")]
+fn databases(state: &std::path::Path) -> Arc<dyn daybook_executor::Databases> {
+    Arc::new(crate::databases::Reached::new(state))
+}
+
+#[cfg(not(feature = "databases"))]
+fn databases(_: &std::path::Path) -> Arc<dyn daybook_executor::Databases> {
+    Arc::new(daybook_executor::NoDatabases)
 }

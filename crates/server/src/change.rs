@@ -127,8 +127,9 @@ impl App {
         let unread = self.read_kept(&desired.spec, None, &mut values, patience).await?;
         let mut sealing = Sealing::of(&self.inner.store, &mut desired.spec, values).await?;
         sealing.missing.retain(|name| !unread.names.contains(name));
-        let Resolved { spec, open } = self.inner.executor.resolve(desired.spec, patience).await;
+        let Resolved { spec, open, unread: migrations } = self.inner.executor.resolve(desired.spec, patience).await;
         desired.unresolved = unresolved::of_artifacts(&spec, open);
+        desired.unresolved.extend(unresolved::of_migrations(&spec, migrations));
         desired.unresolved.extend(unresolved::of_secrets(&spec, &sealing.missing));
         desired.unresolved.extend(unread.open);
         desired.spec = spec;
@@ -283,9 +284,7 @@ impl App {
                 (NewValue::Again, None) if !is_generated(&spec, name) => return Err(without_new_value(name)),
                 (NewValue::Generate | NewValue::Again, None) => drop(values.generated.insert(name.clone())),
             }
-            let services = spec.services.values_mut();
-            let uses = services.flat_map(|service| service.container.secrets_mut());
-            uses.filter(|one| one.name == *name).for_each(|secret| secret.version = None);
+            spec.secrets_mut().filter(|one| one.name == *name).for_each(|secret| secret.version = None);
         }
         let unread = self.read_kept(&spec, Some(&kept), &mut values, patience(aim)).await?;
         let sealing = Sealing::of(&self.inner.store, &mut spec, values).await?;

@@ -24,8 +24,8 @@ use daybook_model::traffic::Traffic;
 use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, EnvKey, EnvRoutes, Launch, ReplicaId, SeenReplica, ServiceName, Target};
 use daybook_runtime::{
-    Answer, Capabilities, Entrance, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Result, Router,
-    Runtime, Seen, TargetState, Usage,
+    Answer, Capabilities, Entrance, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Reached, Result,
+    Router, Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
@@ -263,6 +263,10 @@ impl Runtime for Fleet {
 
     async fn probe(&self, key: &EnvKey, replica: &SeenReplica, check: &Check) -> Result<Answer> {
         self.of(key).await?.probe(key, replica, check).await
+    }
+
+    async fn reach(&self, key: &EnvKey, replica: &SeenReplica, port: u16) -> Result<Reached> {
+        self.of(key).await?.reach(key, replica, port).await
     }
 
     async fn logs(

@@ -204,8 +204,7 @@ mod tests {
         let mut spec = Spec::empty("shop/production".parse().unwrap());
         let service = serde_json::json!({
             "name": "report", "kind": {"job": Schedule { cron: "0 * * * *".to_owned(), zone: "UTC".to_owned() }},
-            "artifact": Artifact::Image { reference: "report:1".to_owned(), pull: Default::default(),
-                                          digest: Some(Digest::of(b"report:1")) },
+            "artifact": Artifact::image("report:1".to_owned(), Default::default(), Some(Digest::of(b"report:1"))),
             "container": daybook_model::spec::Container {
                 environment: [("A".to_owned(), EnvValue::Text("1".to_owned()))].into_iter().collect(), ..Default::default()
             },

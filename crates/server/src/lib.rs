@@ -15,6 +15,11 @@
 mod adopt;
 mod app;
 mod change;
+#[cfg(feature = "databases")]
+mod databases;
+#[cfg(not(feature = "databases"))]
+#[path = "databases/none.rs"]
+mod databases;
 mod doctor;
 mod drivers;
 mod edge;
@@ -50,6 +55,8 @@ mod why;
 mod world;
 
 pub use app::{App, Parts};
+#[cfg(feature = "databases")]
+pub use databases::view as database_view;
 pub use daybook_store::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, passphrase_in, seal_key};
 pub use edge::Edge;
 pub use routes::openapi;

@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::request::Parts;
 use axum::serve::IncomingStream;
 use daybook_api::ORIGIN_HEADER;
-use daybook_model::{Actor, AppName, EnvKey, EnvName, ReplicaId, RunId, SecretName, ServiceName};
+use daybook_model::{Actor, AppName, DatabaseName, EnvKey, EnvName, ReplicaId, RunId, SecretName, ServiceName};
 use serde::Deserialize;
 use tokio::net::UnixListener;
 use utoipa::IntoParams;
@@ -75,6 +75,21 @@ pub(crate) struct AtReplica {
     /// Replica, `service.number`.
     #[param(value_type = String)]
     pub(crate) replica: ReplicaId,
+}
+
+/// One database.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AtDatabase {
+    /// App name.
+    #[param(value_type = String)]
+    pub(crate) app: AppName,
+    /// Environment name.
+    #[param(value_type = String)]
+    pub(crate) env: EnvName,
+    /// Database name.
+    #[param(value_type = String)]
+    pub(crate) name: DatabaseName,
 }
 
 /// One secret.

@@ -1,5 +1,6 @@
 //! The HTTP API: every path, and what surrounds each request.
 
+mod databases;
 mod environments;
 mod look;
 mod runs;
@@ -87,6 +88,8 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(targets::list_targets, targets::add_target))
         .routes(routes!(targets::remove_target))
         .routes(routes!(targets::check_target))
+        .routes(routes!(databases::get_database))
+        .routes(routes!(databases::change_history))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::set_secret, secrets::remove_secret))
 }

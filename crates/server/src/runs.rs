@@ -13,6 +13,7 @@ use daybook_decide::text::Beside;
 use daybook_executor::RunStart;
 use daybook_manifest::Aim;
 use daybook_model::event::Verdict;
+use daybook_model::spec::SecretRef;
 use daybook_model::{Actor, Digest, EnvKey, Event, Observed, Plan, Release, ReleaseNumber, RunId, RunKind, Spec};
 use daybook_store::{Journal, Query, Write};
 use serde::Serialize;
@@ -186,7 +187,7 @@ impl App {
         Ok(run)
     }
 
-    async fn refuse_if_locked(&self, key: &EnvKey) -> Result<(), ApiError> {
+    pub(crate) async fn refuse_if_locked(&self, key: &EnvKey) -> Result<(), ApiError> {
         let known = self.inner.store.environment(key).await?;
         match known.and_then(|environment| environment.open_run) {
             Some(run) => Err(daybook_store::Error::Locked { key: key.clone(), run }.into()),
@@ -211,7 +212,8 @@ impl App {
         let executor = &self.inner.executor;
         let from = desired.current.as_ref().map(|release| &release.spec);
         let before: Vec<_> = from.filter(|_| desired.purpose == RunKind::Move).into_iter().collect();
-        let seen = executor.survey(&desired.spec, &before).await?;
+        let unsealed = |secret: &SecretRef| desired.sealing.as_ref().and_then(|sealing| sealing.value(secret));
+        let seen = executor.survey(&desired.spec, from, &before, &unsealed).await?;
         let Desired { spec, purpose, current, to, remove_volumes, .. } = desired;
         let (plan, problems) = executor.preview(spec, &seen, *purpose, current.as_ref(), *to, remove_volumes).await?;
         let basis = basis(spec, &seen, current.as_ref().map(|release| release.number));

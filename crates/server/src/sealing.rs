@@ -64,9 +64,9 @@ impl Sealing {
                     *value = EnvValue::Secret(sealing.literal(store, name, variable, literal).await?);
                 }
             }
-            for secret in service.container.secrets_mut() {
-                sealing.version(store, secret).await?;
-            }
+        }
+        for secret in spec.secrets_mut() {
+            sealing.version(store, secret).await?;
         }
         Ok(sealing)
     }
@@ -114,6 +114,12 @@ impl Sealing {
         let version = store.foresee_secret(&self.key, &name, None).await?;
         self.pending.push(Pending { name, version, value: None });
         Ok(version)
+    }
+
+    /// The value of a secret that is given with the change and not sealed yet.
+    pub(crate) fn value(&self, secret: &SecretRef) -> Option<Vec<u8>> {
+        let given = |pending: &&Pending| pending.name == secret.name && Some(pending.version) == secret.version;
+        self.pending.iter().find(given).and_then(|pending| pending.value.as_ref()).map(|value| value.to_vec())
     }
 
     /// Seals what is pending. Fails when a secret was set meanwhile, so that a version is not the one

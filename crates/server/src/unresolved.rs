@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use daybook_api::ErrorCode;
 use daybook_api::plan::{DiagnosticView, Unresolved};
 use daybook_model::spec::Artifact;
-use daybook_model::{SecretName, ServiceName, Spec};
-use daybook_runtime::ErrorKind;
+use daybook_model::{DatabaseName, SecretName, ServiceName, Spec};
+use daybook_runtime::{Error, ErrorKind};
 
 use crate::change::Desired;
 use crate::error::ApiError;
@@ -36,6 +36,19 @@ pub(crate) fn of_artifacts(spec: &Spec, open: Vec<daybook_executor::Unresolved>)
         }
     };
     open.into_iter().map(one).collect()
+}
+
+/// Migrations that cannot be read.
+pub(crate) fn of_migrations(spec: &Spec, unread: Vec<(DatabaseName, Error)>) -> Vec<Unresolved> {
+    let one = |(name, error): (DatabaseName, Error)| Unresolved {
+        kind: "migrations".to_owned(),
+        name: name.to_string(),
+        services: Vec::new(),
+        line: spec.databases.get(&name).and_then(|database| database.line),
+        reason: format!("the migrations of `{name}`: {error}"),
+        hint: error.hint,
+    };
+    unread.into_iter().map(one).collect()
 }
 
 /// Secrets without a value.

@@ -11,13 +11,14 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 
-use daybook_model::{EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target, TargetName};
+use daybook_model::{DatabaseName, EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target, TargetName};
 use futures::Stream;
 use http::Method;
 
 pub use error::{Error, Exit};
 pub use exec::ExecSession;
 
+use crate::database::{DatabaseView, HistoryChange, HistoryChanged};
 use crate::doctor::CheckView;
 use crate::environment::{CreateEnvironment, EnvironmentView, OtherEnvironmentView};
 use crate::event::{EventView, EventsQuery};
@@ -192,6 +193,21 @@ impl Client {
         self.request_empty(Method::DELETE, &one_off(key, replica)).await
     }
 
+    /// How the migrations of a database stand.
+    pub async fn database(&self, key: &EnvKey, name: &DatabaseName) -> Result<DatabaseView> {
+        self.get(&database(key, name)).await
+    }
+
+    /// Changes the history of a database, or the database by it.
+    pub async fn change_history(
+        &self,
+        key: &EnvKey,
+        name: &DatabaseName,
+        change: &HistoryChange,
+    ) -> Result<HistoryChanged> {
+        self.send(Method::POST, &format!("{}/history", database(key, name)), change).await
+    }
+
     /// Names and versions of an environment's secrets.
     pub async fn secrets(&self, key: &EnvKey) -> Result<Vec<SecretView>> {
         self.get(&below(key, "secrets")).await
@@ -258,6 +274,10 @@ fn below(key: &EnvKey, rest: &str) -> String {
 
 fn one_off(key: &EnvKey, replica: &ReplicaId) -> String {
     below(key, &format!("oneoff/{}", segment(&replica.to_string())))
+}
+
+fn database(key: &EnvKey, name: &DatabaseName) -> String {
+    below(key, &format!("databases/{name}"))
 }
 
 fn secret(key: &EnvKey, name: &SecretName) -> String {

@@ -25,6 +25,7 @@ pub(crate) fn step(id: u32, action: &str, text: &str, service: Option<&str>, sta
         action: action.to_owned(),
         text: text.to_owned(),
         service: service.map(str::to_owned),
+        database: None,
         state,
         note: None,
         started_at: begun.then_some(started),

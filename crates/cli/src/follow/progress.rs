@@ -46,10 +46,10 @@ fn line(view: &RunView, name: &str, now: Timestamp) -> ServiceLine {
     ServiceLine { name: name.to_owned(), text, state, note: note.and_then(|step| step.note.clone()), elapsed_ms }
 }
 
-/// The service that a step is about.
+/// The service or the database that a step is about.
 pub(crate) fn subject(step: &RunStep) -> &str {
-    match (&step.service, step.action.as_str()) {
-        (Some(service), _) => service,
+    match (step.service.as_ref().or(step.database.as_ref()), step.action.as_str()) {
+        (Some(service_or_database), _) => service_or_database,
         (None, action) if action.ends_with("volume") => "volumes",
         (None, "close_at" | "leave") => "target",
         (None, _) => "networks",

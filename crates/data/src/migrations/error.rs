@@ -61,6 +61,34 @@ pub enum Error {
     NoUndo(String),
 }
 
+impl Error {
+    /// What a person may do.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotEmpty { .. } => "say which version it has: daybook db baseline VERSION",
+            Self::Locked(_) => "see who it is: `daybook db status`, and the sessions of the database",
+            Self::Mixed { .. } => {
+                "give it a file of its own, or write `executeInTransaction=false` into a `.conf` beside it"
+            }
+            Self::Placeholder { .. } => "give it a value: `placeholders` in the manifest, or --placeholder NAME=VALUE",
+            Self::Statement(failed) if failed.is_taken_back => "mend the script, and migrate again",
+            Self::Statement(_) => "mend the database by hand, then: daybook db repair",
+            Self::Server { refusal, .. } if refusal.is_lost => "look whether the database is up, and run it again",
+            _ => return None,
+        })
+    }
+
+    /// Whether nothing is wrong but that the server, or somebody who migrates, is in the way now.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Server { refusal, .. } => refusal.is_lost,
+            Self::Statement(failed) => failed.refusal.is_lost,
+            Self::Locked(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A statement that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {

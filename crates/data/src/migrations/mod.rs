@@ -7,10 +7,10 @@
 pub mod checksum;
 pub mod error;
 pub mod history;
-mod mysql;
+pub(crate) mod mysql;
 pub mod name;
 pub mod placeholder;
-mod postgres;
+pub(crate) mod postgres;
 mod prepared;
 mod repair;
 pub mod run;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use crate::Engine;
+use crate::Dialect;
 use crate::migrations::history::{Kind, Row};
 use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash};
 use crate::migrations::version::Version;
@@ -52,8 +52,8 @@ impl MySql {
 
 #[async_trait]
 impl Server for MySql {
-    fn engine(&self) -> Engine {
-        Engine::MySql
+    fn dialect(&self) -> Dialect {
+        Dialect::MySql
     }
 
     fn facts(&self) -> &Facts {
@@ -221,7 +221,7 @@ fn row(found: &MySqlRow) -> sqlx::Result<Row> {
 }
 
 /// A name as MySQL takes it.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use crate::Engine;
+use crate::Dialect;
 use crate::migrations::history::{Kind, Row};
 use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash};
 use crate::migrations::version::Version;
@@ -55,8 +55,8 @@ coalesce(current_schema()::text, 'public')";
 
 #[async_trait]
 impl Server for Postgres {
-    fn engine(&self) -> Engine {
-        Engine::PostgreSql
+    fn dialect(&self) -> Dialect {
+        Dialect::PostgreSql
     }
 
     fn facts(&self) -> &Facts {
@@ -238,7 +238,7 @@ fn row(found: &PgRow) -> sqlx::Result<Row> {
 }
 
 /// A name as PostgreSQL takes it.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

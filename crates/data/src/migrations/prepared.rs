@@ -1,6 +1,6 @@
 //! A script that is about to be run: in a transaction, or not.
 
-use crate::Engine;
+use crate::Dialect;
 use crate::migrations::error::{Error, Result, begin_of};
 use crate::migrations::script::{Statement, statements, words};
 use crate::migrations::set::Migration;
@@ -13,14 +13,14 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) fn of(migration: &'a Migration, text: &'a str, engine: Engine) -> Result<Self> {
-        let statements = statements(text, engine);
-        let outside = statements.iter().find(|statement| engine == Engine::PostgreSql && is_outside(statement.sql));
-        let in_transaction = match (migration.settings.in_transaction, engine) {
+    pub(super) fn of(migration: &'a Migration, text: &'a str, dialect: Dialect) -> Result<Self> {
+        let statements = statements(text, dialect);
+        let outside = statements.iter().find(|statement| dialect == Dialect::PostgreSql && is_outside(statement.sql));
+        let in_transaction = match (migration.settings.in_transaction, dialect) {
             // A change of what tables are ends a transaction: it would hold nothing.
-            (_, Engine::MySql) => statements.iter().all(|statement| changes_rows(statement.sql)),
-            (Some(said), Engine::PostgreSql) => said,
-            (None, Engine::PostgreSql) => outside.is_none(),
+            (_, Dialect::MySql) => statements.iter().all(|statement| changes_rows(statement.sql)),
+            (Some(said), Dialect::PostgreSql) => said,
+            (None, Dialect::PostgreSql) => outside.is_none(),
         };
         let inside = statements.iter().filter(|statement| !is_outside(statement.sql)).count();
         if let Some(statement) = outside.filter(|_| migration.settings.in_transaction.is_none() && inside > 0) {
@@ -33,7 +33,7 @@ impl<'a> Prepared<'a> {
 
 /// Whether PostgreSQL refuses a statement in a transaction.
 fn is_outside(sql: &str) -> bool {
-    let words = words(sql, Engine::PostgreSql, 64);
+    let words = words(sql, Dialect::PostgreSql, 64);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let has = |word: &str| words.contains(&word);
     match words.as_slice() {
@@ -50,7 +50,7 @@ fn is_outside(sql: &str) -> bool {
 
 /// Whether a statement of MySQL leaves it possible to take it back.
 fn changes_rows(sql: &str) -> bool {
-    let words = words(sql, Engine::MySql, 1);
+    let words = words(sql, Dialect::MySql, 1);
     matches!(
         words.first().map(String::as_str),
         Some("INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "SELECT" | "SET" | "WITH" | "DO" | "CALL")
@@ -59,7 +59,7 @@ fn changes_rows(sql: &str) -> bool {
 
 /// The index that is made beside the use of its table.
 pub(super) fn index_beside_use(sql: &str) -> Option<String> {
-    let rest = words(sql, Engine::PostgreSql, 8);
+    let rest = words(sql, Dialect::PostgreSql, 8);
     let rest: Vec<_> = rest.iter().map(String::as_str).collect();
     let (["CREATE", "INDEX", "CONCURRENTLY", after @ ..] | ["CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", after @ ..]) =
         rest.as_slice()

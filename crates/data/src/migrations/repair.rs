@@ -43,15 +43,19 @@ impl Run<'_> {
         let mut repairs: Vec<_> = broken_off.iter().map(Repair::Remove).collect();
         repairs.extend(unfit(self.files, &whole, last, &self.options));
         let mut report = Report::default();
-        self.transaction("the repair", async |run| {
-            for repair in repairs {
-                report.ran.push(run.repair_one(repair).await?);
-            }
-            Ok(())
-        })
-        .await?;
+        self.begin().await?;
+        let done = self.repair_all(repairs).await;
+        report.ran = self.end_transaction("the repair", done).await?;
         report.version = self.version().await?;
         Ok(report)
+    }
+
+    async fn repair_all(&mut self, repairs: Vec<Repair<'_>>) -> Result<Vec<String>> {
+        let mut done = Vec::with_capacity(repairs.len());
+        for repair in repairs {
+            done.push(self.repair_one(repair).await?);
+        }
+        Ok(done)
     }
 
     async fn repair_one(&mut self, repair: Repair<'_>) -> Result<String> {

@@ -4,9 +4,10 @@
 //! between. Where it cannot, the row is there first and says that it has not come to its end; it stays when anything is
 //! broken off.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::Engine;
+use crate::Dialect;
 use crate::migrations::checksum;
 use crate::migrations::error::{Error, Result, doing, failed};
 use crate::migrations::history::{self, BASELINE, Kind, Row, cut_description, cut_script, last_rank};
@@ -76,6 +77,19 @@ pub enum Progress {
     },
 }
 
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waits => f.write_str("somebody else migrates the database; waiting"),
+            Self::Begins { what, number, of } => write!(f, "{what}  ({number} of {of})"),
+            Self::Blocked { what, next_try } => {
+                write!(f, "{what} gave way to those who use its tables; try {next_try} follows")
+            }
+            Self::Ran { what, .. } => write!(f, "{what} is done"),
+        }
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -127,6 +141,19 @@ impl Run<'_> {
         self.lock().await?;
         let done = self.undo_locked(target).await;
         self.end(done).await
+    }
+
+    /// Whether nothing is to be run, once nobody migrates any more. What was broken off is an error.
+    pub async fn settled(&mut self) -> Result<bool> {
+        self.lock().await?;
+        let rows = self.rows().await;
+        let rows = self.end(rows).await?;
+        let wrong = wrong(self.files, &rows, &self.options);
+        if wrong.is_empty() {
+            Ok(pending(self.files, &rows, &self.options).is_empty())
+        } else {
+            Err(Error::Wrong(wrong))
+        }
     }
 
     /// The rows of the history; none where there is none.
@@ -219,7 +246,7 @@ impl Run<'_> {
     async fn run_one(&mut self, standing: &Standing<'_>, what: &str, rank: i32) -> Result<()> {
         let Some(migration) = standing.migration else { return Ok(()) };
         let text = self.fill(migration)?;
-        let script = Prepared::of(migration, &text, self.server.engine())?;
+        let script = Prepared::of(migration, &text, self.server.dialect())?;
         let checksum = if standing.version.is_some() { migration.checksum() } else { checksum::of(&text) };
         let version = standing.version.map(ToString::to_string);
         let is_baseline = standing.version.is_some_and(|version| self.files.baselines.get(version) == Some(migration));
@@ -268,40 +295,50 @@ impl Run<'_> {
         each: Each,
     ) -> Result<()> {
         let began = Instant::now();
-        self.transaction(what, async |run| {
-            if each == Each::Migrate {
-                run.callbacks_within(Event::BeforeEachMigrate).await?;
-            }
-            run.statements(script, what, true).await?;
-            run.server.reset().await.map_err(doing("give the session its settings back"))?;
-            if each == Each::Migrate {
-                run.callbacks_within(Event::AfterEachMigrate).await?;
-            }
-            if !run.server.is_locked().await {
-                let refusal = Refusal { is_lost: true, ..Refusal::of("its connection broke") };
-                return Err(Error::Server { doing: "hold the lock of the history".to_owned(), refusal });
-            }
-            run.server.add(NewRow { took_ms: millis(began), ..row }).await.map_err(doing("write the history"))
-        })
-        .await
+        self.begin().await?;
+        let done = self.within(script, what, row, each, began).await;
+        self.end_transaction(what, done).await
     }
 
-    /// Does some work and commits it, or leaves nothing of it.
-    pub(super) async fn transaction(
+    async fn within(
         &mut self,
+        script: &Prepared<'_>,
         what: &str,
-        work: impl AsyncFnOnce(&mut Self) -> Result<()>,
+        row: NewRow<'_>,
+        each: Each,
+        began: Instant,
     ) -> Result<()> {
-        self.server.begin(self.patience.for_tables).await.map_err(doing("begin a transaction"))?;
-        let mut done = work(self).await;
-        if done.is_ok() {
-            done = self.server.commit().await.map_err(doing(&format!("commit {what}")));
+        if each == Each::Migrate {
+            self.callbacks_within(Event::BeforeEachMigrate).await?;
         }
-        if done.is_err() {
+        self.statements(script, what, true).await?;
+        self.server.reset().await.map_err(doing("give the session its settings back"))?;
+        if each == Each::Migrate {
+            self.callbacks_within(Event::AfterEachMigrate).await?;
+        }
+        if !self.server.is_locked().await {
+            let refusal = Refusal { is_lost: true, ..Refusal::of("its connection broke") };
+            return Err(Error::Server { doing: "hold the lock of the history".to_owned(), refusal });
+        }
+        self.server.add(NewRow { took_ms: millis(began), ..row }).await.map_err(doing("write the history"))
+    }
+
+    /// Begins a transaction, which [`Run::end_transaction`] must end.
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        self.server.begin(self.patience.for_tables).await.map_err(doing("begin a transaction"))
+    }
+
+    /// Commits what was done, or leaves nothing of it.
+    pub(super) async fn end_transaction<T>(&mut self, what: &str, done: Result<T>) -> Result<T> {
+        let ended = match done {
+            Ok(value) => self.server.commit().await.map_err(doing(&format!("commit {what}"))).map(|()| value),
+            Err(error) => Err(error),
+        };
+        if ended.is_err() {
             // A connection that is gone has taken it back already.
             let _ = self.server.roll_back().await;
         }
-        done
+        ended
     }
 
     /// A script that no transaction holds. Its row tells that it has begun, before it has.
@@ -332,9 +369,9 @@ impl Run<'_> {
     }
 
     pub(super) async fn statements(&mut self, script: &Prepared<'_>, what: &str, in_transaction: bool) -> Result<()> {
-        let is_undone = in_transaction && self.server.engine() == Engine::PostgreSql;
+        let is_undone = in_transaction && self.server.dialect() == Dialect::PostgreSql;
         for (number, statement) in script.statements.iter().enumerate() {
-            let index = index_beside_use(statement.sql).filter(|_| self.server.engine() == Engine::PostgreSql);
+            let index = index_beside_use(statement.sql).filter(|_| self.server.dialect() == Dialect::PostgreSql);
             let Err(refusal) = self.statement(statement, index.as_deref()).await else { continue };
             if let Some(index) = &index {
                 // If it cannot be dropped now, it is before it is made again.
@@ -361,18 +398,19 @@ impl Run<'_> {
         if !self.files.callbacks.contains_key(&event) {
             return Ok(());
         }
-        self.transaction("a callback", async |run| {
-            run.callbacks_within(event).await?;
-            run.server.reset().await.map_err(doing("give the session its settings back"))
-        })
-        .await
+        self.begin().await?;
+        let mut done = self.callbacks_within(event).await;
+        if done.is_ok() {
+            done = self.server.reset().await.map_err(doing("give the session its settings back"));
+        }
+        self.end_transaction("a callback", done).await
     }
 
     async fn callbacks_within(&mut self, event: Event) -> Result<()> {
         let files = self.files;
         for callback in files.callbacks.get(&event).into_iter().flatten().filter(|callback| callback.settings.runs) {
             let text = self.fill(callback)?;
-            let statements = statements(&text, self.server.engine());
+            let statements = statements(&text, self.server.dialect());
             let script = Prepared { migration: callback, statements, in_transaction: true };
             self.statements(&script, &format!("callback {}", event.name()), true).await?;
         }

@@ -3,7 +3,7 @@
 //! A server takes one statement at a time here, so that a failure has a line, and so that what may not run in a
 //! transaction is known before anything is run.
 
-use crate::Engine;
+use crate::Dialect;
 
 /// One statement of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub struct Statement<'t> {
 }
 
 /// The statements of a script, in order. Comments between them are left out.
-pub fn statements(text: &str, engine: Engine) -> Vec<Statement<'_>> {
+pub fn statements(text: &str, dialect: Dialect) -> Vec<Statement<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut scanner = Scanner::new(text, engine);
+    let mut scanner = Scanner::new(text, dialect);
     let mut all = Vec::new();
     while let Some(statement) = scanner.statement() {
         all.push(statement);
@@ -28,8 +28,8 @@ pub fn statements(text: &str, engine: Engine) -> Vec<Statement<'_>> {
 }
 
 /// The first words of a statement in capitals, at most `count`. Comments are none.
-pub fn words(sql: &str, engine: Engine, count: usize) -> Vec<String> {
-    let mut scanner = Scanner::new(sql, engine);
+pub fn words(sql: &str, dialect: Dialect, count: usize) -> Vec<String> {
+    let mut scanner = Scanner::new(sql, dialect);
     let mut words = Vec::new();
     while words.len() < count
         && let Some(token) = scanner.token()
@@ -61,7 +61,7 @@ enum Token<'t> {
 
 struct Scanner<'t> {
     text: &'t str,
-    engine: Engine,
+    dialect: Dialect,
     at: usize,
     /// MySQL's `DELIMITER`.
     delimiter: &'t str,
@@ -70,8 +70,8 @@ struct Scanner<'t> {
 }
 
 impl<'t> Scanner<'t> {
-    fn new(text: &'t str, engine: Engine) -> Self {
-        Self { text, engine, at: 0, delimiter: ";", counted: (0, 1) }
+    fn new(text: &'t str, dialect: Dialect) -> Self {
+        Self { text, dialect, at: 0, delimiter: ";", counted: (0, 1) }
     }
 
     fn rest(&self) -> &'t str {
@@ -92,7 +92,7 @@ impl<'t> Scanner<'t> {
     fn statement(&mut self) -> Option<Statement<'t>> {
         loop {
             self.blank();
-            if self.engine == Engine::MySql && self.take_delimiter() {
+            if self.dialect == Dialect::MySql && self.take_delimiter() {
                 continue;
             }
             let from = self.at;
@@ -114,7 +114,7 @@ impl<'t> Scanner<'t> {
                 }
             }
             let line = self.line(from);
-            let takes_data = self.engine == Engine::PostgreSql && shape.is_copy_from_stdin() && ended.is_some();
+            let takes_data = self.dialect == Dialect::PostgreSql && shape.is_copy_from_stdin() && ended.is_some();
             let data = if takes_data { Some(self.data()) } else { None };
             return Some(Statement { sql, line, data });
         }
@@ -177,18 +177,18 @@ impl<'t> Scanner<'t> {
         if rest.starts_with("--") {
             // To MySQL `5--1` is a sum.
             let is_one =
-                self.engine == Engine::PostgreSql || self.byte(2).is_none_or(|byte| byte.is_ascii_whitespace());
+                self.dialect == Dialect::PostgreSql || self.byte(2).is_none_or(|byte| byte.is_ascii_whitespace());
             return if is_one { to_end_of_line() } else { 0 };
         }
-        if rest.starts_with('#') && self.engine == Engine::MySql {
+        if rest.starts_with('#') && self.dialect == Dialect::MySql {
             return to_end_of_line();
         }
-        let is_code = self.engine == Engine::MySql && (rest.starts_with("/*!") || rest.starts_with("/*M!"));
+        let is_code = self.dialect == Dialect::MySql && (rest.starts_with("/*!") || rest.starts_with("/*M!"));
         if rest.starts_with("/*") && !is_code { self.block(rest) } else { 0 }
     }
 
     fn block(&self, rest: &str) -> usize {
-        if self.engine == Engine::MySql {
+        if self.dialect == Dialect::MySql {
             return rest[2..].find("*/").map_or(rest.len(), |at| at + 4);
         }
         let (bytes, mut depth, mut at) = (rest.as_bytes(), 0, 0);
@@ -212,15 +212,15 @@ impl<'t> Scanner<'t> {
             return Some(Token::End);
         }
         let (token, length) = match first {
-            b'\'' => (Token::Quoted, quoted(rest, b'\'', self.engine == Engine::MySql)),
-            b'"' => (Token::Quoted, quoted(rest, b'"', self.engine == Engine::MySql)),
-            b'`' if self.engine == Engine::MySql => (Token::Quoted, quoted(rest, b'`', false)),
-            b'$' if self.engine == Engine::PostgreSql => match dollars(rest) {
+            b'\'' => (Token::Quoted, quoted(rest, b'\'', self.dialect == Dialect::MySql)),
+            b'"' => (Token::Quoted, quoted(rest, b'"', self.dialect == Dialect::MySql)),
+            b'`' if self.dialect == Dialect::MySql => (Token::Quoted, quoted(rest, b'`', false)),
+            b'$' if self.dialect == Dialect::PostgreSql => match dollars(rest) {
                 Some(length) => (Token::Quoted, length),
                 None => (Token::Symbol(first), 1),
             },
             b'/' if rest.starts_with("/*") => (Token::Conditional, rest.find("*/").map_or(rest.len(), |at| at + 2)),
-            b'e' | b'E' if self.engine == Engine::PostgreSql && self.byte(1) == Some(b'\'') => {
+            b'e' | b'E' if self.dialect == Dialect::PostgreSql && self.byte(1) == Some(b'\'') => {
                 (Token::Quoted, 1 + quoted(&rest[1..], b'\'', true))
             }
             _ if is_word(first) => {
@@ -341,11 +341,11 @@ mod tests {
     use super::*;
 
     fn postgres(text: &str) -> Vec<&str> {
-        statements(text, Engine::PostgreSql).iter().map(|statement| statement.sql).collect()
+        statements(text, Dialect::PostgreSql).iter().map(|statement| statement.sql).collect()
     }
 
     fn mysql(text: &str) -> Vec<&str> {
-        statements(text, Engine::MySql).iter().map(|statement| statement.sql).collect()
+        statements(text, Dialect::MySql).iter().map(|statement| statement.sql).collect()
     }
 
     #[test]
@@ -374,11 +374,11 @@ mod tests {
 
     #[test]
     fn data_goes_with_its_copy() {
-        let all = statements("copy t (a, b) from stdin;\n1\tx;y\n2\t\\N\n\\.\nselect 1;", Engine::PostgreSql);
+        let all = statements("copy t (a, b) from stdin;\n1\tx;y\n2\t\\N\n\\.\nselect 1;", Dialect::PostgreSql);
         assert_eq!(all[0].data, Some("1\tx;y\n2\t\\N\n"));
         assert_eq!((all[1].sql, all[1].line), ("select 1", 5));
-        assert_eq!(statements("copy t from '/x'; select 1;", Engine::PostgreSql)[0].data, None);
-        assert_eq!(statements("copy (select 1 from stdin) to stdout; select 1;", Engine::PostgreSql).len(), 2);
+        assert_eq!(statements("copy t from '/x'; select 1;", Dialect::PostgreSql)[0].data, None);
+        assert_eq!(statements("copy (select 1 from stdin) to stdout; select 1;", Dialect::PostgreSql).len(), 2);
     }
 
     #[test]
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn statements_know_their_lines() {
-        let lines: Vec<_> = statements("\n\nselect 1;\n-- a\n\nselect\n2;select 3", Engine::PostgreSql)
+        let lines: Vec<_> = statements("\n\nselect 1;\n-- a\n\nselect\n2;select 3", Dialect::PostgreSql)
             .iter()
             .map(|s| s.line)
             .collect();
@@ -403,15 +403,15 @@ mod tests {
 
     #[test]
     fn first_words_are_found_behind_comments() {
-        let found = words("/* x */ create unique -- y\n index CONCURRENTLY i on t (a)", Engine::PostgreSql, 9);
+        let found = words("/* x */ create unique -- y\n index CONCURRENTLY i on t (a)", Dialect::PostgreSql, 9);
         assert_eq!(found, ["CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", "I", "ON", "T"]);
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_to_its_end(text in "[a-z;'\"$`/*\\-#\n ()\\\\é]{0,60}") {
-            for engine in [Engine::PostgreSql, Engine::MySql] {
-                for statement in statements(&text, engine) {
+            for dialect in [Dialect::PostgreSql, Dialect::MySql] {
+                for statement in statements(&text, dialect) {
                     prop_assert!(!statement.sql.is_empty());
                 }
             }

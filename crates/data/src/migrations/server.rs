@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
-use crate::Engine;
+use crate::Dialect;
 use crate::migrations::history::{Kind, Row};
 use crate::migrations::mysql::{self, MySql};
 use crate::migrations::postgres::{self, Postgres};
@@ -39,7 +39,7 @@ pub struct Facts {
     pub user: String,
     /// The database.
     pub database: String,
-    /// The schema that is migrated; the database, where the engine has no schemas.
+    /// The schema that is migrated; the database, where the dialect has no schemas.
     pub schema: String,
 }
 
@@ -89,7 +89,7 @@ pub struct NewRow<'a> {
 #[async_trait]
 pub trait Server: Send {
     /// What it is.
-    fn engine(&self) -> Engine;
+    fn dialect(&self) -> Dialect;
 
     /// What it says of itself.
     fn facts(&self) -> &Facts;
@@ -155,9 +155,9 @@ pub trait Server: Send {
 
 /// Connects to a database.
 pub async fn connect(place: &Place) -> Result<Box<dyn Server>> {
-    match engine_of(&place.url) {
-        Some(Engine::PostgreSql) => Ok(Box::new(Postgres::connect(place).await?)),
-        Some(Engine::MySql) => Ok(Box::new(MySql::connect(place).await?)),
+    match dialect_of(&place.url) {
+        Some(Dialect::PostgreSql) => Ok(Box::new(Postgres::connect(place).await?)),
+        Some(Dialect::MySql) => Ok(Box::new(MySql::connect(place).await?)),
         None => {
             let scheme = place.url.split_once("://").map_or("none", |(scheme, _)| scheme);
             Err(Refusal::of(format!("`{scheme}` is no scheme of a database: `postgres://` or `mysql://`")))
@@ -165,18 +165,30 @@ pub async fn connect(place: &Place) -> Result<Box<dyn Server>> {
     }
 }
 
-/// The engine that a URL is for.
-pub fn engine_of(url: &str) -> Option<Engine> {
+/// The dialect that a URL is for.
+pub fn dialect_of(url: &str) -> Option<Dialect> {
     match url.split_once("://")?.0 {
-        "postgres" | "postgresql" => Some(Engine::PostgreSql),
-        "mysql" | "mariadb" => Some(Engine::MySql),
+        "postgres" | "postgresql" => Some(Dialect::PostgreSql),
+        "mysql" | "mariadb" => Some(Dialect::MySql),
         _ => None,
     }
 }
 
 impl Refusal {
+    /// Whether whoever asked is not let in.
+    pub fn is_denied(&self) -> bool {
+        // PostgreSQL: authorization, password, role. MySQL: access denied, to the server or to the database.
+        let codes = ["28000", "28P01", "42501", "1044", "1045", "1698"];
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+
+    /// Whether there is no database of the name.
+    pub fn is_no_database(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| matches!(code, "3D000" | "1049"))
+    }
+
     /// A refusal in our own words.
-    pub(crate) fn of(message: impl Into<String>) -> Self {
+    pub fn of(message: impl Into<String>) -> Self {
         let message = message.into();
         Self { message, code: None, at: None, more: Vec::new(), is_lock: false, is_lost: false }
     }
@@ -221,10 +233,10 @@ mod tests {
 
     #[test]
     fn engines_are_told_by_the_scheme() {
-        assert_eq!(engine_of("postgresql://a/b"), Some(Engine::PostgreSql));
-        assert_eq!(engine_of("mariadb://a/b"), Some(Engine::MySql));
-        assert_eq!(engine_of("redis://a"), None);
-        assert_eq!(engine_of("nothing"), None);
+        assert_eq!(dialect_of("postgresql://a/b"), Some(Dialect::PostgreSql));
+        assert_eq!(dialect_of("mariadb://a/b"), Some(Dialect::MySql));
+        assert_eq!(dialect_of("redis://a"), None);
+        assert_eq!(dialect_of("nothing"), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Run<'_> {
         for (rank, version) in (last + 1..).zip(to_undo) {
             let migration = &files.undos[version];
             let text = self.fill(migration)?;
-            let script = Prepared::of(migration, &text, self.server.engine())?;
+            let script = Prepared::of(migration, &text, self.server.dialect())?;
             let what = format!("the undo of version {version}");
             let written = version.to_string();
             // Programs that know no undo read this as a version that is to be run again.

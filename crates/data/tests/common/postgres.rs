@@ -27,14 +27,28 @@ impl Postgres {
         Self::start_at(Some(free))
     }
 
+    /// The same, and whoever logs in needs a password: `secret` for the user `postgres`.
+    pub fn guarded() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::make(Some(free), "scram-sha-256")
+    }
+
     fn start_at(port: Option<u16>) -> Self {
+        Self::make(port, "trust")
+    }
+
+    fn make(port: Option<u16>, auth: &str) -> Self {
         let dir = tempfile::tempdir_in("/tmp").unwrap();
         let user = user();
         if let Some((uid, gid)) = user {
             chown(dir.path(), Some(uid), Some(gid)).unwrap();
         }
+        let password = dir.path().join("password");
+        std::fs::write(&password, "secret\n").unwrap();
         let made = program("initdb", user)
-            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "-D"])
+            .arg(format!("--auth={auth}"))
+            .arg(format!("--pwfile={}", password.display()))
+            .args(["--no-sync", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "-D"])
             .arg(dir.path().join("data"))
             .output();
         let made = made.expect("PostgreSQL is installed");
@@ -73,6 +87,11 @@ impl Postgres {
     /// The directory of its socket, removed with it.
     pub fn directory(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Where it listens, if it does.
+    pub fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// The text of its URL.

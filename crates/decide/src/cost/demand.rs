@@ -113,7 +113,7 @@ impl Need {
 
 impl Storage {
     fn of(name: &VolumeName, volume: &Volume) -> Self {
-        let written = volume.driver_opts.get("size").and_then(|size| bytes(size));
+        let written = volume.size.or_else(|| volume.driver_opts.get("size").and_then(|size| bytes(size)));
         Self { volume: name.clone(), bytes: written.unwrap_or(USUAL_BYTES), usual: written.is_none() }
     }
 }

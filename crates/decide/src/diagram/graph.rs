@@ -314,7 +314,8 @@ impl Drawing {
                 EnvValue::Text(text) if looks_secret(variable) && !text.contains("://") => {}
                 EnvValue::Template(parts) => asked.extend(parts.iter().filter_map(|part| match part {
                     TemplatePart::Service(name, _) => Some(name.to_string()),
-                    TemplatePart::Text(_) | TemplatePart::Secret(_) => None,
+                    // What runs a database of ours is waited for, which is drawn below.
+                    TemplatePart::Text(_) | TemplatePart::Secret(_) | TemplatePart::Database(_) => None,
                 })),
                 EnvValue::Text(text) => {
                     for host in hosts(text) {
@@ -328,6 +329,14 @@ impl Drawing {
                 }
                 EnvValue::Secret(_) => {}
             }
+        }
+        for used in service.container.databases() {
+            let Some(database) = spec.databases.get(&used.database).filter(|found| found.kept().is_none()) else {
+                continue;
+            };
+            let (id, name) = (format!("database:{}", used.database), used.database.as_str());
+            self.node(id.clone(), name, Kind::Database, Zone::Outside, vec![database.engine.name().to_owned()]);
+            self.flow(from.clone(), id, database.engine.scheme());
         }
         for name in &asked {
             self.flow(from.clone(), of_service(name), port_of(name));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use daybook_model::plan::Step;
-use daybook_model::{Action, Cause, ReplicaId, ServiceName, StepId};
+use daybook_model::{Action, Cause, DatabaseName, ReplicaId, ServiceName, StepId};
 
 /// How many proofs a step waits for, at most.
 const MOST_PROOFS: usize = 100;
@@ -19,6 +19,7 @@ pub(crate) struct Builder {
     proofs: Vec<StepId>,
     ends: Vec<StepId>,
     vacated: HashSet<ReplicaId>,
+    settled: HashMap<DatabaseName, Vec<StepId>>,
 }
 
 impl Builder {
@@ -67,6 +68,16 @@ impl Builder {
     /// The steps after which `service` is ready (a task: completed); none if it is so already.
     pub(crate) fn ready(&self, service: &ServiceName) -> &[StepId] {
         self.ready.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// `ids` are the last steps that change a database.
+    pub(crate) fn settles(&mut self, database: &DatabaseName, ids: &[StepId]) {
+        self.settled.insert(database.clone(), ids.to_vec());
+    }
+
+    /// The steps after which `database` is as it should be; none if it is so already.
+    pub(crate) fn settled(&self, database: &DatabaseName) -> &[StepId] {
+        self.settled.get(database).map_or(&[], Vec::as_slice)
     }
 
     /// `ids` show that a new version can serve, at no cost to the old one.

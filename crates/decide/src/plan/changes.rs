@@ -8,7 +8,7 @@ use daybook_model::spec::{Artifact, EnvValue, Kind, Quota, Rollout, RolloutOrder
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
-use super::{World, charts};
+use super::{World, charts, databases};
 use crate::text::bounds;
 
 /// Requests are held, or work stops, for about so long when a service is stopped first and nothing
@@ -30,7 +30,7 @@ pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
     names.sort_unstable();
     names.dedup();
     let services = names.into_iter().filter_map(|name| service(world, name, by_service.get(name)));
-    services.chain(things(world, steps)).chain(target_left(world)).collect()
+    services.chain(databases::changes(world, steps)).chain(things(world, steps)).chain(target_left(world)).collect()
 }
 
 /// The target that the environment leaves, or is about to leave.
@@ -343,6 +343,9 @@ fn part(part: &TemplatePart) -> String {
         TemplatePart::Text(text) => clip(text),
         TemplatePart::Service(name, fact) => format!("${{{name}.{}}}", format!("{fact:?}").to_lowercase()),
         TemplatePart::Secret(secret) => format!("({})", shown_secret(secret)),
+        TemplatePart::Database(used) => {
+            format!("${{{}.{}}} ({})", used.database, used.fact.word(), shown_secret(&used.login))
+        }
     }
 }
 

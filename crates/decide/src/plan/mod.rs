@@ -6,6 +6,7 @@
 mod builder;
 mod changes;
 mod charts;
+mod databases;
 mod departure;
 mod large;
 mod order;
@@ -94,8 +95,11 @@ pub fn plan(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> (Plan, Vec<Pr
     world.bound(&mut builder);
     world.networks_and_volumes(&mut builder);
     world.prepare(&mut builder);
+    world.databases_elsewhere(&mut builder);
     for name in &order {
-        world.service(&mut builder, &spec.services[*name]);
+        let service = &spec.services[*name];
+        world.service(&mut builder, service);
+        world.databases_of(&mut builder, service);
     }
     world.removals(&mut builder);
     world.depart(&mut builder);

@@ -28,7 +28,7 @@ impl Problem {
     /// Whether it only keeps a plan from being carried out: nobody knows yet what a service should run, or
     /// this runtime cannot run it. Such a plan can be shown.
     pub fn is_open(&self) -> bool {
-        matches!(self.code.as_str(), "P0102" | "P0103" | "P0108")
+        matches!(self.code.as_str(), "P0102" | "P0103" | "P0108" | "P0115")
     }
 }
 
@@ -50,6 +50,7 @@ pub(super) fn find(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Vec<Pr
     problems.extend(unresolved(spec));
     problems.extend(double_ports(spec));
     problems.extend(super::quota::problems(spec, cx));
+    problems.extend(super::databases::problems(spec, seen, cx));
     problems
 }
 
@@ -57,7 +58,8 @@ fn unrunnable(spec: &Spec, cx: &PlanContext<'_>) -> Vec<Problem> {
     if cx.able.images {
         return Vec::new();
     }
-    let images = spec.services.values().filter(|s| matches!(s.artifact, Artifact::Image { .. }));
+    // This machine's own database servers take the place of their images.
+    let images = spec.services.values().filter(|s| matches!(s.artifact, Artifact::Image { server: None, .. }));
     images
         .map(|service| Problem {
             code: "P0102".to_owned(),

@@ -173,6 +173,7 @@ impl<'a> World<'a> {
                 Condition::Healthy | Condition::Completed => builder.ready(&dependency.service),
             });
         }
+        gates.extend(self.database_gates(builder, service));
         gates
     }
 

@@ -25,7 +25,7 @@ pub fn key() -> EnvKey {
 
 pub fn image(reference: &str) -> Artifact {
     let digest = Some(Digest::of(reference.as_bytes()));
-    Artifact::Image { reference: reference.to_owned(), pull: PullPolicy::Missing, digest }
+    Artifact::image(reference.to_owned(), PullPolicy::Missing, digest)
 }
 
 /// A web service on port 8080 with a domain.

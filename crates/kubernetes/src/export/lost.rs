@@ -24,7 +24,7 @@ pub(super) fn of_environment(spec: &Spec) -> Vec<(String, NoteKind)> {
             let what = format!("`driver_opts` of the volume `{name}`: {}", options.join(", "));
             all.push((what, NoteKind::NotExported));
         }
-        if !volume.external && !volume.driver_opts.contains_key("size") {
+        if !volume.external && volume.size.is_none() && !volume.driver_opts.contains_key("size") {
             let what = format!("the volume `{name}` holds 10Gi: say another size with `driver_opts: {{size: …}}`");
             all.push((what, NoteKind::Changed));
         }

@@ -180,7 +180,7 @@ impl Export<'_> {
         if let Some(texts) = objects::config_map(&launch, &around) {
             self.push(Some(service), &texts);
         }
-        if let Some((what, commands)) = values::secrets(service, &launch, &around, self.settings.shown) {
+        if let Some((what, commands)) = values::secrets(service, self.spec, &launch, &around, self.settings.shown) {
             self.note(NoteKind::ToDo, Some(service), what, commands);
         }
         for object in objects::services(&launch, &around) {

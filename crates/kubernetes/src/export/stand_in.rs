@@ -1,5 +1,6 @@
 //! The launch that stands for all replicas of a service: as the executor makes one, without any secret's value.
 
+use daybook_model::database::{DatabaseFact, DatabaseUse};
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::{LaunchFile, OutsideNames, Role};
 use daybook_model::spec::{Artifact, EnvValue, FileContent, SecretRef, ServiceFact, TemplatePart};
@@ -10,9 +11,9 @@ use crate::names;
 /// The launch of `service` in a role. An error says what the manifest asks of it that has no answer.
 pub(crate) fn launch(spec: &Spec, service: &Service, role: Role) -> Result<Launch, String> {
     let environment = service.container.environment.iter().map(|(name, value)| Ok((name.clone(), text(spec, value)?)));
-    let image = match &service.artifact {
-        Artifact::Image { reference, .. } => Some(reference.clone()),
-        Artifact::Build(_) | Artifact::Static { .. } | Artifact::Chart(_) => None,
+    let (image, server) = match &service.artifact {
+        Artifact::Image { reference, server, .. } => (Some(reference.clone()), server.clone()),
+        Artifact::Build(_) | Artifact::Static { .. } | Artifact::Chart(_) => (None, None),
     };
     let mut launch = Launch {
         key: spec.key.clone(),
@@ -23,6 +24,7 @@ pub(crate) fn launch(spec: &Spec, service: &Service, role: Role) -> Result<Launc
         fingerprint: Fingerprint::of(service),
         artifact: service.artifact.digest().copied().unwrap_or_else(|| Digest::of(b"")),
         image,
+        server,
         container: service.container.clone(),
         environment: environment.collect::<Result<_, String>>()?,
         files: service.container.files.iter().map(file).collect(),
@@ -48,14 +50,35 @@ fn text(spec: &Spec, value: &EnvValue) -> Result<String, String> {
     match value {
         EnvValue::Text(text) => Ok(text.clone()),
         EnvValue::Secret(secret) => Ok(place(secret)),
-        EnvValue::Template(parts) => parts
-            .iter()
-            .map(|part| match part {
-                TemplatePart::Text(text) => Ok(text.clone()),
-                TemplatePart::Secret(secret) => Ok(place(secret)),
-                TemplatePart::Service(name, fact) => fact_of(spec, name, *fact),
-            })
-            .collect(),
+        EnvValue::Template(parts) => parts.iter().map(|part| text_of(spec, part)).collect(),
+    }
+}
+
+pub(super) fn text_of(spec: &Spec, part: &TemplatePart) -> Result<String, String> {
+    match part {
+        TemplatePart::Text(text) => Ok(text.clone()),
+        TemplatePart::Secret(secret) => Ok(place(secret)),
+        TemplatePart::Service(name, fact) => fact_of(spec, name, *fact),
+        TemplatePart::Database(used) => Ok(fact_of_database(spec, used)),
+    }
+}
+
+/// A database of ours is a service there too. Who logs in to it is made by hand.
+fn fact_of_database(spec: &Spec, used: &DatabaseUse) -> String {
+    let login = place(&used.login);
+    let Some((engine, kept)) = spec.databases.get(&used.database).and_then(|found| Some((found.engine, found.kept()?)))
+    else {
+        return login;
+    };
+    let host = names::resource(kept.service.as_str());
+    let (scheme, port) = (engine.scheme(), kept.port);
+    match used.fact {
+        DatabaseFact::Url => format!("{scheme}://{}:{login}@{host}:{port}/{}", kept.admin, kept.name),
+        DatabaseFact::Host => host,
+        DatabaseFact::Port => port.to_string(),
+        DatabaseFact::User => kept.admin.clone(),
+        DatabaseFact::Password => login,
+        DatabaseFact::Name => kept.name.clone(),
     }
 }
 
@@ -74,7 +97,7 @@ fn fact_of(spec: &Spec, name: &ServiceName, fact: ServiceFact) -> Result<String,
 fn file(file: &daybook_model::spec::FileMount) -> LaunchFile {
     let content = match &file.content {
         FileContent::Text(text) => text.clone().into_bytes(),
-        FileContent::Secret(_) | FileContent::HostFile(_) => Vec::new(),
+        FileContent::Secret(_) | FileContent::Template(_) | FileContent::HostFile(_) => Vec::new(),
     };
     LaunchFile { target: file.target.clone(), content, uid: file.uid, gid: file.gid, mode: file.mode }
 }

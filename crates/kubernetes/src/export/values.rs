@@ -1,14 +1,15 @@
 //! The commands that put secrets into a cluster: nothing that is exported holds a value.
 
 use daybook_model::spec::FileContent;
-use daybook_model::{Launch, Service};
+use daybook_model::{Launch, Service, Spec};
 
-use super::stand_in::place;
+use super::stand_in::{place, text_of};
 use crate::objects::{Surroundings, file_key, is_plain, secret_key};
 
 /// What has to be done for the secrets of a service. `None`: it has none.
 pub(super) fn secrets(
     service: &Service,
+    spec: &Spec,
     launch: &Launch,
     around: &Surroundings,
     shown: &dyn Fn(&str) -> String,
@@ -18,6 +19,10 @@ pub(super) fn secrets(
     let files = service.container.files.iter().enumerate().filter_map(|(index, file)| match &file.content {
         FileContent::Text(_) => None,
         FileContent::Secret(secret) => Some(literal(&file_key(index), &place(secret))),
+        FileContent::Template(parts) => {
+            let filled: String = parts.iter().filter_map(|part| text_of(spec, part).ok()).collect();
+            Some(literal(&file_key(index), &filled))
+        }
         FileContent::HostFile(path) => {
             Some(format!("--from-file={}", quoted(&format!("{}={}", file_key(index), shown(path)))))
         }

@@ -2,7 +2,7 @@
 
 use daybook_model::Launch;
 use daybook_model::launch::Role;
-use daybook_model::spec::{Check, CheckTest, EnvValue, Protocol, TemplatePart};
+use daybook_model::spec::{Check, CheckTest, EnvValue, Protocol};
 use daybook_runtime::Result;
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, EnvVarSource, ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe,
@@ -72,7 +72,7 @@ fn environment(launch: &Launch, around: &Surroundings) -> Option<Vec<EnvVar>> {
 pub(crate) fn is_plain(launch: &Launch, variable: &str) -> bool {
     match launch.container.environment.get(variable) {
         Some(EnvValue::Text(_)) => true,
-        Some(EnvValue::Template(parts)) => !parts.iter().any(|part| matches!(part, TemplatePart::Secret(_))),
+        Some(EnvValue::Template(parts)) => parts.iter().all(|part| part.secret().is_none()),
         Some(EnvValue::Secret(_)) | None => false,
     }
 }

@@ -16,7 +16,7 @@ fn key() -> EnvKey {
 
 fn image(name: &str) -> Service {
     let reference = format!("registry.example.com/{name}:1");
-    Service::new(name.parse().unwrap(), Artifact::Image { reference, pull: PullPolicy::Missing, digest: None })
+    Service::new(name.parse().unwrap(), Artifact::image(reference, PullPolicy::Missing, None))
 }
 
 /// A service with a port, a limit and a user.

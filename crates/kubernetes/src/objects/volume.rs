@@ -13,7 +13,7 @@ const USUAL_SIZE: &str = "10Gi";
 
 /// The claim of a volume.
 pub(crate) fn claim(key: &EnvKey, name: &VolumeName, volume: &Volume, around: &Surroundings) -> PersistentVolumeClaim {
-    let size = volume.driver_opts.get("size").map_or(USUAL_SIZE, String::as_str);
+    let size = volume.size.map(|bytes| bytes.to_string()).or_else(|| volume.driver_opts.get("size").cloned());
     let mode = if volume.shared { "ReadWriteMany" } else { "ReadWriteOnce" };
     let called = volume.outside_name.clone().unwrap_or_else(|| names::resource(name.as_str()));
     let annotations = resource_annotations(key, name.as_str(), around, &volume.labels);
@@ -22,7 +22,9 @@ pub(crate) fn claim(key: &EnvKey, name: &VolumeName, volume: &Volume, around: &S
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec![mode.to_owned()]),
             resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), Quantity(size.to_owned()))].into()),
+                requests: Some(
+                    [("storage".to_owned(), Quantity(size.unwrap_or_else(|| USUAL_SIZE.to_owned())))].into(),
+                ),
                 limits: None,
             }),
             storage_class_name: volume.driver.clone().filter(|driver| driver != "local"),

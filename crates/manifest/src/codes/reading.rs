@@ -178,4 +178,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "The address of a Vault on another machine begins with `http://`: whoever is between it and the server can read every value, and the token.",
         "vault: {address: \"http://vault.example.com:8200\", auth: {token: vault-token}}\nservices:\n  web: {image: nginx, secrets: [key]}\nsecrets:\n  key: {vault: kv/shop}\n",
     ),
+    error(
+        "M0131",
+        "a database that cannot be had",
+        "A database that Daybook runs says what it is: `engine: postgres:16`, where the engine is one of `postgres`, `mysql`, `mariadb`, `redis`, `valkey`, and the version that of its image. One that somebody else runs has a `url` with a login, and nothing that only its keeper could do for it. A database and a service cannot have one name.",
+        "services:\n  web: {image: nginx, environment: {DATABASE_URL: \"${db.url}\"}}\ndatabases:\n  db: {engine: oracle}\n",
+    ),
 ];

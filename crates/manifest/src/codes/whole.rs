@@ -165,6 +165,12 @@ pub(super) const TABLE: &[Explanation] = &[
         "A file of SOPS holds many values: `key: database.password` says which, and without it the secret's own name does.",
         "services:\n  web: {image: nginx, secrets: [passwort]}\nsecrets:\n  passwort: {sops: secrets.enc.yaml}\n",
     ),
+    deferred(
+        "M0411",
+        "no migrations",
+        "`migrations` of a database names a directory of SQL files, from the manifest's own: `V1__create_orders.sql`, `V2__add_notes.sql`, and so on, by the rules of Flyway.",
+        "services:\n  web: {image: nginx, environment: {DATABASE_URL: \"${db.url}\"}}\ndatabases:\n  db: {engine: \"postgres:16\", migrations: ./no-such-directory}\n",
+    ),
     error(
         "M0501",
         "not a port",

@@ -1,7 +1,8 @@
 //! Keys of the whole manifest, and of what it declares beside services.
 
 use super::Shape::{Any, Bool, Bytes, Choice, Cpu, Duration, Either, Integer, List, Map, Object, Percent, Text};
-use super::service::SERVICE;
+use super::parts::{ENV_SECRET, NETWORK_USE};
+use super::service::{RESOURCES, SERVICE};
 use super::{Key, PAIRS, Shape, TEXT_OR_TEXTS, TEXTS, later, no, yes};
 
 /// The manifest itself.
@@ -20,7 +21,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("target", Text),
     yes("vault", Object(VAULT)),
     yes("quota", Object(QUOTA)),
-    later("databases", Map(&Any)),
+    yes("databases", Map(&Object(DATABASE))),
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
     later("infrastructure", Any),
@@ -43,7 +44,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     later("hours", Any),
     later("per", Text),
     later("ttl", Text),
-    later("databases", Map(&Any)),
+    yes("databases", Map(&Object(DATABASE))),
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
 ];
@@ -97,6 +98,30 @@ pub(crate) const WAIVER: &[Key] = &[yes("check", Text), yes("service", Text), ye
 
 /// `policy.most`: what one service may have.
 pub(crate) const MOST: &[Key] = &[yes("cpu", Cpu), yes("memory", Bytes), yes("replicas", Integer)];
+
+/// One of `databases`, of the whole manifest or of one environment.
+pub(crate) const DATABASE: &[Key] = &[
+    yes("engine", Text),
+    yes("url", Either(&[Text, Object(ENV_SECRET)])),
+    yes("name", Text),
+    yes("image", Text),
+    yes("storage", Bytes),
+    yes("resources", Object(RESOURCES)),
+    yes("networks", Either(&[TEXTS, Map(&Object(NETWORK_USE))])),
+    yes("settings", Map(&Text)),
+    yes("migrations", Either(&[Text, Object(MIGRATIONS)])),
+    later("backup", Any),
+    later("masking", Any),
+];
+
+/// `migrations` of a database in full.
+pub(crate) const MIGRATIONS: &[Key] = &[
+    yes("path", Text),
+    yes("schema", Text),
+    yes("table", Text),
+    yes("placeholders", Map(&Text)),
+    yes("out_of_order", Bool),
+];
 
 /// One of `fleets`.
 pub(crate) const FLEET: &[Key] = &[yes("waves", List(&TEXT_OR_TEXTS)), yes("soak", Duration)];

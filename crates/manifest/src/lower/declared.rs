@@ -73,8 +73,8 @@ pub(crate) fn volumes(manifest: &Manifest<'_, '_>) -> BTreeMap<VolumeName, Volum
         let shared = flag(node, "shared") || flag(node, "x-daybook-shared");
         let labels = text_map(node, "labels");
         let driver_opts = text_map(node, "driver_opts");
-        volumes
-            .insert(name, Volume { external, outside_name, driver: text(node, "driver"), driver_opts, labels, shared });
+        let driver = text(node, "driver");
+        volumes.insert(name, Volume { external, outside_name, driver, driver_opts, labels, size: None, shared });
     }
     volumes
 }

@@ -31,7 +31,7 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, name: &ServiceName, service: &N
         remark_repeated(manifest, name, environment);
         for entry in pairs(environment, &['=']).iter() {
             remark_clear(manifest, name, entry);
-            match variable(manifest, entry) {
+            match variable(manifest, name, entry) {
                 Some(value) => drop(all.insert(entry.key.to_string(), value)),
                 // Passed through from an environment that does not have it: what a file said stays.
                 None if entry.value.is_null() => {}
@@ -66,7 +66,7 @@ fn remark_repeated(manifest: &Manifest<'_, '_>, service: &ServiceName, environme
     }
 }
 
-fn variable(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<EnvValue> {
+fn variable(manifest: &Manifest<'_, '_>, service: &ServiceName, entry: &Entry) -> Option<EnvValue> {
     let name_is_good = !entry.key.is_empty() && !entry.key.contains(['=', '\0']);
     if !name_is_good {
         let problem = Problem::new("M0307", entry.key_span, format!("`{}` cannot be a variable's name", entry.key));
@@ -75,7 +75,7 @@ fn variable(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<EnvValue> {
     }
     match &entry.value.value {
         Value::Null => manifest.ctx.variable(entry.key_span, &entry.key).map(EnvValue::Text),
-        Value::Scalar(scalar) => template::value(manifest, scalar, entry.value.span),
+        Value::Scalar(scalar) => template::value(manifest, service, scalar, entry.value.span),
         Value::Map(_) => sealed(manifest, entry),
         Value::List(_) => None,
     }

@@ -22,12 +22,12 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, name: &ServiceName, entry: &Ent
         return build(manifest, name, node, image).map(Artifact::Build);
     }
     match image {
-        Some(reference) => Some(Artifact::Image { reference, pull: pull_policy(manifest, service), digest: None }),
+        Some(reference) => Some(Artifact::image(reference, pull_policy(manifest, service), None)),
         None if service.get("image").is_some_and(|node| node.scalar().is_some()) => {
             let span = service.get("image").map_or(entry.key_span, |node| node.span);
             let problem = Problem::new("M0524", span, format!("the image of `{}` is empty", entry.key));
             manifest.ctx.report(problem.label("no name").help("give the image's name"));
-            Some(Artifact::Image { reference: String::new(), pull: PullPolicy::Missing, digest: None })
+            Some(Artifact::image(String::new(), PullPolicy::Missing, None))
         }
         None => {
             let message = format!("the service `{}` has nothing to run", entry.key);

@@ -2,6 +2,7 @@
 
 mod chart;
 mod check;
+mod databases;
 mod declared;
 mod domain;
 mod environment;
@@ -113,6 +114,7 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, key: EnvKey) -> Spec {
             spec.services.insert(name, Box::new(service));
         }
     }
+    databases::lower(manifest, &mut spec);
     networks::link(manifest, &mut spec);
     declared::keep_used_networks(&mut spec);
     spec

@@ -1,22 +1,27 @@
-//! References in values: `${web.url}`, `${secret.NAME}`.
+//! References in values: `${web.url}`, `${db.url}`, `${secret.NAME}`.
 
 use daybook_model::ServiceName;
 use daybook_model::spec::{EnvValue, ServiceFact, TemplatePart};
 
-use super::{Manifest, secrets};
+use super::{Manifest, databases, secrets};
 use crate::context::Problem;
 use crate::tree::{Piece, Scalar, Span};
 
-/// The value of an environment variable. `None` when it holds a reference that cannot be filled in
-/// yet, which has been reported.
-pub(crate) fn value(manifest: &Manifest<'_, '_>, scalar: &Scalar, span: Span) -> Option<EnvValue> {
+/// The value of an environment variable of `service`. `None` when it holds a reference that cannot be filled in, which
+/// has been reported.
+pub(crate) fn value(
+    manifest: &Manifest<'_, '_>,
+    service: &ServiceName,
+    scalar: &Scalar,
+    span: Span,
+) -> Option<EnvValue> {
     let Some(pieces) = &scalar.pieces else { return Some(EnvValue::Text(scalar.text.to_string())) };
     let mut parts = Vec::with_capacity(pieces.len());
     for piece in pieces {
         match piece {
             Piece::Text(text) if text.is_empty() => {}
             Piece::Text(text) => parts.push(TemplatePart::Text(text.clone())),
-            Piece::Reference(name) => parts.push(reference(manifest, name, span)?),
+            Piece::Reference(name) => parts.push(reference(manifest, service, name, span)?),
         }
     }
     match parts.as_slice() {
@@ -25,16 +30,13 @@ pub(crate) fn value(manifest: &Manifest<'_, '_>, scalar: &Scalar, span: Span) ->
     }
 }
 
-fn reference(manifest: &Manifest<'_, '_>, written: &str, span: Span) -> Option<TemplatePart> {
+fn reference(manifest: &Manifest<'_, '_>, service: &ServiceName, written: &str, span: Span) -> Option<TemplatePart> {
     if let Some(name) = written.strip_prefix("secret.") {
         return secrets::named(manifest, name, span, false).map(TemplatePart::Secret);
     }
     let (name, fact) = written.rsplit_once('.')?;
-    let is_database = manifest.section("databases").is_some_and(|all| all.get(name).is_some());
-    if is_database {
-        let problem = Problem::new("M0115", span, format!("`${{{written}}}` is not honoured yet"));
-        manifest.ctx.report(problem.label("the variable is left out").help("databases come in a later version"));
-        return None;
+    if let Some(entry) = manifest.section("databases").and_then(|all| all.entry(name)) {
+        return databases::used(manifest, service, entry, fact, span);
     }
     let fact = match fact {
         "host" => ServiceFact::Host,

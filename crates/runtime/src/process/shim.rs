@@ -6,13 +6,14 @@
 //!
 //! The second stage (`shim --begin`) becomes the replica: it joins the control groups, sets limits,
 //! directory and user, and executes the program. `shim --join` does the same for a command that runs
-//! beside the replica (`daybook exec`, checks).
+//! beside the replica (`daybook exec`, checks). `shim --engine` is the program of a replica that is a database server.
 //!
 //! The environment, which holds secrets, goes from server to shim and from shim to second stage over
 //! pipes. The shim keeps it in memory only: when a shim is killed its replica is reported as ended,
 //! and a server starts it anew with a launch of its own.
 
 mod begin;
+mod engine;
 mod join;
 mod keeper;
 mod log;
@@ -32,6 +33,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.split_first() {
         Some((first, [])) if first == "--begin" => begin::main(),
         Some((first, rest)) if first == "--join" => join::main(rest),
+        Some((first, rest)) if first == "--engine" => engine::main(rest),
         Some((directory, [])) => keeper::main(std::path::Path::new(directory)),
         _ => {
             eprintln!("daybook: `shim` is started by the server, with the directory of a replica");

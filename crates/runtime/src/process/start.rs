@@ -21,7 +21,7 @@ use super::leftovers::clear;
 use super::observe::read;
 use super::record::{Assignment, Begin, Kept, Record, Request, UserIds};
 use super::workdir::remove_tree;
-use super::{cgroup, control, ports, users, workdir};
+use super::{cgroup, control, engine, ports, users, workdir};
 use crate::files::{kind, lock, make_directory, write_atomically};
 use crate::{Error, ErrorKind, Result};
 
@@ -40,7 +40,7 @@ pub(crate) struct Prepared {
 
 /// Makes everything that a replica needs. `None`: it runs already.
 pub(crate) fn prepare(layout: &Layout, shim: &[String], launch: &Launch) -> Result<Option<Prepared>> {
-    let argv = command(launch)?;
+    let argv = command(shim, launch)?;
     let (key, id, role) = (&launch.key, &launch.id, launch.role);
     make_directory(&layout.environment(key))?;
     let lock = lock(&layout.lock(key, id))?;
@@ -176,7 +176,13 @@ fn same(launch: &Launch, record: &Record) -> Result<()> {
     Err(Error::new(ErrorKind::Conflict, format!("start {}", launch.id), why))
 }
 
-fn command(launch: &Launch) -> Result<Vec<String>> {
+fn command(shim: &[String], launch: &Launch) -> Result<Vec<String>> {
+    if launch.server.is_some() && launch.role == Role::Main {
+        let told = launch.container.command.iter().flatten().cloned();
+        // By this name its user finds the program wherever it is, in root's home for example.
+        let shim = std::iter::once("/proc/self/exe".to_owned()).chain(shim.iter().skip(1).cloned());
+        return Ok(shim.chain(["--engine".to_owned()]).chain(told).collect());
+    }
     let entrypoint = launch.container.entrypoint.iter().flatten();
     let argv: Vec<String> = entrypoint.chain(launch.container.command.iter().flatten()).cloned().collect();
     if argv.first().is_none_or(String::is_empty) {
@@ -188,11 +194,13 @@ fn command(launch: &Launch) -> Result<Vec<String>> {
 }
 
 fn user(layout: &Layout, launch: &Launch) -> Result<Option<UserIds>> {
-    let Some(name) = launch.container.user.as_deref().filter(|name| !name.is_empty()) else { return Ok(None) };
+    let me = rustix::process::geteuid();
+    let usual = launch.server.as_ref().filter(|_| me.is_root()).map(|server| engine::user(server.engine));
+    let written = launch.container.user.as_deref().filter(|name| !name.is_empty());
+    let Some(name) = written.or(usual) else { return Ok(None) };
     let refused = |why: String| Error::new(ErrorKind::Refused, format!("start {}", launch.id), why);
     let groups = &launch.container.options.group_add;
     let user = users::find(name, groups).ok_or_else(|| refused(format!("this machine has no user {name}")))?;
-    let me = rustix::process::geteuid();
     if !me.is_root() && me.as_raw() != user.uid {
         return Err(refused(format!("only root can start a process as user {name}")));
     }

@@ -102,7 +102,7 @@ crate::contract_of_real_runtimes!(open);
 async fn an_image_that_runs_is_present_for_a_new_server_too() {
     let subject = open().await;
     let reference = format!("{}/busybox:1.35", std::env::var("DAYBOOK_REGISTRY").unwrap());
-    let image = Artifact::Image { reference: reference.clone(), pull: PullPolicy::default(), digest: None };
+    let image = Artifact::image(reference.clone(), PullPolicy::default(), None);
     let digest = subject.runtime.resolve(&subject.key, &image).await.unwrap();
     let wanted = [digest].into();
     assert_eq!(subject.runtime.present(&subject.key, &wanted).await.unwrap(), wanted);

@@ -306,7 +306,7 @@ async fn a_replica_writes_to_a_copy_and_not_to_the_snapshot() {
 async fn what_cannot_be_honoured_is_refused_with_a_hint() {
     let machine = open().await;
     let reference = "nginx:1.27".to_owned();
-    let image = Artifact::Image { reference, pull: PullPolicy::Missing, digest: None };
+    let image = Artifact::image(reference, PullPolicy::Missing, None);
     let error = machine.runtime.resolve(&machine.key(), &image).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Refused);
     assert!(error.hint.unwrap().starts_with("images need Docker or Podman"));

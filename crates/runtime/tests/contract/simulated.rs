@@ -17,11 +17,7 @@ struct World(Simulated);
 async fn open() -> World {
     let world = Simulated::new(7);
     let subject = World(world);
-    let image = Artifact::Image {
-        reference: "testapp".to_owned(),
-        pull: PullPolicy::Missing,
-        digest: Some(subject.artifact().0),
-    };
+    let image = Artifact::image("testapp".to_owned(), PullPolicy::Missing, Some(subject.artifact().0));
     subject.runtime().prepare(&subject.key(), &image, &|_| ()).await.unwrap();
     subject
 }

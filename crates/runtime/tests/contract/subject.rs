@@ -69,6 +69,7 @@ pub(crate) fn launch(subject: &dyn Subject, arguments: &[&str]) -> Launch {
         fingerprint: fingerprint(&arguments.join(" ")),
         artifact,
         image,
+        server: None,
         container: Container { command: Some(command), ..Container::default() },
         environment: vec![("PORT".to_owned(), "8080".to_owned())],
         files: Vec::new(),

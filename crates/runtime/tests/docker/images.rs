@@ -16,7 +16,7 @@ fn registry() -> String {
 }
 
 fn image(reference: &str, pull: PullPolicy) -> Artifact {
-    Artifact::Image { reference: reference.into(), pull, digest: None }
+    Artifact::image(reference.into(), pull, None)
 }
 
 impl World {
@@ -70,7 +70,7 @@ async fn a_digest_is_the_same_before_and_after_the_pull_and_a_moved_tag_is_seen_
 
     let before = world.resolve(&reference, PullPolicy::Missing).await.unwrap();
     assert!(world.runtime.present(&world.key, &[before].into()).await.unwrap().is_empty());
-    let resolved = Artifact::Image { reference: reference.clone(), pull: PullPolicy::Missing, digest: Some(before) };
+    let resolved = Artifact::image(reference.clone(), PullPolicy::Missing, Some(before));
     world.runtime.prepare(&world.key, &resolved, &|_| {}).await.unwrap();
     world.runtime.prepare(&world.key, &resolved, &|line| panic!("there is nothing to do: {line}")).await.unwrap();
     assert_eq!(world.runtime.present(&world.key, &[before].into()).await.unwrap().len(), 1);
@@ -93,7 +93,7 @@ async fn a_digest_is_the_same_before_and_after_the_pull_and_a_moved_tag_is_seen_
     world.runtime.start(&launch).await.unwrap();
     assert_eq!(world.inspect("web.1").await["Config"]["Image"], format!("{repository}@{before}"));
 
-    let resolved = Artifact::Image { reference: reference.clone(), pull: PullPolicy::Always, digest: Some(moved) };
+    let resolved = Artifact::image(reference.clone(), PullPolicy::Always, Some(moved));
     world.runtime.prepare(&world.key, &resolved, &|_| {}).await.unwrap();
     assert_eq!(world.resolve(&reference, PullPolicy::Missing).await.unwrap(), moved);
     world.clear().await;

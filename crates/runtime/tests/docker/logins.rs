@@ -86,7 +86,7 @@ impl World {
     }
 
     async fn resolve_and_pull(&self, reference: &str) -> daybook_runtime::Result<Digest> {
-        let artifact = |digest| Artifact::Image { reference: reference.into(), pull: PullPolicy::Missing, digest };
+        let artifact = |digest| Artifact::image(reference.into(), PullPolicy::Missing, digest);
         let digest = self.runtime.resolve(&self.key, &artifact(None)).await?;
         self.runtime.prepare(&self.key, &artifact(Some(digest)), &|line| assert!(!line.contains(PASSWORD))).await?;
         Ok(digest)

@@ -84,7 +84,7 @@ impl World {
 
     /// A launch of a local image, with a command for images that have a shell.
     pub(crate) async fn launch(&self, id: &str, image: &str, command: &[&str]) -> Launch {
-        let artifact = Artifact::Image { reference: image.into(), pull: PullPolicy::Missing, digest: None };
+        let artifact = Artifact::image(image.into(), PullPolicy::Missing, None);
         let artifact = self.runtime.resolve(&self.key, &artifact).await.unwrap();
         let command = (!command.is_empty()).then(|| command.iter().map(ToString::to_string).collect());
         Launch {
@@ -96,6 +96,7 @@ impl World {
             fingerprint: Fingerprint(Digest::of(id.as_bytes())),
             artifact,
             image: Some(image.into()),
+            server: None,
             container: Container { command, ..Default::default() },
             environment: Vec::new(),
             files: Vec::new(),

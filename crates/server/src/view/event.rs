@@ -116,6 +116,7 @@ impl Words {
             }
             Event::Noticed { replica, what } => about(&replica.service, format!("{replica}: {what}")),
             Event::SecretSet { name, version } => plain(format!("secret {name} set, version {version}")),
+            Event::HistoryChanged { database, what } => plain(format!("database {database}: {what}")),
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
             Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),

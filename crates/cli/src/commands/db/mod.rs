@@ -1,5 +1,6 @@
-//! `daybook db`: migrations of a database that a URL names.
+//! `daybook db`: migrations of a database that a URL names, or that a manifest does.
 
+mod named;
 mod render;
 
 use std::path::PathBuf;
@@ -7,15 +8,16 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
 use daybook_api::client::Exit;
+use daybook_api::database::HistoryChanged;
 use daybook_data::migrations::error::Error;
 use daybook_data::migrations::history::{Row, TABLE};
 use daybook_data::migrations::run::{Patience, Progress, Run};
 use daybook_data::migrations::server::{Facts, Place, Refusal, Server, connect};
-use daybook_data::migrations::set::{Migration, Migrations, read_directory};
-use daybook_data::migrations::standing::{self, Options, Standing, pending, standings, wrong};
+use daybook_data::migrations::set::{Migrations, read_directory};
+use daybook_data::migrations::standing::{Options, pending, standings, wrong};
 use daybook_data::migrations::version::Version;
+use daybook_model::DatabaseName;
 use indicatif::ProgressBar;
-use serde::Serialize;
 
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
@@ -63,11 +65,11 @@ enum Action {
     },
     /// Begin the history of a database that was there before its migrations.
     Baseline {
-        #[command(flatten)]
-        database: Database,
         /// The version that the database has.
         #[arg(value_name = "VERSION", value_parser = version)]
         version: Version,
+        #[command(flatten)]
+        database: Database,
     },
     /// Make the history fit the files: forget what was broken off or whose file is gone, accept files as they are.
     ///
@@ -92,9 +94,12 @@ const DIRECTORY: &str = "migrations";
 /// Which database, and which files.
 #[derive(Debug, Args)]
 struct Database {
-    /// The database: `postgres://USER@HOST/NAME` or `mysql://USER@HOST/NAME`.
+    /// A database of the manifest, with the migrations of the release in force.
+    #[arg(value_name = "NAME")]
+    name: Option<DatabaseName>,
+    /// Or any database: `postgres://USER@HOST/NAME` or `mysql://USER@HOST/NAME`.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
-    url: String,
+    url: Option<String>,
     /// The directory of the migrations.
     #[arg(long, value_name = "DIR", default_value = DIRECTORY, value_hint = ValueHint::DirPath)]
     migrations: PathBuf,
@@ -121,45 +126,24 @@ fn placeholder(text: &str) -> std::result::Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// A database as `status` shows it.
-#[derive(Debug, Serialize)]
-struct DatabaseView {
-    #[serde(flatten)]
-    place: PlaceView,
-    migrations: Vec<MigrationView>,
-    wrong: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct PlaceView {
-    engine: &'static str,
-    server: String,
-    database: String,
-    schema: String,
-    version: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct MigrationView {
-    version: Option<String>,
-    description: String,
-    state: String,
-    script: String,
-    checksum: Option<i32>,
-    installed_on: Option<String>,
-    installed_by: Option<String>,
-    took_ms: Option<i32>,
-}
-
-/// What a command did.
-#[derive(Debug, Serialize)]
-struct Done {
-    did: Vec<String>,
-    version: Option<String>,
+impl Action {
+    /// The database of the manifest that is meant, if one is.
+    fn name(&self) -> Option<&DatabaseName> {
+        let (Self::Status { database }
+        | Self::Migrate { database, .. }
+        | Self::Validate { database }
+        | Self::Baseline { database, .. }
+        | Self::Repair { database }
+        | Self::Undo { database, .. }) = self;
+        database.name.as_ref()
+    }
 }
 
 impl Db {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        if let Some(name) = self.action.name() {
+            return named::run(ctx, name.clone(), self.action).await;
+        }
         match self.action {
             Action::Status { database } => database.open().await?.status(ctx).await,
             Action::Validate { database } => database.open().await?.validate(ctx).await,
@@ -174,12 +158,12 @@ impl Db {
             }
             Action::Repair { database } => {
                 let opened = database.open().await?;
-                opened.confirm(ctx, "change the history of")?;
+                confirm(ctx, "change the history of", &opened.name())?;
                 opened.change(ctx, Change::Repair).await
             }
             Action::Undo { database, to } => {
                 let opened = database.open().await?;
-                opened.confirm(ctx, "take versions back in")?;
+                confirm(ctx, "take versions back in", &opened.name())?;
                 opened.change(ctx, Change::Undo(to)).await
             }
         }
@@ -217,7 +201,11 @@ impl Database {
             let all: Vec<_> = problems.iter().map(|problem| format!("{}: {problem}", directory.display())).collect();
             CommandError::failed(all.join("\n"))
         })?;
-        let place = Place { url: self.url, schema: self.schema, table: self.table };
+        let url = self.url.ok_or_else(|| {
+            CommandError::usage("nothing says which database is meant")
+                .hint("name one of the manifest's, `daybook db status NAME`, or give --url")
+        })?;
+        let place = Place { url, schema: self.schema, table: self.table };
         let server = connect(&place).await.map_err(|refusal| unreachable(&refusal))?;
         let placeholders = self.placeholder.into_iter().collect();
         let options = Options { target: None, out_of_order: self.out_of_order, placeholders };
@@ -240,14 +228,11 @@ impl Opened {
     async fn status(mut self, ctx: &Ctx) -> Result<Exit> {
         let rows = self.rows().await?;
         let all = standings(&self.files, &rows, &self.options);
-        let view = DatabaseView {
-            place: place(self.server.as_ref(), &all),
-            migrations: all.iter().map(view).collect(),
-            wrong: wrong(&self.files, &rows, &self.options).iter().map(ToString::to_string).collect(),
-        };
+        let wrong = wrong(&self.files, &rows, &self.options).iter().map(ToString::to_string).collect();
+        let view = daybook_server::database_view(self.server.as_ref(), &all, wrong);
         ctx.data(&view, render::status)?;
         if !view.wrong.is_empty() {
-            view.wrong.iter().for_each(|wrong| ctx.say(&format!("{} {wrong}", paint(WARN, "!"))));
+            say_wrong(ctx, &view.wrong);
         } else if pending(&self.files, &rows, &self.options).is_empty() {
             ctx.next("nothing is to be run");
         } else {
@@ -294,20 +279,6 @@ impl Opened {
         name(self.server.facts())
     }
 
-    /// The history is what tells others what was run.
-    fn confirm(&self, ctx: &Ctx, what: &str) -> Result<()> {
-        if ctx.global.yes {
-            return Ok(());
-        }
-        if !ctx.may_ask() {
-            return Err(CommandError::usage(format!("to {what} {} needs a yes", self.name())).hint("answer with --yes"));
-        }
-        match terminal::confirm(&format!("{what} {}?", self.name()))? {
-            true => Ok(()),
-            false => Err(CommandError::said(Exit::Failed)),
-        }
-    }
-
     async fn change(mut self, ctx: &Ctx, change: Change) -> Result<Exit> {
         let name = self.name();
         let now = terminal::shows_progress().then(ProgressBar::new_spinner);
@@ -315,9 +286,7 @@ impl Opened {
             now.enable_steady_tick(TICK);
         }
         let progress = |progress: Progress| match (&progress, &now) {
-            (Progress::Begins { what, number, of }, Some(now)) => {
-                now.set_message(format!("{what}  ({number} of {of})"));
-            }
+            (Progress::Begins { .. }, Some(now)) => now.set_message(progress.to_string()),
             (Progress::Begins { .. }, None) => {}
             (_, Some(now)) => now.suspend(|| ctx.say(&told(&progress))),
             (_, None) => ctx.say(&told(&progress)),
@@ -339,27 +308,49 @@ impl Opened {
             now.finish_and_clear();
         }
         let report = done.map_err(|error| explained(&error))?;
-        if ctx.format() != crate::args::Format::Table {
-            ctx.data(&Done { did: report.ran, version: report.version }, |_| String::new())?;
-            return Ok(Exit::Ok);
-        }
-        if !matches!(change, Change::Migrate) {
-            report.ran.iter().for_each(|did| ctx.say(&format!("  {did}")));
-        }
-        let at = report.version.map_or("has no version".to_owned(), |version| format!("is at version {version}"));
-        let nothing = if report.ran.is_empty() { "; there was nothing to do" } else { "" };
-        ctx.say(&format!("{} {name} {at}{nothing}", paint(GOOD, "✓")));
+        let done = HistoryChanged { did: report.ran, version: report.version };
+        tell(ctx, &name, &done, !matches!(change, Change::Migrate))?;
         Ok(Exit::Ok)
     }
 }
 
+/// The history is what tells others what was run.
+fn confirm(ctx: &Ctx, what: &str, name: &str) -> Result<()> {
+    if ctx.global.yes {
+        return Ok(());
+    }
+    if !ctx.may_ask() {
+        return Err(CommandError::usage(format!("to {what} {name} needs a yes")).hint("answer with --yes"));
+    }
+    match terminal::confirm(&format!("{what} {name}?"))? {
+        true => Ok(()),
+        false => Err(CommandError::said(Exit::Failed)),
+    }
+}
+
+fn say_wrong(ctx: &Ctx, wrong: &[String]) {
+    wrong.iter().for_each(|wrong| ctx.say(&format!("{} {wrong}", paint(WARN, "!"))));
+}
+
+/// What was done. A migration has told of each step already.
+fn tell(ctx: &Ctx, name: &str, done: &HistoryChanged, lists: bool) -> Result<()> {
+    if ctx.format() != crate::args::Format::Table {
+        return ctx.data(done, |_| String::new());
+    }
+    if lists {
+        done.did.iter().for_each(|did| ctx.say(&format!("  {did}")));
+    }
+    let at = done.version.as_ref().map_or("has no version".to_owned(), |version| format!("is at version {version}"));
+    let nothing = if done.did.is_empty() { "; there was nothing to do" } else { "" };
+    ctx.say(&format!("{} {name} {at}{nothing}", paint(GOOD, "✓")));
+    Ok(())
+}
+
 fn told(progress: &Progress) -> String {
     match progress {
-        Progress::Waits => paint(DIM, "  somebody else migrates the database; waiting"),
+        Progress::Waits => paint(DIM, format!("  {progress}")),
         Progress::Begins { what, .. } => format!("  {what}"),
-        Progress::Blocked { what, next_try } => {
-            format!("  {} {what} gave way to those who use its tables; try {next_try} follows", paint(WARN, "!"))
-        }
+        Progress::Blocked { .. } => format!("  {} {progress}", paint(WARN, "!")),
         Progress::Ran { what, took } => {
             let took = words::took(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
             format!("  {} {what}  {}", paint(GOOD, "✓"), paint(DIM, took))
@@ -369,20 +360,8 @@ fn told(progress: &Progress) -> String {
 
 /// An error with what a person may do.
 fn explained(error: &Error) -> CommandError {
-    let hint = match error {
-        Error::NotEmpty { .. } => Some("say which version it has: daybook db baseline VERSION"),
-        Error::Locked(_) => Some("see who it is: `daybook db status`, and the sessions of the database"),
-        Error::Mixed { .. } => {
-            Some("give it a file of its own, or write `executeInTransaction=false` into a `.conf` beside it")
-        }
-        Error::Placeholder { .. } => Some("give it one: --placeholder NAME=VALUE"),
-        Error::Statement(failed) if failed.is_taken_back => Some("mend the script, and migrate again"),
-        Error::Statement(_) => Some("mend the database by hand, then: daybook db repair"),
-        Error::Server { refusal, .. } if refusal.is_lost => Some("look whether the database is up, and run it again"),
-        _ => None,
-    };
     let failed = CommandError::failed(error.to_string());
-    match hint {
+    match error.hint() {
         Some(hint) => failed.hint(hint),
         None => failed,
     }
@@ -390,31 +369,4 @@ fn explained(error: &Error) -> CommandError {
 
 fn name(facts: &Facts) -> String {
     if facts.schema == facts.database { facts.database.clone() } else { format!("{}.{}", facts.database, facts.schema) }
-}
-
-fn place(server: &dyn Server, all: &[Standing<'_>]) -> PlaceView {
-    let facts = server.facts();
-    PlaceView {
-        engine: if facts.version.contains("MariaDB") { "MariaDB" } else { server.engine().name() },
-        // Debian and MariaDB add what they are.
-        server: facts.version.split([' ', '-']).next().unwrap_or_default().to_owned(),
-        database: facts.database.clone(),
-        schema: facts.schema.clone(),
-        version: standing::version(all).map(ToString::to_string),
-    }
-}
-
-fn view(standing: &Standing<'_>) -> MigrationView {
-    let script = standing.migration.map(|migration| migration.script.clone());
-    let row = standing.row;
-    MigrationView {
-        version: standing.version.map(ToString::to_string),
-        description: standing.description().to_owned(),
-        state: standing.state.to_string(),
-        script: script.or_else(|| row.map(|row| row.script.clone())).unwrap_or_default(),
-        checksum: standing.migration.map(Migration::checksum),
-        installed_on: row.map(|row| row.on.clone()),
-        installed_by: row.map(|row| row.by.clone()),
-        took_ms: row.map(|row| row.took_ms),
-    }
 }

@@ -1,6 +1,7 @@
 //! A database's migrations for people.
 
-use super::{DatabaseView, MigrationView};
+use daybook_api::database::{DatabaseView, MigrationView};
+
 use crate::output::style::{BAD, DIM, GOOD, WARN, paint};
 use crate::output::table::Table;
 use crate::output::words;
@@ -43,7 +44,8 @@ fn state(migration: &MigrationView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::db::PlaceView;
+    use daybook_api::database::PlaceView;
+
     use crate::output::style::plain;
 
     fn migration(version: Option<&str>, state: &str, description: &str, on: Option<&str>) -> MigrationView {
@@ -62,7 +64,7 @@ mod tests {
     #[test]
     fn a_database_is_shown() {
         let place = PlaceView {
-            engine: "PostgreSQL",
+            engine: "PostgreSQL".to_owned(),
             server: "15.18".to_owned(),
             database: "shop".to_owned(),
             schema: "public".to_owned(),
@@ -72,7 +74,7 @@ mod tests {
             migration(Some("1"), "applied", "orders", Some("2026-11-29 14:00:00.123")),
             migration(Some("2"), "pending", "price", None),
         ];
-        let view = DatabaseView { place, migrations, wrong: Vec::new() };
+        let view = DatabaseView { place, migrations, wrong: Vec::new(), logins: Vec::new() };
         insta::assert_snapshot!(plain(&status(&view)));
     }
 }

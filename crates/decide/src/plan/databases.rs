@@ -1,0 +1,254 @@
+//! Databases: who may log in, and which migrations are run, before anything that uses them changes.
+
+use daybook_model::database::{Database, Keeper, Pending, RemarkKind, SeenDatabase};
+use daybook_model::plan::{Change, Detail, Sign, Subject};
+use daybook_model::{Action, DatabaseName, Observed, RunKind, Service, ServiceName, Spec, StepId};
+
+use super::builder::Builder;
+use super::{PlanContext, Problem, World};
+
+/// Migrations, and lines about one of them, that a plan shows at most.
+const MOST_LINES: usize = 12;
+
+impl<'a> World<'a> {
+    /// Databases that nobody of ours runs: before any service.
+    pub(super) fn databases_elsewhere(&self, builder: &mut Builder) {
+        for (name, database) in &self.spec.databases {
+            if matches!(database.keeper, Keeper::Elsewhere { .. }) {
+                let needs = builder.grounds().to_vec();
+                self.database(builder, name, database, needs);
+            }
+        }
+    }
+
+    /// Databases that `service` runs, which has been planned.
+    pub(super) fn databases_of(&self, builder: &mut Builder, service: &Service) {
+        let ours = |database: &Database| database.kept().is_some_and(|kept| kept.service == service.name);
+        for (name, database) in self.spec.databases.iter().filter(|(_, database)| ours(database)) {
+            if service.replicas() > 0 {
+                let needs = [builder.grounds(), builder.ready(&service.name)].concat();
+                self.database(builder, name, database, needs);
+            }
+        }
+    }
+
+    /// What must be done to databases before a replica of `service` starts.
+    pub(super) fn database_gates(&self, builder: &Builder, service: &Service) -> Vec<StepId> {
+        if self.spec.databases.is_empty() {
+            return Vec::new();
+        }
+        let used = service.container.databases();
+        let gates = used.flat_map(|used| builder.settled(&used.database));
+        let waits = service.depends_on.iter().flat_map(|on| {
+            let kept = self.spec.databases.iter().filter(move |(_, database)| keeper_is(database, &on.service));
+            kept.flat_map(|(name, _)| builder.settled(name))
+        });
+        gates.chain(waits).copied().collect()
+    }
+
+    fn database(&self, builder: &mut Builder, name: &'a DatabaseName, database: &'a Database, needs: Vec<StepId>) {
+        let mut last = needs;
+        if let Some(why) = self.grant_due(name, database) {
+            let action = Action::GrantLogins { database: name.clone() };
+            last = vec![builder.step(action, why, database.line, &last)];
+            builder.settles(name, &last);
+        }
+        if let Some((migrations, why)) = self.migrations_due(name, database) {
+            let action = Action::Migrate { database: name.clone(), migrations };
+            last = vec![builder.step(action, why, database.line, &last)];
+            builder.settles(name, &last);
+        }
+        last.iter().for_each(|id| builder.end(*id));
+    }
+
+    fn before(&self, name: &DatabaseName) -> Option<&'a Database> {
+        self.cx.current?.spec.databases.get(name)
+    }
+
+    /// Why logins are to be looked after, if they are.
+    fn grant_due(&self, name: &DatabaseName, database: &Database) -> Option<&'static str> {
+        let kept = database.kept().filter(|_| database.engine.has_tables())?;
+        if self.cx.recovery || matches!(self.cx.purpose, RunKind::Heal | RunKind::Down) {
+            return None;
+        }
+        match self.seen.databases.get(name) {
+            Some(SeenDatabase::Absent { .. }) => return Some("it is new"),
+            Some(SeenDatabase::Answers(standing)) if !standing.locked_out.is_empty() => {
+                return Some("who uses it cannot log in yet");
+            }
+            _ => {}
+        }
+        let before = self.before(name);
+        let same =
+            before.and_then(Database::kept).is_some_and(|old| (&old.logins, &old.name) == (&kept.logins, &kept.name));
+        // Services that migrate it by themselves may do more.
+        let same_rights = before.is_some_and(|old| old.migrations.is_some() == database.migrations.is_some());
+        (!same || !same_rights).then_some("who uses it has changed")
+    }
+
+    /// The migrations that are to be run, and why, if any are.
+    fn migrations_due(&self, name: &DatabaseName, database: &Database) -> Option<(Vec<Pending>, &'static str)> {
+        let wanted = database.migrations.as_ref()?;
+        if self.cx.recovery || !migrates(self.cx.purpose) {
+            return None;
+        }
+        let pending = match self.seen.databases.get(name)? {
+            SeenDatabase::Absent { pending } => pending,
+            SeenDatabase::Answers(standing) => &standing.pending,
+            SeenDatabase::Silent { .. } => {
+                let before = self.before(name).and_then(|before| before.migrations.as_ref());
+                let same = before.is_some_and(|before| before.digest == wanted.digest);
+                return (!same).then_some((Vec::new(), "what it lacks is known once it answers"));
+            }
+            SeenDatabase::Unreadable { .. } => return None,
+        };
+        (!pending.is_empty()).then(|| (pending.clone(), "it lacks them, and what starts next may need them"))
+    }
+}
+
+fn keeper_is(database: &Database, service: &ServiceName) -> bool {
+    database.kept().is_some_and(|kept| kept.service == *service)
+}
+
+/// Whether a run of this purpose changes databases.
+fn migrates(purpose: RunKind) -> bool {
+    matches!(purpose, RunKind::Up | RunKind::Move)
+}
+
+/// Why databases keep a plan from being carried out.
+pub(super) fn problems(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Vec<Problem> {
+    if cx.recovery || matches!(cx.purpose, RunKind::Heal | RunKind::Down) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for (name, database) in &spec.databases {
+        let mut report = |code: &str, message: String, hint: String| {
+            problems.push(Problem { code: code.to_owned(), service: None, line: database.line, message, hint });
+        };
+        match seen.databases.get(name) {
+            Some(SeenDatabase::Silent { why }) if database.kept().is_none() && migrates(cx.purpose) => {
+                let hint =
+                    "its migrations are run before anything changes: see that it is up, and that the server reaches it";
+                report("P0115", format!("the database `{name}` cannot be asked: {why}"), hint.to_owned());
+            }
+            Some(SeenDatabase::Unreadable { why }) if migrates(cx.purpose) => {
+                for why in why {
+                    report("P0116", format!("migrations of `{name}`: {why}"), "mend the files".to_owned());
+                }
+            }
+            Some(SeenDatabase::Answers(standing)) => {
+                for why in standing.wrong.iter().filter(|_| migrates(cx.purpose)) {
+                    let hint = format!("`daybook db status {name}` shows how each migration stands");
+                    report("P0117", format!("migrations of `{name}`: {why}"), hint);
+                }
+                for beyond in &standing.beyond {
+                    if let Some(why) = hinders(beyond) {
+                        let message = format!(
+                            "the database `{name}` has {}, which this release does not know: {why}",
+                            beyond.what
+                        );
+                        let hint = "write a migration that brings back what the older version needs, and roll out both";
+                        report("P0118", message, hint.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    problems
+}
+
+/// Why a version that does not know a migration would not work with what it left.
+fn hinders(migration: &Pending) -> Option<&str> {
+    let breaks = |kind| matches!(kind, RemarkKind::Breaks | RemarkKind::Loses);
+    migration.remarks.iter().find(|remark| breaks(remark.kind)).map(|remark| remark.text.as_str())
+}
+
+/// What happens to databases, for people.
+pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    for step in steps {
+        let (name, details, destructive) = match &step.action {
+            Action::GrantLogins { database } => (database, vec![logins(world.spec, database)], false),
+            Action::Migrate { database, migrations } => {
+                let loses = |one: &Pending| one.remarks.iter().any(|remark| remark.kind == RemarkKind::Loses);
+                (database, of_migrations(world, database, migrations), migrations.iter().any(loses))
+            }
+            _ => continue,
+        };
+        let line = world.spec.databases.get(name).and_then(|database| database.line);
+        let details = details.into_iter().enumerate().map(|(at, text)| Detail { text, line: line.filter(|_| at == 0) });
+        let subject = Subject::Database(name.clone());
+        if let Some(known) = changes.iter_mut().find(|known| known.subject == subject) {
+            known.details.extend(details);
+            known.destructive |= destructive;
+            continue;
+        }
+        let is_new = matches!(world.seen.databases.get(name), Some(SeenDatabase::Absent { .. }));
+        changes.push(Change {
+            sign: if is_new { Sign::Add } else { Sign::Change },
+            subject,
+            details: details.collect(),
+            downtime_ms: None,
+            destructive,
+            order: None,
+        });
+    }
+    changes
+}
+
+fn logins(spec: &Spec, name: &DatabaseName) -> String {
+    let kept = spec.databases.get(name).and_then(Database::kept);
+    let logins: Vec<_> = kept.into_iter().flat_map(|kept| &kept.logins).map(|(service, _)| service.as_str()).collect();
+    let rights = match spec.databases.get(name).is_some_and(|database| database.migrations.is_some()) {
+        true => "reads and writes rows",
+        false => "may change tables",
+    };
+    match logins.as_slice() {
+        [] => "nobody logs in to it".to_owned(),
+        [one] => format!("a login of its own for {one}, which {rights}"),
+        many => format!("logins of their own for {}: each {rights}", many.join(", ")),
+    }
+}
+
+fn of_migrations(world: &World<'_>, name: &DatabaseName, migrations: &[Pending]) -> Vec<String> {
+    if migrations.is_empty() {
+        return vec!["its migrations are looked at once it answers".to_owned()];
+    }
+    let at = match world.seen.databases.get(name) {
+        Some(SeenDatabase::Answers(standing)) => standing.version.as_deref(),
+        _ => None,
+    };
+    let count =
+        if migrations.len() == 1 { "1 migration".to_owned() } else { format!("{} migrations", migrations.len()) };
+    let mut lines = vec![match at {
+        Some(at) => format!("{count}; it is at version {at}"),
+        None => count,
+    }];
+    let shown = if migrations.len() > MOST_LINES { MOST_LINES - 1 } else { migrations.len() };
+    for migration in &migrations[..shown] {
+        lines.push(format!("  {}", migration.what));
+        lines.extend(remarks(migration));
+    }
+    if migrations.len() > shown {
+        let rest = &migrations[shown..];
+        lines.push(format!("  … {} more", rest.len()));
+        // What may hurt is never left out.
+        let grave = |one: &&Pending| one.remarks.iter().any(|remark| remark.kind != RemarkKind::Lock);
+        for migration in rest.iter().filter(grave) {
+            lines.push(format!("  {}", migration.what));
+            lines.extend(remarks(migration));
+        }
+    }
+    lines
+}
+
+fn remarks(migration: &Pending) -> Vec<String> {
+    let mut lines = Vec::new();
+    for remark in &migration.remarks {
+        let script = migration.script.rsplit('/').next().unwrap_or(&migration.script);
+        lines.push(format!("    {script}:{} {}", remark.line, remark.text));
+        lines.extend(remark.instead.iter().map(|instead| format!("      instead: {instead}")));
+    }
+    lines
+}

@@ -1,0 +1,115 @@
+//! Databases of a manifest.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use daybook_manifest::{Aim, Bundle, Loaded, Options, load, render};
+use daybook_model::database::{Engine, Keeper};
+use daybook_model::spec::{Artifact, Condition, EnvValue, FileContent, TemplatePart};
+
+fn loaded(text: &str, variables: &[(&str, &str)]) -> (Loaded, String) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("migrations")).unwrap();
+    let path = directory.path().join("daybook.yaml");
+    std::fs::write(&path, text).unwrap();
+    let environment =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let (bundle, _) = Bundle::collect(&[path], &environment, None);
+    let options = Options { aim: Aim::Act, ..Options::new("production".parse().unwrap()) };
+    let loaded = load(&bundle, &options);
+    let said = render(&loaded.diagnostics, &bundle, false);
+    (loaded, said)
+}
+
+const SHOP: &str = "
+app: shop
+services:
+  web: {image: web, port: 8080, environment: {DATABASE_URL: \"${db.url}\", HOST: \"${db.host}:${db.port}\", CACHE: \"${cache.url}\"}}
+  worker: {from: web, port: null, command: work}
+databases:
+  db: {engine: \"postgres:16\", storage: 20Gi, resources: {memory: 1Gi}, settings: {max_connections: \"50\"}, migrations: ./migrations}
+  cache: {engine: \"valkey:8\"}
+environments:
+  production: {databases: {db: {resources: {memory: 4Gi}}}}
+";
+
+#[test]
+fn a_database_becomes_a_service_with_a_volume_and_logins() {
+    let (loaded, said) = loaded(SHOP, &[]);
+    let spec = loaded.spec.unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(said, "");
+    let db = &spec.services[&"db".parse().unwrap()];
+    let Artifact::Image { reference, server: Some(server), .. } = &db.artifact else { panic!("{:?}", db.artifact) };
+    assert_eq!((reference.as_str(), server.engine, server.version.as_str()), ("postgres:16", Engine::Postgres, "16"));
+    let command = db.container.command.clone().unwrap().join(" ");
+    assert_eq!(
+        command,
+        "postgres -c shared_buffers=1024MB -c effective_cache_size=3072MB -c maintenance_work_mem=256MB -c \
+         work_mem=10MB -c max_connections=50",
+        "for the memory that this environment gives it"
+    );
+    assert_eq!(db.stop.signal, "SIGINT", "it does not wait for who is logged in");
+    assert_eq!(spec.volumes[&"db-data".parse().unwrap()].size, Some(20 << 30));
+    assert!(db.stop_first(&spec.volumes), "one writer to its volume");
+
+    let database = &spec.databases[&"db".parse().unwrap()];
+    let Keeper::Service(kept) = &database.keeper else { panic!("{database:?}") };
+    let logins: Vec<_> = kept.logins.values().map(|secret| (secret.name.as_str(), secret.generate)).collect();
+    assert_eq!(logins, [("database.db.login.web", true), ("database.db.login.worker", true)]);
+    assert_eq!((kept.password.name.as_str(), kept.name.as_str()), ("database.db.admin", "db"));
+    assert!(database.migrations.as_ref().unwrap().root.ends_with("/migrations"));
+    let web = &spec.services[&"web".parse().unwrap()];
+    let waits: Vec<_> = web.depends_on.iter().map(|on| (on.service.as_str(), on.condition)).collect();
+    assert_eq!(waits, [("cache", Condition::Healthy), ("db", Condition::Healthy)]);
+}
+
+#[test]
+fn r31_a_password_is_in_no_specification() {
+    let url = "postgres://shop:swordfish@db.example.com/shop";
+    let text = "app: shop\nservices:\n  web: {image: web, environment: {A: \"${db.url}\"}}\n\
+databases:\n  db: {engine: postgres, url: \"${DB_URL}\", migrations: ./migrations}\n";
+    let (loaded, said) = loaded(text, &[("DB_URL", url)]);
+    let spec = loaded.spec.unwrap_or_else(|| panic!("{said}"));
+    assert!(!format!("{spec:?}").contains("swordfish"));
+    assert_eq!(loaded.provided_secrets[&"database.db.url".parse().unwrap()], url);
+    assert!(spec.services.len() == 1 && spec.volumes.is_empty(), "somebody else runs it");
+    let web = &spec.services[&"web".parse().unwrap()];
+    let EnvValue::Template(parts) = web.container.environment.get("A").unwrap() else { panic!("no template") };
+    assert!(matches!(&parts[..], [TemplatePart::Database(used)] if used.login.name.as_str() == "database.db.url"));
+}
+
+#[test]
+fn a_cache_has_its_password_in_a_file() {
+    let (loaded, _) = loaded(SHOP, &[]);
+    let spec = loaded.spec.unwrap();
+    let cache = &spec.services[&"cache".parse().unwrap()];
+    let FileContent::Template(parts) = &cache.container.files[0].content else { panic!("no template") };
+    assert!(parts.iter().any(|part| matches!(part, TemplatePart::Secret(_))));
+    assert_eq!(cache.container.command.as_deref().unwrap()[0], "valkey-server");
+    let Keeper::Service(kept) = &spec.databases[&"cache".parse().unwrap()].keeper else { panic!("not ours") };
+    assert!(kept.logins.is_empty(), "one password for all who use it");
+}
+
+#[test]
+fn what_cannot_be_had_is_told_where_it_stands() {
+    let wrong = [
+        ("db: {engine: oracle}", "M0131", "`oracle` is no engine"),
+        ("db: {engine: postgress}", "M0131", "did you mean `postgres`?"),
+        ("db: {engine: postgres}", "M0131", "`postgres` has no version"),
+        ("db: {storage: 1Gi}", "M0131", "nothing says what `db` is"),
+        ("web: {engine: \"postgres:16\"}", "M0131", "`web` is a database and a service"),
+        ("db: {engine: postgres, url: \"postgres://h/d\", storage: 1Gi}", "M0131", "`storage` of `db` means nothing"),
+        ("db: {engine: \"redis:7\", migrations: ./migrations}", "M0131", "Redis has no tables to migrate"),
+        ("db: {engine: \"postgres:16\", migrations: ./none}", "M0411", "the directory of migrations is not there"),
+        ("db: {engine: \"postgres:16\", migrations: {schema: a}}", "M0119", "`path` is missing"),
+        ("db: {engine: \"postgres:16\", migration: ./migrations}", "M0107", "did you mean `migrations`?"),
+    ];
+    for (database, code, words) in wrong {
+        let text = format!("app: a\nservices:\n  web: {{image: web}}\ndatabases:\n  {database}\n");
+        let (loaded, said) = loaded(&text, &[]);
+        assert!(loaded.spec.is_none() && said.contains(code) && said.contains(words), "{database}\n{said}");
+        assert!(said.contains(":5:") || said.contains(":3:"), "{said}");
+    }
+    let text = "app: a\nservices:\n  web: {image: web, environment: {A: \"${db.urll}\"}}\ndatabases:\n  db: {engine: \"redis:7\"}\n";
+    let (_, said) = loaded(text, &[]);
+    assert!(said.contains("M0306") && said.contains("did you mean `url`?"), "{said}");
+}

@@ -1,0 +1,164 @@
+//! The history of a database that a manifest names: looked at, and put right.
+
+use daybook_api::ErrorCode;
+use daybook_api::database::{DatabaseView, HistoryChange, HistoryChanged, MigrationView, PlaceView};
+use daybook_data::look;
+use daybook_data::migrations::error::Error as MigrationError;
+use daybook_data::migrations::run::{Patience, Run};
+use daybook_data::migrations::server::{Server, connect};
+use daybook_data::migrations::set::{Migration, Migrations as Files};
+use daybook_data::migrations::standing::{Standing, standings, version, wrong};
+use daybook_data::migrations::version::Version;
+use daybook_executor::databases::{Opened, Place};
+use daybook_model::database::Migrations;
+use daybook_model::{Actor, DatabaseName, EnvKey, Event, Spec};
+use daybook_runtime::{Error, ErrorKind};
+use daybook_store::{Journal as _, Write};
+
+use super::{Reached, failed, refused};
+use crate::App;
+use crate::error::ApiError;
+
+/// A database with a connection to it, and its files.
+struct Joined {
+    opened: Opened,
+    server: Box<dyn Server>,
+    files: Files,
+    wanted: Migrations,
+}
+
+impl App {
+    /// How the migrations of a database stand, by the files of the release in force.
+    pub(crate) async fn database(&self, key: &EnvKey, name: &DatabaseName) -> Result<DatabaseView, ApiError> {
+        let mut joined = self.join(key, name).await?;
+        let operation = format!("look at {name}");
+        let rows = joined.server.history().await.map_err(|refusal| refused(&operation, &refusal))?.unwrap_or_default();
+        let options = look::options(&joined.wanted);
+        let all = standings(&joined.files, &rows, &options);
+        let wrong = wrong(&joined.files, &rows, &options).iter().map(ToString::to_string).collect();
+        let logins = joined.opened.logins.iter().map(|login| login.service.clone()).collect();
+        Ok(DatabaseView { logins, ..view(joined.server.as_ref(), &all, wrong) })
+    }
+
+    /// Puts a history right. What is meant to be done is in the journal before it is, and what came of it afterwards.
+    pub(crate) async fn change_history(
+        &self,
+        key: &EnvKey,
+        name: &DatabaseName,
+        change: &HistoryChange,
+        actor: Actor,
+    ) -> Result<HistoryChanged, ApiError> {
+        let planning = self.planning(key);
+        let _planning = planning.lock().await;
+        self.refuse_if_locked(key).await?;
+        let mut joined = self.join(key, name).await?;
+        let parse = |text: &str| {
+            Version::parse(text).ok_or_else(|| {
+                ApiError::new(ErrorCode::Usage, format!("`{text}` is no version")).hint("numbers with dots: 1.2")
+            })
+        };
+        let baseline = match change {
+            HistoryChange::Baseline(version) => Some(parse(version)?),
+            _ => None,
+        };
+        let target = match change {
+            HistoryChange::Undo(Some(version)) => Some(parse(version)?),
+            _ => None,
+        };
+        self.note_history(key, name, &actor, change.to_string()).await?;
+        let mut run = Run {
+            server: joined.server.as_mut(),
+            files: &joined.files,
+            options: look::options(&joined.wanted),
+            patience: Patience::default(),
+            progress: &|_| (),
+        };
+        let done = match &baseline {
+            Some(version) => run.baseline(version, None).await,
+            None if *change == HistoryChange::Repair => run.repair().await,
+            None => run.undo(target.as_ref()).await,
+        };
+        let came = match &done {
+            Ok(report) if report.ran.is_empty() => format!("{change}: there was nothing to do"),
+            Ok(report) => format!("{change}: {}", report.ran.join(", ")),
+            Err(error) => format!("{change} failed: {error}"),
+        };
+        self.note_history(key, name, &actor, came).await?;
+        let report = done.map_err(|error: MigrationError| failed(&format!("change the history of {name}"), &error))?;
+        Ok(HistoryChanged { did: report.ran, version: report.version })
+    }
+
+    async fn note_history(
+        &self,
+        key: &EnvKey,
+        name: &DatabaseName,
+        actor: &Actor,
+        what: String,
+    ) -> Result<(), ApiError> {
+        let event = Event::HistoryChanged { database: name.clone(), what };
+        let write = Write { key: Some(key.clone()), run: None, actor: actor.clone(), event, expected: None };
+        self.inner.store.append(write).await?;
+        Ok(())
+    }
+
+    async fn join(&self, key: &EnvKey, name: &DatabaseName) -> Result<Joined, ApiError> {
+        let release = self.require_release(key).await?;
+        let opened = self.inner.executor.open_database(&release.spec, name).await?;
+        let opened = opened.ok_or_else(|| no_database(&release.spec, name))?;
+        let operation = format!("look at {name}");
+        let Some(wanted) = opened.migrations.clone() else {
+            let message = format!("the database `{name}` has no migrations");
+            return Err(ApiError::invalid(message).hint("`migrations: DIRECTORY` in the manifest names them"));
+        };
+        let reached = Reached::new(&self.inner.state);
+        let files = reached.files(&wanted).map_err(|why| ApiError::invalid(why.join("\n")))?;
+        let url = match &opened.place {
+            Place::Nowhere => return Err(Error::new(ErrorKind::Unavailable, &operation, "it is not there yet").into()),
+            Place::OutOfReach(why) => return Err(Error::new(ErrorKind::Unavailable, &operation, why.clone()).into()),
+            Place::Url(_) | Place::Server(_) => reached.url(&opened, &operation).await?,
+        };
+        let connected = connect(&look::place(url, &wanted)).await;
+        let server = connected.map_err(|refusal| refused(&operation, &refusal))?;
+        Ok(Joined { opened, server, files, wanted })
+    }
+}
+
+fn no_database(spec: &Spec, name: &DatabaseName) -> ApiError {
+    let error = ApiError::not_found(format!("{} has no database `{name}`", spec.key));
+    let known: Vec<_> = spec.databases.keys().map(DatabaseName::as_str).collect();
+    if known.is_empty() { error } else { error.hint(format!("it has {}", known.join(", "))) }
+}
+
+fn place(server: &dyn Server, all: &[Standing<'_>]) -> PlaceView {
+    let facts = server.facts();
+    let engine = if facts.version.contains("MariaDB") { "MariaDB" } else { server.dialect().name() };
+    PlaceView {
+        engine: engine.to_owned(),
+        // Debian and MariaDB add what they are.
+        server: facts.version.split([' ', '-']).next().unwrap_or_default().to_owned(),
+        database: facts.database.clone(),
+        schema: facts.schema.clone(),
+        version: version(all).map(ToString::to_string),
+    }
+}
+
+fn migration(standing: &Standing<'_>) -> MigrationView {
+    let script = standing.migration.map(|migration| migration.script.clone());
+    let row = standing.row;
+    MigrationView {
+        version: standing.version.map(ToString::to_string),
+        description: standing.description().to_owned(),
+        state: standing.state.to_string(),
+        script: script.or_else(|| row.map(|row| row.script.clone())).unwrap_or_default(),
+        checksum: standing.migration.map(Migration::checksum),
+        installed_on: row.map(|row| row.on.clone()),
+        installed_by: row.map(|row| row.by.clone()),
+        took_ms: row.map(|row| row.took_ms),
+    }
+}
+
+/// How a database stands, as people are shown it.
+pub fn view(server: &dyn Server, all: &[Standing<'_>], wrong: Vec<String>) -> DatabaseView {
+    let (place, migrations) = (place(server, all), all.iter().map(migration).collect());
+    DatabaseView { place, migrations, wrong, logins: Vec::new() }
+}

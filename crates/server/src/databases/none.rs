@@ -1,0 +1,29 @@
+//! A build that knows no databases.
+
+use daybook_api::database::{DatabaseView, HistoryChange, HistoryChanged};
+use daybook_model::{Actor, DatabaseName, EnvKey};
+use daybook_runtime::{Error, ErrorKind};
+
+use crate::App;
+use crate::error::ApiError;
+
+impl App {
+    pub(crate) async fn database(&self, _: &EnvKey, name: &DatabaseName) -> Result<DatabaseView, ApiError> {
+        Err(without(name))
+    }
+
+    pub(crate) async fn change_history(
+        &self,
+        _: &EnvKey,
+        name: &DatabaseName,
+        _: &HistoryChange,
+        _: Actor,
+    ) -> Result<HistoryChanged, ApiError> {
+        Err(without(name))
+    }
+}
+
+fn without(name: &DatabaseName) -> ApiError {
+    let why = "this build of Daybook knows no databases";
+    Error::new(ErrorKind::Refused, format!("look at {name}"), why).hint("build it with the feature `databases`").into()
+}
