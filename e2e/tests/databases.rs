@@ -1,8 +1,11 @@
 //! Databases that Daybook runs and migrates, and one that somebody else runs: real PostgreSQL, MariaDB and Redis.
 
+#![allow(clippy::unwrap_used, reason = "a scenario fails by panicking")]
+
 #[path = "../../crates/data/tests/common/postgres.rs"]
 mod postgres;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use daybook_e2e::{Ended, World};
 const KEY: &str = "shop/production";
 
 /// The notes of `examples/notes`, as the app that scenarios take down.
-fn notes(world: &World, more: &str) {
+fn notes(world: &World) {
     let example = daybook_e2e::workspace::root().join("examples/notes");
     for file in ["web/app.py", "migrations/V1__notes.sql", "migrations/V2__written.sql"] {
         let path = world.path().join(file);
@@ -25,7 +28,7 @@ fn notes(world: &World, more: &str) {
     let text = std::fs::read_to_string(example.join("daybook.yaml")).unwrap();
     let text = text.replace("app: notes", "app: shop").replace("notes.localhost", HOST);
     let text = text.replace("healthcheck: /healthz", "healthcheck: /healthz\n    rollout: {probation: 1s}");
-    world.write("daybook.yaml", &format!("{text}{more}"));
+    world.write("daybook.yaml", &text);
 }
 
 /// Runs a statement as who may do everything, and gives what it returns.
@@ -112,7 +115,7 @@ impl Asking {
 #[tokio::test(flavor = "multi_thread")]
 async fn r22_a_database_is_made_migrated_and_used_and_nothing_goes_behind_it() {
     let world = World::new().await;
-    notes(&world, "");
+    notes(&world);
     let plan = world.run(&["plan"]).await.expect(2);
     assert!(plan.out.contains("a login of its own for web, which reads and writes rows"), "{plan}");
     let mut said = vec![plan, world.run(&["up", "-y"]).await.expect(0)];
@@ -124,7 +127,10 @@ async fn r22_a_database_is_made_migrated_and_used_and_nothing_goes_behind_it() {
     assert_eq!(ask(&world, "select has_table_privilege('web_1', 'notes', 'insert')"), "t");
     assert_eq!(ask(&world, "select has_schema_privilege('web_1', 'public', 'create')"), "f");
     assert_eq!(ask(&world, "select has_table_privilege('web_1', 'flyway_schema_history', 'delete')"), "f");
-    assert_eq!(ask(&world, "select rolsuper or rolcreaterole or rolcreatedb from pg_roles where rolname = 'web_1'"), "f");
+    assert_eq!(
+        ask(&world, "select rolsuper or rolcreaterole or rolcreatedb from pg_roles where rolname = 'web_1'"),
+        "f"
+    );
 
     // A migration while people read.
     world.write("migrations/V3__author.sql", "alter table notes add column author text;\n");
@@ -175,19 +181,22 @@ async fn r22_a_database_is_made_migrated_and_used_and_nothing_goes_behind_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r02_a_server_that_is_killed_while_it_migrates_migrates_once() {
     let mut world = World::new().await;
-    notes(&world, "");
+    notes(&world);
     world.run(&["up", "-y"]).await.expect(0);
     let slow = "create table slow (at timestamptz default clock_timestamp());\ninsert into slow default values;\n\
                 select pg_sleep(2);\ninsert into slow default values;\n";
     world.write("migrations/V3__slow.sql", slow);
     for at in [200, 1_000] {
         let before: u32 = ask(&world, "select count(*) from flyway_schema_history where success").parse().unwrap();
-        let mut up = world.command(&["up", "-y"]).kill_on_drop(true).spawn().unwrap();
-        world.until("it migrates", async |world| {
-            ask(world, "select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()")
-                != "0"
-        })
-        .await;
+        let mut up = world.command(&["up", "-y", "-q"]).kill_on_drop(true).spawn().unwrap();
+        world
+            .until("it migrates", async |world| {
+                ask(
+                    world,
+                    "select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()",
+                ) != "0"
+            })
+            .await;
         tokio::time::sleep(Duration::from_millis(at)).await;
         world.daybook.kill_server().await.unwrap();
         world.daybook.serve().await.unwrap();
@@ -205,12 +214,11 @@ async fn r02_a_server_that_is_killed_while_it_migrates_migrates_once() {
 async fn a_database_that_somebody_else_runs_is_migrated_first() {
     let server = postgres::Postgres::listening();
     let world = World::new().await;
-    notes(&world, "");
+    notes(&world);
     let text = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
     let begin = text.find("    engine:").unwrap();
-    let manifest = |url: &str| {
-        format!("{}    engine: postgres\n    url: {url}\n    migrations: ./migrations\n", &text[..begin])
-    };
+    let manifest =
+        |url: &str| format!("{}    engine: postgres\n    url: {url}\n    migrations: ./migrations\n", &text[..begin]);
     world.write("daybook.yaml", &manifest("postgres://postgres@127.0.0.1:9/postgres"));
     let silent = world.run(&["up", "-y"]).await.expect(1);
     assert!(silent.err.contains("P0115"), "nothing moves where it cannot be asked: {silent}");
@@ -233,21 +241,23 @@ async fn mariadb_and_redis_run_from_the_programs_of_this_machine() {
         found.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect::<String>()
     };
     let (mariadb, redis) = (version("mariadbd", "Ver "), version("redis-server", "v="));
+    for directory in ["migrations", "web"] {
+        std::fs::create_dir(world.path().join(directory)).unwrap();
+    }
     world.write("migrations/V1__orders.sql", "create table orders (id int primary key);\n");
     world.write("migrations/V2__first.sql", "insert into orders values (1);\n");
     world.write("web/index.html", "hello\n");
-    let serve = "services:\n  web:\n    build: ./web\n    command: python3 -m http.server 8080\n";
-    let serve = serve.replace("8080", "${PORT:-8080}");
     let text = format!(
-        "app: shop\n{}    environment: {{MAIN: \"${{main.url}}\", CACHE: \"${{cache.url}}\"}}\n\
+        "app: shop\nservices:\n  web:\n    build: ./web\n    command: sleep 3600\n    \
+         environment: {{MAIN: \"${{main.url}}\", CACHE: \"${{cache.url}}\"}}\n\
          databases:\n  main: {{engine: \"mariadb:{mariadb}\", migrations: ./migrations}}\n  \
-         cache: {{engine: \"redis:{redis}\"}}\n",
-        serve.replace("python3 -m http.server ${PORT:-8080}", "sleep 3600"),
+         cache: {{engine: \"redis:{redis}\"}}\n"
     );
     world.write("daybook.yaml", &text);
     world.run(&["up", "-y"]).await.expect(0);
     let environ = environment_of(&world, "MAIN=mysql://");
-    let url = |name: &str| environ.split('\0').find_map(|one| one.strip_prefix(&format!("{name}="))).unwrap().to_owned();
+    let url =
+        |name: &str| environ.split('\0').find_map(|one| one.strip_prefix(&format!("{name}="))).unwrap().to_owned();
     assert_eq!(said_by_redis(&url("CACHE"), &["set", "a", "1"]), "OK");
     assert!(said_by_redis(&url("CACHE").replace("default:", "default:x"), &["get", "a"]).contains("WRONGPASS"));
     let main = url("MAIN");
@@ -296,26 +306,38 @@ async fn a_database_in_a_container_is_migrated_from_outside() {
     copy_migrations(world.path());
     world.write("daybook.yaml", &in_containers("postgres:15"));
     world.run(&["up", "-y"]).await.expect(0);
-    world.until("the worker has asked", async |world| {
-        world.run(&["logs", "worker"]).await.out.contains("1worker_1")
-    })
-    .await;
+    world
+        .until("the worker has asked", async |world| world.run(&["logs", "worker"]).await.out.contains("1worker_1"))
+        .await;
     let status = world.run(&["db", "status", "db"]).await.expect(0);
     assert!(status.out.contains("version 2"), "{status}");
     world.end().await;
 }
 
+/// Lets everybody enter the volumes of the cluster: Kubernetes' own provisioner for tests makes directories for root
+/// alone, which others do not.
+async fn open_volumes() {
+    loop {
+        for volume in std::fs::read_dir("/tmp/hostpath_pv/").into_iter().flatten().flatten() {
+            // One that is gone by now needs nothing.
+            let _ = std::fs::set_permissions(volume.path(), std::fs::Permissions::from_mode(0o755));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_in_a_cluster_is_migrated_by_way_of_its_api_server() {
     let world = World::beside_the_cluster().await;
+    let opening = tokio::spawn(open_volumes());
     copy_migrations(world.path());
     let registry = std::env::var("DAYBOOK_REGISTRY").expect("DAYBOOK_REGISTRY names the registry");
     let text = in_containers(&format!("{registry}/postgres:15"));
     world.write("daybook.yaml", &format!("target: {}\n{text}", daybook_e2e::cluster::target()));
     world.run(&["up", "-y"]).await.expect(0);
-    world.until("the worker has asked", async |world| {
-        world.run(&["logs", "worker"]).await.out.contains("1worker_1")
-    })
-    .await;
+    world
+        .until("the worker has asked", async |world| world.run(&["logs", "worker"]).await.out.contains("1worker_1"))
+        .await;
+    opening.abort();
     world.end().await;
 }

@@ -71,24 +71,36 @@ async fn the_examples_of_secrets_do_what_they_say() {
     run_examples("docs/secrets.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_about_databases_do_what_they_say() {
+    run_examples("docs/databases.md").await;
+}
+
 #[test]
-fn the_manifests_about_secrets_are_valid() {
-    let page = text("docs/secrets.md".as_ref());
-    let manifests: Vec<&str> = page.split("<!-- valid -->\n```yaml\n").skip(1).collect();
-    assert_eq!(manifests.len(), 3);
-    for manifest in manifests {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        for (name, text) in
-            [("daybook.yaml", manifest.split("```").next().unwrap()), ("secrets.enc.yaml", ""), ("tls.key.age", "")]
-        {
-            std::fs::write(directory.path().join(name), text).expect("a file can be written");
+fn the_manifests_of_the_book_are_valid() {
+    for (page, count) in [("docs/secrets.md", 3), ("docs/databases.md", 2)] {
+        let text = text(page.as_ref());
+        let manifests: Vec<&str> = text.split("<!-- valid -->\n```yaml\n").skip(1).collect();
+        assert_eq!(manifests.len(), count, "{page}");
+        for manifest in manifests {
+            expect_valid(manifest.split("```").next().unwrap_or_default());
         }
-        let mut command = std::process::Command::new(daybook_bench::daybook::binary().expect("daybook is built"));
-        let output =
-            command.args(["validate", "--app", "shop"]).current_dir(directory.path()).output().expect("daybook runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && !said.contains("warning"), "{manifest}\n{said}");
     }
+}
+
+fn expect_valid(manifest: &str) {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    for (name, text) in [("daybook.yaml", manifest), ("secrets.enc.yaml", ""), ("tls.key.age", "")] {
+        std::fs::write(directory.path().join(name), text).expect("a file can be written");
+    }
+    for name in ["web", "migrations"] {
+        std::fs::create_dir(directory.path().join(name)).expect("a directory can be made");
+    }
+    let mut command = std::process::Command::new(daybook_bench::daybook::binary().expect("daybook is built"));
+    let output =
+        command.args(["validate", "--app", "shop"]).current_dir(directory.path()).output().expect("daybook runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("warning"), "{manifest}\n{said}");
 }
 
 #[test]

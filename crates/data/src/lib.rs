@@ -6,9 +6,12 @@ pub mod look;
 pub mod migrations;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use daybook_model::database::Engine;
 use url::Url;
+
+use migrations::server::{Refusal, Result};
 
 /// What is spoken to a database server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,20 @@ impl Dialect {
         match self {
             Self::PostgreSql => "postgres",
             Self::MySql => "mysql",
+        }
+    }
+}
+
+/// How long a server may take to let somebody in.
+const LETS_IN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Connects, within a bound.
+async fn within<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(LETS_IN_WITHIN, connecting).await {
+        Ok(connected) => connected.map_err(Refusal::from),
+        Err(_) => {
+            let why = format!("it does not answer within {} s", LETS_IN_WITHIN.as_secs());
+            Err(Refusal { is_lost: true, ..Refusal::of(why) })
         }
     }
 }

@@ -40,7 +40,8 @@ pub fn of_nothing(files: &Migrations, wanted: &Wanted) -> Vec<Pending> {
 pub async fn look(url: String, files: &Migrations, wanted: &Wanted, before: Option<&Migrations>) -> Result<Stands> {
     let mut server = connect(&place(url, wanted)).await?;
     let rows = server.history().await?;
-    let options = options(wanted);
+    let mut options = options(wanted);
+    options.know(server.facts());
     let mut wrong = wrongs(files, rows.as_deref().unwrap_or_default(), &options);
     if rows.is_none() && !server.is_empty().await? {
         wrong.push(begins_nowhere(server.as_ref()));

@@ -40,7 +40,7 @@ impl Shop {
 
     fn kept(&self) -> Kept<'_> {
         let Self { dialect, address, admin, passwords } = self;
-        Kept { dialect: *dialect, address: *address, admin, passwords, database: "my_shop" }
+        Kept { dialect: *dialect, address: *address, admin, passwords, database: "my_shop", history: TABLE }
     }
 
     async fn server(&self, login: Login<'_>) -> Result<Box<dyn Server>, Refusal> {
@@ -67,7 +67,7 @@ async fn rights_are_those_that_are_given(shop: &Shop) {
     let mut admin = connect(&place).await.unwrap();
     admin.create_history().await.unwrap();
     admin.execute("create table orders (id int primary key, item varchar(9))").await.unwrap();
-    kept.open_objects(Rights::Rows, TABLE).await.unwrap();
+    kept.open_objects(Rights::Rows).await.unwrap();
     assert!(shop.may(WEB, "insert into orders values (1, 'a')").await);
     assert!(shop.may(WORKER, "update orders set item = 'b'").await);
     for sql in ["drop table orders", "alter table orders add column x int", "create table mine (id int)"] {
@@ -93,7 +93,7 @@ async fn rights_are_those_that_are_given(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn r34_a_service_may_do_no_more_than_it_has_to_in_postgresql() {
+async fn a_service_may_do_no_more_than_it_has_to_in_postgresql() {
     let server = Postgres::guarded();
     let shop = Shop::postgres(&server);
     rights_are_those_that_are_given(&shop).await;
@@ -102,7 +102,7 @@ async fn r34_a_service_may_do_no_more_than_it_has_to_in_postgresql() {
 }
 
 #[tokio::test]
-async fn r34_a_service_may_do_no_more_than_it_has_to_in_mariadb() {
+async fn a_service_may_do_no_more_than_it_has_to_in_mariadb() {
     let server = MariaDb::start();
     rights_are_those_that_are_given(&Shop::mariadb(&server)).await;
 }

@@ -265,3 +265,16 @@ async fn versions_are_taken_back() {
     assert_eq!(database.history().await.last().unwrap().kind, Kind::Delete);
     assert_eq!(database.migrate(&files).await.unwrap().ran, ["version 2 (price)"]);
 }
+
+#[tokio::test]
+async fn what_a_script_says_of_its_database_is_no_change() {
+    let (postgres, mariadb) = (Postgres::start(), MariaDb::start());
+    for url in [postgres.text(), mariadb.text()] {
+        let database = Database::new(&url);
+        let view =
+            "drop view if exists here;\ncreate view here as select '${flyway:database}.${flyway:table}' as place;";
+        let files = shop().with("R__here.sql", view);
+        assert_eq!(database.migrate(&files).await.unwrap().ran.len(), 4);
+        assert_eq!(database.migrate(&files).await.unwrap().ran, Vec::<String>::new());
+    }
+}

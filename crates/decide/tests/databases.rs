@@ -1,5 +1,7 @@
 //! Databases: logins and migrations before what uses them, and what keeps them from being run.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Planner, converged, db, spec, web};

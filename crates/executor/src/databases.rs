@@ -95,17 +95,21 @@ pub struct Login {
 pub type Unsealed<'a> = &'a (dyn Fn(&SecretRef) -> Option<Vec<u8>> + Send + Sync);
 
 impl Executor {
-    /// What the databases of `spec` hold.
-    pub(crate) async fn look_at_databases(
+    /// What the databases of `spec` hold, as a plan needs to know it. `current` is the release in force.
+    pub async fn look_at_databases(
         &self,
-        runtime: &dyn Runtime,
         spec: &Spec,
         current: Option<&Spec>,
         unsealed: Unsealed<'_>,
     ) -> Result<BTreeMap<DatabaseName, SeenDatabase>> {
         let mut all = BTreeMap::new();
+        if spec.databases.is_empty() {
+            return Ok(all);
+        }
+        let home = self.inner.places.home();
+        let side = self.inner.places.at(spec.target.as_ref().unwrap_or(&home)).await?;
         for name in spec.databases.keys() {
-            let opened = self.open(runtime, spec, current, name, unsealed).await?;
+            let opened = self.open(side.runtime.as_ref(), spec, current, name, unsealed).await?;
             let Some(opened) = opened.filter(|opened| opened.migrations.is_some() || !opened.logins.is_empty()) else {
                 continue;
             };

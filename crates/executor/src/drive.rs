@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_decide::plan::Problem;
+use daybook_decide::plan::{Problem, asks_databases};
 use daybook_decide::run::{Next, Run, fold};
 use daybook_decide::{PlanContext, plan};
 use daybook_model::event::{Failure, StepOutcome, Toward};
@@ -149,7 +149,10 @@ impl Driver<'_> {
         };
         let executor = self.executor;
         patiently(|| Box::pin(executor.place(&self.key, spec.target.as_ref()))).await?;
-        let seen = patiently(|| Box::pin(executor.survey(&spec, previous, &before, &|_| None))).await?;
+        let mut seen = patiently(|| Box::pin(executor.survey(&spec, &before))).await?;
+        if toward == Toward::Target && asks_databases(self.run.purpose) {
+            seen.databases = patiently(|| Box::pin(executor.look_at_databases(&spec, previous, &|_| None))).await?;
+        }
         let next_ordinals = self.executor.inner.ledger.next_ordinals(&self.key).await?;
         let parent = self.run.plan.as_ref().map(|plan| plan.id.clone());
         let recovery = toward == Toward::Previous;

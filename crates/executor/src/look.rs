@@ -14,7 +14,6 @@ use daybook_runtime::{Apart, Seen, Side};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::databases::Unsealed;
 use crate::{Executor, Result};
 
 /// How old a shared look may be.
@@ -59,20 +58,13 @@ impl Executor {
     }
 
     /// What is there on the way to `spec`: at its own target, wherever the environment is placed now, and at the
-    /// target that it leaves, which is one of those in `before`. `current` is the release in force.
-    pub async fn survey(
-        &self,
-        spec: &Spec,
-        current: Option<&Spec>,
-        before: &[&Spec],
-        unsealed: Unsealed<'_>,
-    ) -> Result<Observed> {
+    /// target that it leaves, which is one of those in `before`.
+    pub async fn survey(&self, spec: &Spec, before: &[&Spec]) -> Result<Observed> {
         let (key, places) = (&spec.key, &self.inner.places);
         let home = places.home();
         let here = spec.target.as_ref().unwrap_or(&home);
         let side = places.at(here).await?;
         let mut seen = observe_at(&side, key, Some(spec)).await?;
-        seen.databases = self.look_at_databases(side.runtime.as_ref(), spec, current, unsealed).await?;
         let Some(target) = daybook_decide::plan::left(spec, before.iter().copied(), &home) else { return Ok(seen) };
         let shares_entrance = match places.apart(key, here, &target).await? {
             Apart::Nowhere => return Ok(seen),

@@ -150,7 +150,8 @@ impl Simulation {
         let Some(release) = self.journal.current_release(key) else { return Ok(Vec::new()) };
         let server = self.server();
         let none = BTreeSet::new();
-        let seen = server.survey(&release.spec, Some(&release.spec), &[], &|_| None).await?;
+        let mut seen = server.survey(&release.spec, &[]).await?;
+        seen.databases = server.look_at_databases(&release.spec, Some(&release.spec), &|_| None).await?;
         let (plan, _) =
             server.preview(&release.spec, &seen, RunKind::Up, Some(&release), release.number, &none).await?;
         Ok(plan.steps.iter().map(daybook_decide::text::step).collect())

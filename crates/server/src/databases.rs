@@ -144,9 +144,8 @@ impl Databases for Reached {
         };
         let report = run.migrate().await.map_err(|error| failed(&operation, &error))?;
         if let Place::Server(server) = &database.place {
-            let history = migrations.table.as_deref().unwrap_or(TABLE);
             let kept = kept(database, server).map_err(|refusal| refused(&refusal))?;
-            kept.open_objects(rights(database), history).await.map_err(|refusal| refused(&refusal))?;
+            kept.open_objects(rights(database)).await.map_err(|refusal| refused(&refusal))?;
         }
         let at = report.version.map_or("no version".to_owned(), |version| format!("version {version}"));
         Ok(match report.ran.len() {
@@ -208,11 +207,12 @@ fn of_ours<'a>(database: &'a Opened, operation: &str) -> Result<&'a Server> {
     }
 }
 
-fn kept<'a>(database: &'a Opened, server: &'a Server) -> std::result::Result<Kept<'a>, Refusal> {
+fn kept<'a>(opened: &'a Opened, server: &'a Server) -> std::result::Result<Kept<'a>, Refusal> {
     let dialect =
-        Dialect::of(database.engine).ok_or_else(|| Refusal::of(format!("{} has no tables", database.engine.name())))?;
+        Dialect::of(opened.engine).ok_or_else(|| Refusal::of(format!("{} has no tables", opened.engine.name())))?;
+    let history = opened.migrations.as_ref().and_then(|migrations| migrations.table.as_deref()).unwrap_or(TABLE);
     let Server { address, admin, passwords, database, .. } = server;
-    Ok(Kept { dialect, address: *address, admin, passwords, database })
+    Ok(Kept { dialect, address: *address, admin, passwords, database, history })
 }
 
 /// A refusal of a server. A connection that is gone may come back.

@@ -8,6 +8,7 @@ use daybook_api::plan::{CostView, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
 use daybook_decide::Problem;
 use daybook_decide::cost::{Bill, Catalogue, Invalid, bill};
+use daybook_decide::plan::asks_databases;
 use daybook_decide::risk::{self, Past};
 use daybook_decide::text::Beside;
 use daybook_executor::RunStart;
@@ -212,8 +213,11 @@ impl App {
         let executor = &self.inner.executor;
         let from = desired.current.as_ref().map(|release| &release.spec);
         let before: Vec<_> = from.filter(|_| desired.purpose == RunKind::Move).into_iter().collect();
-        let unsealed = |secret: &SecretRef| desired.sealing.as_ref().and_then(|sealing| sealing.value(secret));
-        let seen = executor.survey(&desired.spec, from, &before, &unsealed).await?;
+        let mut seen = executor.survey(&desired.spec, &before).await?;
+        if asks_databases(desired.purpose) {
+            let unsealed = |secret: &SecretRef| desired.sealing.as_ref().and_then(|sealing| sealing.value(secret));
+            seen.databases = executor.look_at_databases(&desired.spec, from, &unsealed).await?;
+        }
         let Desired { spec, purpose, current, to, remove_volumes, .. } = desired;
         let (plan, problems) = executor.preview(spec, &seen, *purpose, current.as_ref(), *to, remove_volumes).await?;
         let basis = basis(spec, &seen, current.as_ref().map(|release| release.number));

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::migrations::server::{Refusal, Result};
-use crate::{Dialect, url};
+use crate::{Dialect, url, within};
 
 /// A database in a server of ours, by who may do everything in it.
 #[derive(Clone, Copy)]
@@ -28,6 +28,8 @@ pub struct Kept<'a> {
     pub passwords: &'a [String],
     /// The database.
     pub database: &'a str,
+    /// The table of its history, which nobody of those who log in may write to, where the engine can keep them from it.
+    pub history: &'a str,
 }
 
 /// A login that is to be there.
@@ -95,9 +97,9 @@ impl Kept<'_> {
     }
 
     /// Lets logins reach what a migration has made.
-    pub async fn open_objects(&self, rights: Rights, history: &str) -> Result<()> {
+    pub async fn open_objects(&self, rights: Rights) -> Result<()> {
         match self.dialect {
-            Dialect::PostgreSql => postgres::open_objects(self, rights, history).await,
+            Dialect::PostgreSql => postgres::open_objects(self, rights).await,
             // Rights are those of the database, whatever is in it.
             Dialect::MySql => Ok(()),
         }
@@ -117,10 +119,11 @@ impl Kept<'_> {
 async fn try_in(url: &str) -> Result<()> {
     if url.starts_with("mysql") {
         let options: sqlx::mysql::MySqlConnectOptions = url.parse()?;
-        options.disable_statement_logging().connect().await?.close().await?;
+        within(options.disable_statement_logging().connect()).await?.close().await?;
     } else {
         let options: sqlx::postgres::PgConnectOptions = url.parse()?;
-        options.application_name("daybook").disable_statement_logging().connect().await?.close().await?;
+        let options = options.application_name("daybook").disable_statement_logging();
+        within(options.connect()).await?.close().await?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::{Kept, Login, Rights, literal};
-use crate::Dialect;
 use crate::migrations::server::{Refusal, Result};
+use crate::{Dialect, within};
 
 /// What a login may do that reads and writes rows.
 const ROWS: &str = "select, insert, update, delete, execute, create temporary tables, lock tables, show view";
@@ -59,7 +59,7 @@ async fn hosts_of(server: &mut MySqlConnection, user: &str) -> Result<Vec<String
 
 async fn connect(url: &str) -> Result<MySqlConnection> {
     let options: MySqlConnectOptions = url.parse()?;
-    options.disable_statement_logging().connect().await.map_err(Refusal::from)
+    within(options.disable_statement_logging().connect()).await
 }
 
 async fn run(connection: &mut MySqlConnection, sql: &str) -> Result<()> {

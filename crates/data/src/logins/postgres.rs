@@ -6,8 +6,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::{Kept, Login, Rights, literal};
-use crate::Dialect;
 use crate::migrations::server::{Refusal, Result};
+use crate::{Dialect, within};
 
 /// Passwords stand in statements: a server that writes those to its log does not write these.
 const QUIETLY: &str = "set log_statement = 'none'; set log_min_error_statement = 'panic'; \
@@ -59,14 +59,14 @@ pub(super) async fn grant(
                 .await?;
         }
     }
-    open(&mut database, &groups, rights, None).await?;
+    open(&mut database, kept, &groups, rights).await?;
     run(&mut database, "commit").await?;
     database.close().await.map_err(Refusal::from)
 }
 
-pub(super) async fn open_objects(kept: &Kept<'_>, rights: Rights, history: &str) -> Result<()> {
+pub(super) async fn open_objects(kept: &Kept<'_>, rights: Rights) -> Result<()> {
     let mut database = connect(&kept.url().await?).await?;
-    open(&mut database, &Groups::of(kept.database), rights, Some(history)).await?;
+    open(&mut database, kept, &Groups::of(kept.database), rights).await?;
     database.close().await.map_err(Refusal::from)
 }
 
@@ -108,7 +108,7 @@ async fn make(database: &mut PgConnection, login: &Login<'_>, groups: &Groups, r
 }
 
 /// Lets who reads and writes rows reach every table, those of migrations to come among them.
-async fn open(database: &mut PgConnection, groups: &Groups, rights: Rights, history: Option<&str>) -> Result<()> {
+async fn open(database: &mut PgConnection, kept: &Kept<'_>, groups: &Groups, rights: Rights) -> Result<()> {
     if rights == Rights::Tables {
         return Ok(());
     }
@@ -126,13 +126,10 @@ grant usage, select, update on all sequences in schema {schema} to {writer}"
             ),
         )
         .await?;
-        if let Some(history) = history {
-            let table = format!("{schema}.{}", quoted(history));
-            let there =
-                sqlx::query("select to_regclass($1) is not null").bind(&table).fetch_one(&mut *database).await?;
-            if there.try_get::<bool, _>(0)? {
-                run(database, &format!("revoke insert, update, delete on {table} from {writer}")).await?;
-            }
+        let table = format!("{schema}.{}", quoted(kept.history));
+        let there = sqlx::query("select to_regclass($1) is not null").bind(&table).fetch_one(&mut *database).await?;
+        if there.try_get::<bool, _>(0)? {
+            run(database, &format!("revoke insert, update, delete on {table} from {writer}")).await?;
         }
     }
     run(
@@ -160,7 +157,8 @@ async fn role_exists(database: &mut PgConnection, name: &str) -> Result<bool> {
 
 async fn connect(url: &str) -> Result<PgConnection> {
     let options: PgConnectOptions = url.parse()?;
-    let mut connection = options.application_name("daybook").disable_statement_logging().connect().await?;
+    let options = options.application_name("daybook").disable_statement_logging();
+    let mut connection = within(options.connect()).await?;
     run(&mut connection, QUIETLY).await?;
     Ok(connection)
 }

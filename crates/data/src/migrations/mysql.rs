@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use crate::Dialect;
 use crate::migrations::history::{Kind, Row};
 use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash};
 use crate::migrations::version::Version;
+use crate::{Dialect, within};
 
 /// A lock was waited for too long; a transaction was chosen to end a deadlock.
 const LOCKED: [u16; 2] = [1205, 1213];
@@ -21,7 +21,6 @@ pub(crate) struct MySql {
     /// Holds the lock.
     lock: Option<MySqlConnection>,
     facts: Facts,
-    table: String,
 }
 
 impl MySql {
@@ -30,19 +29,19 @@ impl MySql {
         // A script chooses its own mode and time zone, from the server's.
         let options = options.no_engine_substitution(false).pipes_as_concat(false).timezone(None);
         let options = options.disable_statement_logging();
-        let mut connection = MySqlConnection::connect_with(&options).await?;
+        let mut connection = within(MySqlConnection::connect_with(&options)).await?;
         let said = sqlx::query("select version(), substring_index(user(), '@', 1), database()")
             .fetch_one(&mut connection)
             .await?;
         let text = |at: usize| said.try_get::<Option<String>, _>(at).map_err(Refusal::from);
         let database = text(2)?.ok_or_else(|| Refusal::of("the URL names no database"))?;
         let (version, user) = (text(0)?.unwrap_or_default(), text(1)?.unwrap_or_default());
-        let facts = Facts { version, user, schema: database.clone(), database };
-        Ok(Self { connection, options, lock: None, facts, table: place.table.clone() })
+        let facts = Facts { version, user, schema: database.clone(), database, table: place.table.clone() };
+        Ok(Self { connection, options, lock: None, facts })
     }
 
     fn table(&self) -> String {
-        format!("{}.{}", quoted(&self.facts.schema), quoted(&self.table))
+        format!("{}.{}", quoted(&self.facts.schema), quoted(&self.facts.table))
     }
 
     fn lock_name(&self) -> String {
@@ -64,7 +63,7 @@ impl Server for MySql {
         let name = self.lock_name();
         let mut connection = match self.lock.take() {
             Some(connection) => connection,
-            None => MySqlConnection::connect_with(&self.options).await?,
+            None => within(MySqlConnection::connect_with(&self.options)).await?,
         };
         let asked = sqlx::query("select get_lock(?, 0)").bind(name).fetch_one(&mut connection).await;
         let answer: Option<i64> = asked.and_then(|row| row.try_get(0))?;
@@ -98,8 +97,8 @@ impl Server for MySql {
     }
 
     async fn create_history(&mut self) -> Result<()> {
-        let (table, key) = (self.table(), quoted(&format!("{}_pk", self.table)));
-        let index = quoted(&format!("{}_s_idx", self.table));
+        let (table, key) = (self.table(), quoted(&format!("{}_pk", self.facts.table)));
+        let index = quoted(&format!("{}_s_idx", self.facts.table));
         self.execute(&format!(
             "create table if not exists {table} (
     `installed_rank` int not null,
@@ -121,7 +120,8 @@ impl Server for MySql {
 
     async fn history(&mut self) -> Result<Option<Vec<Row>>> {
         let text = "select count(*) from information_schema.tables where table_schema = ? and table_name = ?";
-        let there = sqlx::query(text).bind(&self.facts.schema).bind(&self.table).fetch_one(&mut self.connection).await;
+        let there =
+            sqlx::query(text).bind(&self.facts.schema).bind(&self.facts.table).fetch_one(&mut self.connection).await;
         let count: i64 = there.and_then(|row| row.try_get(0))?;
         if count == 0 {
             return Ok(None);

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use crate::Dialect;
 use crate::migrations::history::{Kind, Row};
 use crate::migrations::server::{Facts, NewRow, Place, Refusal, Result, Server, java_hash};
 use crate::migrations::version::Version;
+use crate::{Dialect, within};
 
 /// What the number of a lock begins at.
 const LOCKS: i64 = 77_431_708_279_161;
@@ -21,14 +21,13 @@ pub(crate) struct Postgres {
     /// idle and has no snapshot: an index that is made beside its use waits for nobody's.
     lock: Option<PgConnection>,
     facts: Facts,
-    table: String,
 }
 
 impl Postgres {
     pub(crate) async fn connect(place: &Place) -> Result<Self> {
         let options: PgConnectOptions = place.url.parse()?;
         let options = options.application_name("daybook").disable_statement_logging();
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut connection = within(PgConnection::connect_with(&options)).await?;
         let facts = "select current_setting('server_version'), current_user::text, current_database()::text, \
 coalesce(current_schema()::text, 'public')";
         let said = sqlx::query(facts).fetch_one(&mut connection).await?;
@@ -37,19 +36,20 @@ coalesce(current_schema()::text, 'public')";
             Some(schema) => schema.clone(),
             None => text(3)?,
         };
-        let facts = Facts { version: text(0)?, user: text(1)?, database: text(2)?, schema };
-        let mut server = Self { connection, options, lock: None, facts, table: place.table.clone() };
+        let table = place.table.clone();
+        let facts = Facts { version: text(0)?, user: text(1)?, database: text(2)?, schema, table };
+        let mut server = Self { connection, options, lock: None, facts };
         if place.schema.is_some() {
             // So that giving the session back its settings gives it this one.
             let path = quoted(&server.facts.schema);
             server.options = server.options.options([("search_path", path)]);
-            server.connection = PgConnection::connect_with(&server.options).await?;
+            server.connection = within(PgConnection::connect_with(&server.options)).await?;
         }
         Ok(server)
     }
 
     fn table(&self) -> String {
-        format!("{}.{}", quoted(&self.facts.schema), quoted(&self.table))
+        format!("{}.{}", quoted(&self.facts.schema), quoted(&self.facts.table))
     }
 }
 
@@ -66,7 +66,7 @@ impl Server for Postgres {
     async fn try_lock(&mut self) -> Result<bool> {
         let mut connection = match self.lock.take() {
             Some(connection) => connection,
-            None => PgConnection::connect_with(&self.options).await?,
+            None => within(PgConnection::connect_with(&self.options)).await?,
         };
         let key = LOCKS + i64::from(java_hash(&self.table()));
         // The server may have been told to end what is idle in a transaction.
@@ -112,7 +112,8 @@ impl Server for Postgres {
 
     async fn create_history(&mut self) -> Result<()> {
         let (schema, table) = (quoted(&self.facts.schema), self.table());
-        let (key, index) = (quoted(&format!("{}_pk", self.table)), quoted(&format!("{}_s_idx", self.table)));
+        let (key, index) =
+            (quoted(&format!("{}_pk", self.facts.table)), quoted(&format!("{}_s_idx", self.facts.table)));
         self.execute(&format!(
             "create schema if not exists {schema};
 create table if not exists {table} (

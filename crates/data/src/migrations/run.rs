@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use crate::Dialect;
 use crate::migrations::checksum;
 use crate::migrations::error::{Error, Result, doing, failed};
-use crate::migrations::history::{self, BASELINE, Kind, Row, cut_description, cut_script, last_rank};
+use crate::migrations::history::{BASELINE, Kind, Row, cut_description, cut_script, last_rank};
 use crate::migrations::name::Event;
-use crate::migrations::placeholder::Placeholders;
 use crate::migrations::prepared::{Prepared, index_beside_use};
 use crate::migrations::script::{Statement, statements};
 use crate::migrations::server::{self, NewRow, Refusal, Server};
@@ -162,6 +161,7 @@ impl Run<'_> {
     }
 
     async fn lock(&mut self) -> Result<()> {
+        self.options.know(self.server.facts());
         let began = Instant::now();
         while !self.server.try_lock().await.map_err(doing("take the lock of the history"))? {
             if began.elapsed() >= self.patience.for_lock {
@@ -418,10 +418,8 @@ impl Run<'_> {
     }
 
     pub(super) fn fill(&self, migration: &Migration) -> Result<String> {
-        let mut placeholders = self.options.placeholders.clone();
-        built_in(&mut placeholders, self.server, &migration.script);
         migration
-            .filled(&placeholders)
+            .filled(&self.options.placeholders)
             .map_err(|unknown| Error::Placeholder { script: migration.script.clone(), unknown })
     }
 }
@@ -431,23 +429,6 @@ impl Run<'_> {
 pub(super) enum Each {
     Migrate,
     Undo,
-}
-
-fn built_in(placeholders: &mut Placeholders, server: &dyn Server, script: &str) {
-    let facts = server.facts();
-    let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
-    let file = script.rsplit('/').next().unwrap_or(script);
-    for (name, value) in [
-        ("defaultSchema", facts.schema.as_str()),
-        ("user", &facts.user),
-        ("database", &facts.database),
-        ("timestamp", &now),
-        ("filename", file),
-        ("workingDirectory", "."),
-        ("table", history::TABLE),
-    ] {
-        placeholders.set(&format!("flyway:{name}"), value);
-    }
 }
 
 fn millis(began: Instant) -> i32 {

@@ -39,6 +39,8 @@ pub struct Facts {
     pub user: String,
     /// The database.
     pub database: String,
+    /// The table of the history.
+    pub table: String,
     /// The schema that is migrated; the database, where the dialect has no schemas.
     pub schema: String,
 }

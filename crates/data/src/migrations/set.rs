@@ -57,7 +57,12 @@ impl Migration {
 
     /// The text that is run.
     pub fn filled(&self, placeholders: &Placeholders) -> Result<String, Unknown> {
-        if self.settings.fills_placeholders { placeholders.fill(&self.text) } else { Ok(self.text.clone()) }
+        if !self.settings.fills_placeholders {
+            return Ok(self.text.clone());
+        }
+        let mut own = placeholders.clone();
+        own.set("flyway:filename", self.script.rsplit('/').next().unwrap_or(&self.script));
+        own.fill(&self.text)
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::migrations::checksum;
 use crate::migrations::history::{Kind, Row};
 use crate::migrations::placeholder::Placeholders;
+use crate::migrations::server::Facts;
 use crate::migrations::set::{Migration, Migrations};
 use crate::migrations::version::Version;
 
@@ -18,6 +19,23 @@ pub struct Options {
     pub out_of_order: bool,
     /// What scripts are filled in with.
     pub placeholders: Placeholders,
+}
+
+impl Options {
+    /// Takes in what placeholders of every script stand for in this database.
+    pub fn know(&mut self, facts: &Facts) {
+        let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+        for (name, value) in [
+            ("defaultSchema", facts.schema.as_str()),
+            ("user", &facts.user),
+            ("database", &facts.database),
+            ("timestamp", &now),
+            ("workingDirectory", "."),
+            ("table", &facts.table),
+        ] {
+            self.placeholders.set(&format!("flyway:{name}"), value);
+        }
+    }
 }
 
 /// The state of a migration.

@@ -45,7 +45,10 @@ impl Run<'_> {
             if script.in_transaction {
                 self.in_transaction(&script, &what, row, Each::Undo).await?;
             } else {
-                self.statements(&script, &what, false).await?;
+                self.server.wait_at_most(self.patience.for_tables).await.map_err(doing("set how long to wait"))?;
+                let done = self.statements(&script, &what, false).await;
+                self.server.reset().await.map_err(doing("give the session its settings back"))?;
+                done?;
                 self.server.add(row).await.map_err(doing("write the history"))?;
             }
             report.ran.push(what);

@@ -1,7 +1,8 @@
 //! Databases: who may log in, and which migrations are run, before anything that uses them changes.
 
-use daybook_model::database::{Database, Keeper, Pending, RemarkKind, SeenDatabase};
+use daybook_model::database::{Database, DatabaseServer, Engine, Keeper, Pending, RemarkKind, SeenDatabase};
 use daybook_model::plan::{Change, Detail, Sign, Subject};
+use daybook_model::spec::Artifact;
 use daybook_model::{Action, DatabaseName, Observed, RunKind, Service, ServiceName, Spec, StepId};
 
 use super::builder::Builder;
@@ -68,7 +69,7 @@ impl<'a> World<'a> {
     /// Why logins are to be looked after, if they are.
     fn grant_due(&self, name: &DatabaseName, database: &Database) -> Option<&'static str> {
         let kept = database.kept().filter(|_| database.engine.has_tables())?;
-        if self.cx.recovery || matches!(self.cx.purpose, RunKind::Heal | RunKind::Down) {
+        if self.cx.recovery || !asks_databases(self.cx.purpose) {
             return None;
         }
         match self.seen.databases.get(name) {
@@ -79,8 +80,7 @@ impl<'a> World<'a> {
             _ => {}
         }
         let before = self.before(name);
-        let same =
-            before.and_then(Database::kept).is_some_and(|old| (&old.logins, &old.name) == (&kept.logins, &kept.name));
+        let same = before.and_then(Database::kept).is_some_and(|old| old == kept);
         // Services that migrate it by themselves may do more.
         let same_rights = before.is_some_and(|old| old.migrations.is_some() == database.migrations.is_some());
         (!same || !same_rights).then_some("who uses it has changed")
@@ -110,6 +110,11 @@ fn keeper_is(database: &Database, service: &ServiceName) -> bool {
     database.kept().is_some_and(|kept| kept.service == *service)
 }
 
+/// Whether a run of this purpose has to know what databases hold.
+pub fn asks_databases(purpose: RunKind) -> bool {
+    !matches!(purpose, RunKind::Heal | RunKind::Down)
+}
+
 /// Whether a run of this purpose changes databases.
 fn migrates(purpose: RunKind) -> bool {
     matches!(purpose, RunKind::Up | RunKind::Move)
@@ -117,10 +122,10 @@ fn migrates(purpose: RunKind) -> bool {
 
 /// Why databases keep a plan from being carried out.
 pub(super) fn problems(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Vec<Problem> {
-    if cx.recovery || matches!(cx.purpose, RunKind::Heal | RunKind::Down) {
+    if cx.recovery || !asks_databases(cx.purpose) {
         return Vec::new();
     }
-    let mut problems = Vec::new();
+    let mut problems = incompatible(spec, cx);
     for (name, database) in &spec.databases {
         let mut report = |code: &str, message: String, hint: String| {
             problems.push(Problem { code: code.to_owned(), service: None, line: database.line, message, hint });
@@ -156,6 +161,54 @@ pub(super) fn problems(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Ve
         }
     }
     problems
+}
+
+/// Files of one server that another cannot read: why, and what to do.
+fn unreadable_by(before: &DatabaseServer, after: &DatabaseServer) -> Option<(String, &'static str)> {
+    let said = |server: &DatabaseServer| format!("{} {}", server.engine.name(), server.version);
+    let change = || format!("{} → {}", said(before), said(after));
+    let major = |server: &DatabaseServer| parts(&server.version).first().copied();
+    let dump = "give the new one another name, and bring the data over by a dump: `pg_dump … | psql …`";
+    if before.engine != after.engine {
+        return Some((format!("{}: neither reads the files of the other", change()), "give the new one another name"));
+    }
+    if after.engine == Engine::Postgres && major(before) != major(after) {
+        return Some((format!("{}: a major version does not read the files of another", change()), dump));
+    }
+    // Of equal length: 8.0 may be anything from 8.0.0 on.
+    let (old, new) = (parts(&before.version), parts(&after.version));
+    let same = old.len().min(new.len());
+    (new[..same] < old[..same])
+        .then(|| (format!("{}: an older version does not read the files of a newer one", change()), "keep the version"))
+}
+
+fn parts(version: &str) -> Vec<u64> {
+    let numbers = version.split('-').next().unwrap_or(version);
+    numbers.split('.').map_while(|part| part.parse().ok()).collect()
+}
+
+fn server_of(service: &Service) -> Option<&DatabaseServer> {
+    match &service.artifact {
+        Artifact::Image { server, .. } => server.as_deref(),
+        _ => None,
+    }
+}
+
+/// Servers that would not read the files that are there.
+fn incompatible(spec: &Spec, cx: &PlanContext<'_>) -> Vec<Problem> {
+    let before = cx.current.map(|release| &release.spec.services).into_iter().flatten();
+    let found = before.filter_map(|(name, old)| {
+        let new = spec.services.get(name)?;
+        let (message, hint) = unreadable_by(server_of(old)?, server_of(new)?)?;
+        Some(Problem {
+            code: "P0119".to_owned(),
+            service: Some(name.clone()),
+            line: new.line,
+            message: format!("`{name}` would be {message}"),
+            hint: hint.to_owned(),
+        })
+    });
+    found.collect()
 }
 
 /// Why a version that does not know a migration would not work with what it left.
@@ -251,4 +304,24 @@ fn remarks(migration: &Pending) -> Vec<String> {
         lines.extend(remark.instead.iter().map(|instead| format!("      instead: {instead}")));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(engine: Engine, version: &str) -> DatabaseServer {
+        DatabaseServer { engine, version: version.to_owned() }
+    }
+
+    #[test]
+    fn r16_no_server_is_started_on_files_that_it_cannot_read() {
+        let refused = |engine, from, to| unreadable_by(&server(engine, from), &server(engine, to)).is_some();
+        assert!(refused(Engine::Postgres, "15", "16") && refused(Engine::Postgres, "16.4", "15"));
+        assert!(!refused(Engine::Postgres, "15.3", "15.8") && !refused(Engine::Postgres, "15", "15-alpine"));
+        assert!(refused(Engine::Mariadb, "11.4", "10.11") && !refused(Engine::Mariadb, "10.11", "11.4"));
+        assert!(!refused(Engine::Mysql, "8", "8.0.36") && refused(Engine::Redis, "7.2", "7.0"));
+        let (mysql, mariadb) = (server(Engine::Mysql, "8"), server(Engine::Mariadb, "11"));
+        assert!(unreadable_by(&mysql, &mariadb).is_some());
+    }
 }

@@ -26,6 +26,7 @@ use daybook_model::{
 use serde::{Deserialize, Serialize};
 
 use builder::Builder;
+pub use databases::asks_databases;
 pub use departure::{hindrances, left};
 pub use order::in_dependency_order;
 pub use problems::Problem;

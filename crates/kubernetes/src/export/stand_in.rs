@@ -65,11 +65,11 @@ pub(super) fn text_of(spec: &Spec, part: &TemplatePart) -> Result<String, String
 
 /// A database of ours is a service there too. Who logs in to it is made by hand.
 fn fact_of_database(spec: &Spec, used: &DatabaseUse) -> String {
-    let login = place(&used.login);
     let Some((engine, kept)) = spec.databases.get(&used.database).and_then(|found| Some((found.engine, found.kept()?)))
     else {
-        return login;
+        return place(&used.login);
     };
+    let login = place(&kept.password);
     let host = names::resource(kept.service.as_str());
     let (scheme, port) = (engine.scheme(), kept.port);
     match used.fact {

@@ -33,7 +33,8 @@ impl App {
         let mut joined = self.join(key, name).await?;
         let operation = format!("look at {name}");
         let rows = joined.server.history().await.map_err(|refusal| refused(&operation, &refusal))?.unwrap_or_default();
-        let options = look::options(&joined.wanted);
+        let mut options = look::options(&joined.wanted);
+        options.know(joined.server.facts());
         let all = standings(&joined.files, &rows, &options);
         let wrong = wrong(&joined.files, &rows, &options).iter().map(ToString::to_string).collect();
         let logins = joined.opened.logins.iter().map(|login| login.service.clone()).collect();

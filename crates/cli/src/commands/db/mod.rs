@@ -208,7 +208,8 @@ impl Database {
         let place = Place { url, schema: self.schema, table: self.table };
         let server = connect(&place).await.map_err(|refusal| unreachable(&refusal))?;
         let placeholders = self.placeholder.into_iter().collect();
-        let options = Options { target: None, out_of_order: self.out_of_order, placeholders };
+        let mut options = Options { target: None, out_of_order: self.out_of_order, placeholders };
+        options.know(server.facts());
         Ok(Opened { server, files, directory, options, patience: Patience::default() })
     }
 }

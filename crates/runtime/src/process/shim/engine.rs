@@ -98,7 +98,9 @@ impl Server {
         let password = variable(&format!("{prefix}_ROOT_PASSWORD"))?.replace('\\', "\\\\").replace('\'', "''");
         let text = format!(
             "create user if not exists 'root'@'%' identified by '{password}';\n\
+             alter user 'root'@'%' identified by '{password}';\n\
              alter user 'root'@'localhost' identified by '{password}';\n\
+             drop user if exists 'root'@'127.0.0.1', 'root'@'::1', ''@'localhost';\n\
              grant all privileges on *.* to 'root'@'%' with grant option;\n"
         );
         let first = self.secret_file("first.sql", &text)?;

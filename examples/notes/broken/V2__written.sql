@@ -1,0 +1,1 @@
+alter table notes add column written timestamptz not null default now();
