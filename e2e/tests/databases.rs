@@ -140,6 +140,8 @@ async fn r22_a_database_is_made_migrated_and_used_and_nothing_goes_behind_it() {
     assert!(asked > 3 && failed.is_empty(), "{asked} asked: {failed:?}");
     let status = world.run(&["db", "status", "db", "-o", "json"]).await.expect(0).json();
     assert_eq!(status["version"], "3");
+    let tune = world.run(&["db", "tune", "db", "-o", "json"]).await.expect(0).json();
+    assert_eq!(tune["tried_indexes"], true, "its queries are counted, and indexes can be tried: {tune}");
 
     // One that fails leaves nothing, and the old version serves on.
     world.write("migrations/V4__broken.sql", "create table tags (id int);\ninsert into tagz values (1);\n");

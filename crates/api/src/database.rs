@@ -1,6 +1,7 @@
 //! `…/databases/NAME`: what the history of a database holds, and changes of the history itself.
 
 use daybook_model::ServiceName;
+use daybook_model::database::Advice;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -86,4 +87,38 @@ pub struct HistoryChanged {
     pub did: Vec<String>,
     /// The version of the database now.
     pub version: Option<String>,
+}
+
+/// What would make a database faster, smaller or safer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TuneView {
+    /// What is to be said, the gravest first.
+    pub advice: Vec<AdviceView>,
+    /// Whether indexes could be tried without being made (HypoPG).
+    pub tried_indexes: bool,
+}
+
+/// One advice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdviceView {
+    /// What kind of thing it is: `missing index`, `danger`, ….
+    pub kind: String,
+    /// The table, index or query that it is about.
+    pub about: String,
+    /// The evidence, in words.
+    pub why: String,
+    /// The statement to run, where one statement does it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+impl TuneView {
+    /// As people and programs are shown it.
+    pub fn of(advice: Vec<Advice>, tried_indexes: bool) -> Self {
+        let view = |one: Advice| {
+            let Advice { kind, about, why, run } = one;
+            AdviceView { kind: kind.words().to_owned(), about, why, run }
+        };
+        Self { advice: advice.into_iter().map(view).collect(), tried_indexes }
+    }
 }

@@ -1,9 +1,10 @@
-//! Users' databases: migrations, what is to be known of them, and who may log in.
+//! Users' databases: migrations, what is to be known of them, who may log in, and what to tune.
 
 pub mod lint;
 pub mod logins;
 pub mod look;
 pub mod migrations;
+pub mod tune;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -161,7 +161,10 @@ fn advice(kind: AdviceKind, about: &str, why: String, run: Option<String>) -> Ad
 fn dangers(seen: &Seen) -> Vec<Advice> {
     let old = seen.tables.values().filter(|table| table.age > OLD);
     old.map(|table| {
-        let why = format!("its oldest row was frozen {} million transactions ago; at 2,100 nothing is written any more", table.age / 1_000_000);
+        let why = format!(
+            "its oldest row was frozen {} million transactions ago; at 2,100 nothing is written any more",
+            table.age / 1_000_000
+        );
         advice(AdviceKind::Danger, &table.name, why, Some(format!("vacuum (freeze, analyze) {};", table.name)))
     })
     .collect()
@@ -174,7 +177,10 @@ fn connections(seen: &Connections) -> Vec<Advice> {
         all.push(advice(AdviceKind::Danger, "connections", why, None));
     }
     if seen.idle_s > 300 {
-        let why = format!("a transaction has been idle for {} min; nothing that it might see is cleaned up", seen.idle_s / 60);
+        let why = format!(
+            "a transaction has been idle for {} min; nothing that it might see is cleaned up",
+            seen.idle_s / 60
+        );
         let run = "select pid, usename, application_name, query from pg_stat_activity where state = 'idle in transaction' \
                    order by state_change;";
         all.push(advice(AdviceKind::Vacuum, "connections", why, Some(run.to_owned())));
@@ -252,7 +258,8 @@ fn duplicates(seen: &Seen) -> Vec<Advice> {
                 && other.columns.starts_with(&index.columns)
                 && (longer || equal)
         };
-        let Some((_, other)) = seen.indexes.iter().enumerate().filter(|(other_at, _)| *other_at != at).find(covers) else {
+        let Some((_, other)) = seen.indexes.iter().enumerate().filter(|(other_at, _)| *other_at != at).find(covers)
+        else {
             continue;
         };
         let why = format!("{} does the same; this one takes {} and slows each write", other.name, size(index.bytes));
@@ -272,7 +279,10 @@ fn unused(seen: &Seen) -> Vec<Advice> {
     let found = seen.indexes.iter().filter(unused).filter(|index| !said.iter().any(|one| one.about == index.name));
     found
         .map(|index| {
-            let why = format!("it was not used in {days} days and takes {}; replicas may use it all the same", size(index.bytes));
+            let why = format!(
+                "it was not used in {days} days and takes {}; replicas may use it all the same",
+                size(index.bytes)
+            );
             let run = format!("drop index concurrently {};", index.name);
             advice(AdviceKind::UnusedIndex, &index.name, why, Some(run))
         })
@@ -292,7 +302,8 @@ fn dead_rows(seen: &Seen) -> Vec<Advice> {
 /// The queries that take most of the time.
 fn queries(seen: &Seen) -> Vec<Advice> {
     let Some(queries) = &seen.queries else {
-        let why = "nobody counts queries: add `shared_preload_libraries: pg_stat_statements` to the settings of the server";
+        let why =
+            "nobody counts queries: add `shared_preload_libraries: pg_stat_statements` to the settings of the server";
         let run = Some("create extension pg_stat_statements;".to_owned());
         return vec![advice(AdviceKind::SlowQuery, "queries", why.to_owned(), run)];
     };

@@ -278,3 +278,14 @@ async fn what_a_script_says_of_its_database_is_no_change() {
         assert_eq!(database.migrate(&files).await.unwrap().ran, Vec::<String>::new());
     }
 }
+
+#[tokio::test]
+async fn an_extension_is_nothing_that_was_there_before() {
+    let postgres = Postgres::start();
+    let database = Database::new(&postgres.text());
+    database.execute("create extension pg_stat_statements").await;
+    database.migrate(&shop()).await.unwrap();
+    database.execute("drop schema public cascade; create schema public; create type mood as enum ('ok')").await;
+    let error = database.migrate(&shop()).await.unwrap_err();
+    assert!(matches!(error, Error::NotEmpty { .. }), "a type of somebody's own is: {error}");
+}

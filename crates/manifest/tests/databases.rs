@@ -43,8 +43,8 @@ fn a_database_becomes_a_service_with_a_volume_and_logins() {
     let command = db.container.command.clone().unwrap().join(" ");
     assert_eq!(
         command,
-        "postgres -c shared_buffers=1024MB -c effective_cache_size=3072MB -c maintenance_work_mem=256MB -c \
-         work_mem=10MB -c max_connections=50",
+        "postgres -c shared_preload_libraries=pg_stat_statements -c shared_buffers=1024MB -c \
+         effective_cache_size=3072MB -c maintenance_work_mem=256MB -c work_mem=10MB -c max_connections=50",
         "for the memory that this environment gives it"
     );
     assert_eq!(db.stop.signal, "SIGINT", "it does not wait for who is logged in");

@@ -320,6 +320,54 @@ pub enum RemarkKind {
     Loses,
 }
 
+/// Something that would make a database faster, smaller or safer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// What kind of thing it is.
+    pub kind: AdviceKind,
+    /// The table, index or query that it is about.
+    pub about: String,
+    /// The evidence, in words.
+    pub why: String,
+    /// The statement to run, where one statement does it.
+    pub run: Option<String>,
+}
+
+/// What kind of thing an advice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdviceKind {
+    /// It ends badly if nobody does anything.
+    Danger,
+    /// An index would help.
+    MissingIndex,
+    /// An index cannot be used.
+    BrokenIndex,
+    /// Another index does the same.
+    DuplicateIndex,
+    /// Nobody uses an index.
+    UnusedIndex,
+    /// Rows that are gone take room.
+    Vacuum,
+    /// A query takes much of the time.
+    SlowQuery,
+}
+
+impl AdviceKind {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Danger => "danger",
+            Self::MissingIndex => "missing index",
+            Self::BrokenIndex => "broken index",
+            Self::DuplicateIndex => "double index",
+            Self::UnusedIndex => "unused index",
+            Self::Vacuum => "vacuum",
+            Self::SlowQuery => "slow query",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

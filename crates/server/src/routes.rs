@@ -89,6 +89,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(targets::remove_target))
         .routes(routes!(targets::check_target))
         .routes(routes!(databases::get_database))
+        .routes(routes!(databases::tune_database))
         .routes(routes!(databases::change_history))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::set_secret, secrets::remove_secret))

@@ -18,7 +18,7 @@ use http::Method;
 pub use error::{Error, Exit};
 pub use exec::ExecSession;
 
-use crate::database::{DatabaseView, HistoryChange, HistoryChanged};
+use crate::database::{DatabaseView, HistoryChange, HistoryChanged, TuneView};
 use crate::doctor::CheckView;
 use crate::environment::{CreateEnvironment, EnvironmentView, OtherEnvironmentView};
 use crate::event::{EventView, EventsQuery};
@@ -196,6 +196,11 @@ impl Client {
     /// How the migrations of a database stand.
     pub async fn database(&self, key: &EnvKey, name: &DatabaseName) -> Result<DatabaseView> {
         self.get(&database(key, name)).await
+    }
+
+    /// What would make a database faster, smaller or safer.
+    pub async fn tune(&self, key: &EnvKey, name: &DatabaseName) -> Result<TuneView> {
+        self.get(&format!("{}/tune", database(key, name))).await
     }
 
     /// Changes the history of a database, or the database by it.

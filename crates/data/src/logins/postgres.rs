@@ -39,6 +39,7 @@ pub(super) async fn grant(
     let mut database = connect(&kept.url_with(wanted, kept.database)).await?;
     let groups = Groups::of(kept.database);
     run(&mut database, "begin").await?;
+    count_queries(&mut database).await?;
     for group in [&groups.owner, &groups.writer] {
         if !role_exists(&mut database, group).await? {
             run(&mut database, &format!("create role {} nologin", quoted(group))).await?;
@@ -68,6 +69,15 @@ pub(super) async fn open_objects(kept: &Kept<'_>, rights: Rights) -> Result<()> 
     let mut database = connect(&kept.url().await?).await?;
     open(&mut database, kept, &Groups::of(kept.database), rights).await?;
     database.close().await.map_err(Refusal::from)
+}
+
+/// Lets the database show what its server counts of queries, if it does.
+async fn count_queries(database: &mut PgConnection) -> Result<()> {
+    let counts = "select current_setting('shared_preload_libraries') like '%pg_stat_statements%'";
+    if sqlx::query(counts).fetch_one(&mut *database).await?.try_get(0)? {
+        run(database, "create extension if not exists pg_stat_statements").await?;
+    }
+    Ok(())
 }
 
 /// The two groups of a database.

@@ -96,7 +96,7 @@ impl Server for Postgres {
     }
 
     async fn is_empty(&mut self) -> Result<bool> {
-        // Relations, functions and types of the schema that belong to no extension.
+        // Relations, functions and types of the schema that belong to no extension. A relation is a type as well: it counts once.
         let text = "select not exists (
   select 1 from pg_class o join pg_namespace n on n.oid = o.relnamespace where n.nspname = $1
     and not exists (select 1 from pg_depend d where d.objid = o.oid and d.deptype = 'e')
@@ -105,7 +105,8 @@ impl Server for Postgres {
     and not exists (select 1 from pg_depend d where d.objid = o.oid and d.deptype = 'e')
   union all
   select 1 from pg_type o join pg_namespace n on n.oid = o.typnamespace where n.nspname = $1
-    and o.typelem = 0 and not exists (select 1 from pg_depend d where d.objid = o.oid and d.deptype = 'e'))";
+    and o.typelem = 0 and (o.typrelid = 0 or exists (select 1 from pg_class c where c.oid = o.typrelid and c.relkind = 'c'))
+    and not exists (select 1 from pg_depend d where d.objid = o.oid and d.deptype = 'e'))";
         let asked = sqlx::query(text).bind(&self.facts.schema).fetch_one(&mut self.connection).await;
         asked.and_then(|row| row.try_get(0)).map_err(Refusal::from)
     }

@@ -82,7 +82,7 @@ where {OURS} and c.relkind = 'r'"
 
 async fn indexes(connection: &mut PgConnection) -> Result<Vec<Index>> {
     let text = format!(
-        "select format('%I.%I', n.nspname, c.relname), i.indrelid::bigint, i.indkey::int2[], \
+        "select format('%I.%I', n.nspname, c.relname), i.indrelid::bigint, string_to_array(i.indkey::text, ' ')::int2[], \
 coalesce(pg_stat_get_numscans(c.oid), 0), pg_relation_size(c.oid), \
 i.indisunique or i.indisprimary or i.indisexclusion or i.indisreplident or i.indisclustered \
 or exists (select 1 from pg_constraint k where k.conindid = c.oid), i.indisvalid, \
@@ -259,8 +259,8 @@ fn compared(query: &str, columns: &Columns) -> BTreeSet<(String, String)> {
             },
             Statement::Update(update) => (vec![&update.table], update.selection.as_ref()),
             Statement::Delete(delete) => {
-                let (sqlparser::ast::FromTable::WithFromKeyword(from) | sqlparser::ast::FromTable::WithoutKeyword(from)) =
-                    &delete.from;
+                let (sqlparser::ast::FromTable::WithFromKeyword(from)
+                | sqlparser::ast::FromTable::WithoutKeyword(from)) = &delete.from;
                 (from.iter().collect(), delete.selection.as_ref())
             }
             _ => continue,

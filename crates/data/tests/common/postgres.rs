@@ -63,6 +63,7 @@ impl Postgres {
         let mut server = program("postgres", user());
         server.arg("-D").arg(dir.join("data")).arg("-k").arg(dir);
         server.args(["-c", "shared_buffers=16MB", "-c", "max_connections=40"]);
+        server.args(["-c", "shared_preload_libraries=pg_stat_statements"]);
         match port {
             Some(port) => server.args(["-h", "127.0.0.1", "-p", &port.to_string()]),
             None => server.args(["-h", ""]),

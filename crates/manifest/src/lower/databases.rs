@@ -215,7 +215,7 @@ fn of_engine(engine: Engine, database: &DatabaseName, name: &str, node: &Node) -
     let written = |text: &str| EnvValue::Text(text.to_owned());
     let memory = node.get("resources").and_then(|resources| bytes(resources, "memory"));
     let mut settings = match engine {
-        Engine::Postgres => memory.map(for_postgres).unwrap_or_default(),
+        Engine::Postgres => for_postgres(memory),
         Engine::Mysql | Engine::Mariadb => memory.map(for_mysql).unwrap_or_default(),
         Engine::Redis | Engine::Valkey => Vec::new(),
     };
@@ -258,17 +258,20 @@ fn of_engine(engine: Engine, database: &DatabaseName, name: &str, node: &Node) -
 }
 
 /// Settings of PostgreSQL for a size, by the rules of thumb of its documentation: a quarter of the memory is its own
-/// cache, and the planner may count on three quarters together with the system's.
-fn for_postgres(memory: u64) -> Vec<(String, String)> {
+/// cache, and the planner may count on three quarters together with the system's. Queries are always counted.
+fn for_postgres(memory: Option<u64>) -> Vec<(String, String)> {
     let mebibytes = |bytes: u64, least: u64| format!("{}MB", (bytes >> 20).max(least));
-    [
-        ("shared_buffers", mebibytes(memory / 4, 16)),
-        ("effective_cache_size", mebibytes(memory / 4 * 3, 16)),
-        ("maintenance_work_mem", mebibytes((memory / 16).min(2 << 30), 16)),
-        ("work_mem", mebibytes(memory / 4 / 100, 4)),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    let sized = memory.map(|memory| {
+        [
+            ("shared_buffers", mebibytes(memory / 4, 16)),
+            ("effective_cache_size", mebibytes(memory / 4 * 3, 16)),
+            ("maintenance_work_mem", mebibytes((memory / 16).min(2 << 30), 16)),
+            ("work_mem", mebibytes(memory / 4 / 100, 4)),
+        ]
+    });
+    let counted = ("shared_preload_libraries", "pg_stat_statements".to_owned());
+    let all = std::iter::once(counted).chain(sized.into_iter().flatten());
+    all.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// Settings of MySQL for a size: half of the memory is its cache.

@@ -1,16 +1,16 @@
-//! The history of a database that a manifest names: looked at, and put right.
+//! A database that a manifest names: its history looked at and put right, and what would make it better.
 
 use daybook_api::ErrorCode;
-use daybook_api::database::{DatabaseView, HistoryChange, HistoryChanged, MigrationView, PlaceView};
-use daybook_data::look;
+use daybook_api::database::{DatabaseView, HistoryChange, HistoryChanged, MigrationView, PlaceView, TuneView};
 use daybook_data::migrations::error::Error as MigrationError;
 use daybook_data::migrations::run::{Patience, Run};
 use daybook_data::migrations::server::{Server, connect};
 use daybook_data::migrations::set::{Migration, Migrations as Files};
 use daybook_data::migrations::standing::{Standing, standings, version, wrong};
 use daybook_data::migrations::version::Version;
+use daybook_data::{look, tune};
 use daybook_executor::databases::{Opened, Place};
-use daybook_model::database::Migrations;
+use daybook_model::database::{Engine, Migrations};
 use daybook_model::{Actor, DatabaseName, EnvKey, Event, Spec};
 use daybook_runtime::{Error, ErrorKind};
 use daybook_store::{Journal as _, Write};
@@ -102,10 +102,34 @@ impl App {
         Ok(())
     }
 
-    async fn join(&self, key: &EnvKey, name: &DatabaseName) -> Result<Joined, ApiError> {
+    /// What would make a database faster, smaller or safer.
+    pub(crate) async fn tune(&self, key: &EnvKey, name: &DatabaseName) -> Result<TuneView, ApiError> {
+        let opened = self.opened(key, name).await?;
+        if opened.engine != Engine::Postgres {
+            let message = format!("`{name}` is {}, and only PostgreSQL is looked at", opened.engine.name());
+            return Err(ApiError::invalid(message));
+        }
+        let operation = format!("look at {name}");
+        let url = Reached::new(&self.inner.state).url(&opened, &operation).await?;
+        let seen = tune::look(&url).await.map_err(|refusal| refused(&operation, &refusal))?;
+        Ok(TuneView::of(tune::advise(&seen), seen.could_try))
+    }
+
+    /// A database of the release in force that can be reached.
+    async fn opened(&self, key: &EnvKey, name: &DatabaseName) -> Result<Opened, ApiError> {
         let release = self.require_release(key).await?;
         let opened = self.inner.executor.open_database(&release.spec, name).await?;
         let opened = opened.ok_or_else(|| no_database(&release.spec, name))?;
+        let unreachable = |why: String| Error::new(ErrorKind::Unavailable, format!("look at {name}"), why);
+        match &opened.place {
+            Place::Nowhere => Err(unreachable("it is not there yet".to_owned()).into()),
+            Place::OutOfReach(why) => Err(unreachable(why.clone()).into()),
+            Place::Url(_) | Place::Server(_) => Ok(opened),
+        }
+    }
+
+    async fn join(&self, key: &EnvKey, name: &DatabaseName) -> Result<Joined, ApiError> {
+        let opened = self.opened(key, name).await?;
         let operation = format!("look at {name}");
         let Some(wanted) = opened.migrations.clone() else {
             let message = format!("the database `{name}` has no migrations");
@@ -113,11 +137,7 @@ impl App {
         };
         let reached = Reached::new(&self.inner.state);
         let files = reached.files(&wanted).map_err(|why| ApiError::invalid(why.join("\n")))?;
-        let url = match &opened.place {
-            Place::Nowhere => return Err(Error::new(ErrorKind::Unavailable, &operation, "it is not there yet").into()),
-            Place::OutOfReach(why) => return Err(Error::new(ErrorKind::Unavailable, &operation, why.clone()).into()),
-            Place::Url(_) | Place::Server(_) => reached.url(&opened, &operation).await?,
-        };
+        let url = reached.url(&opened, &operation).await?;
         let connected = connect(&look::place(url, &wanted)).await;
         let server = connected.map_err(|refusal| refused(&operation, &refusal))?;
         Ok(Joined { opened, server, files, wanted })

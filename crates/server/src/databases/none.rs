@@ -1,6 +1,6 @@
 //! A build that knows no databases.
 
-use daybook_api::database::{DatabaseView, HistoryChange, HistoryChanged};
+use daybook_api::database::{DatabaseView, HistoryChange, HistoryChanged, TuneView};
 use daybook_model::{Actor, DatabaseName, EnvKey};
 use daybook_runtime::{Error, ErrorKind};
 
@@ -9,6 +9,10 @@ use crate::error::ApiError;
 
 impl App {
     pub(crate) async fn database(&self, _: &EnvKey, name: &DatabaseName) -> Result<DatabaseView, ApiError> {
+        Err(without(name))
+    }
+
+    pub(crate) async fn tune(&self, _: &EnvKey, name: &DatabaseName) -> Result<TuneView, ApiError> {
         Err(without(name))
     }
 

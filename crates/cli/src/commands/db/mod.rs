@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
 use daybook_api::client::Exit;
-use daybook_api::database::HistoryChanged;
+use daybook_api::database::{HistoryChanged, TuneView};
 use daybook_data::migrations::error::Error;
 use daybook_data::migrations::history::{Row, TABLE};
 use daybook_data::migrations::run::{Patience, Progress, Run};
-use daybook_data::migrations::server::{Facts, Place, Refusal, Server, connect};
+use daybook_data::migrations::server::{Facts, Place, Refusal, Server, connect, dialect_of};
 use daybook_data::migrations::set::{Migrations, read_directory};
 use daybook_data::migrations::standing::{Options, pending, standings, wrong};
 use daybook_data::migrations::version::Version;
+use daybook_data::{Dialect, tune};
 use daybook_model::DatabaseName;
 use indicatif::ProgressBar;
 
@@ -40,6 +41,18 @@ enum Action {
     Status {
         #[command(flatten)]
         database: Database,
+    },
+    /// Show what would make a PostgreSQL faster, smaller or safer, with the evidence and the statement to run.
+    ///
+    /// By its own statistics: missing, double, broken and unused indexes, queries that take most of the time, rows that are
+    /// gone and take room, connections. Where HypoPG is installed, indexes are tried without being made. Changes nothing.
+    Tune {
+        /// A database of the manifest.
+        #[arg(value_name = "NAME")]
+        name: Option<DatabaseName>,
+        /// Or any database: `postgres://USER@HOST/NAME`.
+        #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+        url: Option<String>,
     },
     /// Run what is to be run, in its order.
     ///
@@ -129,12 +142,18 @@ fn placeholder(text: &str) -> std::result::Result<(String, String), String> {
 impl Action {
     /// The database of the manifest that is meant, if one is.
     fn name(&self) -> Option<&DatabaseName> {
+        if let Self::Tune { name, .. } = self {
+            return name.as_ref();
+        }
         let (Self::Status { database }
         | Self::Migrate { database, .. }
         | Self::Validate { database }
         | Self::Baseline { database, .. }
         | Self::Repair { database }
-        | Self::Undo { database, .. }) = self;
+        | Self::Undo { database, .. }) = self
+        else {
+            return None;
+        };
         database.name.as_ref()
     }
 }
@@ -145,6 +164,7 @@ impl Db {
             return named::run(ctx, name.clone(), self.action).await;
         }
         match self.action {
+            Action::Tune { url, .. } => tune(ctx, url).await,
             Action::Status { database } => database.open().await?.status(ctx).await,
             Action::Validate { database } => database.open().await?.validate(ctx).await,
             Action::Migrate { database, to, dry_run, lock_timeout } => {
@@ -201,10 +221,7 @@ impl Database {
             let all: Vec<_> = problems.iter().map(|problem| format!("{}: {problem}", directory.display())).collect();
             CommandError::failed(all.join("\n"))
         })?;
-        let url = self.url.ok_or_else(|| {
-            CommandError::usage("nothing says which database is meant")
-                .hint("name one of the manifest's, `daybook db status NAME`, or give --url")
-        })?;
+        let url = self.url.ok_or_else(no_database)?;
         let place = Place { url, schema: self.schema, table: self.table };
         let server = connect(&place).await.map_err(|refusal| unreachable(&refusal))?;
         let placeholders = self.placeholder.into_iter().collect();
@@ -212,6 +229,28 @@ impl Database {
         options.know(server.facts());
         Ok(Opened { server, files, directory, options, patience: Patience::default() })
     }
+}
+
+fn no_database() -> CommandError {
+    CommandError::usage("nothing says which database is meant")
+        .hint("name one of the manifest's, `daybook db status NAME`, or give --url")
+}
+
+async fn tune(ctx: &Ctx, url: Option<String>) -> Result<Exit> {
+    let url = url.ok_or_else(no_database)?;
+    if dialect_of(&url) != Some(Dialect::PostgreSql) {
+        return Err(CommandError::usage("only PostgreSQL is looked at").hint("--url postgres://USER@HOST/NAME"));
+    }
+    let seen = tune::look(&url).await.map_err(|refusal| unreachable(&refusal))?;
+    advise(ctx, &TuneView::of(tune::advise(&seen), seen.could_try))
+}
+
+fn advise(ctx: &Ctx, view: &TuneView) -> Result<Exit> {
+    ctx.data(view, render::advice)?;
+    if !view.tried_indexes {
+        ctx.next("indexes are tried without being made where HypoPG is installed");
+    }
+    Ok(Exit::Ok)
 }
 
 fn unreachable(refusal: &Refusal) -> CommandError {

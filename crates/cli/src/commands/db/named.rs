@@ -4,7 +4,7 @@ use daybook_api::client::Exit;
 use daybook_api::database::HistoryChange;
 use daybook_model::DatabaseName;
 
-use super::{Action, confirm, render, say_wrong, tell};
+use super::{Action, advise, confirm, render, say_wrong, tell};
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
 use crate::output::style::{GOOD, paint};
@@ -14,6 +14,7 @@ pub(super) async fn run(ctx: &Ctx, name: DatabaseName, action: Action) -> Result
     match action {
         Action::Status { .. } => status(ctx, &name).await,
         Action::Validate { .. } => validate(ctx, &name).await,
+        Action::Tune { .. } => advise(ctx, &ctx.client().await?.tune(&ctx.key().await?, &name).await?),
         Action::Migrate { .. } => {
             let message = format!("`{name}` is migrated by `daybook up`, before what uses it starts");
             Err(CommandError::usage(message).hint("`daybook plan` shows what is to be run"))

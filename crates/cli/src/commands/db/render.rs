@@ -1,6 +1,6 @@
 //! A database's migrations for people.
 
-use daybook_api::database::{DatabaseView, MigrationView};
+use daybook_api::database::{DatabaseView, MigrationView, TuneView};
 
 use crate::output::style::{BAD, DIM, GOOD, WARN, paint};
 use crate::output::table::Table;
@@ -29,6 +29,22 @@ pub(super) fn status(view: &DatabaseView) -> String {
         ]);
     }
     format!("{head}{}", table.render())
+}
+
+/// What would make a database better: each with its evidence, then the statement.
+pub(super) fn advice(view: &TuneView) -> String {
+    if view.advice.is_empty() {
+        return "nothing to say: it is in order\n".to_owned();
+    }
+    let mut out = String::new();
+    for one in &view.advice {
+        let style = if one.kind == "danger" { BAD } else { WARN };
+        out.push_str(&format!("{}  {}\n    {}\n", paint(style, &one.kind), one.about, one.why));
+        if let Some(run) = &one.run {
+            out.push_str(&format!("    {}\n", paint(GOOD, run)));
+        }
+    }
+    out
 }
 
 fn state(migration: &MigrationView) -> String {
