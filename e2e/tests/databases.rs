@@ -132,6 +132,9 @@ async fn r22_a_database_is_made_migrated_and_used_and_nothing_goes_behind_it() {
         "f"
     );
 
+    let twice = world.run(&["scale", "db=2"]).await.expect(1);
+    assert!(twice.err.contains("two servers cannot write to its files"), "{twice}");
+
     // A migration while people read.
     world.write("migrations/V3__author.sql", "alter table notes add column author text;\n");
     let asking = Asking::start(&world);

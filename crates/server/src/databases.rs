@@ -219,7 +219,12 @@ fn kept<'a>(opened: &'a Opened, server: &'a Server) -> std::result::Result<Kept<
 fn refused(operation: &str, refusal: &Refusal) -> Error {
     let kind = if refusal.is_lost { ErrorKind::Unavailable } else { ErrorKind::Refused };
     let said: Vec<_> = std::iter::once(refusal.to_string()).chain(refusal.more.iter().cloned()).collect();
-    Error::new(kind, operation, said.join("\n"))
+    let error = Error::new(kind, operation, said.join("\n"));
+    if refusal.is_denied() {
+        return error
+            .hint("its files may have been made with another password: `daybook secret set database.NAME.admin`");
+    }
+    error
 }
 
 fn failed(operation: &str, error: &MigrationError) -> Error {

@@ -101,7 +101,7 @@ fn sentence(open: &Unresolved) -> String {
 }
 
 fn diagnostic(open: &Unresolved, file: &str) -> DiagnosticView {
-    let (code, message) = (if open.kind == "secret" { "P0106" } else { "P0103" }, sentence(open));
+    let (code, message) = (if open.kind == "secret" { "P0120" } else { "P0103" }, sentence(open));
     let line = open.line.unwrap_or(1);
     let hint = open.hint.as_ref().map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
     DiagnosticView {

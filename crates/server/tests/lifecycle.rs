@@ -278,7 +278,7 @@ async fn a_plan_is_shown_before_everything_can_be_had_and_carried_out_only_after
     assert!(refused.diagnostics.iter().any(|found| found.code == "M0401" && found.severity == "error"));
     let refused = refusal(server.client.run(&run(&text.replace("env_file", "x-env_file"))).await);
     let said: Vec<_> = refused.diagnostics.iter().map(|found| (found.code.as_str(), found.line)).collect();
-    assert_eq!(said, [("P0103", 3), ("P0106", 3)], "everything at once: {refused:?}");
+    assert_eq!(said, [("P0103", 3), ("P0120", 3)], "everything at once: {refused:?}");
     assert!(server.client.environments().await.unwrap().is_empty(), "nothing was recorded");
     server.stop().await;
 }

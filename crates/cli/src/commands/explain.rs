@@ -1,5 +1,6 @@
 use clap::Args;
 use daybook_api::client::Exit;
+use daybook_decide::plan::codes as of_plans;
 use daybook_decide::policy;
 use daybook_manifest::{Explanation, Severity, codes, explain};
 
@@ -11,7 +12,7 @@ use crate::output::words::wrap;
 /// Explain a diagnostic's code, or a check of the policy: what it means and how to fix it. Lists all without one.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The code, such as M0107, or the check, such as DB019 or no-memory-limit.
+    /// The code, such as M0107 or P0118, or the check, such as DB019 or no-memory-limit.
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -24,12 +25,17 @@ impl Explain {
         match &self.code {
             None => {
                 let codes = codes().map(|row| (row.code, row.title));
-                let all = codes.chain(policy::all().map(|check| (check.id, check.title)));
+                let plans = of_plans::CODES.iter().map(|row| (row.code, row.title));
+                let all = codes.chain(plans).chain(policy::all().map(|check| (check.id, check.title)));
                 output::text(&all.map(|(code, title)| format!("{code}  {title}\n")).collect::<String>())?;
             }
             Some(code) => {
                 if let Some(check) = policy::find(code) {
                     output::text(&about(check))?;
+                    return Ok(Exit::Ok);
+                }
+                if let Some(row) = of_plans::explain(code) {
+                    output::text(&refused(row))?;
                     return Ok(Exit::Ok);
                 }
                 let unknown = || CommandError::failed(format!("no diagnostic has the code {code}"));
@@ -49,6 +55,12 @@ fn about(check: &policy::Check) -> String {
         sources => format!("\nElsewhere it is called {}.\n", sources.join(", ")),
     };
     format!("{title}\n\n{}\n→ {}\n{sources}", wrap(check.why, COLUMNS), check.help)
+}
+
+/// A code that a plan may be refused with.
+fn refused(row: &of_plans::Explanation) -> String {
+    let title = paint(STRONG, format!("{}: {}", row.code, row.title));
+    format!("{title}\n\n{}\n", wrap(row.text, COLUMNS).trim_end())
 }
 
 fn render(row: &Explanation) -> String {
@@ -75,5 +87,28 @@ mod tests {
             assert!(shown.lines().count() > 2, "{shown}");
         }
         assert!(explain("m0107").is_some());
+    }
+
+    #[test]
+    fn every_code_that_refuses_a_plan_is_explained() {
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let (mut left, mut found) = (vec![crates], std::collections::BTreeSet::new());
+        while let Some(directory) = left.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    left.push(path);
+                } else if path.extension().is_some_and(|end| end == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    let codes = text.split("\"P0").skip(1).filter_map(|rest| rest.get(..3));
+                    let codes = codes.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+                    found.extend(codes.map(|digits| format!("P0{digits}")));
+                }
+            }
+        }
+        assert!(found.len() > 15, "{found:?}");
+        let unknown: Vec<_> = found.iter().filter(|code| of_plans::explain(code).is_none()).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert!(plain(&refused(of_plans::explain("P0118").unwrap())).starts_with("P0118: "));
     }
 }

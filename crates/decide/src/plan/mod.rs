@@ -6,6 +6,7 @@
 mod builder;
 mod changes;
 mod charts;
+pub mod codes;
 mod databases;
 mod departure;
 mod large;
