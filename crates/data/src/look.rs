@@ -1,6 +1,6 @@
 //! How a database stands, as a plan needs to know it.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use daybook_model::database::{Migrations as Wanted, Pending, Remark, RemarkKind, Standing as Stands};
 
@@ -12,9 +12,13 @@ use crate::migrations::server::{Place, Result, Server, connect};
 use crate::migrations::set::{Migration, Migrations, read_directory};
 use crate::migrations::standing::{Options, Standing, State, name, pending, standings, version, wrong};
 
-/// The migrations in a directory; else what is wrong with their files, a line for each thing.
-pub fn read(directory: &Path) -> std::result::Result<Migrations, Vec<String>> {
-    let files = read_directory(directory).map_err(|error| vec![format!("read {}: {error}", directory.display())])?;
+/// The migrations in some directories together; else what is wrong with their files, a line for each thing.
+pub fn read(directories: &[PathBuf]) -> std::result::Result<Migrations, Vec<String>> {
+    let mut files = Vec::new();
+    for directory in directories {
+        let found = read_directory(directory);
+        files.extend(found.map_err(|error| vec![format!("read {}: {error}", directory.display())])?);
+    }
     Migrations::read(&files).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 

@@ -6,7 +6,8 @@ mod common;
 
 use common::{Planner, converged, db, spec, web};
 use daybook_model::database::{
-    DatabaseFact, DatabaseUse, Engine, Keeper, Kept, Migrations, Pending, Remark, RemarkKind, SeenDatabase, Standing,
+    DatabaseFact, DatabaseUse, Engine, Keeper, Kept, MigrationSource, Migrations, Pending, Remark, RemarkKind,
+    SeenDatabase, Standing,
 };
 use daybook_model::spec::{EnvValue, SecretRef, TemplatePart};
 use daybook_model::{Database, DatabaseName, Digest, Observed, RunKind, Service, Spec};
@@ -21,8 +22,7 @@ fn secret(name: &str, version: u64) -> SecretRef {
 
 fn migrations(version: &str) -> Migrations {
     Migrations {
-        root: "/migrations".to_owned(),
-        digest: Some(Digest::of(version.as_bytes())),
+        sources: vec![MigrationSource { root: "/migrations".to_owned(), digest: Some(Digest::of(version.as_bytes())) }],
         schema: None,
         table: None,
         placeholders: Default::default(),

@@ -68,10 +68,11 @@ impl Executor {
         }
         let mut unread = Vec::new();
         for (name, database) in &mut spec.databases {
-            let Some(migrations) = &mut database.migrations else { continue };
-            match self.inner.databases.digest(Path::new(&migrations.root)).await {
-                Ok(digest) => migrations.digest = Some(digest),
-                Err(error) => unread.push((name.clone(), error)),
+            for source in database.migrations.iter_mut().flat_map(|migrations| &mut migrations.sources) {
+                match self.inner.databases.digest(Path::new(&source.root)).await {
+                    Ok(digest) => source.digest = Some(digest),
+                    Err(error) => unread.push((name.clone(), error)),
+                }
             }
         }
         Resolved { spec, open, unread }

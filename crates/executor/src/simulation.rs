@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use daybook_model::database::{Engine, Keeper, Kept, Migrations};
+use daybook_model::database::{Engine, Keeper, Kept, MigrationSource, Migrations};
 use daybook_model::spec::{
     Artifact, Chart, Check, CheckTest, Domain, Mount, MountSource, Port, Protocol, PullPolicy, Scale, SecretRef, Tls,
 };
@@ -344,8 +344,7 @@ fn database(version: &str) -> Database {
         logins: [(name("web"), secret("login"))].into(),
     };
     let migrations = Migrations {
-        root: version.to_owned(),
-        digest: None,
+        sources: vec![MigrationSource { root: version.to_owned(), digest: None }],
         schema: None,
         table: None,
         placeholders: Default::default(),

@@ -8,7 +8,9 @@ use daybook_model::spec::{Artifact, Condition, EnvValue, FileContent, TemplatePa
 
 fn loaded(text: &str, variables: &[(&str, &str)]) -> (Loaded, String) {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::create_dir(directory.path().join("migrations")).unwrap();
+    for name in ["migrations", "seeds"] {
+        std::fs::create_dir(directory.path().join(name)).unwrap();
+    }
     let path = directory.path().join("daybook.yaml");
     std::fs::write(&path, text).unwrap();
     let environment =
@@ -56,7 +58,7 @@ fn a_database_becomes_a_service_with_a_volume_and_logins() {
     let logins: Vec<_> = kept.logins.values().map(|secret| (secret.name.as_str(), secret.generate)).collect();
     assert_eq!(logins, [("database.db.login.web", true), ("database.db.login.worker", true)]);
     assert_eq!((kept.password.name.as_str(), kept.name.as_str()), ("database.db.admin", "db"));
-    assert!(database.migrations.as_ref().unwrap().root.ends_with("/migrations"));
+    assert!(database.migrations.as_ref().unwrap().sources[0].root.ends_with("/migrations"));
     let web = &spec.services[&"web".parse().unwrap()];
     let waits: Vec<_> = web.depends_on.iter().map(|on| (on.service.as_str(), on.condition)).collect();
     assert_eq!(waits, [("cache", Condition::Healthy), ("db", Condition::Healthy)]);
@@ -87,6 +89,17 @@ fn a_cache_has_its_password_in_a_file() {
     assert_eq!(cache.container.command.as_deref().unwrap()[0], "valkey-server");
     let Keeper::Service(kept) = &spec.databases[&"cache".parse().unwrap()].keeper else { panic!("not ours") };
     assert!(kept.logins.is_empty(), "one password for all who use it");
+}
+
+#[test]
+fn an_environment_adds_what_only_it_is_seeded_with() {
+    let text = "app: a\nservices:\n  web: {image: web}\ndatabases:\n  db: {engine: \"postgres:16\", migrations: ./migrations}\n\
+environments:\n  production: {databases: {db: {migrations: [./seeds]}}}\n";
+    let (loaded, said) = loaded(text, &[]);
+    let spec = loaded.spec.unwrap_or_else(|| panic!("{said}"));
+    let sources = &spec.databases[&"db".parse().unwrap()].migrations.as_ref().unwrap().sources;
+    let ends: Vec<_> = sources.iter().map(|source| source.root.rsplit('/').next().unwrap()).collect();
+    assert_eq!(ends, ["migrations", "seeds"]);
 }
 
 #[test]

@@ -57,10 +57,8 @@ pub struct Kept {
 /// The migrations of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migrations {
-    /// Absolute path of the directory of their files.
-    pub root: String,
-    /// Digest of what is in it, once resolved.
-    pub digest: Option<Digest>,
+    /// The directories of their files: all together are one set.
+    pub sources: Vec<MigrationSource>,
     /// The schema that they are about, of engines that have schemas. `None`: the database's usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
@@ -73,6 +71,23 @@ pub struct Migrations {
     /// Whether a version below one that was run may still be run.
     #[serde(default)]
     pub out_of_order: bool,
+}
+
+/// A directory of migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationSource {
+    /// Its absolute path.
+    pub root: String,
+    /// Digest of what is in it, once resolved.
+    pub digest: Option<Digest>,
+}
+
+impl Migrations {
+    /// Whether the files are the same, wherever they are.
+    pub fn has_files_of(&self, other: &Self) -> bool {
+        let digests = |of: &Self| of.sources.iter().map(|source| source.digest).collect::<Vec<_>>();
+        digests(self) == digests(other)
+    }
 }
 
 impl Database {

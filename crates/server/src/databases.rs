@@ -14,7 +14,7 @@ use daybook_data::migrations::set::Migrations as Files;
 use daybook_data::{Dialect, look};
 use daybook_executor::databases::{Databases, Login, Opened, Place, Server};
 use daybook_model::Digest;
-use daybook_model::database::{Migrations, SeenDatabase, Standing};
+use daybook_model::database::{MigrationSource, Migrations, SeenDatabase, Standing};
 use daybook_model::event::{Answer, Failure};
 use daybook_runtime::artifacts::{Artifacts, Source};
 use daybook_runtime::{Error, ErrorKind, Progress, Result};
@@ -34,25 +34,27 @@ impl Reached {
     }
 
     /// The directory that holds what was planned: the copy, or where that is not there yet what it is a copy of.
-    fn directory(&self, migrations: &Migrations) -> PathBuf {
-        match &migrations.digest {
+    fn directory(&self, source: &MigrationSource) -> PathBuf {
+        match &source.digest {
             Some(digest) if self.artifacts.holds(digest) => self.artifacts.path(digest),
-            _ => PathBuf::from(&migrations.root),
+            _ => PathBuf::from(&source.root),
         }
     }
 
     fn files(&self, migrations: &Migrations) -> std::result::Result<Files, Vec<String>> {
-        look::read(&self.directory(migrations))
+        let directories: Vec<_> = migrations.sources.iter().map(|source| self.directory(source)).collect();
+        look::read(&directories)
     }
 
-    /// The files of migrations that are about to be run: the copy, which nobody changes any more.
+    /// The files of migrations that are about to be run: the copies, which nobody changes any more.
     async fn taken(&self, migrations: &Migrations, operation: &str, progress: Progress<'_>) -> Result<Files> {
-        let digest = migrations.digest.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, operation, "nobody knows which files are meant").hint("plan again")
-        })?;
-        self.artifacts.take(Source::site(&migrations.root), Some(digest), progress).await?;
-        look::read(&self.artifacts.path(digest))
-            .map_err(|why| Error::new(ErrorKind::Refused, operation, why.join("\n")))
+        for MigrationSource { root, digest } in &migrations.sources {
+            let digest = digest.as_ref().ok_or_else(|| {
+                Error::new(ErrorKind::Internal, operation, "nobody knows which files are meant").hint("plan again")
+            })?;
+            self.artifacts.take(Source::site(root), Some(digest), progress).await?;
+        }
+        self.files(migrations).map_err(|why| Error::new(ErrorKind::Refused, operation, why.join("\n")))
     }
 
     async fn standing(&self, database: &Opened) -> std::result::Result<SeenDatabase, Refusal> {

@@ -97,7 +97,7 @@ impl<'a> World<'a> {
             SeenDatabase::Answers(standing) => &standing.pending,
             SeenDatabase::Silent { .. } => {
                 let before = self.before(name).and_then(|before| before.migrations.as_ref());
-                let same = before.is_some_and(|before| before.digest == wanted.digest);
+                let same = before.is_some_and(|before| before.has_files_of(wanted));
                 return (!same).then_some((Vec::new(), "what it lacks is known once it answers"));
             }
             SeenDatabase::Unreadable { .. } => return None,

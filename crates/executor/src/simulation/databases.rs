@@ -47,7 +47,7 @@ impl SimulatedDatabases {
 }
 
 fn newest(migrations: Option<&Migrations>) -> u32 {
-    migrations.and_then(|migrations| migrations.root.parse().ok()).unwrap_or(0)
+    migrations.and_then(|migrations| migrations.sources.first()?.root.parse().ok()).unwrap_or(0)
 }
 
 fn between(from: u32, to: u32) -> Vec<Pending> {

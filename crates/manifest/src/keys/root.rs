@@ -109,14 +109,14 @@ pub(crate) const DATABASE: &[Key] = &[
     yes("resources", Object(RESOURCES)),
     yes("networks", Either(&[TEXTS, Map(&Object(NETWORK_USE))])),
     yes("settings", Map(&Text)),
-    yes("migrations", Either(&[Text, Object(MIGRATIONS)])),
+    yes("migrations", Either(&[TEXT_OR_TEXTS, Object(MIGRATIONS)])),
     later("backup", Any),
     later("masking", Any),
 ];
 
 /// `migrations` of a database in full.
 pub(crate) const MIGRATIONS: &[Key] = &[
-    yes("path", Text),
+    yes("path", TEXT_OR_TEXTS),
     yes("schema", Text),
     yes("table", Text),
     yes("placeholders", Map(&Text)),

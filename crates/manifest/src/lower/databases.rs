@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::database::{DatabaseFact, DatabaseServer, DatabaseUse, Engine, Keeper, Kept, Migrations};
+use daybook_model::database::{
+    DatabaseFact, DatabaseServer, DatabaseUse, Engine, Keeper, Kept, MigrationSource, Migrations,
+};
 use daybook_model::spec::{
     Artifact, Condition, Container, Dependency, EnvValue, FileContent, FileMount, Mount, MountSource, Port, Protocol,
     PullPolicy, SecretRef, Service, Stop, TemplatePart, Volume,
@@ -281,29 +283,34 @@ fn for_mysql(memory: u64) -> Vec<(String, String)> {
 
 fn migrations(manifest: &Manifest<'_, '_>, node: &Node, engine: Engine) -> Option<Migrations> {
     let node = node.get("migrations").filter(|node| !node.is_null())?;
-    let path = if node.map().is_some() { node.get("path") } else { Some(node) };
-    let Some((written, span)) = path.and_then(|path| Some((path.scalar()?, path.span))) else {
+    let paths = if node.map().is_some() { node.get("path") } else { Some(node) };
+    let paths: Vec<_> =
+        paths.map(Node::items).unwrap_or_default().iter().filter(|path| path.scalar().is_some()).collect();
+    let Some(first) = paths.first() else {
         manifest.ctx.report(Problem::new("M0119", node.span, "`path` is missing").label("which directory?"));
         return None;
     };
     if !engine.has_tables() {
-        let problem = Problem::new("M0131", span, format!("{} has no tables to migrate", engine.name()));
+        let problem = Problem::new("M0131", first.span, format!("{} has no tables to migrate", engine.name()));
         manifest.ctx.report(problem.label("leave it out"));
         return None;
     }
-    let root = manifest.ctx.resolve(span, written);
-    if !manifest.ctx.files.exists(&root) {
-        let problem = Problem::new("M0411", span, "the directory of migrations is not there");
-        manifest.ctx.report(problem.label("no such directory").help("paths are meant from the manifest's directory"));
-    }
     Some(Migrations {
-        root,
-        digest: None,
+        sources: paths.into_iter().filter_map(|path| source(manifest, path)).collect(),
         schema: text(node, "schema"),
         table: text(node, "table"),
         placeholders: text_map(node, "placeholders"),
         out_of_order: flag(node, "out_of_order"),
     })
+}
+
+fn source(manifest: &Manifest<'_, '_>, path: &Node) -> Option<MigrationSource> {
+    let root = manifest.ctx.resolve(path.span, path.scalar()?);
+    if !manifest.ctx.files.exists(&root) {
+        let problem = Problem::new("M0411", path.span, "the directory of migrations is not there");
+        manifest.ctx.report(problem.label("no such directory").help("paths are meant from the manifest's directory"));
+    }
+    Some(MigrationSource { root, digest: None })
 }
 
 /// Who uses a database waits until it answers, and has a login of its own.
