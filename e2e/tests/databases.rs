@@ -132,6 +132,8 @@ async fn r22_a_database_is_made_migrated_and_used_and_nothing_goes_behind_it() {
         "f"
     );
 
+    let counted = world.run(&["db", "shell", "db", "--", "-tAc", "select text from notes"]).await.expect(0);
+    assert_eq!(counted.out.trim(), "first", "{counted}");
     let twice = world.run(&["scale", "db=2"]).await.expect(1);
     assert!(twice.err.contains("two servers cannot write to its files"), "{twice}");
 
@@ -277,6 +279,8 @@ async fn mariadb_and_redis_run_from_the_programs_of_this_machine() {
         client.env("MYSQL_PWD", password).output().unwrap()
     };
     assert_eq!(String::from_utf8_lossy(&ask("select id from orders").stdout).trim(), "1");
+    let shell = world.run(&["db", "shell", "main", "--", "-Ne", "select id from orders"]).await.expect(0);
+    assert_eq!(shell.out.trim(), "1", "{shell}");
     let denied = ask("drop table orders");
     assert!(String::from_utf8_lossy(&denied.stderr).contains("denied"), "it may change tables: {denied:?}");
     world.end().await;
@@ -316,6 +320,8 @@ async fn a_database_in_a_container_is_migrated_from_outside() {
         .await;
     let status = world.run(&["db", "status", "db"]).await.expect(0);
     assert!(status.out.contains("version 2"), "{status}");
+    let counted = world.run(&["db", "shell", "db", "--", "-tAc", "select count(*) from notes"]).await.expect(0);
+    assert_eq!(counted.out.trim(), "1", "{counted}");
     world.end().await;
 }
 

@@ -34,6 +34,11 @@ pub(crate) struct Exec {
 }
 
 impl Exec {
+    /// A command in the first replica of a service that runs, on a terminal where there is one.
+    pub(super) fn of(service: &str, command: Vec<String>) -> Self {
+        Self { no_tty: false, user: None, workdir: None, target: service.to_owned(), command }
+    }
+
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<u8> {
         let key = ctx.key().await?;
         let client = ctx.client().await?;

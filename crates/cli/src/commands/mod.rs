@@ -168,7 +168,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Exec(command) => return command.run(ctx).await,
         Command::Run(command) => return command.run(ctx).await,
         #[cfg(feature = "databases")]
-        Command::Db(command) => command.run(ctx).await?,
+        Command::Db(command) => return command.run(ctx).await,
         Command::Env(command) => command.run(ctx).await?,
         Command::Secret(command) => command.run(ctx).await?,
         Command::Target(command) => command.run(ctx).await?,

@@ -2,6 +2,7 @@
 
 mod named;
 mod render;
+mod shell;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +54,15 @@ enum Action {
         /// Or any database: `postgres://USER@HOST/NAME`.
         #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
         url: Option<String>,
+    },
+    /// Open the client of a database that Daybook runs, as who may do everything in it: `psql` or `mariadb`.
+    Shell {
+        /// A database of the manifest.
+        #[arg(value_name = "NAME")]
+        name: Option<DatabaseName>,
+        /// What the client is told: `daybook db shell db -- -c "select 1"`.
+        #[arg(value_name = "ARGUMENTS", last = true)]
+        arguments: Vec<String>,
     },
     /// Run what is to be run, in its order.
     ///
@@ -142,50 +152,52 @@ fn placeholder(text: &str) -> std::result::Result<(String, String), String> {
 impl Action {
     /// The database of the manifest that is meant, if one is.
     fn name(&self) -> Option<&DatabaseName> {
-        if let Self::Tune { name, .. } = self {
-            return name.as_ref();
-        }
-        let (Self::Status { database }
-        | Self::Migrate { database, .. }
-        | Self::Validate { database }
-        | Self::Baseline { database, .. }
-        | Self::Repair { database }
-        | Self::Undo { database, .. }) = self
-        else {
-            return None;
+        let name = match self {
+            Self::Tune { name, .. } | Self::Shell { name, .. } => name,
+            Self::Status { database }
+            | Self::Migrate { database, .. }
+            | Self::Validate { database }
+            | Self::Baseline { database, .. }
+            | Self::Repair { database }
+            | Self::Undo { database, .. } => &database.name,
         };
-        database.name.as_ref()
+        name.as_ref()
     }
 }
 
 impl Db {
-    pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
-        if let Some(name) = self.action.name() {
-            return named::run(ctx, name.clone(), self.action).await;
+    /// The code that the process exits with: ours, or that of a client.
+    pub(crate) async fn run(self, ctx: &Ctx) -> Result<u8> {
+        match self.action.name().cloned() {
+            Some(name) => named::run(ctx, &name, self.action).await,
+            None => Ok(by_url(ctx, self.action).await?.code()),
         }
-        match self.action {
-            Action::Tune { url, .. } => tune(ctx, url).await,
-            Action::Status { database } => database.open().await?.status(ctx).await,
-            Action::Validate { database } => database.open().await?.validate(ctx).await,
-            Action::Migrate { database, to, dry_run, lock_timeout } => {
-                let mut opened = database.open().await?;
-                opened.options.target = to;
-                opened.patience.for_tables = lock_timeout;
-                if dry_run { opened.dry_run().await } else { opened.change(ctx, Change::Migrate).await }
-            }
-            Action::Baseline { database, version } => {
-                database.open().await?.change(ctx, Change::Baseline(version)).await
-            }
-            Action::Repair { database } => {
-                let opened = database.open().await?;
-                confirm(ctx, "change the history of", &opened.name())?;
-                opened.change(ctx, Change::Repair).await
-            }
-            Action::Undo { database, to } => {
-                let opened = database.open().await?;
-                confirm(ctx, "take versions back in", &opened.name())?;
-                opened.change(ctx, Change::Undo(to)).await
-            }
+    }
+}
+
+/// Carries out what is asked of the database that a URL names.
+async fn by_url(ctx: &Ctx, action: Action) -> Result<Exit> {
+    match action {
+        Action::Shell { .. } => Err(no_database()),
+        Action::Tune { url, .. } => tune(ctx, url).await,
+        Action::Status { database } => database.open().await?.status(ctx).await,
+        Action::Validate { database } => database.open().await?.validate(ctx).await,
+        Action::Migrate { database, to, dry_run, lock_timeout } => {
+            let mut opened = database.open().await?;
+            opened.options.target = to;
+            opened.patience.for_tables = lock_timeout;
+            if dry_run { opened.dry_run().await } else { opened.change(ctx, Change::Migrate).await }
+        }
+        Action::Baseline { database, version } => database.open().await?.change(ctx, Change::Baseline(version)).await,
+        Action::Repair { database } => {
+            let opened = database.open().await?;
+            confirm(ctx, "change the history of", &opened.name())?;
+            opened.change(ctx, Change::Repair).await
+        }
+        Action::Undo { database, to } => {
+            let opened = database.open().await?;
+            confirm(ctx, "take versions back in", &opened.name())?;
+            opened.change(ctx, Change::Undo(to)).await
         }
     }
 }

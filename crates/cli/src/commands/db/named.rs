@@ -4,31 +4,33 @@ use daybook_api::client::Exit;
 use daybook_api::database::HistoryChange;
 use daybook_model::DatabaseName;
 
-use super::{Action, advise, confirm, render, say_wrong, tell};
+use super::{Action, advise, confirm, render, say_wrong, shell, tell};
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
 use crate::output::style::{GOOD, paint};
 
-/// Carries out what is asked of the database `name`.
-pub(super) async fn run(ctx: &Ctx, name: DatabaseName, action: Action) -> Result<Exit> {
-    match action {
-        Action::Status { .. } => status(ctx, &name).await,
-        Action::Validate { .. } => validate(ctx, &name).await,
-        Action::Tune { .. } => advise(ctx, &ctx.client().await?.tune(&ctx.key().await?, &name).await?),
+/// Carries out what is asked of the database `name`, and gives the code to exit with.
+pub(super) async fn run(ctx: &Ctx, name: &DatabaseName, action: Action) -> Result<u8> {
+    let exit = match action {
+        Action::Shell { arguments, .. } => return shell::run(ctx, name, arguments).await,
+        Action::Status { .. } => status(ctx, name).await?,
+        Action::Validate { .. } => validate(ctx, name).await?,
+        Action::Tune { .. } => advise(ctx, &ctx.client().await?.tune(&ctx.key().await?, name).await?)?,
         Action::Migrate { .. } => {
             let message = format!("`{name}` is migrated by `daybook up`, before what uses it starts");
-            Err(CommandError::usage(message).hint("`daybook plan` shows what is to be run"))
+            return Err(CommandError::usage(message).hint("`daybook plan` shows what is to be run"));
         }
-        Action::Baseline { version, .. } => change(ctx, &name, HistoryChange::Baseline(version.to_string())).await,
+        Action::Baseline { version, .. } => change(ctx, name, HistoryChange::Baseline(version.to_string())).await?,
         Action::Repair { .. } => {
             confirm(ctx, "change the history of", name.as_str())?;
-            change(ctx, &name, HistoryChange::Repair).await
+            change(ctx, name, HistoryChange::Repair).await?
         }
         Action::Undo { to, .. } => {
             confirm(ctx, "take versions back in", name.as_str())?;
-            change(ctx, &name, HistoryChange::Undo(to.map(|version| version.to_string()))).await
+            change(ctx, name, HistoryChange::Undo(to.map(|version| version.to_string()))).await?
         }
-    }
+    };
+    Ok(exit.code())
 }
 
 async fn status(ctx: &Ctx, name: &DatabaseName) -> Result<Exit> {
