@@ -35,6 +35,7 @@ pub(crate) struct Exec {
 
 impl Exec {
     /// A command in the first replica of a service that runs, on a terminal where there is one.
+    #[cfg(feature = "databases")]
     pub(super) fn of(service: &str, command: Vec<String>) -> Self {
         Self { no_tty: false, user: None, workdir: None, target: service.to_owned(), command }
     }
