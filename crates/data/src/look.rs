@@ -52,7 +52,6 @@ pub async fn look(url: String, files: &Migrations, wanted: &Wanted, before: Opti
     }
     let rows = rows.unwrap_or_default();
     let all = standings(files, &rows, &options);
-    let is_pending = |standing: &&Standing<'_>| matches!(standing.state, State::Pending | State::Outdated);
     let mut lint = Lint::new(server.dialect());
     let mut read = |standing: &Standing<'_>| {
         let text = standing.migration.map(|migration| filled(migration, &options)).unwrap_or_default();
@@ -60,7 +59,7 @@ pub async fn look(url: String, files: &Migrations, wanted: &Wanted, before: Opti
     };
     Ok(Stands {
         version: version(&all).map(ToString::to_string),
-        pending: all.iter().filter(is_pending).map(&mut read).collect(),
+        pending: all.iter().filter(|one| one.state.is_pending()).map(&mut read).collect(),
         wrong,
         beyond: all
             .iter()

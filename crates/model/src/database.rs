@@ -99,6 +99,11 @@ impl Database {
         }
     }
 
+    /// Whether `service` runs it.
+    pub fn is_run_by(&self, service: &ServiceName) -> bool {
+        self.kept().is_some_and(|kept| kept.service == *service)
+    }
+
     pub(crate) fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let (one, many) = match &mut self.keeper {
             Keeper::Service(kept) => (&mut kept.password, Some(kept.logins.values_mut())),

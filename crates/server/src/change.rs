@@ -11,8 +11,7 @@ use daybook_manifest::Aim;
 use daybook_model::spec::Artifact;
 use daybook_model::vault::Kept;
 use daybook_model::{
-    Database, Digest, EnvKey, Event, Release, ReleaseNumber, RunKind, SecretName, Service, ServiceName, Spec, Target,
-    VolumeName,
+    Digest, EnvKey, Event, Release, ReleaseNumber, RunKind, SecretName, Service, ServiceName, Spec, Target, VolumeName,
 };
 use daybook_store::Environment;
 use zeroize::Zeroizing;
@@ -240,8 +239,7 @@ impl App {
         let current = self.require_release(&scale.key).await?;
         let mut spec = current.spec.clone();
         for (name, count) in &scale.services {
-            let runs = |database: &Database| database.kept().is_some_and(|kept| kept.service == *name);
-            if *count > 1 && spec.databases.values().any(runs) {
+            if *count > 1 && spec.databases.values().any(|database| database.is_run_by(name)) {
                 let message = format!("`{name}` is a database: two servers cannot write to its files");
                 return Err(ApiError::invalid(message).hint("give it more with `resources` in the manifest"));
             }

@@ -10,10 +10,10 @@ mod postgres;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::Connection as _;
 
 use crate::migrations::server::{Refusal, Result};
-use crate::{Dialect, url, within};
+use crate::{Dialect, migrations, url};
 
 /// A database in a server of ours, by who may do everything in it.
 #[derive(Clone, Copy)]
@@ -118,12 +118,9 @@ impl Kept<'_> {
 /// Logs in, and out again.
 async fn try_in(url: &str) -> Result<()> {
     if url.starts_with("mysql") {
-        let options: sqlx::mysql::MySqlConnectOptions = url.parse()?;
-        within(options.disable_statement_logging().connect()).await?.close().await?;
+        migrations::mysql::open(url).await?.close().await?;
     } else {
-        let options: sqlx::postgres::PgConnectOptions = url.parse()?;
-        let options = options.application_name("daybook").disable_statement_logging();
-        within(options.connect()).await?.close().await?;
+        migrations::postgres::open(url).await?.close().await?;
     }
     Ok(())
 }

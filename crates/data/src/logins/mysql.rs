@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection as _, Row as _};
 
 use super::{Kept, Login, Rights, literal};
+use crate::Dialect;
+use crate::migrations::mysql::{open, quoted, run};
 use crate::migrations::server::{Refusal, Result};
-use crate::{Dialect, within};
 
 /// What a login may do that reads and writes rows.
 const ROWS: &str = "select, insert, update, delete, execute, create temporary tables, lock tables, show view";
@@ -19,7 +20,7 @@ pub(super) async fn grant(
     keep: &BTreeSet<String>,
     rights: Rights,
 ) -> Result<()> {
-    let mut server = connect(&kept.url_with(password, "")).await?;
+    let mut server = open(&kept.url_with(password, "")).await?;
     let wanted = kept.passwords.first().map_or(password, String::as_str);
     if wanted != password {
         for host in hosts_of(&mut server, kept.admin).await? {
@@ -57,15 +58,6 @@ async fn hosts_of(server: &mut MySqlConnection, user: &str) -> Result<Vec<String
     rows.iter().map(|row| row.try_get(0).map_err(Refusal::from)).collect()
 }
 
-async fn connect(url: &str) -> Result<MySqlConnection> {
-    let options: MySqlConnectOptions = url.parse()?;
-    within(options.disable_statement_logging().connect()).await
-}
-
-async fn run(connection: &mut MySqlConnection, sql: &str) -> Result<()> {
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.map(drop).map_err(Refusal::from)
-}
-
 fn account(name: &str) -> String {
     format!("{}@'%'", text(name))
 }
@@ -77,10 +69,6 @@ fn pattern(database: &str) -> String {
 
 fn escaped(database: &str) -> String {
     database.replace('_', "\\_").replace('%', "\\%")
-}
-
-fn quoted(name: &str) -> String {
-    crate::migrations::mysql::quoted(name)
 }
 
 fn text(text: &str) -> String {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Row as _};
 
 use super::{Kept, Login, Rights, literal};
+use crate::Dialect;
+use crate::migrations::postgres::{open, quoted, run};
 use crate::migrations::server::{Refusal, Result};
-use crate::{Dialect, within};
 
 /// Passwords stand in statements: a server that writes those to its log does not write these.
 const QUIETLY: &str = "set log_statement = 'none'; set log_min_error_statement = 'panic'; \
@@ -60,14 +61,14 @@ pub(super) async fn grant(
                 .await?;
         }
     }
-    open(&mut database, kept, &groups, rights).await?;
+    open_tables(&mut database, kept, &groups, rights).await?;
     run(&mut database, "commit").await?;
     database.close().await.map_err(Refusal::from)
 }
 
 pub(super) async fn open_objects(kept: &Kept<'_>, rights: Rights) -> Result<()> {
     let mut database = connect(&kept.url().await?).await?;
-    open(&mut database, kept, &Groups::of(kept.database), rights).await?;
+    open_tables(&mut database, kept, &Groups::of(kept.database), rights).await?;
     database.close().await.map_err(Refusal::from)
 }
 
@@ -118,7 +119,7 @@ async fn make(database: &mut PgConnection, login: &Login<'_>, groups: &Groups, r
 }
 
 /// Lets who reads and writes rows reach every table, those of migrations to come among them.
-async fn open(database: &mut PgConnection, kept: &Kept<'_>, groups: &Groups, rights: Rights) -> Result<()> {
+async fn open_tables(database: &mut PgConnection, kept: &Kept<'_>, groups: &Groups, rights: Rights) -> Result<()> {
     if rights == Rights::Tables {
         return Ok(());
     }
@@ -166,19 +167,9 @@ async fn role_exists(database: &mut PgConnection, name: &str) -> Result<bool> {
 }
 
 async fn connect(url: &str) -> Result<PgConnection> {
-    let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name("daybook").disable_statement_logging();
-    let mut connection = within(options.connect()).await?;
+    let mut connection = open(url).await?;
     run(&mut connection, QUIETLY).await?;
     Ok(connection)
-}
-
-async fn run(connection: &mut PgConnection, sql: &str) -> Result<()> {
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.map(drop).map_err(Refusal::from)
-}
-
-fn quoted(name: &str) -> String {
-    crate::migrations::postgres::quoted(name)
 }
 
 fn text(text: &str) -> String {

@@ -25,10 +25,9 @@ pub(crate) struct MySql {
 
 impl MySql {
     pub(crate) async fn connect(place: &Place) -> Result<Self> {
-        let options: MySqlConnectOptions = place.url.parse()?;
+        let options = options(&place.url)?;
         // A script chooses its own mode and time zone, from the server's.
         let options = options.no_engine_substitution(false).pipes_as_concat(false).timezone(None);
-        let options = options.disable_statement_logging();
         let mut connection = within(MySqlConnection::connect_with(&options)).await?;
         let said = sqlx::query("select version(), substring_index(user(), '@', 1), database()")
             .fetch_one(&mut connection)
@@ -168,8 +167,7 @@ execution_time, success) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     }
 
     async fn execute(&mut self, sql: &str) -> Result<()> {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        self.connection.execute(sql).await.map(drop).map_err(Refusal::from)
+        run(&mut self.connection, sql).await
     }
 
     async fn copy(&mut self, _: &str, _: &str) -> Result<()> {
@@ -201,6 +199,21 @@ session sql_mode = @@global.sql_mode, session autocommit = 1";
     async fn drop_broken_index(&mut self, _: &str) -> Result<()> {
         Ok(())
     }
+}
+
+fn options(url: &str) -> Result<MySqlConnectOptions> {
+    let options: MySqlConnectOptions = url.parse()?;
+    Ok(options.disable_statement_logging())
+}
+
+/// Logs in.
+pub(crate) async fn open(url: &str) -> Result<MySqlConnection> {
+    within(options(url)?.connect()).await
+}
+
+/// Runs statements as they are written, of which nothing is wanted back.
+pub(crate) async fn run(connection: &mut MySqlConnection, sql: &str) -> Result<()> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.map(drop).map_err(Refusal::from)
 }
 
 fn row(found: &MySqlRow) -> sqlx::Result<Row> {

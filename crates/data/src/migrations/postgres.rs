@@ -25,8 +25,7 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) async fn connect(place: &Place) -> Result<Self> {
-        let options: PgConnectOptions = place.url.parse()?;
-        let options = options.application_name("daybook").disable_statement_logging();
+        let options = options(&place.url)?;
         let mut connection = within(PgConnection::connect_with(&options)).await?;
         let facts = "select current_setting('server_version'), current_user::text, current_database()::text, \
 coalesce(current_schema()::text, 'public')";
@@ -187,8 +186,7 @@ create index if not exists {index} on {table} (\"success\");"
     }
 
     async fn execute(&mut self, sql: &str) -> Result<()> {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        self.connection.execute(sql).await.map(drop).map_err(Refusal::from)
+        run(&mut self.connection, sql).await
     }
 
     async fn copy(&mut self, sql: &str, data: &str) -> Result<()> {
@@ -221,6 +219,21 @@ where not i.indisvalid and c.relname = $1 and n.nspname = any (current_schemas(f
         }
         Ok(())
     }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url.parse()?;
+    Ok(options.application_name("daybook").disable_statement_logging())
+}
+
+/// Logs in.
+pub(crate) async fn open(url: &str) -> Result<PgConnection> {
+    within(options(url)?.connect()).await
+}
+
+/// Runs statements as they are written, of which nothing is wanted back.
+pub(crate) async fn run(connection: &mut PgConnection, sql: &str) -> Result<()> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.map(drop).map_err(Refusal::from)
 }
 
 fn row(found: &PgRow) -> sqlx::Result<Row> {

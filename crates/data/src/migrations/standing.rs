@@ -76,6 +76,11 @@ impl State {
     pub fn is_there(self) -> bool {
         matches!(self, Self::Baseline | Self::Applied | Self::OutOfOrder | Self::Missing | Self::Future)
     }
+
+    /// Whether the migration is to be run.
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::Pending | Self::Outdated)
+    }
 }
 
 impl fmt::Display for State {
@@ -415,7 +420,7 @@ pub fn version<'a>(all: &[Standing<'a>]) -> Option<&'a Version> {
 /// What is to be run, in its order.
 pub fn pending<'a>(files: &'a Migrations, rows: &'a [Row], options: &Options) -> Vec<Standing<'a>> {
     let all = standings(files, rows, options);
-    all.into_iter().filter(|standing| matches!(standing.state, State::Pending | State::Outdated)).collect()
+    all.into_iter().filter(|standing| standing.state.is_pending()).collect()
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, SetExpr, Statement, TableFactor, TableWithJoins, visit_expressions};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use super::{Connections, ForeignKey, Index, Query, Seen, Table, Tried};
+use crate::migrations::postgres::{open, quoted, run};
 use crate::migrations::server::{Refusal, Result};
-use crate::within;
 
 /// Schemas of users.
 const OURS: &str = "n.nspname <> 'information_schema' and n.nspname not like 'pg\\_%'";
@@ -24,9 +24,7 @@ const CHEAP: f64 = 100.0;
 
 /// Looks at a database. Nothing is left behind: what is tried is tried in a transaction that is taken back.
 pub async fn look(url: &str) -> Result<Seen> {
-    let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name("daybook").disable_statement_logging();
-    let mut connection = within(options.connect()).await?;
+    let mut connection = open(url).await?;
     let mut seen = Seen {
         counted_s: counted(&mut connection).await?,
         tables: tables(&mut connection).await?,
@@ -289,17 +287,13 @@ fn compared(query: &str, columns: &Columns) -> BTreeSet<(String, String)> {
             for (called, name) in &tables {
                 let Some((whole, names)) = columns.0.get(name) else { continue };
                 if table.is_none_or(|table| table == called) && names.contains(column) {
-                    found.insert((whole.clone(), format!("\"{}\"", column.replace('"', "\"\""))));
+                    found.insert((whole.clone(), quoted(column)));
                 }
             }
             ControlFlow::Continue(())
         });
     }
     found
-}
-
-async fn run(connection: &mut PgConnection, sql: &str) -> Result<()> {
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.map(drop).map_err(Refusal::from)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use daybook_model::database::{Database, DatabaseServer, Engine, Keeper, Pending, RemarkKind, SeenDatabase};
 use daybook_model::plan::{Change, Detail, Sign, Subject};
 use daybook_model::spec::Artifact;
-use daybook_model::{Action, DatabaseName, Observed, RunKind, Service, ServiceName, Spec, StepId};
+use daybook_model::{Action, DatabaseName, Observed, RunKind, Service, Spec, StepId};
 
 use super::builder::Builder;
 use super::{PlanContext, Problem, World};
@@ -24,8 +24,7 @@ impl<'a> World<'a> {
 
     /// Databases that `service` runs, which has been planned.
     pub(super) fn databases_of(&self, builder: &mut Builder, service: &Service) {
-        let ours = |database: &Database| database.kept().is_some_and(|kept| kept.service == service.name);
-        for (name, database) in self.spec.databases.iter().filter(|(_, database)| ours(database)) {
+        for (name, database) in self.spec.databases.iter().filter(|(_, database)| database.is_run_by(&service.name)) {
             if service.replicas() > 0 {
                 let needs = [builder.grounds(), builder.ready(&service.name)].concat();
                 self.database(builder, name, database, needs);
@@ -41,7 +40,7 @@ impl<'a> World<'a> {
         let used = service.container.databases();
         let gates = used.flat_map(|used| builder.settled(&used.database));
         let waits = service.depends_on.iter().flat_map(|on| {
-            let kept = self.spec.databases.iter().filter(move |(_, database)| keeper_is(database, &on.service));
+            let kept = self.spec.databases.iter().filter(move |(_, database)| database.is_run_by(&on.service));
             kept.flat_map(|(name, _)| builder.settled(name))
         });
         gates.chain(waits).copied().collect()
@@ -104,10 +103,6 @@ impl<'a> World<'a> {
         };
         (!pending.is_empty()).then(|| (pending.clone(), "it lacks them, and what starts next may need them"))
     }
-}
-
-fn keeper_is(database: &Database, service: &ServiceName) -> bool {
-    database.kept().is_some_and(|kept| kept.service == *service)
 }
 
 /// Whether a run of this purpose has to know what databases hold.
