@@ -7,7 +7,7 @@ use daybook_e2e::workspace::{Edges, edges, files, root, sources};
 /// Crates that may import the model and nothing else of ours.
 const LEAVES: [&str; 8] = ["manifest", "decide", "rego", "store", "metrics", "runtime", "data", "edge"];
 /// Leaves too, which come after those in the design's table.
-const OUTSIDE: [&str; 2] = ["connect", "api"];
+const OUTSIDE: [&str; 3] = ["connect", "backup", "api"];
 /// What drives something with a client so large that a build may leave it out: above the runtime's trait, and used by
 /// the server, and by the export.
 const DRIVERS: [&str; 1] = ["kubernetes"];

@@ -1,0 +1,135 @@
+//! Directories, saved and restored.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::common::{World, about, noise};
+use daybook_backup::{Depth, Error};
+
+/// A directory with one of everything.
+fn volume(world: &World) -> PathBuf {
+    let root = world.path("volume");
+    std::fs::create_dir_all(root.join("deep/er")).unwrap();
+    std::fs::create_dir(root.join("empty")).unwrap();
+    std::fs::write(root.join("large"), noise(1, 3_000_000)).unwrap();
+    std::fs::write(root.join("deep/er/small"), "small").unwrap();
+    std::fs::write(root.join("nothing"), "").unwrap();
+    std::fs::write(root.join(".gitignore"), "*").unwrap();
+    symlink("large", root.join("link")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
+    std::fs::hard_link(root.join("large"), root.join("deep/same")).unwrap();
+    std::fs::set_permissions(root.join("deep/er/small"), std::fs::Permissions::from_mode(0o4750)).unwrap();
+    std::fs::set_permissions(root.join("empty"), std::fs::Permissions::from_mode(0o1777)).unwrap();
+    std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o700)).unwrap();
+    root
+}
+
+/// Everything that is to be the same.
+fn look(root: &Path) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(path) = left.pop() {
+        let meta = path.symlink_metadata().unwrap();
+        let content = match meta.file_type() {
+            kind if kind.is_symlink() => format!("-> {}", path.read_link().unwrap().display()),
+            kind if kind.is_dir() => {
+                left.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+                "directory".to_owned()
+            }
+            _ => format!("{} links, {} bytes, {:x?}", meta.nlink(), meta.len(), sum(&std::fs::read(&path).unwrap())),
+        };
+        let name = path.strip_prefix(root).unwrap().display();
+        let time = (meta.mtime(), meta.mtime_nsec());
+        seen.push(format!("{name} {:o} {} {} {time:?} {content}", meta.mode(), meta.uid(), meta.gid()));
+    }
+    seen.sort();
+    seen
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)))
+}
+
+#[test]
+fn a_directory_is_restored_as_it_was() {
+    let world = World::new();
+    let (root, repository) = (volume(&world), world.repository());
+    let saved = repository.save_directory(&about("volume", 0), &root).unwrap();
+    assert_eq!((saved.vanished, saved.changed), (0, 0));
+    let to = world.path("restored");
+    let restored = repository.restore_directory(&saved.snapshot.id, &to).unwrap();
+    assert_eq!(restored.not_as_saved, [] as [PathBuf; 0]);
+    assert_eq!((restored.files, restored.directories), (7, 3));
+    assert_eq!(look(&to), look(&root));
+    assert_eq!(repository.check(Depth::Everything).unwrap(), []);
+    // And by restic, which restores the whole path.
+    let whole = world.path("whole");
+    world.restic(&["restore", &saved.snapshot.id, "--target", whole.to_str().unwrap()]);
+    let beneath = whole.join(root.canonicalize().unwrap().strip_prefix("/").unwrap());
+    assert_eq!(look(&beneath), look(&root));
+}
+
+#[test]
+fn what_has_not_changed_is_not_read_again() {
+    let world = World::new();
+    let (root, repository) = (volume(&world), world.repository());
+    repository.save_directory(&about("volume", 0), &root).unwrap();
+    std::fs::write(root.join("new"), "new").unwrap();
+    let second = repository.save_directory(&about("volume", 1), &root).unwrap().snapshot;
+    assert!(second.added_bytes.unwrap() < 10_000, "{second:?}");
+    // Two names of the large file, three small files, and where two links point.
+    assert_eq!(second.size_bytes, Some(6_000_000 + 5 + 1 + 3 + 5 + 7));
+}
+
+#[test]
+fn what_cannot_be_read_fails_the_backup() {
+    let world = World::new();
+    let (root, repository) = (volume(&world), world.repository());
+    // Nobody, not even root, can read the memory of a process at address 0: the file opens, and reading it fails.
+    std::fs::remove_file(root.join("nothing")).unwrap();
+    let target = root.join("nothing");
+    std::fs::write(&target, "").unwrap();
+    let bind = std::process::Command::new("mount").args(["--bind", "/proc/self/mem"]).arg(&target).status();
+    let is_bound = bind.is_ok_and(|status| status.success());
+    if !is_bound {
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0)).unwrap();
+    }
+    let saved = repository.save_directory(&about("volume", 0), &root);
+    if is_bound {
+        assert!(std::process::Command::new("umount").arg(&target).status().unwrap().success());
+    }
+    match saved {
+        Err(Error::Unreadable { files: 1, first: Some(first), .. }) => assert!(first.path.ends_with("nothing")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(repository.snapshots().unwrap(), []);
+}
+
+#[test]
+fn files_that_vanish_meanwhile_are_left_out() {
+    let world = World::new();
+    let (root, repository) = (world.path("volume"), world.repository());
+    std::fs::create_dir(&root).unwrap();
+    for number in 0..3_000 {
+        std::fs::write(root.join(format!("{number:04}")), number.to_string()).unwrap();
+    }
+    let saved = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in (0..3_000).rev() {
+                std::fs::remove_file(root.join(format!("{number:04}"))).unwrap();
+            }
+        });
+        repository.save_directory(&about("volume", 0), &root)
+    });
+    let saved = saved.unwrap();
+    let restored = repository.restore_directory(&saved.snapshot.id, &world.path("restored")).unwrap();
+    assert!(restored.files + saved.vanished <= 3_000, "{restored:?} {saved:?}");
+    assert_eq!(repository.check(Depth::Everything).unwrap(), []);
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_refused() {
+    let world = World::new();
+    let saved = world.repository().save_directory(&about("volume", 0), &world.path("volume"));
+    assert!(matches!(saved, Err(Error::Invalid { .. })), "{saved:?}");
+}

@@ -1,0 +1,9 @@
+//! Backups, on real disks, with a real `restic`, and on a server that speaks S3.
+
+mod common;
+mod damage;
+mod directories;
+mod restic;
+mod s3;
+mod save;
+mod servers;
