@@ -12,7 +12,7 @@ pub enum Place {
     /// A directory, made where it is missing.
     Directory(PathBuf),
     /// A bucket of a server that speaks S3.
-    S3(S3),
+    S3(Box<S3>),
 }
 
 /// A bucket of a server that speaks S3. The bucket has to be there.

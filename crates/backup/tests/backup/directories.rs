@@ -92,7 +92,7 @@ fn what_cannot_be_read_fails_the_backup() {
     let bind = std::process::Command::new("mount").args(["--bind", "/proc/self/mem"]).arg(&target).status();
     let is_bound = bind.is_ok_and(|status| status.success());
     if !is_bound {
-        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o0)).unwrap();
     }
     let saved = repository.save_directory(&about("volume", 0), &root);
     if is_bound {
