@@ -95,3 +95,31 @@ pub struct Progress {
     /// Whether these are all.
     pub is_done: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{mysql, postgres};
+    use super::*;
+
+    fn sent<T: Send>(future: T) -> T {
+        future
+    }
+
+    #[tokio::test]
+    async fn r31_a_copy_can_go_to_any_thread_and_shows_no_secret() {
+        let masking = Masking::default();
+        let copying = Copying {
+            source: "postgres://u:hunter2@h/d",
+            target: "nothing",
+            masking: &masking,
+            seed: b"hunter2",
+            without: &[],
+            progress: &|_| {},
+        };
+        assert!(!format!("{copying:?}").contains("hunter2"));
+        let nowhere = Copying { source: "nothing", ..copying };
+        for said in [sent(postgres::copy(&nowhere)).await, sent(mysql::copy(&nowhere)).await] {
+            assert!(said.unwrap_err().to_string().starts_with("read the database of the source: "));
+        }
+    }
+}
