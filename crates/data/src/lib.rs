@@ -3,6 +3,7 @@
 pub mod lint;
 pub mod logins;
 pub mod look;
+pub mod mask;
 pub mod migrations;
 pub mod tune;
 

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fingerprint;
 pub mod id;
 pub mod launch;
+pub mod masking;
 pub mod money;
 pub mod name;
 pub mod observed;
