@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod disk;
 pub mod documents;
+pub mod notes;
 pub mod workspace;
 
 use std::fmt;
@@ -96,6 +97,13 @@ impl World {
     /// A server on the `process` runtime whose state directory is a disk of so many mebibytes.
     pub async fn on_a_small_disk(mebibytes: u64) -> Self {
         Self::with("process", Some(mebibytes)).await
+    }
+
+    /// A server on the `process` runtime that finds programs in `directory` first.
+    pub async fn finding_programs_in(directory: &Path) -> Self {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let variables = vec![("PATH", format!("{}:{path}", directory.display()))];
+        Self::make("process", None, None, variables).await
     }
 
     async fn with(runtime: &str, mebibytes: Option<u64>) -> Self {

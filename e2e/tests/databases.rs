@@ -13,60 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use daybook_bench::shop::HOST;
+use daybook_e2e::notes::{ask, environment_of, notes, read, write};
 use daybook_e2e::{Ended, World};
 
 const KEY: &str = "shop/production";
-
-/// The notes of `examples/notes`, as the app that scenarios take down.
-fn notes(world: &World) {
-    let example = daybook_e2e::workspace::root().join("examples/notes");
-    for file in ["web/app.py", "migrations/V1__notes.sql", "migrations/V2__written.sql"] {
-        let path = world.path().join(file);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::copy(example.join(file), path).unwrap();
-    }
-    let text = std::fs::read_to_string(example.join("daybook.yaml")).unwrap();
-    let text = text.replace("app: notes", "app: shop").replace("notes.localhost", HOST);
-    let text = text.replace("healthcheck: /healthz", "healthcheck: /healthz\n    rollout: {probation: 1s}");
-    world.write("daybook.yaml", &text);
-}
-
-/// Runs a statement as who may do everything, and gives what it returns.
-fn ask(world: &World, sql: &str) -> String {
-    let environ = environment_of(world, "POSTGRES_PASSWORD=");
-    let value = |name: &str| {
-        let found = environ.split('\0').find_map(|one| one.strip_prefix(&format!("{name}=")));
-        found.unwrap_or_else(|| panic!("the server has no {name}")).to_owned()
-    };
-    let mut psql = Command::new("psql");
-    psql.args(["-qtAX", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", &value("PORT"), "-U", "postgres", "db"]);
-    let asked = psql.args(["-c", sql]).env("PGPASSWORD", value("POSTGRES_PASSWORD")).output().unwrap();
-    assert!(asked.status.success(), "{sql}: {}", String::from_utf8_lossy(&asked.stderr));
-    String::from_utf8_lossy(&asked.stdout).trim().to_owned()
-}
-
-/// The environment of a process of the scenario that has this in it.
-fn environment_of(world: &World, wanted: &str) -> String {
-    let pids = daybook_bench::process::working_beneath(&world.state());
-    let mut environs = pids.iter().map(|pid| {
-        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environ).into_owned()
-    });
-    environs.find(|environ| environ.contains(wanted)).unwrap_or_else(|| panic!("no process has {wanted}"))
-}
-
-async fn write(world: &World, text: &str) {
-    let client = format!("http://{}/", world.address());
-    let mut curl = tokio::process::Command::new("curl");
-    curl.args(["-sf", "-H", &format!("Host: {HOST}"), "-d", text, &client]);
-    assert!(curl.status().await.unwrap().success(), "the note {text} was not taken");
-}
-
-async fn read(world: &World) -> String {
-    let reply = world.get("/").await.unwrap();
-    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
-    String::from_utf8_lossy(&reply.body).into_owned()
-}
 
 #[track_caller]
 fn expect_untold(world: &World, said: &[Ended]) {
@@ -322,6 +272,9 @@ async fn a_database_in_a_container_is_migrated_from_outside() {
     assert!(status.out.contains("version 2"), "{status}");
     let counted = world.run(&["db", "shell", "db", "--", "-tAc", "select count(*) from notes"]).await.expect(0);
     assert_eq!(counted.out.trim(), "1", "{counted}");
+    world.run(&["backup", "create"]).await.expect(0);
+    let drilled = world.run(&["backup", "drill"]).await.expect(0);
+    assert!(drilled.err.contains("proven"), "r21: in a container of its own: {drilled}");
     world.end().await;
 }
 
@@ -349,6 +302,9 @@ async fn a_database_in_a_cluster_is_migrated_by_way_of_its_api_server() {
     world
         .until("the worker has asked", async |world| world.run(&["logs", "worker"]).await.out.contains("1worker_1"))
         .await;
+    world.run(&["backup", "create"]).await.expect(0);
+    let drilled = world.run(&["backup", "drill"]).await.expect(0);
+    assert!(drilled.err.contains("proven"), "r21: in a namespace of its own: {drilled}");
     opening.abort();
     world.end().await;
 }

@@ -101,16 +101,6 @@ pub enum Error {
         #[source]
         why: io::Error,
     },
-    /// Whatever else went wrong.
-    #[error("cannot go on {doing} in {place}: {why}; try again, and check the backups when that does not help")]
-    Other {
-        /// Where the repository is.
-        place: String,
-        /// What was being done.
-        doing: &'static str,
-        /// Why not.
-        why: String,
-    },
 }
 
 /// A file that could not be read.

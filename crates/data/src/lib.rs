@@ -1,11 +1,14 @@
-//! Users' databases: migrations, what is to be known of them, who may log in, and what to tune.
+//! Users' databases: migrations, what is to be known of them, who may log in, dumps and what they hold, what to tune.
 
+pub mod dump;
 pub mod lint;
 pub mod logins;
 pub mod look;
 pub mod mask;
 pub mod migrations;
+pub mod replace;
 pub mod tune;
+pub mod witness;
 
 use std::net::SocketAddr;
 use std::time::Duration;

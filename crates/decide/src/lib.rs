@@ -11,9 +11,11 @@
 //! - [`diagram`]: an environment as a picture.
 //! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
 //! - [`jobs`], [`heal`]: what is due, and when to try again.
+//! - [`backups`]: which are due, which stay, and which are proven.
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
+pub mod backups;
 pub mod cost;
 pub mod diagram;
 pub mod elect;

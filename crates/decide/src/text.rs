@@ -197,6 +197,19 @@ pub fn seconds(ms: u64) -> String {
     }
 }
 
+/// A size in bytes: "18 MB" (powers of 1,024, as memory limits are written).
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1_023.5 && unit + 1 < UNITS.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    let digits = usize::from(unit > 0 && value < 9.95);
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
 /// A span of milliseconds as a clock shows it: "0:03", "3:07", "1:02:03".
 pub fn clock(ms: u64) -> String {
     let seconds = ms / 1_000;

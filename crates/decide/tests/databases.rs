@@ -56,7 +56,8 @@ fn kept(login_version: u64, files: Option<&str>) -> Spec {
         logins: [(web.name.clone(), login)].into(),
     };
     let keeper = Keeper::Service(Box::new(kept));
-    let database = Database { line: Some(9), engine: Engine::Postgres, keeper, migrations: files.map(migrations) };
+    let database =
+        Database { line: Some(9), engine: Engine::Postgres, keeper, migrations: files.map(migrations), backup: None };
     let mut spec = spec([web, db("16")]);
     spec.databases.insert(name(), database);
     spec
@@ -68,7 +69,8 @@ fn elsewhere(files: &str) -> Spec {
     let mut spec = spec([user(url.clone())]);
     let keeper = Keeper::Elsewhere { url };
     let migrations = Some(migrations(files));
-    spec.databases.insert(name(), Database { line: Some(9), engine: Engine::Postgres, keeper, migrations });
+    spec.databases
+        .insert(name(), Database { line: Some(9), engine: Engine::Postgres, keeper, migrations, backup: None });
     spec
 }
 

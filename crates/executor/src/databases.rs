@@ -9,7 +9,7 @@ use daybook_model::database::{self, Engine, Keeper, Kept, Migrations, SeenDataba
 use daybook_model::event::{Answer, StepOutcome};
 use daybook_model::launch::Role;
 use daybook_model::spec::SecretRef;
-use daybook_model::{Database, DatabaseName, Digest, EnvKey, ServiceName, Spec, Step};
+use daybook_model::{Database, DatabaseName, Digest, EnvKey, ReplicaId, ServiceName, Spec, Step};
 use daybook_runtime::{ErrorKind, Progress, Reached, Runtime};
 
 use crate::drive::RunContext;
@@ -68,6 +68,8 @@ pub enum Place {
 
 /// A database server of ours.
 pub struct Server {
+    /// The replica that runs it.
+    pub replica: ReplicaId,
     /// Where this machine reaches it.
     pub address: SocketAddr,
     /// Who may do everything.
@@ -213,7 +215,7 @@ impl Executor {
             Err(error) => return Ok(Place::OutOfReach(error.to_string())),
         };
         let (address, admin, database) = (way.address, kept.admin.clone(), kept.name.clone());
-        Ok(Place::Server(Server { address, admin, passwords, database, way }))
+        Ok(Place::Server(Server { replica: replica.id.clone(), address, admin, passwords, database, way }))
     }
 
     /// A database of the release in force. `None`: it has none of this name.

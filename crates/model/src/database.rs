@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backup::BackupPolicy;
 use crate::id::Digest;
 use crate::name::{DatabaseName, ServiceName};
 use crate::spec::SecretRef;
@@ -22,6 +23,9 @@ pub struct Database {
     /// The changes of its tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
+    /// Its backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupPolicy>,
 }
 
 /// Who runs a database.

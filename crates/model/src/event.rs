@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::{BackupId, BackupOutcome, DrillOutcome};
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 use crate::name::{DatabaseName, EnvKey, SecretName, ServiceName, TargetName, VolumeName};
 use crate::plan::{Effect, Plan};
@@ -192,6 +193,71 @@ pub enum Event {
     HistoryChanged {
         /// Which.
         database: DatabaseName,
+        /// What, in words: what is meant before it is done, what came of it afterwards.
+        what: String,
+    },
+    /// A backup of a database is about to be made.
+    BackupStarted {
+        /// Which.
+        backup: BackupId,
+        /// Of what.
+        database: DatabaseName,
+        /// Why, in words: "asked for", "every 6 h".
+        why: String,
+    },
+    /// A backup was made, or failed.
+    BackupFinished {
+        /// Which.
+        backup: BackupId,
+        /// Of what.
+        database: DatabaseName,
+        /// What came of it.
+        outcome: BackupOutcome,
+        /// How long it took, milliseconds.
+        took_ms: u64,
+    },
+    /// Backups that nothing keeps any more are gone.
+    BackupsRemoved {
+        /// Of what.
+        database: DatabaseName,
+        /// Which.
+        backups: Vec<BackupId>,
+    },
+    /// A backup is about to be restored into a scratch copy, and looked at there.
+    DrillStarted {
+        /// The drill.
+        drill: BackupId,
+        /// Of what.
+        database: DatabaseName,
+        /// Which backup.
+        backup: BackupId,
+    },
+    /// A drill came to its end.
+    DrillFinished {
+        /// The drill.
+        drill: BackupId,
+        /// Of what.
+        database: DatabaseName,
+        /// Which backup.
+        backup: BackupId,
+        /// What came of it.
+        outcome: DrillOutcome,
+        /// How long it took with everything, milliseconds.
+        took_ms: u64,
+    },
+    /// A database should have had a backup or a drill by now.
+    BackupOverdue {
+        /// Which.
+        database: DatabaseName,
+        /// What, in words.
+        what: String,
+    },
+    /// What a database holds is about to be replaced by a backup, or was.
+    Restored {
+        /// Which.
+        database: DatabaseName,
+        /// Which backup.
+        backup: BackupId,
         /// What, in words: what is meant before it is done, what came of it afterwards.
         what: String,
     },

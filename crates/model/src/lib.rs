@@ -3,6 +3,7 @@
 //! Every other crate speaks in these types. Nothing here reads a clock, a file or a socket, and
 //! nothing here decides anything: constructors check shapes, and that is all.
 
+pub mod backup;
 pub mod database;
 pub mod event;
 pub mod fingerprint;
@@ -25,6 +26,7 @@ pub mod traffic;
 pub mod trouble;
 pub mod vault;
 
+pub use backup::BackupId;
 pub use database::Database;
 pub use event::{Actor, Entry, Event, RunKind, Verdict};
 pub use id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};

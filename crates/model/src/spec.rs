@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::BackupStore;
 use crate::database::{Database, DatabaseUse};
 use crate::money::{Currency, Money};
 use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
@@ -46,6 +47,9 @@ pub struct Spec {
     /// Databases that services use by reference: those that Daybook runs, each by a service of its name, and others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub databases: BTreeMap<DatabaseName, Database>,
+    /// Where backups are kept. `None`: in the server's state directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<BackupStore>,
     /// Named volumes.
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks inside the environment. The network `default` is here when anything uses it.
@@ -64,6 +68,7 @@ impl Spec {
             vault: None,
             services: BTreeMap::new(),
             databases: BTreeMap::new(),
+            backups: None,
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
         }
@@ -72,10 +77,12 @@ impl Spec {
     /// The most replicas that one environment may have: a plan names each of them.
     pub const MOST_REPLICAS: u64 = 20_000;
 
-    /// Every secret that a version is chosen for: those of services, then those of databases.
+    /// Every secret that a version is chosen for: those of services, of databases, and of where backups go.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let of_services = self.services.values_mut().flat_map(|service| service.container.secrets_mut());
-        of_services.chain(self.databases.values_mut().flat_map(Database::secrets_mut))
+        let access = self.backups.as_mut().and_then(|store| store.access.as_mut());
+        let of_backups = access.into_iter().flat_map(|(who, proof)| [who, proof]);
+        of_services.chain(self.databases.values_mut().flat_map(Database::secrets_mut)).chain(of_backups)
     }
 
     /// How many replicas the services have at most.

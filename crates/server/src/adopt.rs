@@ -30,6 +30,7 @@ impl App {
         self.spawn(self.clone().tend_health());
         self.spawn(self.clone().keep_notes());
         self.spawn(self.clone().tend_vaults());
+        self.spawn(self.clone().tend_backups());
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use daybook_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backups::Operations;
 use crate::drivers::Drivers;
 use crate::edge::Edge;
 use crate::secrets::SealedSecrets;
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) drivers: Drivers,
+    pub(crate) operations: Operations,
     pub(crate) vaults: Vaults,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
@@ -106,6 +108,7 @@ impl App {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             drivers: Drivers::default(),
+            operations: Operations::default(),
             vaults: Vaults::default(),
             planning: Mutex::default(),
             live: Mutex::default(),

@@ -356,7 +356,7 @@ impl App {
         }
     }
 
-    async fn toward(&self, spec: Spec) -> Result<Desired, ApiError> {
+    pub(crate) async fn toward(&self, spec: Spec) -> Result<Desired, ApiError> {
         let current = self.inner.store.current_release(&spec.key).await?;
         self.place(&spec, current.as_ref()).await?;
         self.desired_of(spec, current).await

@@ -19,6 +19,7 @@ use daybook_model::event::{Answer, Failure};
 use daybook_runtime::artifacts::{Artifacts, Source};
 use daybook_runtime::{Error, ErrorKind, Progress, Result};
 
+pub(crate) use history::no_database;
 pub use history::view;
 
 /// Databases that are reached over the network. Files of migrations are kept as artifacts, so that a release finds
@@ -209,7 +210,7 @@ fn of_ours<'a>(database: &'a Opened, operation: &str) -> Result<&'a Server> {
     }
 }
 
-fn kept<'a>(opened: &'a Opened, server: &'a Server) -> std::result::Result<Kept<'a>, Refusal> {
+pub(crate) fn kept<'a>(opened: &'a Opened, server: &'a Server) -> std::result::Result<Kept<'a>, Refusal> {
     let dialect =
         Dialect::of(opened.engine).ok_or_else(|| Refusal::of(format!("{} has no tables", opened.engine.name())))?;
     let history = opened.migrations.as_ref().and_then(|migrations| migrations.table.as_deref()).unwrap_or(TABLE);
@@ -218,7 +219,7 @@ fn kept<'a>(opened: &'a Opened, server: &'a Server) -> std::result::Result<Kept<
 }
 
 /// A refusal of a server. A connection that is gone may come back.
-fn refused(operation: &str, refusal: &Refusal) -> Error {
+pub(crate) fn refused(operation: &str, refusal: &Refusal) -> Error {
     let kind = if refusal.is_lost { ErrorKind::Unavailable } else { ErrorKind::Refused };
     let said: Vec<_> = std::iter::once(refusal.to_string()).chain(refusal.more.iter().cloned()).collect();
     let error = Error::new(kind, operation, said.join("\n"));

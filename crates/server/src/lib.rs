@@ -7,6 +7,7 @@
 //! - `routes` holds one handler for each path; `request` and `error` are what they read and refuse with.
 //! - `change` says what a change leads to, `runs` plans it and begins it, `drivers` carries runs out.
 //! - `jobs`, `heal` and `adopt` are what happens without anyone asking. They only wake the one path.
+//! - `backups` makes, proves and restores backups of databases.
 //! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
 //! - `view` puts what is recorded and observed into the API's words.
 //! - [`policy`] judges what a manifest makes of an environment.
@@ -14,6 +15,11 @@
 
 mod adopt;
 mod app;
+#[cfg(feature = "databases")]
+mod backups;
+#[cfg(not(feature = "databases"))]
+#[path = "backups/none.rs"]
+mod backups;
 mod change;
 #[cfg(feature = "databases")]
 mod databases;

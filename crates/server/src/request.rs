@@ -7,7 +7,9 @@ use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::request::Parts;
 use axum::serve::IncomingStream;
 use daybook_api::ORIGIN_HEADER;
-use daybook_model::{Actor, AppName, DatabaseName, EnvKey, EnvName, ReplicaId, RunId, SecretName, ServiceName};
+use daybook_model::{
+    Actor, AppName, BackupId, DatabaseName, EnvKey, EnvName, ReplicaId, RunId, SecretName, ServiceName,
+};
 use serde::Deserialize;
 use tokio::net::UnixListener;
 use utoipa::IntoParams;
@@ -90,6 +92,23 @@ pub(crate) struct AtDatabase {
     /// Database name.
     #[param(value_type = String)]
     pub(crate) name: DatabaseName,
+}
+
+/// Something about backups that goes on.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AtOperation {
+    /// App name.
+    #[param(value_type = String)]
+    #[allow(dead_code, reason = "ids are unique in a server; the path says where one looks")]
+    pub(crate) app: AppName,
+    /// Environment name.
+    #[param(value_type = String)]
+    #[allow(dead_code, reason = "ids are unique in a server; the path says where one looks")]
+    pub(crate) env: EnvName,
+    /// Its id.
+    #[param(value_type = String, format = Uuid)]
+    pub(crate) operation: BackupId,
 }
 
 /// One secret.

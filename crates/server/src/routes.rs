@@ -1,5 +1,6 @@
 //! The HTTP API: every path, and what surrounds each request.
 
+mod backups;
 mod databases;
 mod environments;
 mod look;
@@ -91,6 +92,12 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(databases::get_database))
         .routes(routes!(databases::tune_database))
         .routes(routes!(databases::change_history))
+        .routes(routes!(backups::list_backups, backups::create_backups))
+        .routes(routes!(backups::start_drills))
+        .routes(routes!(backups::plan_restore))
+        .routes(routes!(backups::start_restore))
+        .routes(routes!(backups::verify_backups))
+        .routes(routes!(backups::get_operation))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::set_secret, secrets::remove_secret))
 }

@@ -174,6 +174,15 @@ impl App {
         self.start_run(desired, Actor::daybook("heal")).await.map(Some)
     }
 
+    /// Begins to carry out what nobody has looked at before: Daybook itself wants it.
+    #[cfg(feature = "databases")]
+    pub(crate) async fn begin_desired(&self, desired: Desired, actor: Actor) -> Result<RunId, ApiError> {
+        self.refuse_if_locked(&desired.key).await?;
+        let preview = self.preview(&desired).await?;
+        refuse_problems(&desired, &preview.problems)?;
+        self.start_run(desired, actor).await
+    }
+
     async fn start_run(&self, desired: Desired, actor: Actor) -> Result<RunId, ApiError> {
         let Desired { key, spec, manifest, purpose, reason, current, to, remove_volumes, sealing, .. } = desired;
         if let Some(sealing) = sealing {

@@ -125,6 +125,10 @@ async fn derive(
         let insert = sqlx::query(sql).bind(key.to_string()).bind(service.as_str()).bind(ordinal.cast_signed());
         insert.execute(&mut *connection).await?;
     }
+    if derived::tells_of_backups(event) {
+        let insert = sqlx::query("INSERT INTO backup_entries (key, seq) VALUES ($1, $2)");
+        insert.bind(key.to_string()).bind(stored.seq.cast_signed()).execute(&mut *connection).await?;
+    }
     derive_job(connection, key, event).await
 }
 

@@ -36,6 +36,19 @@ fn named_by(action: &Action) -> Option<&ReplicaId> {
     }
 }
 
+/// Whether `event` tells of a backup or a drill.
+pub(crate) fn tells_of_backups(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::BackupStarted { .. }
+            | Event::BackupFinished { .. }
+            | Event::BackupsRemoved { .. }
+            | Event::DrillStarted { .. }
+            | Event::DrillFinished { .. }
+            | Event::BackupOverdue { .. }
+    )
+}
+
 /// The job and the due time that `event` settles: it must not fire for that time again.
 pub(crate) fn fired(event: &Event) -> Option<(&ServiceName, Timestamp)> {
     match event {

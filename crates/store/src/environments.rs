@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::{EnvKey, ReleaseNumber, ReplicaId, RunId, ServiceName, Timestamp};
+use daybook_model::{Entry, EnvKey, ReleaseNumber, ReplicaId, RunId, ServiceName, Timestamp};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::chain::{self, Stored};
 use crate::database::failed;
 use crate::{Result, Store};
 
@@ -86,6 +87,17 @@ impl Store {
             "SELECT service, due, running, running_due, last_due, last_code, last_skipped FROM jobs WHERE key = $1";
         let rows = self.pairs(sql, key).await?;
         rows.iter().map(|row| Ok((parsed(row, 0)?, job(row)?))).collect::<sqlx::Result<_>>().map_err(failed(OPERATION))
+    }
+
+    /// What the journal tells of an environment's backups and drills, oldest first.
+    pub async fn backup_entries(&self, key: &EnvKey) -> Result<Vec<Entry>> {
+        let columns = chain::COLUMNS.split(", ").map(|column| format!("j.{column}")).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT {columns} FROM backup_entries b JOIN journal j ON j.seq = b.seq WHERE b.key = $1 ORDER BY b.seq"
+        );
+        let mut connection = self.reader(OPERATION).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(key.to_string()).fetch_all(&mut *connection).await;
+        rows.map_err(failed(OPERATION))?.iter().map(|row| Stored::read(row)?.entry()).collect()
     }
 
     async fn pairs(&self, sql: &'static str, key: &EnvKey) -> Result<Vec<AnyRow>> {

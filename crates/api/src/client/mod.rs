@@ -11,13 +11,14 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 
-use daybook_model::{DatabaseName, EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target, TargetName};
+use daybook_model::{BackupId, DatabaseName, EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target, TargetName};
 use futures::Stream;
 use http::Method;
 
 pub use error::{Error, Exit};
 pub use exec::ExecSession;
 
+use crate::backup::{BackUp, BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
 use crate::database::{DatabaseView, HistoryChange, HistoryChanged, TuneView};
 use crate::doctor::CheckView;
 use crate::environment::{CreateEnvironment, EnvironmentView, OtherEnvironmentView};
@@ -211,6 +212,41 @@ impl Client {
         change: &HistoryChange,
     ) -> Result<HistoryChanged> {
         self.send(Method::POST, &format!("{}/history", database(key, name)), change).await
+    }
+
+    /// The backups of an environment, and whether they are proven.
+    pub async fn backups(&self, key: &EnvKey) -> Result<BackupsView> {
+        self.get(&below(key, "backups")).await
+    }
+
+    /// Begins to make backups.
+    pub async fn back_up(&self, key: &EnvKey, wanted: &BackUp) -> Result<Vec<OperationView>> {
+        self.send(Method::POST, &below(key, "backups"), wanted).await
+    }
+
+    /// Begins to restore backups into scratch copies, and to look at them there.
+    pub async fn drill(&self, key: &EnvKey, wanted: &RunDrill) -> Result<Vec<OperationView>> {
+        self.send(Method::POST, &below(key, "backups/drills"), wanted).await
+    }
+
+    /// What a restore would do. Changes nothing.
+    pub async fn plan_restore(&self, key: &EnvKey, wanted: &Restore) -> Result<RestorePlan> {
+        self.send(Method::POST, &below(key, "backups/restores/plan"), wanted).await
+    }
+
+    /// Begins to replace what a database holds by a backup.
+    pub async fn restore(&self, key: &EnvKey, wanted: &Restore) -> Result<OperationView> {
+        self.send(Method::POST, &below(key, "backups/restores"), wanted).await
+    }
+
+    /// Begins to look for damage in the repository.
+    pub async fn verify_backups(&self, key: &EnvKey, wanted: VerifyQuery) -> Result<OperationView> {
+        self.send(Method::POST, &below(key, "backups/verify"), &wanted).await
+    }
+
+    /// How far something is that was begun.
+    pub async fn operation(&self, key: &EnvKey, id: BackupId) -> Result<OperationView> {
+        self.get(&below(key, &format!("backups/operations/{id}"))).await
     }
 
     /// Names and versions of an environment's secrets.

@@ -1,6 +1,8 @@
 //! One file for each command.
 
 mod apply;
+#[cfg(feature = "databases")]
+mod backup;
 mod carry;
 mod completion;
 mod cost;
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     Run(run::Run),
     #[cfg(feature = "databases")]
     Db(db::Db),
+    #[cfg(feature = "databases")]
+    Backup(backup::Backup),
     Env(env::Env),
     Secret(secret::Secret),
     Target(target::Target),
@@ -169,6 +173,8 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Run(command) => return command.run(ctx).await,
         #[cfg(feature = "databases")]
         Command::Db(command) => return command.run(ctx).await,
+        #[cfg(feature = "databases")]
+        Command::Backup(command) => command.run(ctx).await?,
         Command::Env(command) => command.run(ctx).await?,
         Command::Secret(command) => command.run(ctx).await?,
         Command::Target(command) => command.run(ctx).await?,

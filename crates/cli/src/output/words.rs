@@ -1,6 +1,6 @@
 //! Numbers, sizes and times as people say them.
 
-pub(crate) use daybook_decide::text::clock;
+pub(crate) use daybook_decide::text::{clock, size};
 use jiff::Timestamp;
 
 /// How long before `now` something was: "2 min ago".
@@ -27,19 +27,6 @@ pub(crate) fn took(ms: u64) -> String {
         100..60_000 => format!("{} s", ms / 1_000),
         _ => clock(ms),
     }
-}
-
-/// A size in bytes: "18 MB" (powers of 1,024, as memory limits are written).
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1_023.5 && unit + 1 < UNITS.len() {
-        value /= 1_024.0;
-        unit += 1;
-    }
-    let digits = usize::from(unit > 0 && value < 9.95);
-    format!("{value:.digits$} {}", UNITS[unit])
 }
 
 /// A number with separators: "18,330".

@@ -1,5 +1,6 @@
 //! Databases: who may log in, and which migrations are run, before anything that uses them changes.
 
+use daybook_model::backup::BackupPolicy;
 use daybook_model::database::{Database, DatabaseServer, Engine, Keeper, Pending, RemarkKind, SeenDatabase};
 use daybook_model::plan::{Change, Detail, Sign, Subject};
 use daybook_model::spec::Artifact;
@@ -7,6 +8,7 @@ use daybook_model::{Action, DatabaseName, Observed, RunKind, Service, Spec, Step
 
 use super::builder::Builder;
 use super::{PlanContext, Problem, World};
+use crate::backups::words;
 
 /// Migrations, and lines about one of them, that a plan shows at most.
 const MOST_LINES: usize = 12;
@@ -242,7 +244,43 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
             order: None,
         });
     }
+    for (name, database) in &world.spec.databases {
+        let Some(text) = backups(world, name, database) else { continue };
+        let detail = Detail { text, line: database.backup.as_ref().and_then(|policy| policy.line) };
+        let subject = Subject::Database(name.clone());
+        match changes.iter_mut().find(|known| known.subject == subject) {
+            Some(known) => known.details.push(detail),
+            None => changes.push(Change {
+                sign: Sign::Change,
+                subject,
+                details: vec![detail],
+                downtime_ms: None,
+                destructive: false,
+                order: None,
+            }),
+        }
+    }
     changes
+}
+
+/// What changes of a database's backups, if anything does.
+fn backups(world: &World<'_>, name: &DatabaseName, database: &Database) -> Option<String> {
+    let current = world.cx.current.map(|release| &release.spec);
+    let before = current.and_then(|spec| spec.databases.get(name)).and_then(|before| before.backup.as_ref());
+    let place_of = |spec: &Spec| spec.backups.as_ref().map_or("beside the state".to_owned(), |store| store.to.clone());
+    let store_before = current.and_then(|spec| spec.backups.as_ref());
+    match (before, &database.backup) {
+        (None, None) => None,
+        (Some(_), None) => Some("it is not backed up any more; what there is stays".to_owned()),
+        // Which line it stands in is nothing that changes.
+        (Some(before), Some(after))
+            if BackupPolicy { line: after.line, ..before.clone() } == *after
+                && store_before == world.spec.backups.as_ref() =>
+        {
+            None
+        }
+        (_, Some(after)) => Some(format!("backup {}, {}", words(after), place_of(world.spec))),
+    }
 }
 
 fn logins(spec: &Spec, name: &DatabaseName) -> String {

@@ -184,4 +184,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "A database that Daybook runs says what it is: `engine: postgres:16`, where the engine is one of `postgres`, `mysql`, `mariadb`, `redis`, `valkey`, and the version that of its image. One that somebody else runs has a `url` with a login, and nothing that only its keeper could do for it. A database and a service cannot have one name.",
         "services:\n  web: {image: nginx, environment: {DATABASE_URL: \"${db.url}\"}}\ndatabases:\n  db: {engine: oracle}\n",
     ),
+    error(
+        "M0132",
+        "backups that cannot be made so",
+        "`backup` of a database says how often one is made (`every: 6h`), which are kept (`keep: 30d`, or so many of each span: `keep: {daily: 7, weekly: 4, monthly: 12}`), how often a restore is proven (`drill: weekly`), and what a restored database must answer with true (`expect`). `backups` says where they go: a directory, or a bucket with the names of two secrets that lead into it.",
+        "services:\n  web: {image: nginx}\ndatabases:\n  db: {engine: \"postgres:16\", backup: {every: often}}\n",
+    ),
 ];

@@ -22,6 +22,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("vault", Object(VAULT)),
     yes("quota", Object(QUOTA)),
     yes("databases", Map(&Object(DATABASE))),
+    yes("backups", Object(BACKUPS)),
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
     later("infrastructure", Any),
@@ -45,6 +46,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     later("per", Text),
     later("ttl", Text),
     yes("databases", Map(&Object(DATABASE))),
+    yes("backups", Object(BACKUPS)),
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
 ];
@@ -110,8 +112,34 @@ pub(crate) const DATABASE: &[Key] = &[
     yes("networks", Either(&[TEXTS, Map(&Object(NETWORK_USE))])),
     yes("settings", Map(&Text)),
     yes("migrations", Either(&[TEXT_OR_TEXTS, Object(MIGRATIONS)])),
-    later("backup", Any),
+    yes("backup", Object(BACKUP)),
     later("masking", Any),
+];
+
+/// `backup` of a database.
+pub(crate) const BACKUP: &[Key] =
+    &[yes("every", Text), yes("keep", Either(&[Text, Object(KEEP)])), yes("drill", Text), yes("expect", TEXT_OR_TEXTS)];
+
+/// `backup.keep` in full.
+pub(crate) const KEEP: &[Key] = &[
+    yes("last", Text),
+    yes("within", Text),
+    yes("hourly", Text),
+    yes("daily", Text),
+    yes("weekly", Text),
+    yes("monthly", Text),
+    yes("yearly", Text),
+];
+
+/// `backups`, of the whole manifest or of one environment.
+pub(crate) const BACKUPS: &[Key] = &[
+    yes("to", Text),
+    yes("endpoint", Text),
+    yes("region", Text),
+    yes("access_key", Object(ENV_SECRET)),
+    yes("secret_key", Object(ENV_SECRET)),
+    yes("locked", Text),
+    yes("bandwidth", Bytes),
 ];
 
 /// `migrations` of a database in full.

@@ -12,7 +12,7 @@ use daybook_model::spec::{
 use daybook_model::{Database, DatabaseName, ServiceName, Spec, VolumeName};
 
 use super::read::{bytes, flag, text, text_map};
-use super::{Manifest, networks, resources, secrets};
+use super::{Manifest, backups, networks, resources, secrets};
 use crate::context::Problem;
 use crate::secrets::secret_of_database;
 use crate::tree::{Entry, Node, Span, Value};
@@ -37,7 +37,8 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, spec: &mut Spec) {
         let Some(keeper) = keeper else { continue };
         let line = Some(manifest.ctx.line(entry.key_span));
         let migrations = migrations(manifest, &entry.value, server.engine);
-        spec.databases.insert(name, Database { line, engine: server.engine, keeper, migrations });
+        let backup = backups::policy(manifest, &entry.value, server.engine);
+        spec.databases.insert(name, Database { line, engine: server.engine, keeper, migrations, backup });
     }
     depend(spec);
 }

@@ -1,5 +1,6 @@
 //! From the one tree to the specification.
 
+mod backups;
 mod chart;
 mod check;
 mod databases;
@@ -28,6 +29,7 @@ use daybook_model::{EnvKey, SecretName, ServiceName, Spec};
 use crate::context::{Context, Problem};
 use crate::tree::{Entry, Map, Node, Span};
 
+pub(crate) use backups::store as backups;
 pub(crate) use declared::app_name;
 pub(crate) use ports::host_ports;
 pub(crate) use vault::vault;

@@ -38,6 +38,11 @@ pub(super) fn source(state: &Path, server: &DatabaseServer) -> Result<Source> {
     Ok(Source { root, extra: Vec::new() })
 }
 
+/// The server that the snapshot in `root` stands for, if it stands for one.
+pub(super) fn installed(root: &Path) -> Option<Installed> {
+    serde_json::from_slice(&fs::read(root.join(FILE)).ok()?).ok()
+}
+
 /// Who a server runs as where nobody says it: no database server runs as root.
 pub(super) fn user(engine: Engine) -> &'static str {
     match engine {

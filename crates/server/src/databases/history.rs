@@ -116,7 +116,7 @@ impl App {
     }
 
     /// A database of the release in force that can be reached.
-    async fn opened(&self, key: &EnvKey, name: &DatabaseName) -> Result<Opened, ApiError> {
+    pub(crate) async fn opened(&self, key: &EnvKey, name: &DatabaseName) -> Result<Opened, ApiError> {
         let release = self.require_release(key).await?;
         let opened = self.inner.executor.open_database(&release.spec, name).await?;
         let opened = opened.ok_or_else(|| no_database(&release.spec, name))?;
@@ -144,7 +144,7 @@ impl App {
     }
 }
 
-fn no_database(spec: &Spec, name: &DatabaseName) -> ApiError {
+pub(crate) fn no_database(spec: &Spec, name: &DatabaseName) -> ApiError {
     let error = ApiError::not_found(format!("{} has no database `{name}`", spec.key));
     let known: Vec<_> = spec.databases.keys().map(DatabaseName::as_str).collect();
     if known.is_empty() { error } else { error.hint(format!("it has {}", known.join(", "))) }

@@ -6,8 +6,9 @@ use daybook_api::event::EventView;
 use daybook_api::run::ActorView;
 use daybook_decide::text;
 use daybook_executor::Note;
+use daybook_model::backup::{BackupOutcome, DrillOutcome};
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
-use daybook_model::{Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
+use daybook_model::{BackupId, DatabaseName, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
 use daybook_store::{Journal as _, Query, Store};
 
 /// Puts entries into words. Words for a step need its plan: plans that were met are remembered.
@@ -117,10 +118,40 @@ impl Words {
             Event::Noticed { replica, what } => about(&replica.service, format!("{replica}: {what}")),
             Event::SecretSet { name, version } => plain(format!("secret {name} set, version {version}")),
             Event::HistoryChanged { database, what } => plain(format!("database {database}: {what}")),
+            Event::BackupStarted { database, why, .. } => plain(format!("backup of {database} began: {why}")),
+            Event::BackupFinished { backup, database, outcome, took_ms } => {
+                let took = text::seconds(*took_ms);
+                plain(match outcome {
+                    BackupOutcome::Made(_) => format!("backup {} of {database} made in {took}", backup.short()),
+                    BackupOutcome::Failed { why } => format!("backup of {database} failed after {took}: {why}"),
+                })
+            }
+            Event::BackupsRemoved { database, backups } => {
+                plain(format!("{} old backups of {database} removed", backups.len()))
+            }
+            Event::DrillStarted { database, backup, .. } => {
+                plain(format!("drill of {database} began with backup {}", backup.short()))
+            }
+            Event::DrillFinished { database, backup, outcome, .. } => plain(drill_words(database, *backup, outcome)),
+            Event::BackupOverdue { database, what } => plain(format!("database {database}: {what}")),
+            Event::Restored { database, backup, what } => {
+                plain(format!("database {database}, backup {}: {what}", backup.short()))
+            }
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
             Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),
         }
+    }
+}
+
+fn drill_words(database: &DatabaseName, backup: BackupId, outcome: &DrillOutcome) -> String {
+    let backup = backup.short();
+    match outcome {
+        DrillOutcome::Proven(proof) => {
+            format!("backup {backup} of {database} is proven: back after {}", text::seconds(proof.rto_ms))
+        }
+        DrillOutcome::Failed { why } => format!("backup {backup} of {database} is no good: {}", why.join("; ")),
+        DrillOutcome::Undecided { why } => format!("drill of {database} came to no end: {why}"),
     }
 }
 

@@ -68,6 +68,13 @@ CREATE TABLE jobs (
     PRIMARY KEY (key, service)
 );
 
+-- Entries of the journal that tell of backups and drills.
+CREATE TABLE backup_entries (
+    key TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL REFERENCES journal (seq),
+    PRIMARY KEY (key, seq)
+);
+
 CREATE TABLE releases (
     key    TEXT COLLATE "C" NOT NULL,
     number BIGINT NOT NULL,

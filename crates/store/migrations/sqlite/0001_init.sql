@@ -64,6 +64,13 @@ CREATE TABLE jobs (
     PRIMARY KEY (key, service)
 ) STRICT, WITHOUT ROWID;
 
+-- Entries of the journal that tell of backups and drills.
+CREATE TABLE backup_entries (
+    key TEXT NOT NULL,
+    seq INTEGER NOT NULL REFERENCES journal (seq),
+    PRIMARY KEY (key, seq)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE releases (
     key    TEXT NOT NULL,
     number INTEGER NOT NULL,

@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use super::super::record::{Begin, Request};
-use super::super::{control, users};
+use super::super::{control, engine, users};
 use super::begin::become_it;
 
 /// `SOCKET [--tty] [--user USER] [--directory DIRECTORY] -- PROGRAM ARGUMENT…`
@@ -39,6 +39,18 @@ fn join(arguments: &[OsString]) -> io::Result<String> {
             _ => return Err(wrong()),
         }
     }
+    find_its_own_programs(&mut begin);
     begin.argv = arguments.map(|argument| argument.map(str::to_owned)).collect::<io::Result<_>>()?;
     Ok(become_it(&begin).why)
+}
+
+/// Beside a database server its own programs come first: those of another version may not know its files.
+fn find_its_own_programs(begin: &mut Begin) {
+    let variable = |wanted: &str| begin.environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    let Some(installed) = variable("DAYBOOK_ROOT").and_then(|root| engine::installed(root.as_ref())) else { return };
+    let programs = installed.programs.display().to_string();
+    match begin.environment.iter_mut().find(|(name, _)| name == "PATH") {
+        Some((_, path)) => *path = format!("{programs}:{path}"),
+        None => begin.environment.push(("PATH".to_owned(), programs)),
+    }
 }

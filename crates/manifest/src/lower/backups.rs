@@ -1,0 +1,127 @@
+//! `backup` of a database, and `backups`: where they go.
+
+use daybook_model::backup::{BackupPolicy, BackupStore, Keep};
+use daybook_model::database::Engine;
+use daybook_model::spec::SecretRef;
+
+use super::Manifest;
+use super::read::{bytes, text, texts};
+use super::secrets;
+use crate::context::Problem;
+use crate::tree::Node;
+use crate::units;
+
+/// Two backups of one database are at least so far apart, milliseconds.
+const SHORTEST_MS: u64 = 60_000;
+
+const SHAPE: &str = "backup: {every: 6h, keep: 30d, drill: weekly}";
+
+/// When backups of a database are made, kept and proven.
+pub(super) fn policy(manifest: &Manifest<'_, '_>, database: &Node, engine: Engine) -> Option<BackupPolicy> {
+    let node = database.get("backup").filter(|node| !node.is_null())?;
+    if let Some(node) = node.get("expect").filter(|_| !engine.has_tables()) {
+        let problem = Problem::new("M0132", node.span, format!("{} answers no questions in SQL", engine.name()));
+        manifest.ctx.report(problem.label("leave it out"));
+    }
+    Some(BackupPolicy {
+        line: Some(manifest.ctx.line(node.span)),
+        every_ms: node.get("every").and_then(|node| span(manifest, node)),
+        keep: node.get("keep").map_or(Keep::USUAL, |node| keep(manifest, node)),
+        drill_ms: node.get("drill").and_then(|node| span(manifest, node)),
+        expect: texts(node, "expect"),
+    })
+}
+
+/// `6h`, or a word for it.
+fn span(manifest: &Manifest<'_, '_>, node: &Node) -> Option<u64> {
+    const WORDS: [(&str, &str); 4] = [("hourly", "1h"), ("daily", "1d"), ("weekly", "1w"), ("monthly", "30d")];
+    let written = node.scalar()?;
+    let meant = WORDS.iter().find(|(word, _)| *word == written).map_or(written, |(_, meant)| meant);
+    match units::duration_ms(meant) {
+        Some(ms) if ms >= SHORTEST_MS => Some(ms),
+        Some(_) => {
+            let problem = Problem::new("M0132", node.span, format!("`{written}` is too short"));
+            manifest.ctx.report(problem.label("at least a minute"));
+            None
+        }
+        None => {
+            let problem = Problem::new("M0132", node.span, format!("`{written}` is no span of time"));
+            let near = manifest.ctx.nearest(written, WORDS.map(|(word, _)| word));
+            let label = near.map_or("like `6h`, `1d` or `weekly`".to_owned(), |near| format!("did you mean `{near}`?"));
+            manifest.ctx.report(problem.label(label).help(format!("for example `{SHAPE}`")));
+            None
+        }
+    }
+}
+
+/// `30d`, or so many of each span.
+fn keep(manifest: &Manifest<'_, '_>, node: &Node) -> Keep {
+    if node.map().is_none() {
+        return Keep { within_ms: span(manifest, node), ..Keep::NOTHING };
+    }
+    let count = |key: &str| {
+        let Some(node) = node.get(key) else { return 0 };
+        let count = node.scalar().and_then(units::integer).and_then(|count| u32::try_from(count).ok());
+        count.unwrap_or_else(|| {
+            let problem = Problem::new("M0132", node.span, format!("`{key}` is how many of them are kept"));
+            manifest.ctx.report(problem.label("a number from 0"));
+            0
+        })
+    };
+    Keep {
+        last: count("last"),
+        within_ms: node.get("within").and_then(|node| span(manifest, node)),
+        hourly: count("hourly"),
+        daily: count("daily"),
+        weekly: count("weekly"),
+        monthly: count("monthly"),
+        yearly: count("yearly"),
+    }
+}
+
+/// Where backups go.
+pub(crate) fn store(manifest: &Manifest<'_, '_>, node: Option<&Node>) -> Option<BackupStore> {
+    let node = node?;
+    let Some((written, at)) = node.get("to").and_then(|node| Some((node.scalar()?, node.span))) else {
+        let problem = Problem::new("M0132", node.span, "nothing says where backups go");
+        manifest.ctx.report(problem.label("`to` is missing").help("`to: s3://BUCKET/PREFIX`, or a directory"));
+        return None;
+    };
+    let is_bucket = written.starts_with("s3://");
+    let to = if is_bucket { written.trim_end_matches('/').to_owned() } else { manifest.ctx.resolve(at, written) };
+    if !is_bucket && written.contains("://") {
+        let problem = Problem::new("M0132", at, format!("backups cannot go to `{written}`"));
+        manifest.ctx.report(problem.label("`s3://BUCKET/PREFIX`, or a directory"));
+        return None;
+    }
+    for key in ["endpoint", "region", "access_key", "secret_key", "locked"] {
+        if let Some(node) = node.get(key).filter(|_| !is_bucket) {
+            let problem = Problem::new("M0132", node.span, format!("`{key}` is of a bucket, and `{written}` is none"));
+            manifest.ctx.report(problem.label("leave it out"));
+        }
+    }
+    let access = match (secret(manifest, node, "access_key"), secret(manifest, node, "secret_key")) {
+        (Some(who), Some(proof)) => Some((who, proof)),
+        (None, None) if !is_bucket => None,
+        _ => {
+            let problem = Problem::new("M0132", node.span, "nothing says who writes to the bucket");
+            let help = "`access_key: {secret: backup-id}` and `secret_key: {secret: backup-key}` name two secrets";
+            manifest.ctx.report(problem.label("`access_key` or `secret_key` is missing").help(help));
+            None
+        }
+    };
+    let locked = node.get("locked").and_then(|node| span(manifest, node));
+    Some(BackupStore {
+        to,
+        endpoint: text(node, "endpoint"),
+        region: text(node, "region"),
+        access,
+        locked_days: locked.map(|ms| u32::try_from(ms.div_ceil(86_400_000)).unwrap_or(u32::MAX)),
+        bytes_per_second: bytes(node, "bandwidth"),
+    })
+}
+
+fn secret(manifest: &Manifest<'_, '_>, node: &Node, key: &str) -> Option<SecretRef> {
+    let node = node.get(key)?.get("secret")?;
+    secrets::named(manifest, node.scalar()?, node.span, false)
+}

@@ -1,0 +1,202 @@
+//! Backups of databases: when they are made, what came of them, and whether a restore of them was proven.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::spec::SecretRef;
+
+/// One backup, or one drill. UUID version 7, so that ids sort by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BackupId(pub Uuid);
+
+impl BackupId {
+    /// The end of it, which tells it from others for people: the beginning is a time.
+    pub fn short(&self) -> String {
+        let hex = self.0.simple().to_string();
+        hex[hex.len() - 8..].to_owned()
+    }
+}
+
+impl fmt::Display for BackupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// When backups of a database are made, how long they are kept, and how they are proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupPolicy {
+    /// Line of the manifest, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Between the beginnings of two, milliseconds. `None`: only when somebody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
+    /// Which stay.
+    pub keep: Keep,
+    /// Between two drills, milliseconds. `None`: only when somebody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_ms: Option<u64>,
+    /// Questions in SQL that a restored database must answer with true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<String>,
+}
+
+/// Which backups stay: each rule keeps some, and what no rule keeps goes. Of a span of time the newest stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// So many of the newest.
+    #[serde(default)]
+    pub last: u32,
+    /// All that are not older, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
+    /// One of each of the last so many hours that have one.
+    #[serde(default)]
+    pub hourly: u32,
+    /// Days.
+    #[serde(default)]
+    pub daily: u32,
+    /// Weeks, which begin on Mondays.
+    #[serde(default)]
+    pub weekly: u32,
+    /// Months.
+    #[serde(default)]
+    pub monthly: u32,
+    /// Years.
+    #[serde(default)]
+    pub yearly: u32,
+}
+
+impl Keep {
+    /// What stays where nobody says it: a week of days, five weeks, a year of months.
+    pub const USUAL: Self = Self { last: 3, within_ms: None, hourly: 0, daily: 7, weekly: 5, monthly: 12, yearly: 0 };
+    /// Nothing but what is always kept.
+    pub const NOTHING: Self = Self { last: 0, within_ms: None, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
+}
+
+/// Where the backups of an environment are kept, where that is not the server's state directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupStore {
+    /// An absolute directory, or a bucket: `s3://BUCKET/PREFIX`.
+    pub to: String,
+    /// Of a bucket: where its server is, unless that is Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Of a bucket: its region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Of a bucket: who writes to it, then the secret that proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<(SecretRef, SecretRef)>,
+    /// Of a bucket: for so many days nobody can remove or change what was written, where its server keeps to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_days: Option<u32>,
+    /// Bytes that are written in a second at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+}
+
+/// What a database holds, counted in the very state that a backup has of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The server that it was in: `PostgreSQL 15.14`.
+    pub server: String,
+    /// Each table, by schema and name.
+    pub tables: BTreeMap<String, TableFacts>,
+    /// How many indexes there are that can be used.
+    pub indexes: u64,
+    /// How many constraints there are that hold for every row.
+    pub constraints: u64,
+    /// What each sequence gave out last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sequences: BTreeMap<String, i64>,
+}
+
+/// What a table holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFacts {
+    /// How many rows.
+    pub rows: u64,
+    /// A sum over the hashes of all rows, whatever their order.
+    pub sum: String,
+}
+
+impl Facts {
+    /// How many rows all tables have.
+    pub fn rows(&self) -> u64 {
+        self.tables.values().map(|table| table.rows).sum()
+    }
+}
+
+/// What came of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupOutcome {
+    /// It is in the repository.
+    Made(Made),
+    /// There is none.
+    Failed {
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// A backup that is in the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// What it is called there.
+    pub snapshot: String,
+    /// When the database was as the backup has it.
+    pub as_of: Timestamp,
+    /// Bytes that were read.
+    pub size_bytes: u64,
+    /// Bytes by which the repository grew.
+    pub added_bytes: u64,
+    /// How many tables it has.
+    pub tables: u64,
+    /// How many rows they have.
+    pub rows: u64,
+}
+
+/// What came of a drill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrillOutcome {
+    /// The backup was restored, and everything in it is as it was.
+    Proven(Proof),
+    /// It could not be restored, or something in it is not as it was.
+    Failed {
+        /// What, one line for each thing.
+        why: Vec<String>,
+    },
+    /// The drill came to no end, which says nothing of the backup.
+    Undecided {
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// What a drill has measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// How much would have been lost, had the database gone when the drill began: milliseconds.
+    pub rpo_ms: u64,
+    /// From the beginning until a restored database answered: milliseconds.
+    pub rto_ms: u64,
+    /// What was compared, in words.
+    pub checks: Vec<String>,
+}
+
+impl std::str::FromStr for BackupId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}

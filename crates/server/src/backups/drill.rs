@@ -1,0 +1,286 @@
+//! Drills: a backup is restored into a scratch copy, and compared with what the database held when it was made.
+
+use daybook_api::ErrorCode;
+use daybook_api::backup::{OperationView, RunDrill};
+use daybook_backup::Error;
+use daybook_data::dump::{Owners, file_name};
+use daybook_data::witness;
+use daybook_decide::backups::{Backup, differences};
+use daybook_decide::text::{seconds, size};
+use daybook_model::backup::{DrillOutcome, Facts, Proof};
+use daybook_model::database::Engine;
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
+use uuid::Uuid;
+
+use super::operations::Operation;
+use super::pipe::{fill, outlet};
+use super::repository::{Home, refused};
+use super::save::{Door, FACTS};
+use super::scratch::scratch_key;
+use super::{chosen, find};
+use crate::App;
+use crate::error::ApiError;
+
+/// Why a drill found what it found.
+enum Wrong {
+    /// Something about the backup.
+    Backup(Vec<String>),
+    /// Something else, which says nothing of the backup.
+    Else(ApiError),
+}
+
+impl From<ApiError> for Wrong {
+    fn from(error: ApiError) -> Self {
+        Self::Else(error)
+    }
+}
+
+impl App {
+    /// Begins drills.
+    pub(crate) async fn drill(
+        &self,
+        key: &EnvKey,
+        wanted: &RunDrill,
+        actor: &Actor,
+    ) -> Result<Vec<OperationView>, ApiError> {
+        let release = self.require_release(key).await?;
+        let home = self.home(&release.spec, actor).await?;
+        let mut names = chosen(&release.spec, &wanted.databases)?;
+        if wanted.backup.is_some() && names.len() > 1 {
+            let error = ApiError::new(ErrorCode::Usage, "nothing says of which database the backup is");
+            return Err(error.hint("name the database as well"));
+        }
+        self.refuse_without_space()?;
+        let mut chosen = Vec::with_capacity(names.len());
+        for name in names.drain(..) {
+            let history = self.whole_history(&release.spec, &name, &home).await?;
+            match find(&history, &name, wanted.backup.as_deref()) {
+                Ok(backup) => chosen.push((name, backup.clone())),
+                // Of all databases only those are meant that have one.
+                Err(_) if wanted.databases.is_empty() && wanted.backup.is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if chosen.is_empty() {
+            let error = ApiError::not_found(format!("{key} has no backup that could be restored"));
+            return Err(error.hint("make one: `daybook backup create`"));
+        }
+        let mut begun = Vec::with_capacity(chosen.len());
+        for (name, backup) in chosen {
+            begun.push(self.begin_drill(&release, name, backup, home.clone(), actor).await?);
+        }
+        Ok(begun)
+    }
+
+    /// Begins one drill, in the background.
+    pub(super) async fn begin_drill(
+        &self,
+        release: &Release,
+        name: DatabaseName,
+        backup: Backup,
+        home: Home,
+        actor: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        let drill = BackupId(Uuid::now_v7());
+        let event = Event::DrillStarted { drill, database: name.clone(), backup: backup.id };
+        self.note_backup(&release.spec.key, actor, event).await?;
+        let operation = self.begin_operation(drill, format!("drill of {name}"));
+        let view = operation.view();
+        let (app, release, actor) = (self.clone(), release.clone(), actor.clone());
+        self.spawn(async move { app.carry_drill(&release, &name, &backup, &home, &operation, &actor).await });
+        Ok(view)
+    }
+
+    async fn carry_drill(
+        &self,
+        release: &Release,
+        name: &DatabaseName,
+        backup: &Backup,
+        home: &Home,
+        operation: &Operation,
+        actor: &Actor,
+    ) {
+        operation.note("waits for others");
+        let _turn = self.inner.operations.turn().await;
+        let key = &release.spec.key;
+        let proof = self.prove(release, name, backup, home, operation, actor).await;
+        operation.note("clears the scratch copy away");
+        let cleared = self.clear_scratch(&scratch_key(key, operation.id), actor).await;
+        let (outcome, mut said) = match proof {
+            Ok(proof) => (DrillOutcome::Proven(proof.clone()), proof_words(&proof)),
+            Err(Wrong::Backup(why)) => (DrillOutcome::Failed { why: why.clone() }, why),
+            Err(Wrong::Else(error)) => {
+                let why = error.0.message.clone();
+                let said = vec![format!("the drill came to no end, which says nothing of the backup: {why}")];
+                (DrillOutcome::Undecided { why }, said.into_iter().chain(error.0.hint).collect())
+            }
+        };
+        if let Err(error) = cleared {
+            said.push(format!("the scratch copy is still there: {}", error.0.message));
+        }
+        let good = matches!(outcome, DrillOutcome::Proven(_));
+        let event = Event::DrillFinished {
+            drill: operation.id,
+            database: name.clone(),
+            backup: backup.id,
+            outcome,
+            took_ms: operation.took_ms(),
+        };
+        if let Err(error) = self.note_backup(key, actor, event).await {
+            said.push(format!("what came of it cannot be written down: {}", error.0.message));
+        }
+        operation.end(good, said);
+    }
+
+    async fn prove(
+        &self,
+        release: &Release,
+        name: &DatabaseName,
+        backup: &Backup,
+        home: &Home,
+        operation: &Operation,
+        actor: &Actor,
+    ) -> Result<Proof, Wrong> {
+        let made = backup.made().ok_or_else(|| ApiError::invalid("it is no backup"))?;
+        let rpo_ms = self.now().as_millisecond() - made.as_of.as_millisecond();
+        operation.note("starts a scratch copy");
+        let had = self.facts(home, &made.snapshot).await?;
+        let scratch = self.raise_scratch(release, name, operation.id, actor).await?;
+        let door = self.door(&scratch, name).await?;
+        operation.note("restores");
+        self.pour(&scratch, &door, &door.of().restore(Owners::Admin), home, &made.snapshot, operation).await?;
+        let mut checks = vec![format!("restored {}", size(made.size_bytes))];
+        let policy = release.spec.databases.get(name).and_then(|database| database.backup.as_ref());
+        let mut why = Vec::new();
+        // It answers: whoever would need it could have it from here on.
+        let rto_ms = operation.took_ms();
+        if let Some(url) = &door.url {
+            operation.note("compares every row");
+            let has = witness::count(url)
+                .await
+                .map_err(|refusal| Wrong::Backup(vec![format!("what was restored cannot be read: {refusal}")]))?;
+            why.extend(differences(&had, &has));
+            checks.push(compared(&has));
+            for question in policy.iter().flat_map(|policy| &policy.expect) {
+                match witness::is_true(url, question).await {
+                    Ok(true) => checks.push(format!("yes: {question}")),
+                    Ok(false) => why.push(format!("this is not so: {question}")),
+                    Err(refusal) => why.push(format!("this cannot be answered: {question}: {refusal}")),
+                }
+            }
+        }
+        if !why.is_empty() {
+            return Err(Wrong::Backup(why));
+        }
+        Ok(Proof { rpo_ms: u64::try_from(rpo_ms).unwrap_or(0), rto_ms, checks })
+    }
+
+    /// What the database held, as its backup has it written down.
+    async fn facts(&self, home: &Home, snapshot: &str) -> Result<Facts, Wrong> {
+        let snapshot = snapshot.to_owned();
+        let text = home.open(move |repository| {
+            let mut text = Vec::new();
+            Ok(repository.read(&snapshot, FACTS, &mut text).map(|_| text))
+        });
+        let text = match text.await {
+            Ok(Some(read)) => read.map_err(of_repository)?,
+            Ok(None) => return Err(Wrong::Backup(vec![format!("there is no repository in {}", home.shown)])),
+            // A password that does not open it would not open it when it is needed either.
+            Err(error) if error.0.code == ErrorCode::Invalid => return Err(Wrong::Backup(vec![error.0.message])),
+            Err(error) => return Err(Wrong::Else(error)),
+        };
+        serde_json::from_slice(&text)
+            .map_err(|error| Wrong::Backup(vec![format!("what it holds is not written down in it: {error}")]))
+    }
+
+    /// Lets a command beside a server read the dump of a backup.
+    async fn pour(
+        &self,
+        key: &EnvKey,
+        door: &Door,
+        argv: &[String],
+        home: &Home,
+        snapshot: &str,
+        operation: &Operation,
+    ) -> Result<(), Wrong> {
+        let exec = self.run_beside(key, &door.replica, argv.to_vec()).await?;
+        let (mut to, from) = outlet();
+        let (snapshot, engine) = (snapshot.to_owned(), door.engine);
+        let reading = home.open(move |repository| Ok(repository.read(&snapshot, file_name(engine), &mut to).map(drop)));
+        let filling = fill(exec, &door.password, reader(engine), from, |sent| {
+            operation.note(format!("{} restored", size(sent)));
+        });
+        let (read, filled) = tokio::join!(reading, filling);
+        match read? {
+            // A command that ends early reads no more: its own words say why.
+            Some(Err(Error::Destination { .. })) | Some(Ok(())) => {}
+            Some(Err(error)) => return Err(of_repository(error)),
+            None => return Err(Wrong::Backup(vec![format!("there is no repository in {}", home.shown)])),
+        }
+        filled.map_err(|why| Wrong::Backup(vec![why]))
+    }
+
+    /// The same, where it is not to prove anything.
+    pub(super) async fn pour_for_good(
+        &self,
+        key: &EnvKey,
+        door: &Door,
+        argv: &[String],
+        home: &Home,
+        snapshot: &str,
+        operation: &Operation,
+    ) -> Result<(), ApiError> {
+        let poured = self.pour(key, door, argv, home, snapshot, operation).await;
+        poured.map_err(Wrong::plain)
+    }
+
+    /// What the database held, where it is not to prove anything.
+    pub(super) async fn facts_for_good(&self, home: &Home, snapshot: &str) -> Result<Facts, ApiError> {
+        self.facts(home, snapshot).await.map_err(Wrong::plain)
+    }
+}
+
+impl Wrong {
+    fn plain(self) -> ApiError {
+        match self {
+            Self::Backup(why) => ApiError::invalid(why.join("\n")),
+            Self::Else(error) => error,
+        }
+    }
+}
+
+/// What the repository refuses says something of the backup, unless it is only out of reach.
+fn of_repository(error: Error) -> Wrong {
+    match error {
+        Error::Storage(_) | Error::Locked { .. } => Wrong::Else(refused(error)),
+        error => Wrong::Backup(vec![error.to_string()]),
+    }
+}
+
+/// The tool that restores, as people know it.
+fn reader(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "pg_restore",
+        Engine::Mysql => "mysql",
+        Engine::Mariadb => "mariadb",
+        Engine::Redis => "redis-server",
+        Engine::Valkey => "valkey-server",
+    }
+}
+
+fn compared(facts: &Facts) -> String {
+    format!(
+        "{} rows of {} tables, {} indexes, {} constraints and {} sequences are as they were",
+        facts.rows(),
+        facts.tables.len(),
+        facts.indexes,
+        facts.constraints,
+        facts.sequences.len()
+    )
+}
+
+fn proof_words(proof: &Proof) -> Vec<String> {
+    let first =
+        format!("proven: back after {}, with what was there {} before", seconds(proof.rto_ms), seconds(proof.rpo_ms));
+    std::iter::once(first).chain(proof.checks.iter().cloned()).collect()
+}

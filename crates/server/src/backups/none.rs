@@ -1,0 +1,60 @@
+//! A build that makes no backups.
+
+use daybook_api::backup::{BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey};
+use daybook_runtime::{Error, ErrorKind};
+
+use crate::App;
+use crate::error::ApiError;
+
+/// There are none.
+#[derive(Default)]
+pub(crate) struct Operations;
+
+impl App {
+    pub(crate) async fn tend_backups(self) {}
+
+    pub(crate) async fn backups(&self, _: &EnvKey, _: &Actor) -> Result<BackupsView, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn back_up(
+        &self,
+        _: &EnvKey,
+        _: &[DatabaseName],
+        _: &str,
+        _: &Actor,
+    ) -> Result<Vec<OperationView>, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn drill(&self, _: &EnvKey, _: &RunDrill, _: &Actor) -> Result<Vec<OperationView>, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn plan_restore(&self, _: &EnvKey, _: &Restore, _: &Actor) -> Result<RestorePlan, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn restore(&self, _: &EnvKey, _: &Restore, _: &Actor) -> Result<OperationView, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn verify_backups(
+        &self,
+        _: &EnvKey,
+        _: VerifyQuery,
+        _: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) fn operation(&self, _: BackupId) -> Result<OperationView, ApiError> {
+        Err(without())
+    }
+}
+
+fn without() -> ApiError {
+    let why = "this build of Daybook makes no backups";
+    Error::new(ErrorKind::Refused, "work with backups", why).hint("build it with the feature `databases`").into()
+}

@@ -1,0 +1,204 @@
+//! Where the backups of an environment are, and the way in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use daybook_api::ErrorCode;
+use daybook_backup::{Error, Limits, ObjectLock, ObjectLockMode, Place, Repository, S3, Snapshot};
+use daybook_decide::backups::{Backup, History};
+use daybook_model::backup::{BackupOutcome, BackupStore, Made};
+use daybook_model::spec::SecretRef;
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, SecretName, Spec};
+use daybook_store::Store;
+use zeroize::Zeroizing;
+
+use super::PASSWORD;
+use crate::App;
+use crate::error::ApiError;
+
+/// What a tag of a snapshot begins with that names the backup.
+const TAG: &str = "backup:";
+
+/// Where the backups of an environment are, with what opens them. Not `Debug`: it holds secrets.
+#[derive(Clone)]
+pub(super) struct Home {
+    place: Place,
+    password: Arc<Zeroizing<String>>,
+    limits: Limits,
+    /// For people.
+    pub(super) shown: String,
+}
+
+impl App {
+    /// Where the backups of an environment are. The password is made when it is needed for the first time.
+    pub(super) async fn home(&self, spec: &Spec, actor: &Actor) -> Result<Home, ApiError> {
+        let key = &spec.key;
+        let below = format!("{}/{}", key.app, key.env);
+        let place = match &spec.backups {
+            None => Place::Directory(self.inner.state.join("backups").join(below)),
+            Some(store) if !store.to.starts_with("s3://") => Place::Directory(PathBuf::from(&store.to).join(below)),
+            Some(store) => Place::S3(Box::new(self.bucket(key, store, &below).await?)),
+        };
+        let shown = match &place {
+            Place::Directory(path) => path.display().to_string(),
+            Place::S3(s3) => format!("s3://{}/{}", s3.bucket, s3.prefix),
+        };
+        let bytes_per_second = spec.backups.as_ref().and_then(|store| store.bytes_per_second);
+        let password = password(&self.inner.store, key, actor).await?;
+        let limits = Limits { bytes_per_second, is_in_background: true };
+        Ok(Home { place, password: Arc::new(password), limits, shown })
+    }
+
+    async fn bucket(&self, key: &EnvKey, store: &BackupStore, below: &str) -> Result<S3, ApiError> {
+        let (bucket, prefix) = store.to["s3://".len()..].split_once('/').unwrap_or((&store.to["s3://".len()..], ""));
+        let Some((who, proof)) = &store.access else {
+            return Err(ApiError::invalid(format!("nothing says who writes to {}", store.to)));
+        };
+        let region = store.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+        let usual = format!("https://s3.{region}.amazonaws.com");
+        let endpoint = store.endpoint.as_deref().unwrap_or(&usual);
+        let endpoint =
+            endpoint.parse().map_err(|error| ApiError::invalid(format!("`{endpoint}` is no address: {error}")))?;
+        Ok(S3 {
+            endpoint,
+            region,
+            bucket: bucket.to_owned(),
+            prefix: format!("{}/{below}", prefix.trim_end_matches('/')).trim_start_matches('/').to_owned(),
+            access_key: self.text_of(key, who).await?,
+            secret_key: Zeroizing::new(self.text_of(key, proof).await?),
+            lock: store.locked_days.map(|days| ObjectLock { mode: ObjectLockMode::Compliance, days }),
+            patience: S3::PATIENCE,
+        })
+    }
+
+    async fn text_of(&self, key: &EnvKey, secret: &SecretRef) -> Result<String, ApiError> {
+        let store = &self.inner.store;
+        let version = match secret.version {
+            Some(version) => Some(version),
+            None => store.secret_version(key, &secret.name).await?,
+        };
+        let value = match version {
+            Some(version) => store.open_secret(key, &secret.name, version).await?,
+            None => None,
+        };
+        let value = value.ok_or_else(|| {
+            ApiError::invalid(format!("the secret `{}`, which leads to the backups, is not set", secret.name))
+                .hint(format!("daybook secret set {} -e {}", secret.name, key.env))
+        })?;
+        String::from_utf8(value.to_vec())
+            .map_err(|_| ApiError::invalid(format!("the value of the secret `{}` is not text", secret.name)))
+    }
+
+    /// What became of the backups of a database: what the journal tells, and what is in the repository beside. The
+    /// second is what is left after the journal was lost.
+    pub(super) async fn whole_history(
+        &self,
+        spec: &Spec,
+        name: &DatabaseName,
+        home: &Home,
+    ) -> Result<History, ApiError> {
+        let mut history = self.histories(&spec.key).await?.remove(name).unwrap_or_default();
+        let snapshots = home.open(|repository| repository.snapshots()).await?.unwrap_or_default();
+        add_found(&mut history, name, &snapshots);
+        Ok(history)
+    }
+}
+
+/// Adds backups that nobody has a record of.
+pub(super) fn add_found(history: &mut History, name: &DatabaseName, snapshots: &[Snapshot]) {
+    for snapshot in snapshots.iter().filter(|snapshot| snapshot.label == name.as_str()) {
+        let Some(id) = id_of(snapshot) else { continue };
+        if history.backups.iter().any(|known| known.id == id) {
+            continue;
+        }
+        let made = made(snapshot);
+        let ended = Some((BackupOutcome::Made(made), 0));
+        let why = "found in the repository".to_owned();
+        history.backups.push(Backup { id, begun: snapshot.time, why, ended, drills: Vec::new() });
+    }
+    history.backups.sort_by_key(|backup| backup.begun);
+}
+
+/// The backup that a snapshot is, by its tag.
+pub(super) fn id_of(snapshot: &Snapshot) -> Option<BackupId> {
+    let id = snapshot.tags.iter().find_map(|tag| tag.strip_prefix(TAG))?;
+    id.parse().ok()
+}
+
+/// The tag that names a backup.
+pub(super) fn tag(id: BackupId) -> String {
+    format!("{TAG}{id}")
+}
+
+/// What a snapshot has. How much the database held is in its streams.
+pub(super) fn made(snapshot: &Snapshot) -> Made {
+    Made {
+        snapshot: snapshot.id.clone(),
+        as_of: snapshot.time,
+        size_bytes: snapshot.size_bytes.unwrap_or(0),
+        added_bytes: snapshot.added_bytes.unwrap_or(0),
+        tables: 0,
+        rows: 0,
+    }
+}
+
+impl Home {
+    /// Works with the repository if there is one.
+    pub(super) async fn open<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Repository) -> daybook_backup::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, ApiError> {
+        let home = self.clone();
+        let done = blocking(move || match Repository::open(&home.place, &home.password)? {
+            Some(repository) => work(&repository).map(Some),
+            None => Ok(None),
+        });
+        done.await?.map_err(refused)
+    }
+
+    /// Works with the repository, which is made where there is none.
+    pub(super) async fn make<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Repository) -> daybook_backup::Result<T> + Send + 'static,
+    ) -> Result<daybook_backup::Result<T>, ApiError> {
+        let home = self.clone();
+        blocking(move || {
+            let repository = Repository::open_or_create(&home.place, &home.password)?.with_limits(home.limits);
+            work(&repository)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ApiError::new(ErrorCode::Internal, format!("work with the backups: {error}")))
+}
+
+/// A refusal of the repository.
+pub(super) fn refused(error: Error) -> ApiError {
+    let code = match &error {
+        Error::Storage(_) | Error::Locked { .. } => ErrorCode::Unavailable,
+        Error::NoSnapshot { .. } | Error::NoEntry { .. } => ErrorCode::NotFound,
+        _ => ErrorCode::Invalid,
+    };
+    let is_password = matches!(error, Error::WrongPassword { .. });
+    let made = ApiError::new(code, error.to_string());
+    if is_password {
+        made.hint(format!("it is the secret `{PASSWORD}`: `daybook secret set {PASSWORD}`"))
+    } else {
+        made
+    }
+}
+
+async fn password(store: &Store, key: &EnvKey, actor: &Actor) -> Result<Zeroizing<String>, ApiError> {
+    let name: SecretName = PASSWORD.parse().expect("it is a name");
+    let version = match store.secret_version(key, &name).await? {
+        Some(version) => version,
+        None => store.generate_secret(actor.clone(), key, &name).await?,
+    };
+    let value = store.open_secret(key, &name, version).await?;
+    let value = value.ok_or_else(|| ApiError::invalid(format!("the secret `{PASSWORD}` was removed")))?;
+    let text = String::from_utf8(value.to_vec());
+    text.map(Zeroizing::new).map_err(|_| ApiError::invalid(format!("the value of the secret `{PASSWORD}` is not text")))
+}

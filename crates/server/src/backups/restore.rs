@@ -1,0 +1,219 @@
+//! Restoring for good: what a database holds is replaced by a backup, at once and as a whole where its server can.
+
+use daybook_api::ErrorCode;
+use daybook_api::backup::{OperationView, Restore, RestorePlan};
+use daybook_data::dump::{Of, Owners};
+use daybook_data::{Dialect, replace, witness};
+use daybook_decide::backups::{Backup, differences};
+use daybook_decide::text::size;
+use daybook_executor::Databases as _;
+use daybook_model::backup::Made;
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
+use uuid::Uuid;
+
+use super::operations::Operation;
+use super::repository::Home;
+use super::save::Door;
+use super::{find, view};
+use crate::App;
+use crate::databases::{Reached, no_database, refused as server_refused};
+use crate::error::ApiError;
+
+/// What a restored database is called until it is known to be good.
+const FRESH: &str = "__restored";
+/// What the one before is called afterwards.
+const ASIDE: &str = "__before";
+
+/// What is to be restored.
+struct Wanted {
+    release: Release,
+    name: DatabaseName,
+    home: Home,
+    backup: Backup,
+    made: Made,
+    without_backup: bool,
+}
+
+impl App {
+    /// What a restore would do. Changes nothing.
+    pub(crate) async fn plan_restore(
+        &self,
+        key: &EnvKey,
+        wanted: &Restore,
+        actor: &Actor,
+    ) -> Result<RestorePlan, ApiError> {
+        let wanted = self.find_backup(key, wanted, actor).await?;
+        let database = &wanted.release.spec.databases[&wanted.name];
+        let kept = database.kept().ok_or_else(|| no_database(&wanted.release.spec, &wanted.name))?;
+        let used = kept.logins.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let mut steps = vec![match wanted.without_backup {
+            true => "no backup is made before: what is there now is lost".to_owned(),
+            false => format!("back {} up as it is now", wanted.name),
+        }];
+        steps.push(match Dialect::of(database.engine) {
+            Some(Dialect::PostgreSql) => format!(
+                "restore {} beside it as {}{FRESH}, and compare every row with what the backup had",
+                size(wanted.made.size_bytes),
+                kept.name
+            ),
+            Some(Dialect::MySql) => {
+                format!("restore {} beside it, compare every row, then into it", size(wanted.made.size_bytes))
+            }
+            None => format!("let {} take in {}", wanted.name, size(wanted.made.size_bytes)),
+        });
+        if Dialect::of(database.engine) == Some(Dialect::PostgreSql) {
+            let shown = if used.is_empty() { String::new() } else { format!("; {used} connect anew") };
+            steps.push(format!("change their names at once{shown}; the one before stays as {}{ASIDE}", kept.name));
+        }
+        Ok(RestorePlan { backup: view::backup(&wanted.backup), steps })
+    }
+
+    /// Begins to replace what a database holds by a backup.
+    pub(crate) async fn restore(
+        &self,
+        key: &EnvKey,
+        wanted: &Restore,
+        actor: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        self.refuse_if_locked(key).await?;
+        let wanted = self.find_backup(key, wanted, actor).await?;
+        let what = format!("about to be restored from {} of {}", wanted.backup.id.short(), wanted.made.as_of);
+        self.note_restore(key, &wanted, actor, what).await?;
+        let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("restore of {}", wanted.name));
+        let view = operation.view();
+        let (app, key, actor) = (self.clone(), key.clone(), actor.clone());
+        self.spawn(async move {
+            let planning = app.planning(&key);
+            let _planning = planning.lock().await;
+            let done = app.carry_restore(&key, &wanted, &operation, &actor).await;
+            let (what, said, good) = match done {
+                Ok(said) => ("restored".to_owned(), said, true),
+                Err(error) => {
+                    let said = std::iter::once(error.0.message.clone()).chain(error.0.hint).collect();
+                    (format!("not restored: {}", error.0.message), said, false)
+                }
+            };
+            if let Err(error) = app.note_restore(&key, &wanted, &actor, what).await {
+                tracing::warn!(%key, error = %error.0.message, "what came of a restore cannot be written down");
+            }
+            operation.end(good, said);
+        });
+        Ok(view)
+    }
+
+    async fn note_restore(&self, key: &EnvKey, wanted: &Wanted, actor: &Actor, what: String) -> Result<(), ApiError> {
+        let event = Event::Restored { database: wanted.name.clone(), backup: wanted.backup.id, what };
+        self.note_backup(key, actor, event).await
+    }
+
+    async fn find_backup(&self, key: &EnvKey, wanted: &Restore, actor: &Actor) -> Result<Wanted, ApiError> {
+        let release = self.require_release(key).await?;
+        let names = super::chosen(&release.spec, std::slice::from_ref(&wanted.database))?;
+        let name = names.into_iter().next().ok_or_else(|| no_database(&release.spec, &wanted.database))?;
+        let home = self.home(&release.spec, actor).await?;
+        let history = self.whole_history(&release.spec, &name, &home).await?;
+        let backup = match (wanted.at, &wanted.backup) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::new(ErrorCode::Usage, "a backup is named by its id or by a time, not by both"));
+            }
+            (Some(at), None) => {
+                let before = |backup: &&Backup| backup.made().is_some_and(|made| made.as_of <= at);
+                history.backups.iter().rev().find(before).ok_or_else(|| {
+                    ApiError::not_found(format!("the database `{name}` has no backup from {at} or before"))
+                        .hint(format!("`daybook backup ls {name}` lists them"))
+                })?
+            }
+            (None, id) => find(&history, &name, id.as_deref())?,
+        };
+        let made = backup.made().cloned().ok_or_else(|| ApiError::invalid("it is no backup"))?;
+        let backup = backup.clone();
+        Ok(Wanted { name, home, backup, made, release, without_backup: wanted.without_backup })
+    }
+
+    async fn carry_restore(
+        &self,
+        key: &EnvKey,
+        wanted: &Wanted,
+        operation: &Operation,
+        actor: &Actor,
+    ) -> Result<Vec<String>, ApiError> {
+        let mut said = Vec::new();
+        if !wanted.without_backup {
+            operation.note("backs up what is there now");
+            let before = self.begin_backup(&wanted.release, &wanted.name, "before a restore", actor).await?;
+            self.make_backup(&wanted.release, &wanted.name, &before, actor).await.map_err(|error| {
+                ApiError::invalid(format!("what is there now cannot be backed up: {}", error.0.message))
+                    .hint("where that may be lost: `--without-backup`")
+            })?;
+            said.push(format!("what was there is backup {}", before.id.short()));
+        }
+        let door = self.door(key, &wanted.name).await?;
+        match Dialect::of(door.engine) {
+            Some(dialect) => said.extend(self.restore_tables(key, wanted, &door, dialect, operation).await?),
+            None => {
+                let argv = door.of().restore(Owners::Admin);
+                self.pour_for_good(key, &door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
+            }
+        }
+        let first = format!("{} is as it was at {}", wanted.name, wanted.made.as_of.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        said.insert(0, first);
+        Ok(said)
+    }
+
+    /// Restores beside what is there, compares, and only then puts it in its place.
+    async fn restore_tables(
+        &self,
+        key: &EnvKey,
+        wanted: &Wanted,
+        door: &Door,
+        dialect: Dialect,
+        operation: &Operation,
+    ) -> Result<Vec<String>, ApiError> {
+        let told = |refusal| ApiError::from(server_refused(&format!("restore {}", wanted.name), &refusal));
+        let fresh = format!("{}{FRESH}", door.database);
+        let (maintenance, url) = (door.url_of(dialect, ""), door.url_of(dialect, &fresh));
+        replace::make_empty(dialect, &maintenance, &fresh).await.map_err(told)?;
+        let beside = Of { database: &fresh, ..door.of() };
+        let owners = if dialect == Dialect::PostgreSql { Owners::AsTheyWere } else { Owners::Admin };
+        let restored = async {
+            let argv = beside.restore(owners);
+            self.pour_for_good(key, door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
+            operation.note("compares every row");
+            let had = self.facts_for_good(&wanted.home, &wanted.made.snapshot).await?;
+            let has = witness::count(&url).await.map_err(told)?;
+            let differs = differences(&had, &has);
+            if differs.is_empty() {
+                return Ok(has);
+            }
+            let why = format!("what was restored is not what the backup had: {}", differs.join("; "));
+            Err(ApiError::invalid(why).hint("the database is as it was; `daybook backup ls` shows what is proven"))
+        };
+        let has = match restored.await {
+            Ok(has) => has,
+            Err(error) => {
+                // The one that is in use was not touched.
+                let _ = replace::drop_it(dialect, &maintenance, &fresh).await;
+                return Err(error);
+            }
+        };
+        let mut said = vec![format!("{} rows of {} tables are as they were", has.rows(), has.tables.len())];
+        operation.note("puts it in its place");
+        match dialect {
+            Dialect::PostgreSql => {
+                let aside = format!("{}{ASIDE}", door.database);
+                replace::carry_settings(&maintenance, &door.database, &fresh).await.map_err(told)?;
+                replace::swap(&maintenance, &door.database, &fresh, &aside).await.map_err(told)?;
+                said.push(format!("the one before is {aside}, until the next restore"));
+            }
+            Dialect::MySql => {
+                replace::make_empty(dialect, &maintenance, &door.database).await.map_err(told)?;
+                let argv = door.of().restore(owners);
+                self.pour_for_good(key, door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
+                replace::drop_it(dialect, &maintenance, &fresh).await.map_err(told)?;
+            }
+        }
+        let opened = self.opened(key, &wanted.name).await?;
+        Reached::new(&self.inner.state).grant(&opened).await?;
+        Ok(said)
+    }
+}

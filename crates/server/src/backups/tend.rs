@@ -1,0 +1,170 @@
+//! Backups and drills that come due, and what a server before this one has left undone.
+
+use std::time::Duration;
+
+use daybook_api::backup::{OperationView, VerifyQuery};
+use daybook_backup::Depth;
+use daybook_decide::backups::{Due, History, due};
+use daybook_model::backup::{BackupOutcome, DrillOutcome};
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
+use uuid::Uuid;
+
+use super::repository::{id_of, made};
+use super::scratch::scratch_key;
+use crate::App;
+use crate::error::ApiError;
+
+/// Between two looks at the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+impl App {
+    /// Settles what was left undone, then makes and proves backups as they come due, until the server stops.
+    pub(crate) async fn tend_backups(self) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut is_settled = false;
+        loop {
+            ticks.tick().await;
+            let known = match self.inner.store.environments().await {
+                Ok(known) => known,
+                Err(error) => {
+                    tracing::warn!(%error, "backups wait");
+                    continue;
+                }
+            };
+            let mut all_settled = true;
+            for environment in known.iter().filter(|environment| !environment.retired) {
+                let key = &environment.key;
+                let tended = match is_settled {
+                    true => self.tend_backups_of(key).await,
+                    false => self.settle_backups(key).await,
+                };
+                if let Err(error) = tended {
+                    all_settled = false;
+                    tracing::warn!(%key, error = %error.0.message, "backups wait");
+                }
+            }
+            is_settled |= all_settled;
+        }
+    }
+
+    /// Begins what is due in one environment.
+    async fn tend_backups_of(&self, key: &EnvKey) -> Result<(), ApiError> {
+        let Some(release) = self.inner.store.current_release(key).await? else { return Ok(()) };
+        if release.spec.databases.values().all(|database| database.backup.is_none()) {
+            return Ok(());
+        }
+        let mut histories = self.histories(key).await?;
+        let actor = Actor::daybook("timer");
+        for (name, database) in &release.spec.databases {
+            let Some(policy) = &database.backup else { continue };
+            let history = histories.remove(name).unwrap_or_default();
+            for what in due(policy, &history, release.accepted_at, self.now()) {
+                self.begin_due(&release, name, &history, what, &actor).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin_due(
+        &self,
+        release: &Release,
+        name: &DatabaseName,
+        history: &History,
+        due: Due,
+        actor: &Actor,
+    ) -> Result<(), ApiError> {
+        let key = &release.spec.key;
+        match due {
+            Due::Backup(why) => {
+                self.back_up(key, std::slice::from_ref(name), &why, actor).await?;
+            }
+            Due::Drill(id) => {
+                let Some(backup) = history.backups.iter().find(|backup| backup.id == id) else { return Ok(()) };
+                let home = self.home(&release.spec, actor).await?;
+                self.begin_drill(release, name.clone(), backup.clone(), home, actor).await?;
+            }
+            Due::Overdue(what) => {
+                tracing::warn!(%key, database = %name, what, "a backup is overdue");
+                let event = Event::BackupOverdue { database: name.clone(), what: what.to_owned() };
+                self.note_backup(key, actor, event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a server before this one began and did not end: the repository is asked what became of it, and scratch
+    /// copies go.
+    pub(crate) async fn settle_backups(&self, key: &EnvKey) -> Result<(), ApiError> {
+        let actor = Actor::daybook("timer");
+        for (name, history) in self.histories(key).await? {
+            for backup in &history.backups {
+                if backup.ended.is_none() {
+                    let outcome = self.what_became_of(key, backup.id, &actor).await?;
+                    let event =
+                        Event::BackupFinished { backup: backup.id, database: name.clone(), outcome, took_ms: 0 };
+                    self.note_backup(key, &actor, event).await?;
+                }
+                for drill in backup.drills.iter().filter(|drill| drill.ended.is_none()) {
+                    self.clear_scratch(&scratch_key(key, drill.id), &actor).await?;
+                    let outcome = DrillOutcome::Undecided { why: "the server ended while it went on".to_owned() };
+                    let event = Event::DrillFinished {
+                        drill: drill.id,
+                        database: name.clone(),
+                        backup: backup.id,
+                        outcome,
+                        took_ms: 0,
+                    };
+                    self.note_backup(key, &actor, event).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn what_became_of(&self, key: &EnvKey, id: BackupId, actor: &Actor) -> Result<BackupOutcome, ApiError> {
+        let gone = BackupOutcome::Failed { why: "the server ended while it was made".to_owned() };
+        let Some(release) = self.inner.store.current_release(key).await? else { return Ok(gone) };
+        let home = self.home(&release.spec, actor).await?;
+        let snapshots = home.open(|repository| repository.snapshots()).await?.unwrap_or_default();
+        let found = snapshots.iter().find(|snapshot| id_of(snapshot) == Some(id));
+        Ok(found.map_or(gone, |snapshot| BackupOutcome::Made(made(snapshot))))
+    }
+
+    /// Begins to look for damage in the repository of an environment.
+    pub(crate) async fn verify_backups(
+        &self,
+        key: &EnvKey,
+        wanted: VerifyQuery,
+        actor: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        let release = self.require_release(key).await?;
+        let home = self.home(&release.spec, actor).await?;
+        let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("look at {}", home.shown));
+        let view = operation.view();
+        let app = self.clone();
+        self.spawn(async move {
+            operation.note("waits for others");
+            let _turn = app.inner.operations.turn().await;
+            operation.note(if wanted.everything { "reads every byte" } else { "looks at what should be there" });
+            let depth = if wanted.everything { Depth::Everything } else { Depth::Structure };
+            let looked = home.open(move |repository| Ok((repository.snapshots()?.len(), repository.check(depth)?)));
+            match looked.await {
+                Ok(Some((backups, damage))) if damage.is_empty() => {
+                    let how = if wanted.everything { "every byte was read" } else { "everything is there" };
+                    operation.end(true, vec![format!("no damage in {backups} backups: {how}")]);
+                }
+                Ok(Some((_, damage))) => {
+                    let first = format!("{} is damaged", home.shown);
+                    operation
+                        .end(false, std::iter::once(first).chain(damage.iter().map(ToString::to_string)).collect());
+                }
+                Ok(None) => operation.end(true, vec![format!("there are no backups in {}", home.shown)]),
+                Err(error) => {
+                    operation.end(false, std::iter::once(error.0.message).chain(error.0.hint).collect());
+                }
+            }
+        });
+        Ok(view)
+    }
+}

@@ -1,0 +1,95 @@
+//! Backups in the API's words.
+
+use daybook_api::backup::{BackupState, BackupView, BackupsView, DatabaseBackups, DrillView};
+use daybook_decide::backups::{self, Backup, Drill, History, Standing};
+use daybook_model::backup::{BackupOutcome, DrillOutcome};
+use daybook_model::{Actor, DatabaseName, EnvKey, Spec};
+
+use super::repository::add_found;
+use crate::App;
+use crate::error::ApiError;
+
+impl App {
+    /// The backups of an environment, and whether they are proven.
+    pub(crate) async fn backups(&self, key: &EnvKey, actor: &Actor) -> Result<BackupsView, ApiError> {
+        let release = self.require_release(key).await?;
+        let home = self.home(&release.spec, actor).await?;
+        let mut histories = self.histories(key).await?;
+        let unseen = match home.open(|repository| repository.snapshots()).await {
+            Ok(snapshots) => {
+                for name in release.spec.databases.keys() {
+                    let found = snapshots.as_deref().unwrap_or_default();
+                    add_found(histories.entry(name.clone()).or_default(), name, found);
+                }
+                None
+            }
+            Err(error) => Some(error.0.message),
+        };
+        let databases = histories.iter().filter(|(name, history)| {
+            !history.backups.is_empty() || release.spec.databases.get(*name).is_some_and(|one| one.backup.is_some())
+        });
+        let databases = databases.map(|(name, history)| of_database(&release.spec, name, history)).collect();
+        Ok(BackupsView { place: home.shown, databases, unseen })
+    }
+}
+
+fn of_database(spec: &Spec, name: &DatabaseName, history: &History) -> DatabaseBackups {
+    let proven = history.newest_proven();
+    let since = |backup: &&Backup| backup.made().is_some() && proven.is_none_or(|proven| backup.begun > proven.begun);
+    let policy = spec.databases.get(name).and_then(|database| database.backup.as_ref());
+    DatabaseBackups {
+        database: name.clone(),
+        policy: policy.map(backups::words),
+        proven: proven.map(|backup| backup.id),
+        unproven_since: history.backups.iter().find(since).map(|backup| backup.begun),
+        overdue: history.overdue.clone(),
+        backups: history.backups.iter().rev().map(backup).collect(),
+    }
+}
+
+/// One backup.
+pub(super) fn backup(backup: &Backup) -> BackupView {
+    let made = backup.made();
+    let failed = match &backup.ended {
+        Some((BackupOutcome::Failed { why }, _)) => Some(why.clone()),
+        _ => None,
+    };
+    BackupView {
+        id: backup.id,
+        snapshot: made.map(|made| made.snapshot.clone()),
+        begun: backup.begun,
+        why: backup.why.clone(),
+        state: state(backup),
+        as_of: made.map(|made| made.as_of),
+        size_bytes: made.map(|made| made.size_bytes),
+        added_bytes: made.map(|made| made.added_bytes),
+        tables: made.map(|made| made.tables),
+        rows: made.map(|made| made.rows),
+        took_ms: backup.ended.as_ref().map(|(_, took_ms)| *took_ms).filter(|took_ms| *took_ms > 0),
+        failed,
+        drill: backup.drills.iter().rev().find_map(drill),
+    }
+}
+
+fn state(backup: &Backup) -> BackupState {
+    match (&backup.ended, backup.standing()) {
+        (None, _) => BackupState::UnderWay,
+        (Some((BackupOutcome::Failed { .. }, _)), _) => BackupState::Failed,
+        _ if backup.drills.iter().any(|drill| drill.ended.is_none()) => BackupState::Drilling,
+        (_, Standing::Proven { .. }) => BackupState::Proven,
+        (_, Standing::Refuted { .. }) => BackupState::Refuted,
+        (_, Standing::Unproven) => BackupState::Unproven,
+    }
+}
+
+fn drill(drill: &Drill) -> Option<DrillView> {
+    let (at, outcome, _) = drill.ended.as_ref()?;
+    let none = DrillView { at: *at, rpo_ms: None, rto_ms: None, checks: Vec::new(), why: Vec::new() };
+    Some(match outcome {
+        DrillOutcome::Proven(proof) => {
+            DrillView { rpo_ms: Some(proof.rpo_ms), rto_ms: Some(proof.rto_ms), checks: proof.checks.clone(), ..none }
+        }
+        DrillOutcome::Failed { why } => DrillView { why: why.clone(), ..none },
+        DrillOutcome::Undecided { why } => DrillView { why: vec![why.clone()], ..none },
+    })
+}
