@@ -54,6 +54,13 @@ impl Repository {
         Self { limits, ..self }
     }
 
+    /// Lets another password open the repository as well. Those that open it now go on doing so.
+    pub fn add_password(&self, password: &str) -> Result<()> {
+        let session = self.session()?;
+        let added = session.repository.add_key(password, &KeyOptions::default());
+        added.map(drop).map_err(|error| self.told(&session.link, &error, "adding a password"))
+    }
+
     /// All snapshots, the oldest first.
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
         let session = self.session()?;

@@ -110,6 +110,9 @@ until ours info replication | grep -q '^master_link_status:up'; do
 done
 ours replicaof no one | grep -q OK"#;
 
+/// Where the mark of the end of Redis is, from behind.
+const REDIS_ENDS: [usize; 2] = [8, 48];
+
 /// Bytes of the end that are kept to be looked at.
 const TAIL: usize = 512;
 
@@ -155,8 +158,11 @@ impl Look {
             Engine::Postgres if !self.head.starts_with(b"PGDMP") => Some("it is no dump of PostgreSQL"),
             Engine::Mysql | Engine::Mariadb if !ends(b"-- Dump completed") => Some("the dump has no end"),
             Engine::Redis | Engine::Valkey if !self.head.starts_with(b"REDIS") => Some("it is no dump of Redis"),
-            // The mark of the end, then a checksum of eight bytes.
-            Engine::Redis | Engine::Valkey if self.tail.iter().rev().nth(8) != Some(&0xff) => {
+            // The mark of the end, then a checksum of eight bytes; then the forty that a server marks the end with where
+            // it sends what it has not written to a file.
+            Engine::Redis | Engine::Valkey
+                if !REDIS_ENDS.iter().any(|at| self.tail.iter().rev().nth(*at) == Some(&0xff)) =>
+            {
                 Some("the dump has no end")
             }
             _ => None,

@@ -44,7 +44,7 @@ impl App {
         actor: &Actor,
     ) -> Result<Vec<OperationView>, ApiError> {
         let release = self.require_release(key).await?;
-        let home = self.home(&release.spec, actor).await?;
+        let home = self.home(&release.spec).await?;
         let mut names = chosen(&release.spec, &wanted.databases)?;
         if wanted.backup.is_some() && names.len() > 1 {
             let error = ApiError::new(ErrorCode::Usage, "nothing says of which database the backup is");

@@ -14,7 +14,7 @@ pub(crate) struct Operations;
 impl App {
     pub(crate) async fn tend_backups(self) {}
 
-    pub(crate) async fn backups(&self, _: &EnvKey, _: &Actor) -> Result<BackupsView, ApiError> {
+    pub(crate) async fn backups(&self, _: &EnvKey) -> Result<BackupsView, ApiError> {
         Err(without())
     }
 
@@ -32,7 +32,7 @@ impl App {
         Err(without())
     }
 
-    pub(crate) async fn plan_restore(&self, _: &EnvKey, _: &Restore, _: &Actor) -> Result<RestorePlan, ApiError> {
+    pub(crate) async fn plan_restore(&self, _: &EnvKey, _: &Restore) -> Result<RestorePlan, ApiError> {
         Err(without())
     }
 
@@ -40,12 +40,7 @@ impl App {
         Err(without())
     }
 
-    pub(crate) async fn verify_backups(
-        &self,
-        _: &EnvKey,
-        _: VerifyQuery,
-        _: &Actor,
-    ) -> Result<OperationView, ApiError> {
+    pub(crate) async fn verify_backups(&self, _: &EnvKey, _: VerifyQuery) -> Result<OperationView, ApiError> {
         Err(without())
     }
 

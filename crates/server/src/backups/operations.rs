@@ -20,11 +20,13 @@ const AT_ONCE: usize = 2;
 pub(crate) struct Operations {
     all: Mutex<BTreeMap<BackupId, OperationView>>,
     turns: Arc<Semaphore>,
+    /// Held while a password is made, of which there must be one.
+    pub(super) password: tokio::sync::Mutex<()>,
 }
 
 impl Default for Operations {
     fn default() -> Self {
-        Self { all: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { all: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), password: Default::default() }
     }
 }
 

@@ -23,15 +23,16 @@ const TAG: &str = "backup:";
 #[derive(Clone)]
 pub(super) struct Home {
     place: Place,
-    password: Arc<Zeroizing<String>>,
+    /// The newest first.
+    passwords: Arc<Vec<Zeroizing<String>>>,
     limits: Limits,
     /// For people.
     pub(super) shown: String,
 }
 
 impl App {
-    /// Where the backups of an environment are. The password is made when it is needed for the first time.
-    pub(super) async fn home(&self, spec: &Spec, actor: &Actor) -> Result<Home, ApiError> {
+    /// Where the backups of an environment are.
+    pub(super) async fn home(&self, spec: &Spec) -> Result<Home, ApiError> {
         let key = &spec.key;
         let below = format!("{}/{}", key.app, key.env);
         let place = match &spec.backups {
@@ -44,9 +45,19 @@ impl App {
             Place::S3(s3) => format!("s3://{}/{}", s3.bucket, s3.prefix),
         };
         let bytes_per_second = spec.backups.as_ref().and_then(|store| store.bytes_per_second);
-        let password = password(&self.inner.store, key, actor).await?;
+        let passwords = Arc::new(passwords(&self.inner.store, key).await?);
         let limits = Limits { bytes_per_second, is_in_background: true };
-        Ok(Home { place, password: Arc::new(password), limits, shown })
+        Ok(Home { place, passwords, limits, shown })
+    }
+
+    /// Sees that there is a password for the repository of an environment, of which only one is made.
+    pub(super) async fn ensure_password(&self, key: &EnvKey, actor: &Actor) -> Result<(), ApiError> {
+        let _alone = self.inner.operations.password.lock().await;
+        let store = &self.inner.store;
+        if store.secret_version(key, &password_name()).await?.is_none() {
+            store.generate_secret(actor.clone(), key, &password_name()).await?;
+        }
+        Ok(())
     }
 
     async fn bucket(&self, key: &EnvKey, store: &BackupStore, below: &str) -> Result<S3, ApiError> {
@@ -149,7 +160,7 @@ impl Home {
         work: impl FnOnce(&Repository) -> daybook_backup::Result<T> + Send + 'static,
     ) -> Result<Option<T>, ApiError> {
         let home = self.clone();
-        let done = blocking(move || match Repository::open(&home.place, &home.password)? {
+        let done = blocking(move || match home.opened()? {
             Some(repository) => work(&repository).map(Some),
             None => Ok(None),
         });
@@ -163,10 +174,35 @@ impl Home {
     ) -> Result<daybook_backup::Result<T>, ApiError> {
         let home = self.clone();
         blocking(move || {
-            let repository = Repository::open_or_create(&home.place, &home.password)?.with_limits(home.limits);
-            work(&repository)
+            let repository = match (home.opened()?, home.passwords.first()) {
+                (Some(repository), _) => repository,
+                (None, Some(newest)) => Repository::open_or_create(&home.place, newest)?,
+                (None, None) => return Err(Error::WrongPassword { place: home.shown.clone() }),
+            };
+            work(&repository.with_limits(home.limits))
         })
         .await
+    }
+
+    /// The repository, by the newest password that opens it. One that does not yet does from now on: whoever set it
+    /// means to get in by it.
+    fn opened(&self) -> daybook_backup::Result<Option<Repository>> {
+        let Some(newest) = self.passwords.first() else { return Ok(None) };
+        let mut refused = None;
+        for password in self.passwords.iter() {
+            match Repository::open(&self.place, password) {
+                Ok(Some(repository)) => {
+                    if refused.is_some() {
+                        repository.add_password(newest)?;
+                    }
+                    return Ok(Some(repository));
+                }
+                Ok(None) => return Ok(None),
+                Err(error @ Error::WrongPassword { .. }) => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(None), Err)
     }
 }
 
@@ -191,14 +227,23 @@ pub(super) fn refused(error: Error) -> ApiError {
     }
 }
 
-async fn password(store: &Store, key: &EnvKey, actor: &Actor) -> Result<Zeroizing<String>, ApiError> {
-    let name: SecretName = PASSWORD.parse().expect("it is a name");
-    let version = match store.secret_version(key, &name).await? {
-        Some(version) => version,
-        None => store.generate_secret(actor.clone(), key, &name).await?,
-    };
-    let value = store.open_secret(key, &name, version).await?;
-    let value = value.ok_or_else(|| ApiError::invalid(format!("the secret `{PASSWORD}` was removed")))?;
-    let text = String::from_utf8(value.to_vec());
-    text.map(Zeroizing::new).map_err(|_| ApiError::invalid(format!("the value of the secret `{PASSWORD}` is not text")))
+/// Versions of a password that are tried: a new one opens what an older one has made only once it was let in by that.
+const VERSIONS: u64 = 5;
+
+/// The passwords of an environment's repository, the newest first.
+async fn passwords(store: &Store, key: &EnvKey) -> Result<Vec<Zeroizing<String>>, ApiError> {
+    let name = password_name();
+    let latest = store.secret_version(key, &name).await?.unwrap_or(0);
+    let mut all = Vec::new();
+    for version in (latest.saturating_sub(VERSIONS - 1).max(1)..=latest).rev() {
+        let Some(value) = store.open_secret(key, &name, version).await? else { continue };
+        let text = String::from_utf8(value.to_vec());
+        let text = text.map_err(|_| ApiError::invalid(format!("the value of the secret `{PASSWORD}` is not text")))?;
+        all.push(Zeroizing::new(text));
+    }
+    Ok(all)
+}
+
+fn password_name() -> SecretName {
+    PASSWORD.parse().expect("it is a name")
 }

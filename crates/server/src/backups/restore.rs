@@ -36,13 +36,8 @@ struct Wanted {
 
 impl App {
     /// What a restore would do. Changes nothing.
-    pub(crate) async fn plan_restore(
-        &self,
-        key: &EnvKey,
-        wanted: &Restore,
-        actor: &Actor,
-    ) -> Result<RestorePlan, ApiError> {
-        let wanted = self.find_backup(key, wanted, actor).await?;
+    pub(crate) async fn plan_restore(&self, key: &EnvKey, wanted: &Restore) -> Result<RestorePlan, ApiError> {
+        let wanted = self.find_backup(key, wanted).await?;
         let database = &wanted.release.spec.databases[&wanted.name];
         let kept = database.kept().ok_or_else(|| no_database(&wanted.release.spec, &wanted.name))?;
         let used = kept.logins.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -76,7 +71,7 @@ impl App {
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
         self.refuse_if_locked(key).await?;
-        let wanted = self.find_backup(key, wanted, actor).await?;
+        let wanted = self.find_backup(key, wanted).await?;
         let what = format!("about to be restored from {} of {}", wanted.backup.id.short(), wanted.made.as_of);
         self.note_restore(key, &wanted, actor, what).await?;
         let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("restore of {}", wanted.name));
@@ -106,11 +101,11 @@ impl App {
         self.note_backup(key, actor, event).await
     }
 
-    async fn find_backup(&self, key: &EnvKey, wanted: &Restore, actor: &Actor) -> Result<Wanted, ApiError> {
+    async fn find_backup(&self, key: &EnvKey, wanted: &Restore) -> Result<Wanted, ApiError> {
         let release = self.require_release(key).await?;
         let names = super::chosen(&release.spec, std::slice::from_ref(&wanted.database))?;
         let name = names.into_iter().next().ok_or_else(|| no_database(&release.spec, &wanted.database))?;
-        let home = self.home(&release.spec, actor).await?;
+        let home = self.home(&release.spec).await?;
         let history = self.whole_history(&release.spec, &name, &home).await?;
         let backup = match (wanted.at, &wanted.backup) {
             (Some(_), Some(_)) => {

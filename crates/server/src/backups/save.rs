@@ -103,7 +103,8 @@ impl App {
         let _turn = self.inner.operations.turn().await;
         let key = &release.spec.key;
         let saved = async {
-            let home = self.home(&release.spec, actor).await?;
+            self.ensure_password(key, actor).await?;
+            let home = self.home(&release.spec).await?;
             let made = self.save(release, name, operation, &home).await?;
             Ok::<_, ApiError>((home, made))
         };

@@ -81,7 +81,7 @@ impl App {
             }
             Due::Drill(id) => {
                 let Some(backup) = history.backups.iter().find(|backup| backup.id == id) else { return Ok(()) };
-                let home = self.home(&release.spec, actor).await?;
+                let home = self.home(&release.spec).await?;
                 self.begin_drill(release, name.clone(), backup.clone(), home, actor).await?;
             }
             Due::Overdue(what) => {
@@ -100,7 +100,7 @@ impl App {
         for (name, history) in self.histories(key).await? {
             for backup in &history.backups {
                 if backup.ended.is_none() {
-                    let outcome = self.what_became_of(key, backup.id, &actor).await?;
+                    let outcome = self.what_became_of(key, backup.id).await?;
                     let event =
                         Event::BackupFinished { backup: backup.id, database: name.clone(), outcome, took_ms: 0 };
                     self.note_backup(key, &actor, event).await?;
@@ -122,24 +122,19 @@ impl App {
         Ok(())
     }
 
-    async fn what_became_of(&self, key: &EnvKey, id: BackupId, actor: &Actor) -> Result<BackupOutcome, ApiError> {
+    async fn what_became_of(&self, key: &EnvKey, id: BackupId) -> Result<BackupOutcome, ApiError> {
         let gone = BackupOutcome::Failed { why: "the server ended while it was made".to_owned() };
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(gone) };
-        let home = self.home(&release.spec, actor).await?;
+        let home = self.home(&release.spec).await?;
         let snapshots = home.open(|repository| repository.snapshots()).await?.unwrap_or_default();
         let found = snapshots.iter().find(|snapshot| id_of(snapshot) == Some(id));
         Ok(found.map_or(gone, |snapshot| BackupOutcome::Made(made(snapshot))))
     }
 
     /// Begins to look for damage in the repository of an environment.
-    pub(crate) async fn verify_backups(
-        &self,
-        key: &EnvKey,
-        wanted: VerifyQuery,
-        actor: &Actor,
-    ) -> Result<OperationView, ApiError> {
+    pub(crate) async fn verify_backups(&self, key: &EnvKey, wanted: VerifyQuery) -> Result<OperationView, ApiError> {
         let release = self.require_release(key).await?;
-        let home = self.home(&release.spec, actor).await?;
+        let home = self.home(&release.spec).await?;
         let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("look at {}", home.shown));
         let view = operation.view();
         let app = self.clone();

@@ -3,7 +3,7 @@
 use daybook_api::backup::{BackupState, BackupView, BackupsView, DatabaseBackups, DrillView};
 use daybook_decide::backups::{self, Backup, Drill, History, Standing};
 use daybook_model::backup::{BackupOutcome, DrillOutcome};
-use daybook_model::{Actor, DatabaseName, EnvKey, Spec};
+use daybook_model::{DatabaseName, EnvKey, Spec};
 
 use super::repository::add_found;
 use crate::App;
@@ -11,9 +11,9 @@ use crate::error::ApiError;
 
 impl App {
     /// The backups of an environment, and whether they are proven.
-    pub(crate) async fn backups(&self, key: &EnvKey, actor: &Actor) -> Result<BackupsView, ApiError> {
+    pub(crate) async fn backups(&self, key: &EnvKey) -> Result<BackupsView, ApiError> {
         let release = self.require_release(key).await?;
-        let home = self.home(&release.spec, actor).await?;
+        let home = self.home(&release.spec).await?;
         let mut histories = self.histories(key).await?;
         let unseen = match home.open(|repository| repository.snapshots()).await {
             Ok(snapshots) => {

@@ -18,12 +18,8 @@ type Begun<T> = Result<(StatusCode, Json<T>), ApiError>;
     get, path = "/v1/environments/{app}/{env}/backups", tag = "backups", params(AtEnvironment),
     responses((status = 200, body = BackupsView), (status = "default", body = ErrorBody))
 )]
-pub(crate) async fn list_backups(
-    State(app): State<App>,
-    Path(at): Path<AtEnvironment>,
-    Caller(actor): Caller,
-) -> Reply<BackupsView> {
-    app.backups(&at.key(), &actor).await.map(Json)
+pub(crate) async fn list_backups(State(app): State<App>, Path(at): Path<AtEnvironment>) -> Reply<BackupsView> {
+    app.backups(&at.key()).await.map(Json)
 }
 
 /// Begins to make backups.
@@ -65,10 +61,9 @@ pub(crate) async fn start_drills(
 pub(crate) async fn plan_restore(
     State(app): State<App>,
     Path(at): Path<AtEnvironment>,
-    Caller(actor): Caller,
     Body(wanted): Body<Restore>,
 ) -> Reply<RestorePlan> {
-    app.plan_restore(&at.key(), &wanted, &actor).await.map(Json)
+    app.plan_restore(&at.key(), &wanted).await.map(Json)
 }
 
 /// Begins to replace what a database holds by a backup.
@@ -95,10 +90,9 @@ pub(crate) async fn start_restore(
 pub(crate) async fn verify_backups(
     State(app): State<App>,
     Path(at): Path<AtEnvironment>,
-    Caller(actor): Caller,
     Body(wanted): Body<VerifyQuery>,
 ) -> Begun<OperationView> {
-    Ok((StatusCode::ACCEPTED, Json(app.verify_backups(&at.key(), wanted, &actor).await?)))
+    Ok((StatusCode::ACCEPTED, Json(app.verify_backups(&at.key(), wanted).await?)))
 }
 
 /// How far something is that was begun. Known until the server ends.
