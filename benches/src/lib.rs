@@ -11,3 +11,4 @@ pub mod load;
 pub mod process;
 pub mod shop;
 pub mod statistics;
+pub mod usage;

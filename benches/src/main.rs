@@ -32,6 +32,13 @@ enum Benchmark {
     PlanOnce(commands::plan::OnceArguments),
     /// Many migrations, against Flyway.
     Migrate(commands::migrate::Arguments),
+    /// Backups, against restic.
+    #[cfg(feature = "backup")]
+    Backup(commands::backup::Arguments),
+    /// One step of ours in a process of its own, for `backup`.
+    #[cfg(feature = "backup")]
+    #[command(hide = true)]
+    BackupOnce(commands::backup::OnceArguments),
     /// Crashes in the simulation, and real ones.
     Crash(commands::crash::Arguments),
     /// Many services in a cluster whose machines are fake, against kubectl.
@@ -60,6 +67,10 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Plan(arguments) => commands::plan::run(arguments).await,
         Benchmark::PlanOnce(arguments) => commands::plan::once(&arguments),
         Benchmark::Migrate(arguments) => commands::migrate::run(arguments).await,
+        #[cfg(feature = "backup")]
+        Benchmark::Backup(arguments) => commands::backup::run(&arguments),
+        #[cfg(feature = "backup")]
+        Benchmark::BackupOnce(arguments) => commands::backup::once(&arguments),
         Benchmark::Crash(arguments) => commands::crash::run(arguments).await,
         Benchmark::KubernetesScale(arguments) => commands::kubernetes_scale::run(arguments).await,
         Benchmark::Load(arguments) => commands::load::run(arguments).await,

@@ -1,5 +1,7 @@
 //! One file for each benchmark.
 
+#[cfg(feature = "backup")]
+pub(crate) mod backup;
 mod compose;
 pub(crate) mod cost;
 pub(crate) mod crash;
