@@ -3,7 +3,8 @@
 //! A fenced block of `console` after a line `<!-- run -->` is run as a reader would: each line that
 //! begins with `$ ` is one command, what follows are lines that its output must hold (`…` stands for
 //! any text, alone on a line for any lines). Blocks of one document are run in order, in one world.
-//! `$ NAME=value daybook …` sets variables, and `# exit 4` behind a command names its exit code.
+//! `$ NAME=value daybook …` sets variables, and `# exit 4` behind a command names its exit code. What stands between
+//! double quotes is one word.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ pub fn examples(text: &str) -> Vec<Example> {
 
 fn example(line: usize, command: &str) -> Example {
     let (command, code) = command.split_once(" # exit ").unwrap_or((command, "0"));
-    let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    let mut words = words(command);
     let mut variables = Vec::new();
     while let Some((name, value)) = words.first().and_then(|word| word.split_once('=')) {
         if !name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
@@ -65,6 +66,21 @@ fn example(line: usize, command: &str) -> Example {
         words.remove(0);
     }
     Example { line, variables, words, code: code.trim().parse().expect("an exit code is a number"), shows: Vec::new() }
+}
+
+/// The words of a command. Blanks between double quotes part no words.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_quoted = false;
+    for character in command.chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            blank if blank.is_whitespace() && !is_quoted => words.push(String::new()),
+            other => words.last_mut().expect("there is always one").push(other),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// The first expected line that `output` does not hold in its place; `None` if it holds all.
@@ -112,6 +128,11 @@ mod tests {
         assert_eq!((examples[0].words.join(" ").as_str(), examples[0].code), ("daybook up -y", 4));
         assert_eq!(examples[0].shows, ["✗ web …"]);
         assert_eq!(examples[1].line, 10);
+    }
+
+    #[test]
+    fn what_is_quoted_is_one_word() {
+        assert_eq!(words(r#"daybook  x -c "select 1 = 1"  y"#), ["daybook", "x", "-c", "select 1 = 1", "y"]);
     }
 
     #[test]
