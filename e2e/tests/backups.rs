@@ -69,8 +69,8 @@ async fn r21_a_backup_is_made_proven_and_brings_a_database_back() {
     assert!(before["unproven_since"].is_string() && before["proven"].is_null(), "{before}");
 
     let drilled = world.run(&["backup", "drill"]).await.expect(0);
-    assert!(drilled.err.contains("proven: back after"), "{drilled}");
-    assert!(drilled.err.contains("5002 rows of 2 tables"), "{drilled}");
+    assert!(drilled.err.contains("proven: back in"), "{drilled}");
+    assert!(drilled.err.contains("5002 rows, 2 tables"), "{drilled}");
     let proven = listed(&world).await;
     assert_eq!(states(&proven), ["proven"]);
     assert!(proven["backups"][0]["drill"]["rto_ms"].as_u64().unwrap() > 0, "{proven}");
@@ -103,7 +103,7 @@ async fn r21_a_backup_is_made_proven_and_brings_a_database_back() {
     assert_eq!(after["backups"][0]["why"], "before a restore");
 
     let events = world.run(&["events"]).await.expect(0);
-    for told in ["backup of db began", "is proven: back after", "about to be restored", "restored"] {
+    for told in ["backup of db began", "is proven: back in", "about to be restored", "restored"] {
         assert!(events.out.contains(told), "{told}: {events}");
     }
     let all = [&created, &drilled, &shown, &restored, &events];
@@ -238,7 +238,7 @@ async fn r20_mariadb_and_redis_come_back_and_a_tool_that_lies_makes_no_backup() 
 
     world.run(&["backup", "create"]).await.expect(0);
     let drilled = world.run(&["backup", "drill"]).await.expect(0);
-    assert_eq!(drilled.err.matches("proven: back after").count(), 2, "{drilled}");
+    assert_eq!(drilled.err.matches("proven: back in").count(), 2, "{drilled}");
     assert!(drilled.err.contains("yes: select count(*) = 500 from orders"), "{drilled}");
 
     sql("delete from orders where id > 10; drop view cheap");
@@ -362,7 +362,97 @@ async fn r21_what_is_left_of_a_daybook_that_is_gone_brings_its_database_back() {
     world.run_reading(&["secret", "set", "backup.password"], PASSWORD).await.expect(0);
     let found = listed(&world).await;
     assert_eq!(found["backups"][0]["why"], "found in the repository", "{found}");
-    world.run(&["backup", "restore", "db", "--confirm=db", "--without-backup"]).await.expect(0);
+    let which = world.run(&["backup", "restore", "db", "--confirm=db"]).await.expect(64);
+    assert!(which.err.contains("another Daybook has made backups"), "{which}");
+    let id = short(&found["backups"][0]);
+    world.run(&["backup", "drill", "db", "--backup", &id]).await.expect(0);
+    assert_eq!(states(&listed(&world).await), ["proven"], "what was found is known from then on");
+    let restore = ["backup", "restore", "db", "--confirm=db", "--without-backup", "--backup", &id];
+    world.run(&restore).await.expect(0);
     world.until("the notes are there", async |world| read(world).await == "1 what must not be lost\n").await;
+    world.end().await;
+}
+
+/// Notes with people in them, and rules for what is personal.
+fn people(world: &World) {
+    notes(world);
+    let text = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
+    let rules = "    masking:\n      people.name: fake name\n      people.email: fake email\n      people.id: hash\n      \
+                 notes.text: hash\n";
+    world.write("daybook.yaml", &format!("{text}{rules}"));
+    world.write(
+        "migrations/V3__people.sql",
+        "create table people (id int primary key, name text not null, email text unique, born date);\n\
+         create table visits (person int references people, at timestamptz default now());\n",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r23_a_clone_has_masked_data_names_and_secrets_of_its_own_and_goes_by_itself() {
+    let mut world = World::new().await;
+    people(&world);
+    world.run(&["up", "-y"]).await.expect(0);
+    write(&world, "canary-note").await;
+    ask(
+        &world,
+        "insert into people select n, 'canary-name ' || n, 'canary-' || n || '@real.invalid', date '1980-01-01' + n \
+         from generate_series(1, 2000) n; insert into visits select n % 2000 + 1 from generate_series(1, 5000) n",
+    );
+    // What looks personal and has no rule is not copied by oversight.
+    let refused = world.run(&["env", "clone", "production", "staging"]).await.expect(3);
+    assert!(refused.err.contains("people.born") && refused.err.contains("shift"), "{refused}");
+    let text = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
+    world.write("daybook.yaml", &format!("{text}      people.bron: shift 30d\n"));
+    world.run(&["up", "-y"]).await.expect(0);
+    let wrong = world.run(&["env", "clone", "production", "staging"]).await.expect(1);
+    assert!(wrong.err.contains("people.bron") && wrong.err.contains("did you mean `people.born`?"), "{wrong}");
+    assert_eq!(others(&world).await, Vec::<String>::new());
+    world.write("daybook.yaml", &format!("{text}      people.born: shift 30d\n"));
+    world.run(&["up", "-y"]).await.expect(0);
+
+    let cloned = world.run(&["env", "clone", "production", "staging", "--ttl", "30m"]).await.expect(0);
+    assert!(cloned.err.contains("columns masked"), "{cloned}");
+    let dump = world
+        .run(&[
+            "db",
+            "shell",
+            "db",
+            "-e",
+            "staging",
+            "--",
+            "-tAc",
+            "select count(*), count(distinct person) from visits join people on people.id = person",
+        ])
+        .await
+        .expect(0);
+    assert_eq!(dump.out.trim(), "5000|2000", "what belongs together still does: {dump}");
+    let all = "select string_agg(p::text, '') || (select string_agg(n::text, '') from notes n) from people p";
+    let text = world.run(&["db", "shell", "db", "-e", "staging", "--", "-tAc", all]).await.expect(0);
+    assert!(text.out.len() > 50_000 && !text.out.contains("canary") && !text.out.contains("real.invalid"), "r23");
+    let shown = world.run(&["env", "ls"]).await.expect(0);
+    assert!(shown.out.contains("clone of production, data: masked; goes in"), "{shown}");
+    let status = world.run(&["db", "status", "db", "-e", "staging"]).await.expect(0);
+    assert!(status.out.contains("version 3"), "{status}");
+    let again = world.run(&["env", "clone", "production", "staging"]).await.expect(64);
+    assert!(again.err.contains("is there already"), "{again}");
+    let secrets = world.run(&["secret", "ls", "-e", "staging", "-o", "json"]).await.expect(0);
+    assert!(secrets.out.contains("database.db.admin") && !secrets.out.contains("masking"), "{secrets}");
+    world.run(&["down", "-e", "staging", "--volumes", "--confirm=staging", "-y"]).await;
+    world.run(&["down", "-e", "staging", "-y"]).await;
+    world.until("staging is gone", async |world| others(world).await.is_empty()).await;
+
+    // Killed at any moment, there is no clone, or a whole one.
+    for wait in [0, 400, 1_500, 3_000] {
+        let mut clone =
+            world.command(&["env", "clone", "production", "preview", "-q"]).kill_on_drop(true).spawn().unwrap();
+        world.until("it has begun", async |world| !others(world).await.is_empty()).await;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        kill_and_serve(&mut world.daybook).await;
+        clone.kill().await.unwrap();
+        world.until("it is settled", async |world| others(world).await.is_empty()).await;
+    }
+    let brief = world.run(&["env", "clone", "production", "brief", "--data", "full", "--ttl", "1s"]).await.expect(0);
+    assert!(brief.err.contains("as they are"), "{brief}");
+    world.until("its time has come", async |world| others(world).await.is_empty()).await;
     world.end().await;
 }

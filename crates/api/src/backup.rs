@@ -99,6 +99,8 @@ pub enum BackupState {
     Proven,
     /// A restore of it failed, or was not as the database had been.
     Refuted,
+    /// It was made, and is not in the repository any more.
+    Gone,
 }
 
 impl BackupState {
@@ -111,6 +113,7 @@ impl BackupState {
             Self::Drilling => "drilling",
             Self::Proven => "proven",
             Self::Refuted => "refuted",
+            Self::Gone => "gone",
         }
     }
 }

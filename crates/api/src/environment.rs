@@ -1,5 +1,6 @@
 //! `/v1/environments`: which environments there are.
 
+use crate::clone::CloneView;
 use daybook_model::{EnvKey, ReleaseNumber, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -43,6 +44,9 @@ pub struct EnvironmentView {
     /// Where it runs as well, until its move is finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving: Option<String>,
+    /// Of what it is a clone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clone: Option<CloneView>,
 }
 
 /// An environment on this machine's runtime that belongs to another Daybook. It is left alone.

@@ -8,6 +8,7 @@
 pub mod backup;
 pub mod change;
 pub mod client;
+pub mod clone;
 pub mod database;
 pub mod doctor;
 pub mod environment;

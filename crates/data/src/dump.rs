@@ -34,7 +34,22 @@ impl Of<'_> {
             Engine::Mysql | Engine::Mariadb => MYSQL_DUMP,
             Engine::Redis | Engine::Valkey => REDIS_DUMP,
         };
-        self.script(script, snapshot.unwrap_or_default())
+        self.script(script, snapshot.unwrap_or_default(), "")
+    }
+
+    /// The command that writes what tables are, and no row: before rows are in them, or what is added afterwards.
+    /// `None`: it has no tables.
+    pub fn dump_part(self, part: Part) -> Option<Vec<String>> {
+        let (script, words) = match (self.engine, part) {
+            (Engine::Postgres, Part::Before) => (POSTGRES_DUMP, "--section=pre-data"),
+            (Engine::Postgres, Part::After) => (POSTGRES_DUMP, "--section=post-data"),
+            (Engine::Mysql | Engine::Mariadb, Part::Before) => (MYSQL_DUMP, "--no-data --skip-triggers"),
+            (Engine::Mysql | Engine::Mariadb, Part::After) => {
+                (MYSQL_DUMP, "--no-data --no-create-info --routines --events")
+            }
+            (Engine::Redis | Engine::Valkey, _) => return None,
+        };
+        Some(self.script(script, "", words))
     }
 
     /// The command that reads a dump and fills the database, which is there and empty. Of Redis: whatever is in it.
@@ -44,12 +59,21 @@ impl Of<'_> {
             Engine::Mysql | Engine::Mariadb => MYSQL_RESTORE,
             Engine::Redis | Engine::Valkey => REDIS_RESTORE,
         };
-        self.script(script, if owners == Owners::Admin { "--no-owner --no-acl" } else { "" })
+        self.script(script, "", if owners == Owners::Admin { "--no-owner --no-acl" } else { "" })
     }
 
-    fn script(self, script: &str, more: &str) -> Vec<String> {
-        ["sh", "-c", script, "daybook", self.admin, self.database, more].map(str::to_owned).to_vec()
+    fn script(self, script: &str, snapshot: &str, words: &str) -> Vec<String> {
+        ["sh", "-c", script, "daybook", self.admin, self.database, snapshot, words].map(str::to_owned).to_vec()
     }
+}
+
+/// A part of what a database is beside its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Tables and types, without what would hinder or watch rows that come in.
+    Before,
+    /// The rest: constraints, indexes, triggers.
+    After,
 }
 
 /// Whom restored objects belong to.
@@ -64,17 +88,17 @@ pub enum Owners {
 // A replica that is a plain process has its port in PORT. Not compressed: the repository does that, and finds what it
 // has already only in what is not.
 const POSTGRES_DUMP: &str = r#"IFS= read -r PGPASSWORD; export PGPASSWORD
-exec pg_dump --format=custom --compress=0 --no-password --lock-wait-timeout=60000 --no-sync ${3:+"--snapshot=$3"} \
+exec pg_dump --format=custom --compress=0 --no-password --lock-wait-timeout=60000 --no-sync ${3:+"--snapshot=$3"} $4 \
     --host=127.0.0.1 --port="${PORT:-5432}" --username="$1" --dbname="$2" </dev/null"#;
 
 const POSTGRES_RESTORE: &str = r#"IFS= read -r PGPASSWORD; export PGPASSWORD
-exec pg_restore --exit-on-error --no-password $3 \
+exec pg_restore --exit-on-error --no-password $4 \
     --host=127.0.0.1 --port="${PORT:-5432}" --username="$1" --dbname="$2""#;
 
 const MYSQL_DUMP: &str = r#"IFS= read -r MYSQL_PWD; export MYSQL_PWD
 dump=$(command -v mariadb-dump || command -v mysqldump) || { echo "there is no mysqldump here" >&2; exit 127; }
 exec "$dump" --no-defaults --host=127.0.0.1 --port="${PORT:-3306}" --user="$1" --single-transaction --quick \
-    --routines --triggers --events --hex-blob --no-tablespaces --default-character-set=utf8mb4 "$2" </dev/null"#;
+    ${4:---routines --triggers --events} --hex-blob --no-tablespaces --default-character-set=utf8mb4 "$2" </dev/null"#;
 
 const MYSQL_RESTORE: &str = r#"IFS= read -r MYSQL_PWD; export MYSQL_PWD
 client=$(command -v mariadb || command -v mysql) || { echo "there is no mysql here" >&2; exit 127; }

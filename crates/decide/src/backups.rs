@@ -96,6 +96,10 @@ pub fn fold<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> BT
             Event::BackupFinished { backup, database, outcome, took_ms } => {
                 let history = all.entry(database.clone()).or_default();
                 if let Some(known) = history.find(*backup) {
+                    // One that was found has been made long before it was written down.
+                    if let BackupOutcome::Made(made) = outcome {
+                        known.begun = known.begun.min(made.as_of);
+                    }
                     known.ended = Some((outcome.clone(), *took_ms));
                 }
                 if matches!(outcome, BackupOutcome::Made(_)) {
@@ -128,8 +132,14 @@ pub fn fold<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> BT
             _ => {}
         }
     }
+    all.values_mut().for_each(|history| history.backups.sort_by_key(|backup| backup.begun));
     all
 }
+
+/// Why a backup was made that only a restore has asked for: it has what was to be got rid of.
+pub const BEFORE_RESTORE: &str = "before a restore";
+/// Why a backup is known that nobody here has made.
+pub const FOUND: &str = "found in the repository";
 
 /// What is said where a database should have had a backup by now.
 pub const NO_BACKUP: &str = "it has no backup that is as new as it should be";
@@ -268,7 +278,8 @@ fn kept(keep: &Keep, times: &[Timestamp], now: Timestamp) -> Vec<bool> {
         let back = i64::from(date.weekday().since(Weekday::Monday));
         date.saturating_sub(jiff::Span::new().days(back)).to_string()
     };
-    let spans: [(u32, &dyn Fn(&Timestamp) -> String); 5] = [
+    type SpanOf<'a> = &'a dyn Fn(&Timestamp) -> String;
+    let spans: [(u32, SpanOf<'_>); 5] = [
         (keep.hourly, &|time| format!("{}T{}", date(time), time.to_zoned(TimeZone::UTC).hour())),
         (keep.daily, &|time| date(time).to_string()),
         (keep.weekly, &week),
@@ -302,14 +313,13 @@ const MOST_TOLD: usize = 10;
 pub fn differences(had: &Facts, has: &Facts) -> Vec<String> {
     let mut all = Vec::new();
     for (name, had) in &had.tables {
-        match has.tables.get(name) {
-            None => all.push(format!("table {name} is missing, which had {} rows", had.rows)),
-            Some(has) if has.rows != had.rows => {
-                all.push(format!("table {name} has {} rows, not {}", has.rows, had.rows))
-            }
-            Some(has) if has.sum != had.sum => all.push(format!("table {name} has other values in its rows")),
-            Some(_) => {}
-        }
+        let differs = match has.tables.get(name) {
+            None => format!("table {name} is missing, which had {} rows", had.rows),
+            Some(has) if has.rows != had.rows => format!("table {name} has {} rows, not {}", has.rows, had.rows),
+            Some(has) if has.sum != had.sum => format!("table {name} has other values in its rows"),
+            Some(_) => continue,
+        };
+        all.push(differs);
     }
     all.extend(
         has.tables

@@ -210,6 +210,25 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// A number of things: "1 table", "3 tables", "2 indexes".
+pub fn plural(count: u64, thing: &str) -> String {
+    let ending = match (count, thing.ends_with('x')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {thing}{ending}")
+}
+
+/// A span of milliseconds with its tenths: "0.4 s", "12 s", then as a clock shows it.
+pub fn exact(ms: u64) -> String {
+    match ms {
+        ..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        10_000..60_000 => format!("{} s", ms / 1_000),
+        _ => clock(ms),
+    }
+}
+
 /// A span of milliseconds as a clock shows it: "0:03", "3:07", "1:02:03".
 pub fn clock(ms: u64) -> String {
     let seconds = ms / 1_000;

@@ -56,8 +56,14 @@ fn kept(login_version: u64, files: Option<&str>) -> Spec {
         logins: [(web.name.clone(), login)].into(),
     };
     let keeper = Keeper::Service(Box::new(kept));
-    let database =
-        Database { line: Some(9), engine: Engine::Postgres, keeper, migrations: files.map(migrations), backup: None };
+    let database = Database {
+        line: Some(9),
+        engine: Engine::Postgres,
+        keeper,
+        migrations: files.map(migrations),
+        backup: None,
+        masking: None,
+    };
     let mut spec = spec([web, db("16")]);
     spec.databases.insert(name(), database);
     spec
@@ -69,8 +75,10 @@ fn elsewhere(files: &str) -> Spec {
     let mut spec = spec([user(url.clone())]);
     let keeper = Keeper::Elsewhere { url };
     let migrations = Some(migrations(files));
-    spec.databases
-        .insert(name(), Database { line: Some(9), engine: Engine::Postgres, keeper, migrations, backup: None });
+    spec.databases.insert(
+        name(),
+        Database { line: Some(9), engine: Engine::Postgres, keeper, migrations, backup: None, masking: None },
+    );
     spec
 }
 

@@ -351,7 +351,7 @@ fn database(version: &str) -> Database {
         out_of_order: false,
     };
     let keeper = Keeper::Service(Box::new(kept));
-    Database { line: None, engine: Engine::Postgres, keeper, migrations: Some(migrations), backup: None }
+    Database { line: None, engine: Engine::Postgres, keeper, migrations: Some(migrations), backup: None, masking: None }
 }
 
 /// A service whose rollout is quick enough to simulate by the thousand.

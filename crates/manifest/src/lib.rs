@@ -50,3 +50,4 @@ pub use load::{Aim, EnvironmentSettings, Loaded, Options, load};
 pub use render::render;
 pub use schema::{SCHEMA, generate as generate_schema};
 pub use secrets::secret_of;
+pub use units::span_ms;

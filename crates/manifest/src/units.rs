@@ -30,6 +30,11 @@ pub(crate) fn duration_ms(text: &str) -> Option<u64> {
     (!text.is_empty() && total < 1e15).then_some(total.round() as u64)
 }
 
+/// Milliseconds of a span that a person types: `72h`, `7d`.
+pub fn span_ms(text: &str) -> Result<u64, String> {
+    duration_ms(text).filter(|ms| *ms > 0).ok_or_else(|| format!("`{text}` is no span of time: like `72h` or `7d`"))
+}
+
 /// Bytes of a size: `64m`, `256Mi`, `1gb`, `1.5GiB`, `1024`. Every unit is a power of 1,024, as it is
 /// for Docker.
 pub(crate) fn bytes(text: &str) -> Option<u64> {

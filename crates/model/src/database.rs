@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupPolicy;
 use crate::id::Digest;
+use crate::masking::Masking;
 use crate::name::{DatabaseName, ServiceName};
 use crate::spec::SecretRef;
 
@@ -26,6 +27,9 @@ pub struct Database {
     /// Its backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupPolicy>,
+    /// How personal data in it is masked where it is cloned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
 }
 
 /// Who runs a database.

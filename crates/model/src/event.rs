@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::{BackupId, BackupOutcome, DrillOutcome};
+use crate::clone::{CloneData, CloneOutcome};
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
-use crate::name::{DatabaseName, EnvKey, SecretName, ServiceName, TargetName, VolumeName};
+use crate::name::{DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
 use crate::plan::{Effect, Plan};
 use crate::spec::Spec;
 use crate::target::Target;
@@ -260,6 +261,20 @@ pub enum Event {
         backup: BackupId,
         /// What, in words: what is meant before it is done, what came of it afterwards.
         what: String,
+    },
+    /// The environment is about to become a clone of another one of its app.
+    CloneStarted {
+        /// Of which.
+        from: EnvName,
+        /// What it is to have of its data.
+        data: CloneData,
+        /// Whether the environment was not there before.
+        is_new: bool,
+    },
+    /// The clone is there as a whole, or not at all.
+    CloneFinished {
+        /// What came of it.
+        outcome: CloneOutcome,
     },
     /// The state was rebuilt from what runs.
     Adopted {

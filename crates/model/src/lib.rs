@@ -4,6 +4,7 @@
 //! nothing here decides anything: constructors check shapes, and that is all.
 
 pub mod backup;
+pub mod clone;
 pub mod database;
 pub mod event;
 pub mod fingerprint;

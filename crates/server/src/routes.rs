@@ -98,6 +98,8 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(backups::start_restore))
         .routes(routes!(backups::verify_backups))
         .routes(routes!(backups::get_operation))
+        .routes(routes!(backups::plan_clone))
+        .routes(routes!(backups::clone_environment))
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::set_secret, secrets::remove_secret))
 }

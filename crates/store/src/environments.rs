@@ -89,7 +89,7 @@ impl Store {
         rows.iter().map(|row| Ok((parsed(row, 0)?, job(row)?))).collect::<sqlx::Result<_>>().map_err(failed(OPERATION))
     }
 
-    /// What the journal tells of an environment's backups and drills, oldest first.
+    /// What the journal tells of an environment's backups and drills, and whether it is a clone; oldest first.
     pub async fn backup_entries(&self, key: &EnvKey) -> Result<Vec<Entry>> {
         let columns = chain::COLUMNS.split(", ").map(|column| format!("j.{column}")).collect::<Vec<_>>().join(", ");
         let sql = format!(

@@ -19,6 +19,7 @@ pub use error::{Error, Exit};
 pub use exec::ExecSession;
 
 use crate::backup::{BackUp, BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
+use crate::clone::{CloneEnvironment, ClonePlan};
 use crate::database::{DatabaseView, HistoryChange, HistoryChanged, TuneView};
 use crate::doctor::CheckView;
 use crate::environment::{CreateEnvironment, EnvironmentView, OtherEnvironmentView};
@@ -242,6 +243,16 @@ impl Client {
     /// Begins to look for damage in the repository.
     pub async fn verify_backups(&self, key: &EnvKey, wanted: VerifyQuery) -> Result<OperationView> {
         self.send(Method::POST, &below(key, "backups/verify"), &wanted).await
+    }
+
+    /// What a clone of an environment would be.
+    pub async fn plan_clone(&self, key: &EnvKey, wanted: &CloneEnvironment) -> Result<ClonePlan> {
+        self.send(Method::POST, &below(key, "clones/plan"), wanted).await
+    }
+
+    /// Begins to make a clone of an environment.
+    pub async fn clone_environment(&self, key: &EnvKey, wanted: &CloneEnvironment) -> Result<OperationView> {
+        self.send(Method::POST, &below(key, "clones"), wanted).await
     }
 
     /// How far something is that was begun.

@@ -1,8 +1,13 @@
 use clap::{Args, Subcommand};
 use daybook_api::change::{Change, Leave, Move};
 use daybook_api::client::Exit;
+#[cfg(feature = "databases")]
+use daybook_api::clone::CloneEnvironment;
+use daybook_api::clone::CloneView;
 use daybook_api::environment::{EnvironmentView, OtherEnvironmentView};
 use daybook_manifest::Aim;
+#[cfg(feature = "databases")]
+use daybook_model::clone::CloneData;
 use daybook_model::{EnvKey, EnvName, Target, Timestamp};
 
 use super::carry::{Ask, carry_out};
@@ -60,6 +65,28 @@ enum Action {
         #[arg(long, requires = "finish")]
         force: bool,
     },
+    /// Make another environment of the same app: what runs, and the data of its databases, masked or not.
+    ///
+    /// It has names and secrets of its own. Personal data is masked by the rules of the manifest on its way, so that
+    /// the clone never holds an original value. It is there as a whole, or not at all.
+    #[cfg(feature = "databases")]
+    Clone {
+        /// The environment that it is of.
+        #[arg(value_name = "SOURCE")]
+        source: EnvName,
+        /// What it is called.
+        #[arg(value_name = "NAME")]
+        name: EnvName,
+        /// What it has of the data: `none`, `masked`, `full`.
+        #[arg(long, value_name = "DATA", default_value = "masked")]
+        data: CloneData,
+        /// It goes by itself after this: `72h`, `7d`.
+        #[arg(long, value_name = "SPAN", value_parser = daybook_manifest::span_ms)]
+        ttl: Option<u64>,
+        /// Copy columns that look personal and have no rule as they are.
+        #[arg(long)]
+        accept_unmasked: bool,
+    },
     /// Forget an environment in which nothing runs any more.
     Rm {
         /// Its name.
@@ -104,6 +131,12 @@ impl Env {
                 let key = EnvKey::new(ctx.key().await?.app, name);
                 return carry_out(ctx, Change::Leave(Leave { key, force }), Ask::AtStake).await;
             }
+            #[cfg(feature = "databases")]
+            Action::Clone { source, name, data, ttl, accept_unmasked } => {
+                let key = EnvKey::new(ctx.key().await?.app, source);
+                let wanted = CloneEnvironment { to: name, data, ttl_ms: ttl, accept_unmasked };
+                return clone(ctx, &key, wanted).await;
+            }
             Action::Rm { name } => {
                 let key = EnvKey::new(ctx.key().await?.app, name);
                 ctx.client().await?.remove_environment(&key).await?;
@@ -112,6 +145,25 @@ impl Env {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Shows what a clone will be, and makes it.
+#[cfg(feature = "databases")]
+async fn clone(ctx: &Ctx, key: &EnvKey, wanted: CloneEnvironment) -> Result<Exit> {
+    let client = ctx.client().await?;
+    let plan = client.plan_clone(key, &wanted).await?;
+    if ctx.format() == crate::args::Format::Table {
+        plan.steps.iter().for_each(|step| ctx.say(&format!("  {step}")));
+    }
+    for column in plan.unmasked.iter().filter(|_| wanted.accept_unmasked) {
+        ctx.say(&format!("{} {} is copied as it is: {}", paint(WARN, "!"), column.column, column.why));
+    }
+    let begun = client.clone_environment(key, &wanted).await?;
+    let exit = super::backup::follow_all(ctx, key, vec![begun]).await?;
+    if exit == Exit::Ok {
+        ctx.next(&format!("look at it: {}", command("status", wanted.to.as_str())));
+    }
+    Ok(exit)
 }
 
 /// One that is here and not ours.
@@ -134,10 +186,23 @@ fn render(environments: &[EnvironmentView], now: Timestamp) -> String {
             one.release.map_or("-".to_owned(), |number| number.to_string()),
             one.reached.map(|at| words::ago(at, now)).unwrap_or_default(),
             format!("{}/{}", one.ready, one.services),
-            [run, adopted, moving].into_iter().flatten().collect::<Vec<_>>().join("; "),
+            [run, adopted, moving, one.clone.as_ref().map(|clone| clone_words(clone, now))]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; "),
         ]);
     }
     table.render()
+}
+
+fn clone_words(clone: &CloneView, now: Timestamp) -> String {
+    let words = format!("clone of {}, data: {}", clone.from, clone.data);
+    match (clone.under_way, clone.expires) {
+        (true, _) => paint(WARN, format!("{words}; not whole yet")),
+        (false, Some(expires)) => format!("{words}; goes {}", words::ago(expires, now)),
+        (false, None) => words,
+    }
 }
 
 #[cfg(test)]

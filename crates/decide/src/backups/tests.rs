@@ -234,7 +234,7 @@ fn r20_whatever_differs_is_found() {
     differs(&|has| drop(has.tables.insert("public.c".to_owned(), table(0, "0"))));
     differs(&|has| has.indexes = 3);
     differs(&|has| has.constraints = 1);
-    differs(&|has| drop(has.sequences.insert("public.a_id_seq".to_owned(), 16)));
+    differs(&|has| has.sequences.extend([("public.a_id_seq".to_owned(), 16)]));
     differs(&|has| has.sequences.clear());
     insta::assert_snapshot!(kinds.join("\n"), @r"
     table public.a is missing, which had 3 rows

@@ -245,15 +245,18 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
         });
     }
     for (name, database) in &world.spec.databases {
-        let Some(text) = backups(world, name, database) else { continue };
-        let detail = Detail { text, line: database.backup.as_ref().and_then(|policy| policy.line) };
+        let details = [backups(world, name, database), masking(world, name, database)].into_iter().flatten();
+        let details: Vec<_> = details.map(|text| Detail { text, line: database.line }).collect();
+        if details.is_empty() {
+            continue;
+        }
         let subject = Subject::Database(name.clone());
         match changes.iter_mut().find(|known| known.subject == subject) {
-            Some(known) => known.details.push(detail),
+            Some(known) => known.details.extend(details),
             None => changes.push(Change {
                 sign: Sign::Change,
                 subject,
-                details: vec![detail],
+                details,
                 downtime_ms: None,
                 destructive: false,
                 order: None,
@@ -267,20 +270,37 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
 fn backups(world: &World<'_>, name: &DatabaseName, database: &Database) -> Option<String> {
     let current = world.cx.current.map(|release| &release.spec);
     let before = current.and_then(|spec| spec.databases.get(name)).and_then(|before| before.backup.as_ref());
-    let place_of = |spec: &Spec| spec.backups.as_ref().map_or("beside the state".to_owned(), |store| store.to.clone());
-    let store_before = current.and_then(|spec| spec.backups.as_ref());
+    let place_of = |spec: &Spec| match &spec.backups {
+        Some(store) => format!("to {}", store.to),
+        None => "to the server's own disk".to_owned(),
+    };
+    let has_moved = current.is_some_and(|current| current.backups != world.spec.backups);
     match (before, &database.backup) {
-        (None, None) => None,
+        (None, None) => {
+            (has_moved && database.kept().is_some()).then(|| format!("backups go {}", place_of(world.spec)))
+        }
         (Some(_), None) => Some("it is not backed up any more; what there is stays".to_owned()),
         // Which line it stands in is nothing that changes.
-        (Some(before), Some(after))
-            if BackupPolicy { line: after.line, ..before.clone() } == *after
-                && store_before == world.spec.backups.as_ref() =>
-        {
+        (Some(before), Some(after)) if !has_moved && BackupPolicy { line: after.line, ..before.clone() } == *after => {
             None
         }
         (_, Some(after)) => Some(format!("backup {}, {}", words(after), place_of(world.spec))),
     }
+}
+
+/// What changes of how its data is masked in clones.
+fn masking(world: &World<'_>, name: &DatabaseName, database: &Database) -> Option<String> {
+    let current = world.cx.current.map(|release| &release.spec);
+    let before = current.and_then(|spec| spec.databases.get(name)).and_then(|before| before.masking.as_ref());
+    if before == database.masking.as_ref() {
+        return None;
+    }
+    let rules = database.masking.as_ref().map_or(0, |masking| masking.rules.len());
+    Some(match rules {
+        0 => "nothing of it is masked in clones".to_owned(),
+        1 => "masked in clones by 1 rule".to_owned(),
+        rules => format!("masked in clones by {rules} rules"),
+    })
 }
 
 fn logins(spec: &Spec, name: &DatabaseName) -> String {

@@ -100,7 +100,7 @@ pub(super) fn labels(subject: &Subject<'_>, rails: &Rails, found: &mut Found) ->
 pub(super) fn backups(subject: &Subject<'_>, rails: &Rails, found: &mut Found) -> bool {
     if rails.backups && subject.protected {
         for (name, _, service) in
-            subject.kept().into_iter().filter(|(_, volume, service)| !data::is_backed_up(volume, service))
+            subject.kept().into_iter().filter(|(_, volume, service)| !data::is_backed_up(subject, volume, service))
         {
             let path = KeyPath::root(&["volumes", name.as_str()]);
             found.add(Some(&service.name), path, format!("nothing says that the volume {name} is backed up"));

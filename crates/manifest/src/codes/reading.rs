@@ -190,4 +190,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "`backup` of a database says how often one is made (`every: 6h`), which are kept (`keep: 30d`, or so many of each span: `keep: {daily: 7, weekly: 4, monthly: 12}`), how often a restore is proven (`drill: weekly`), and what a restored database must answer with true (`expect`). `backups` says where they go: a directory, or a bucket with the names of two secrets that lead into it.",
         "services:\n  web: {image: nginx}\ndatabases:\n  db: {engine: \"postgres:16\", backup: {every: often}}\n",
     ),
+    error(
+        "M0133",
+        "rules of masking that mean nothing",
+        "`masking` of a database says what becomes of personal data where it is cloned: for each column, as `TABLE.COLUMN`, one of `hash`, `fake KIND`, `null`, `shift DAYSd` and `keep`. A column that refers to a masked one is masked along with it.",
+        "services:\n  web: {image: nginx}\ndatabases:\n  db: {engine: \"postgres:16\", masking: {users.email: fake mail}}\n",
+    ),
 ];

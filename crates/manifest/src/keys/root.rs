@@ -113,7 +113,7 @@ pub(crate) const DATABASE: &[Key] = &[
     yes("settings", Map(&Text)),
     yes("migrations", Either(&[TEXT_OR_TEXTS, Object(MIGRATIONS)])),
     yes("backup", Object(BACKUP)),
-    later("masking", Any),
+    yes("masking", Map(&Text)),
 ];
 
 /// `backup` of a database.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use daybook_model::database::{
     DatabaseFact, DatabaseServer, DatabaseUse, Engine, Keeper, Kept, MigrationSource, Migrations,
 };
+use daybook_model::masking::{Masking, Rule};
 use daybook_model::spec::{
     Artifact, Condition, Container, Dependency, EnvValue, FileContent, FileMount, Mount, MountSource, Port, Protocol,
     PullPolicy, SecretRef, Service, Stop, TemplatePart, Volume,
@@ -37,8 +38,9 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, spec: &mut Spec) {
         let Some(keeper) = keeper else { continue };
         let line = Some(manifest.ctx.line(entry.key_span));
         let migrations = migrations(manifest, &entry.value, server.engine);
+        let masking = masking(manifest, &entry.value, server.engine);
         let backup = backups::policy(manifest, &entry.value, server.engine);
-        spec.databases.insert(name, Database { line, engine: server.engine, keeper, migrations, backup });
+        spec.databases.insert(name, Database { line, engine: server.engine, keeper, migrations, backup, masking });
     }
     depend(spec);
 }
@@ -303,6 +305,33 @@ fn migrations(manifest: &Manifest<'_, '_>, node: &Node, engine: Engine) -> Optio
         placeholders: text_map(node, "placeholders"),
         out_of_order: flag(node, "out_of_order"),
     })
+}
+
+/// What becomes of columns in a clone: `orders.email: fake email`.
+fn masking(manifest: &Manifest<'_, '_>, node: &Node, engine: Engine) -> Option<Masking> {
+    let node = node.get("masking").filter(|node| !node.is_null())?;
+    if !engine.has_tables() {
+        let problem = Problem::new("M0133", node.span, format!("{} has no columns to mask", engine.name()));
+        manifest.ctx.report(problem.label("leave it out").help("a masked clone leaves it empty"));
+        return None;
+    }
+    let mut masking = Masking::default();
+    for entry in node.map().into_iter().flat_map(|map| map.iter()) {
+        if !entry.key.contains('.') {
+            let problem = Problem::new("M0133", entry.key_span, format!("`{}` is no column", entry.key));
+            manifest.ctx.report(problem.label("write `TABLE.COLUMN`, or `SCHEMA.TABLE.COLUMN`"));
+            continue;
+        }
+        // What is no text at all is YAML's own null.
+        match entry.value.scalar().unwrap_or("null").parse::<Rule>() {
+            Ok(rule) => drop(masking.rules.insert(entry.key.to_string(), rule)),
+            Err(error) => {
+                let problem = Problem::new("M0133", entry.value.span, error.to_string());
+                manifest.ctx.report(problem.label("no rule"));
+            }
+        }
+    }
+    Some(masking)
 }
 
 fn source(manifest: &Manifest<'_, '_>, path: &Node) -> Option<MigrationSource> {

@@ -5,9 +5,9 @@ use daybook_api::backup::{OperationView, RunDrill};
 use daybook_backup::Error;
 use daybook_data::dump::{Owners, file_name};
 use daybook_data::witness;
-use daybook_decide::backups::{Backup, differences};
-use daybook_decide::text::{seconds, size};
-use daybook_model::backup::{DrillOutcome, Facts, Proof};
+use daybook_decide::backups::{Backup, History, differences};
+use daybook_decide::text::{exact, plural, size};
+use daybook_model::backup::{BackupOutcome, DrillOutcome, Facts, Proof};
 use daybook_model::database::Engine;
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
 use uuid::Uuid;
@@ -81,6 +81,7 @@ impl App {
         home: Home,
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
+        self.know(&release.spec.key, &name, &backup, actor).await?;
         let drill = BackupId(Uuid::now_v7());
         let event = Event::DrillStarted { drill, database: name.clone(), backup: backup.id };
         self.note_backup(&release.spec.key, actor, event).await?;
@@ -89,6 +90,18 @@ impl App {
         let (app, release, actor) = (self.clone(), release.clone(), actor.clone());
         self.spawn(async move { app.carry_drill(&release, &name, &backup, &home, &operation, &actor).await });
         Ok(view)
+    }
+
+    /// Has a backup in the journal that was found in the repository.
+    async fn know(&self, key: &EnvKey, name: &DatabaseName, backup: &Backup, actor: &Actor) -> Result<(), ApiError> {
+        let histories = self.histories(key).await?;
+        let is_known = |history: &History| history.backups.iter().any(|known| known.id == backup.id);
+        let Some(made) = backup.made().filter(|_| !histories.get(name).is_some_and(is_known)) else { return Ok(()) };
+        let (id, database) = (backup.id, name.clone());
+        let begun = Event::BackupStarted { backup: id, database: database.clone(), why: backup.why.clone() };
+        self.note_backup(key, actor, begun).await?;
+        let outcome = BackupOutcome::Made(made.clone());
+        self.note_backup(key, actor, Event::BackupFinished { backup: id, database, outcome, took_ms: 0 }).await
     }
 
     async fn carry_drill(
@@ -105,10 +118,14 @@ impl App {
         let key = &release.spec.key;
         let proof = self.prove(release, name, backup, home, operation, actor).await;
         operation.note("clears the scratch copy away");
-        let cleared = self.clear_scratch(&scratch_key(key, operation.id), actor).await;
+        let cleared = self.clear_environment(&scratch_key(key, operation.id), true, actor).await;
         let (outcome, mut said) = match proof {
             Ok(proof) => (DrillOutcome::Proven(proof.clone()), proof_words(&proof)),
-            Err(Wrong::Backup(why)) => (DrillOutcome::Failed { why: why.clone() }, why),
+            Err(Wrong::Backup(why)) => {
+                let first = format!("backup {} is no good", backup.id.short());
+                let said = std::iter::once(first).chain(why.iter().cloned()).collect();
+                (DrillOutcome::Failed { why }, said)
+            }
             Err(Wrong::Else(error)) => {
                 let why = error.0.message.clone();
                 let said = vec![format!("the drill came to no end, which says nothing of the backup: {why}")];
@@ -217,7 +234,11 @@ impl App {
             Some(Err(error)) => return Err(of_repository(error)),
             None => return Err(Wrong::Backup(vec![format!("there is no repository in {}", home.shown)])),
         }
-        filled.map_err(|why| Wrong::Backup(vec![why]))
+        filled.map_err(|why| match why.contains("No space left on device") {
+            // That of the scratch copy: it says nothing of the backup.
+            true => Wrong::Else(ApiError::new(ErrorCode::Unavailable, why)),
+            false => Wrong::Backup(vec![why]),
+        })
     }
 
     /// The same, where it is not to prove anything.
@@ -252,7 +273,7 @@ impl Wrong {
 /// What the repository refuses says something of the backup, unless it is only out of reach.
 fn of_repository(error: Error) -> Wrong {
     match error {
-        Error::Storage(_) | Error::Locked { .. } => Wrong::Else(refused(error)),
+        Error::Storage(_) | Error::Locked { .. } => Wrong::Else(refused(&error)),
         error => Wrong::Backup(vec![error.to_string()]),
     }
 }
@@ -269,18 +290,19 @@ fn reader(engine: Engine) -> &'static str {
 }
 
 fn compared(facts: &Facts) -> String {
-    format!(
-        "{} rows of {} tables, {} indexes, {} constraints and {} sequences are as they were",
-        facts.rows(),
-        facts.tables.len(),
-        facts.indexes,
-        facts.constraints,
-        facts.sequences.len()
-    )
+    let counted = [
+        (facts.tables.len() as u64, "table"),
+        (facts.indexes, "index"),
+        (facts.constraints, "constraint"),
+        (facts.sequences.len() as u64, "sequence"),
+    ];
+    let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| plural(*count, word));
+    let counted: Vec<_> = std::iter::once(plural(facts.rows(), "row")).chain(counted).collect();
+    format!("as they were: {}", counted.join(", "))
 }
 
 fn proof_words(proof: &Proof) -> Vec<String> {
-    let first =
-        format!("proven: back after {}, with what was there {} before", seconds(proof.rto_ms), seconds(proof.rpo_ms));
+    let (back, lost) = (exact(proof.rto_ms), exact(proof.rpo_ms));
+    let first = format!("proven: back in {back} (RTO), and {lost} of writes would have been lost (RPO)");
     std::iter::once(first).chain(proof.checks.iter().cloned()).collect()
 }

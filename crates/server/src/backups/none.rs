@@ -1,6 +1,7 @@
 //! A build that makes no backups.
 
 use daybook_api::backup::{BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
+use daybook_api::clone::{CloneEnvironment, ClonePlan, CloneView};
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey};
 use daybook_runtime::{Error, ErrorKind};
 
@@ -42,6 +43,23 @@ impl App {
 
     pub(crate) async fn verify_backups(&self, _: &EnvKey, _: VerifyQuery) -> Result<OperationView, ApiError> {
         Err(without())
+    }
+
+    pub(crate) async fn plan_clone(&self, _: &EnvKey, _: &CloneEnvironment, _: &Actor) -> Result<ClonePlan, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn clone_environment(
+        &self,
+        _: &EnvKey,
+        _: &CloneEnvironment,
+        _: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn clone_view(&self, _: &EnvKey) -> Result<Option<CloneView>, ApiError> {
+        Ok(None)
     }
 
     pub(crate) fn operation(&self, _: BackupId) -> Result<OperationView, ApiError> {

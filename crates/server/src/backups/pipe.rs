@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 /// Pieces that wait to be taken.
-const WAITING: usize = 64;
+pub(super) const WAITING: usize = 64;
 /// Bytes of what a command complains of that are kept.
 const COMPLAINTS: usize = 4 << 10;
 

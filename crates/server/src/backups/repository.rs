@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use daybook_api::ErrorCode;
 use daybook_backup::{Error, Limits, ObjectLock, ObjectLockMode, Place, Repository, S3, Snapshot};
-use daybook_decide::backups::{Backup, History};
+use daybook_decide::backups::{Backup, FOUND, History};
 use daybook_model::backup::{BackupOutcome, BackupStore, Made};
 use daybook_model::spec::SecretRef;
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, SecretName, Spec};
@@ -109,7 +109,7 @@ impl App {
         home: &Home,
     ) -> Result<History, ApiError> {
         let mut history = self.histories(&spec.key).await?.remove(name).unwrap_or_default();
-        let snapshots = home.open(|repository| repository.snapshots()).await?.unwrap_or_default();
+        let snapshots = home.open(Repository::snapshots).await?.unwrap_or_default();
         add_found(&mut history, name, &snapshots);
         Ok(history)
     }
@@ -124,7 +124,7 @@ pub(super) fn add_found(history: &mut History, name: &DatabaseName, snapshots: &
         }
         let made = made(snapshot);
         let ended = Some((BackupOutcome::Made(made), 0));
-        let why = "found in the repository".to_owned();
+        let why = FOUND.to_owned();
         history.backups.push(Backup { id, begun: snapshot.time, why, ended, drills: Vec::new() });
     }
     history.backups.sort_by_key(|backup| backup.begun);
@@ -164,7 +164,7 @@ impl Home {
             Some(repository) => work(&repository).map(Some),
             None => Ok(None),
         });
-        done.await?.map_err(refused)
+        done.await?.map_err(|error| refused(&error))
     }
 
     /// Works with the repository, which is made where there is none.
@@ -212,8 +212,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 /// A refusal of the repository.
-pub(super) fn refused(error: Error) -> ApiError {
-    let code = match &error {
+pub(super) fn refused(error: &Error) -> ApiError {
+    let code = match error {
         Error::Storage(_) | Error::Locked { .. } => ErrorCode::Unavailable,
         Error::NoSnapshot { .. } | Error::NoEntry { .. } => ErrorCode::NotFound,
         _ => ErrorCode::Invalid,

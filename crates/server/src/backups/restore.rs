@@ -4,7 +4,7 @@ use daybook_api::ErrorCode;
 use daybook_api::backup::{OperationView, Restore, RestorePlan};
 use daybook_data::dump::{Of, Owners};
 use daybook_data::{Dialect, replace, witness};
-use daybook_decide::backups::{Backup, differences};
+use daybook_decide::backups::{BEFORE_RESTORE, Backup, FOUND, History, differences};
 use daybook_decide::text::size;
 use daybook_executor::Databases as _;
 use daybook_model::backup::Made;
@@ -18,6 +18,23 @@ use super::{find, view};
 use crate::App;
 use crate::databases::{Reached, no_database, refused as server_refused};
 use crate::error::ApiError;
+
+/// The backup that is meant where nobody says which: the newest that was not made because of a restore. Where another
+/// Daybook has made some, a person has to say.
+fn newest<'h>(history: &'h History, name: &DatabaseName) -> Result<&'h Backup, ApiError> {
+    if let Some(found) = history.backups.iter().rev().find(|backup| backup.why == FOUND) {
+        let message = format!("another Daybook has made backups of `{name}`: which one is meant?");
+        return Err(ApiError::new(ErrorCode::Usage, message).hint(format!(
+            "`daybook backup ls {name}` lists them; the newest of those: --backup {}",
+            found.id.short()
+        )));
+    }
+    let made = |backup: &&Backup| backup.made().is_some() && backup.why != BEFORE_RESTORE;
+    match history.backups.iter().rev().find(made) {
+        Some(backup) => Ok(backup),
+        None => find(history, name, None),
+    }
+}
 
 /// What a restored database is called until it is known to be good.
 const FRESH: &str = "__restored";
@@ -118,7 +135,8 @@ impl App {
                         .hint(format!("`daybook backup ls {name}` lists them"))
                 })?
             }
-            (None, id) => find(&history, &name, id.as_deref())?,
+            (None, Some(id)) => find(&history, &name, Some(id))?,
+            (None, None) => newest(&history, &name)?,
         };
         let made = backup.made().cloned().ok_or_else(|| ApiError::invalid("it is no backup"))?;
         let backup = backup.clone();
@@ -135,7 +153,7 @@ impl App {
         let mut said = Vec::new();
         if !wanted.without_backup {
             operation.note("backs up what is there now");
-            let before = self.begin_backup(&wanted.release, &wanted.name, "before a restore", actor).await?;
+            let before = self.begin_backup(&wanted.release, &wanted.name, BEFORE_RESTORE, actor).await?;
             self.make_backup(&wanted.release, &wanted.name, &before, actor).await.map_err(|error| {
                 ApiError::invalid(format!("what is there now cannot be backed up: {}", error.0.message))
                     .hint("where that may be lost: `--without-backup`")

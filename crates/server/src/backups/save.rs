@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use daybook_api::backup::OperationView;
-use daybook_backup::{About, Entry};
+use daybook_backup::{About, Entry, Error};
 use daybook_data::Dialect;
 use daybook_data::dump::{self, Look};
 use daybook_data::witness::Witness;
 use daybook_decide::backups::to_remove;
-use daybook_decide::text::size;
+use daybook_decide::text::{plural, size};
 use daybook_executor::databases::{Opened, Place};
 use daybook_model::backup::{BackupOutcome, BackupPolicy, Facts, Keep, Made};
 use daybook_model::database::Engine;
@@ -197,8 +197,11 @@ impl App {
             let _ = witness.end().await;
         }
         let facts = facts.map_err(told)?;
-        dumped.map_err(ApiError::invalid)?;
-        let snapshot = saved?.map_err(refused)?;
+        // A tool that fails makes the repository refuse; one that nobody listens to any more is not at fault.
+        let snapshot = match (dumped, saved?) {
+            (Err(why), Ok(_) | Err(Error::Source { .. })) => return Err(ApiError::invalid(why)),
+            (_, saved) => saved.map_err(|error| refused(&error))?,
+        };
         Ok(Made { tables: facts.tables.len() as u64, rows: facts.rows(), ..made(&snapshot) })
     }
 
@@ -298,8 +301,7 @@ pub(super) fn tool(engine: Engine) -> &'static str {
 fn made_words(made: &Made) -> String {
     let rows = match made.tables {
         0 => String::new(),
-        1 => format!(", 1 table with {} rows", made.rows),
-        tables => format!(", {tables} tables with {} rows", made.rows),
+        tables => format!(", {} with {}", plural(tables, "table"), plural(made.rows, "row")),
     };
     format!("{} read, {} added{rows}", size(made.size_bytes), size(made.added_bytes))
 }

@@ -82,8 +82,8 @@ impl App {
         Ok(key)
     }
 
-    /// Takes a scratch copy away with all that it has. Not there is fine.
-    pub(super) async fn clear_scratch(&self, key: &EnvKey, actor: &Actor) -> Result<(), ApiError> {
+    /// Takes an environment away with all that it has, and its secrets where these are `also` to go. Not there is fine.
+    pub(super) async fn clear_environment(&self, key: &EnvKey, also: bool, actor: &Actor) -> Result<(), ApiError> {
         let known = self.inner.store.environment(key).await?;
         let Some(known) = known.filter(|known| !known.retired) else { return Ok(()) };
         if let Some(run) = known.open_run {
@@ -100,14 +100,14 @@ impl App {
         };
         let gone = tokio::time::timeout(GOES_WITHIN, gone).await;
         gone.map_err(|_| ApiError::invalid(format!("{key} did not go within {} s", GOES_WITHIN.as_secs())))??;
-        for secret in self.inner.store.secrets(key).await? {
+        for secret in self.inner.store.secrets(key).await?.into_iter().filter(|_| also) {
             self.inner.store.remove_secret(actor.clone(), key, &secret.name).await?;
         }
         Ok(())
     }
 
     /// Waits until a run is over; an error unless it reached what it was meant to.
-    async fn come_to_end(&self, run: RunId) -> Result<(), ApiError> {
+    pub(super) async fn come_to_end(&self, run: RunId) -> Result<(), ApiError> {
         loop {
             let record = self.inner.store.run(run).await?;
             let finished = record.and_then(|record| record.finished);

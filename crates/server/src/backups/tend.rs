@@ -1,10 +1,12 @@
 //! Backups and drills that come due, and what a server before this one has left undone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use daybook_api::backup::{OperationView, VerifyQuery};
-use daybook_backup::Depth;
+use daybook_backup::{Depth, Repository};
 use daybook_decide::backups::{Due, History, due};
+use daybook_decide::text::plural;
 use daybook_model::backup::{BackupOutcome, DrillOutcome};
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
 use uuid::Uuid;
@@ -22,7 +24,7 @@ impl App {
     pub(crate) async fn tend_backups(self) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut is_settled = false;
+        let mut settled = BTreeSet::new();
         loop {
             ticks.tick().await;
             let known = match self.inner.store.environments().await {
@@ -32,24 +34,23 @@ impl App {
                     continue;
                 }
             };
-            let mut all_settled = true;
-            for environment in known.iter().filter(|environment| !environment.retired) {
-                let key = &environment.key;
-                let tended = match is_settled {
+            for key in known.iter().filter(|environment| !environment.retired).map(|environment| &environment.key) {
+                let tended = match settled.contains(key) {
                     true => self.tend_backups_of(key).await,
-                    false => self.settle_backups(key).await,
+                    false => self.settle_backups(key).await.map(|()| {
+                        settled.insert(key.clone());
+                    }),
                 };
                 if let Err(error) = tended {
-                    all_settled = false;
                     tracing::warn!(%key, error = %error.0.message, "backups wait");
                 }
             }
-            is_settled |= all_settled;
         }
     }
 
     /// Begins what is due in one environment.
     async fn tend_backups_of(&self, key: &EnvKey) -> Result<(), ApiError> {
+        self.expire_clone(key, &Actor::daybook("timer")).await?;
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(()) };
         if release.spec.databases.values().all(|database| database.backup.is_none()) {
             return Ok(());
@@ -96,17 +97,18 @@ impl App {
     /// What a server before this one began and did not end: the repository is asked what became of it, and scratch
     /// copies go.
     pub(crate) async fn settle_backups(&self, key: &EnvKey) -> Result<(), ApiError> {
-        let actor = Actor::daybook("timer");
+        let (actor, started) = (Actor::daybook("timer"), self.inner.started_at);
+        self.settle_clone(key, &actor).await?;
         for (name, history) in self.histories(key).await? {
             for backup in &history.backups {
-                if backup.ended.is_none() {
+                if backup.ended.is_none() && backup.begun < started {
                     let outcome = self.what_became_of(key, backup.id).await?;
                     let event =
                         Event::BackupFinished { backup: backup.id, database: name.clone(), outcome, took_ms: 0 };
                     self.note_backup(key, &actor, event).await?;
                 }
-                for drill in backup.drills.iter().filter(|drill| drill.ended.is_none()) {
-                    self.clear_scratch(&scratch_key(key, drill.id), &actor).await?;
+                for drill in backup.drills.iter().filter(|drill| drill.ended.is_none() && drill.begun < started) {
+                    self.clear_environment(&scratch_key(key, drill.id), true, &actor).await?;
                     let outcome = DrillOutcome::Undecided { why: "the server ended while it went on".to_owned() };
                     let event = Event::DrillFinished {
                         drill: drill.id,
@@ -126,7 +128,7 @@ impl App {
         let gone = BackupOutcome::Failed { why: "the server ended while it was made".to_owned() };
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(gone) };
         let home = self.home(&release.spec).await?;
-        let snapshots = home.open(|repository| repository.snapshots()).await?.unwrap_or_default();
+        let snapshots = home.open(Repository::snapshots).await?.unwrap_or_default();
         let found = snapshots.iter().find(|snapshot| id_of(snapshot) == Some(id));
         Ok(found.map_or(gone, |snapshot| BackupOutcome::Made(made(snapshot))))
     }
@@ -135,7 +137,7 @@ impl App {
     pub(crate) async fn verify_backups(&self, key: &EnvKey, wanted: VerifyQuery) -> Result<OperationView, ApiError> {
         let release = self.require_release(key).await?;
         let home = self.home(&release.spec).await?;
-        let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("look at {}", home.shown));
+        let operation = self.begin_operation(BackupId(Uuid::now_v7()), "look at the backups".to_owned());
         let view = operation.view();
         let app = self.clone();
         self.spawn(async move {
@@ -147,14 +149,15 @@ impl App {
             match looked.await {
                 Ok(Some((backups, damage))) if damage.is_empty() => {
                     let how = if wanted.everything { "every byte was read" } else { "everything is there" };
-                    operation.end(true, vec![format!("no damage in {backups} backups: {how}")]);
+                    let backups = plural(backups as u64, "backup");
+                    operation.end(true, vec![format!("no damage in {backups}: {how}")]);
                 }
                 Ok(Some((_, damage))) => {
                     let first = format!("{} is damaged", home.shown);
                     operation
                         .end(false, std::iter::once(first).chain(damage.iter().map(ToString::to_string)).collect());
                 }
-                Ok(None) => operation.end(true, vec![format!("there are no backups in {}", home.shown)]),
+                Ok(None) => operation.end(false, vec![format!("there are no backups in {}", home.shown)]),
                 Err(error) => {
                     operation.end(false, std::iter::once(error.0.message).chain(error.0.hint).collect());
                 }

@@ -1,11 +1,14 @@
 //! Backups in the API's words.
 
+use std::collections::BTreeSet;
+
 use daybook_api::backup::{BackupState, BackupView, BackupsView, DatabaseBackups, DrillView};
+use daybook_backup::Repository;
 use daybook_decide::backups::{self, Backup, Drill, History, Standing};
 use daybook_model::backup::{BackupOutcome, DrillOutcome};
-use daybook_model::{DatabaseName, EnvKey, Spec};
+use daybook_model::{BackupId, DatabaseName, EnvKey, Spec};
 
-use super::repository::add_found;
+use super::repository::{add_found, id_of};
 use crate::App;
 use crate::error::ApiError;
 
@@ -15,11 +18,19 @@ impl App {
         let release = self.require_release(key).await?;
         let home = self.home(&release.spec).await?;
         let mut histories = self.histories(key).await?;
-        let unseen = match home.open(|repository| repository.snapshots()).await {
+        let mut gone = BTreeSet::new();
+        let unseen = match home.open(Repository::snapshots).await {
             Ok(snapshots) => {
+                let there = snapshots.unwrap_or_default();
                 for name in release.spec.databases.keys() {
-                    let found = snapshots.as_deref().unwrap_or_default();
-                    add_found(histories.entry(name.clone()).or_default(), name, found);
+                    add_found(histories.entry(name.clone()).or_default(), name, &there);
+                }
+                let is_gone =
+                    |backup: &Backup| backup.made().is_some() && !there.iter().any(|one| id_of(one) == Some(backup.id));
+                for history in histories.values_mut() {
+                    gone.extend(history.backups.iter().filter(|backup| is_gone(backup)).map(|backup| backup.id));
+                    // What is not there can bring nothing back, whatever was seen of it before.
+                    history.backups.iter_mut().filter(|one| is_gone(one)).for_each(|one| one.drills.clear());
                 }
                 None
             }
@@ -28,14 +39,18 @@ impl App {
         let databases = histories.iter().filter(|(name, history)| {
             !history.backups.is_empty() || release.spec.databases.get(*name).is_some_and(|one| one.backup.is_some())
         });
-        let databases = databases.map(|(name, history)| of_database(&release.spec, name, history)).collect();
+        let databases = databases.map(|(name, history)| of_database(&release.spec, name, history, &gone)).collect();
         Ok(BackupsView { place: home.shown, databases, unseen })
     }
 }
 
-fn of_database(spec: &Spec, name: &DatabaseName, history: &History) -> DatabaseBackups {
+fn of_database(spec: &Spec, name: &DatabaseName, history: &History, gone: &BTreeSet<BackupId>) -> DatabaseBackups {
     let proven = history.newest_proven();
     let since = |backup: &&Backup| backup.made().is_some() && proven.is_none_or(|proven| backup.begun > proven.begun);
+    let shown = |one: &Backup| match gone.contains(&one.id) {
+        true => BackupView { state: BackupState::Gone, ..backup(one) },
+        false => backup(one),
+    };
     let policy = spec.databases.get(name).and_then(|database| database.backup.as_ref());
     DatabaseBackups {
         database: name.clone(),
@@ -43,7 +58,7 @@ fn of_database(spec: &Spec, name: &DatabaseName, history: &History) -> DatabaseB
         proven: proven.map(|backup| backup.id),
         unproven_since: history.backups.iter().find(since).map(|backup| backup.begun),
         overdue: history.overdue.clone(),
-        backups: history.backups.iter().rev().map(backup).collect(),
+        backups: history.backups.iter().rev().map(shown).collect(),
     }
 }
 
@@ -67,7 +82,7 @@ pub(super) fn backup(backup: &Backup) -> BackupView {
         rows: made.map(|made| made.rows),
         took_ms: backup.ended.as_ref().map(|(_, took_ms)| *took_ms).filter(|took_ms| *took_ms > 0),
         failed,
-        drill: backup.drills.iter().rev().find_map(drill),
+        drill: decided(backup).and_then(drill),
     }
 }
 
@@ -80,6 +95,12 @@ fn state(backup: &Backup) -> BackupState {
         (_, Standing::Refuted { .. }) => BackupState::Refuted,
         (_, Standing::Unproven) => BackupState::Unproven,
     }
+}
+
+/// The drill that says how the backup stands; the last one, where none does.
+fn decided(backup: &Backup) -> Option<&Drill> {
+    let says = |drill: &&Drill| matches!(&drill.ended, Some((_, outcome, _)) if !matches!(outcome, DrillOutcome::Undecided { .. }));
+    backup.drills.iter().rev().find(says).or(backup.drills.last())
 }
 
 fn drill(drill: &Drill) -> Option<DrillView> {

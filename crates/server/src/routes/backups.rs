@@ -1,10 +1,11 @@
-//! Backups of an environment's databases: made, proven, restored.
+//! Backups of an environment's databases: made, proven, restored. Clones of environments.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use daybook_api::ErrorBody;
 use daybook_api::backup::{BackUp, BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
+use daybook_api::clone::{CloneEnvironment, ClonePlan};
 
 use crate::App;
 use crate::error::{ApiError, Reply};
@@ -93,6 +94,36 @@ pub(crate) async fn verify_backups(
     Body(wanted): Body<VerifyQuery>,
 ) -> Begun<OperationView> {
     Ok((StatusCode::ACCEPTED, Json(app.verify_backups(&at.key(), wanted).await?)))
+}
+
+/// What a clone of an environment would be.
+#[utoipa::path(
+    post, path = "/v1/environments/{app}/{env}/clones/plan", tag = "environments", params(AtEnvironment),
+    request_body = CloneEnvironment,
+    responses((status = 200, body = ClonePlan), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn plan_clone(
+    State(app): State<App>,
+    Path(at): Path<AtEnvironment>,
+    Caller(actor): Caller,
+    Body(wanted): Body<CloneEnvironment>,
+) -> Reply<ClonePlan> {
+    app.plan_clone(&at.key(), &wanted, &actor).await.map(Json)
+}
+
+/// Begins to make a clone of an environment: another environment of its app.
+#[utoipa::path(
+    post, path = "/v1/environments/{app}/{env}/clones", tag = "environments", params(AtEnvironment),
+    request_body = CloneEnvironment,
+    responses((status = 202, body = OperationView), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn clone_environment(
+    State(app): State<App>,
+    Path(at): Path<AtEnvironment>,
+    Caller(actor): Caller,
+    Body(wanted): Body<CloneEnvironment>,
+) -> Begun<OperationView> {
+    Ok((StatusCode::ACCEPTED, Json(app.clone_environment(&at.key(), &wanted, &actor).await?)))
 }
 
 /// How far something is that was begun. Known until the server ends.

@@ -32,7 +32,9 @@ async fn view(app: &App, environment: Environment) -> EnvironmentView {
     let status = app.status(&environment.key).await.ok();
     let services = status.as_ref().map(|status| status.services.as_slice()).unwrap_or_default();
     let ready = services.iter().filter(|service| service.ready >= service.wanted).count();
+    let clone = app.clone_view(&environment.key).await.ok().flatten();
     EnvironmentView {
+        clone,
         release: environment.release,
         reached: status.as_ref().and_then(|status| status.reached),
         services: u32::try_from(services.len()).unwrap_or(u32::MAX),

@@ -7,6 +7,7 @@ use daybook_api::run::ActorView;
 use daybook_decide::text;
 use daybook_executor::Note;
 use daybook_model::backup::{BackupOutcome, DrillOutcome};
+use daybook_model::clone::CloneOutcome;
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
 use daybook_model::{BackupId, DatabaseName, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
 use daybook_store::{Journal as _, Query, Store};
@@ -137,6 +138,12 @@ impl Words {
             Event::Restored { database, backup, what } => {
                 plain(format!("database {database}, backup {}: {what}", backup.short()))
             }
+            Event::CloneStarted { from, data, .. } => plain(format!("about to become a clone of {from}, data: {data}")),
+            Event::CloneFinished { outcome: CloneOutcome::Made { expires } } => plain(match expires {
+                Some(expires) => format!("the clone is there, until {expires}"),
+                None => "the clone is there".to_owned(),
+            }),
+            Event::CloneFinished { outcome: CloneOutcome::Failed { why } } => plain(format!("no clone: {why}")),
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
             Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),
@@ -148,7 +155,7 @@ fn drill_words(database: &DatabaseName, backup: BackupId, outcome: &DrillOutcome
     let backup = backup.short();
     match outcome {
         DrillOutcome::Proven(proof) => {
-            format!("backup {backup} of {database} is proven: back after {}", text::seconds(proof.rto_ms))
+            format!("backup {backup} of {database} is proven: back in {}", text::seconds(proof.rto_ms))
         }
         DrillOutcome::Failed { why } => format!("backup {backup} of {database} is no good: {}", why.join("; ")),
         DrillOutcome::Undecided { why } => format!("drill of {database} came to no end: {why}"),

@@ -68,7 +68,7 @@ CREATE TABLE jobs (
     PRIMARY KEY (key, service)
 );
 
--- Entries of the journal that tell of backups and drills.
+-- Entries of the journal that tell of backups, drills and clones.
 CREATE TABLE backup_entries (
     key TEXT COLLATE "C" NOT NULL,
     seq BIGINT NOT NULL REFERENCES journal (seq),

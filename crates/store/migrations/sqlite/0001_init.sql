@@ -64,7 +64,7 @@ CREATE TABLE jobs (
     PRIMARY KEY (key, service)
 ) STRICT, WITHOUT ROWID;
 
--- Entries of the journal that tell of backups and drills.
+-- Entries of the journal that tell of backups, drills and clones.
 CREATE TABLE backup_entries (
     key TEXT NOT NULL,
     seq INTEGER NOT NULL REFERENCES journal (seq),

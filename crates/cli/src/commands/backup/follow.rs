@@ -18,7 +18,7 @@ use crate::terminal;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Waits until all are over, and says what came of each. Breaking the wait off breaks nothing else off.
-pub(super) async fn all(ctx: &Ctx, key: &EnvKey, begun: Vec<OperationView>) -> Result<Exit> {
+pub(in crate::commands) async fn all(ctx: &Ctx, key: &EnvKey, begun: Vec<OperationView>) -> Result<Exit> {
     let client = ctx.client().await?;
     let moves = terminal::shows_progress() && !ctx.global.quiet;
     let lines = MultiProgress::new();

@@ -1,6 +1,8 @@
 mod follow;
 mod render;
 
+pub(super) use follow::all as follow_all;
+
 use clap::{Args, Subcommand};
 use daybook_api::backup::{BackUp, Restore, RestorePlan, RunDrill, VerifyQuery};
 use daybook_api::client::Exit;

@@ -37,7 +37,7 @@ fn head(one: &DatabaseBackups, now: Timestamp) -> String {
                 .drill
                 .as_ref()
                 .and_then(|drill| drill.rto_ms)
-                .map_or(String::new(), |rto_ms| format!(", back after {}", words::took(rto_ms)));
+                .map_or(String::new(), |rto_ms| format!(", back in {}", words::took(rto_ms)));
             let newer = if since.is_some() { ", newer ones are not" } else { "" };
             paint(GOOD, format!("proven as of {}{back}{newer}", words::ago(as_of, now)))
         }
@@ -80,7 +80,7 @@ fn state(state: BackupState) -> String {
     let style = match state {
         BackupState::Proven => GOOD,
         BackupState::Unproven | BackupState::UnderWay | BackupState::Drilling => WARN,
-        BackupState::Failed | BackupState::Refuted => BAD,
+        BackupState::Failed | BackupState::Refuted | BackupState::Gone => BAD,
     };
     paint(style, state.words())
 }

@@ -49,9 +49,13 @@ fn says(labels: &[&str], volume: Option<&Volume>, service: &Service) -> bool {
     volume.is_some_and(|volume| has(&volume.labels)) || has(&service.container.labels)
 }
 
-/// Whether somebody said how the data of `volume` is backed up.
-pub(in crate::policy) fn is_backed_up(volume: &Volume, service: &Service) -> bool {
-    says(&BACKUP, Some(volume), service)
+/// Whether somebody said how the data of `volume` is backed up, or Daybook does it.
+pub(in crate::policy) fn is_backed_up(subject: &Subject<'_>, volume: &Volume, service: &Service) -> bool {
+    has_policy(subject, service) || says(&BACKUP, Some(volume), service)
+}
+
+fn has_policy(subject: &Subject<'_>, service: &Service) -> bool {
+    subject.spec.databases.values().any(|database| database.is_run_by(&service.name) && database.backup.is_some())
 }
 
 pub(in crate::policy) fn public(subject: &Subject<'_>, found: &mut Found) {
@@ -87,7 +91,7 @@ pub(in crate::policy) fn no_backup(subject: &Subject<'_>, found: &mut Found) {
     }
     for service in subject.replicated() {
         let Some(database) = images::database(service).filter(|database| database.keeps) else { continue };
-        if !matches!(service.artifact, Artifact::Image { .. } | Artifact::Build(_)) {
+        if has_policy(subject, service) || !matches!(service.artifact, Artifact::Image { .. } | Artifact::Build(_)) {
             continue;
         }
         let volumes: Vec<_> = subject.volumes_of(service).filter(|(.., read_only)| !read_only).collect();

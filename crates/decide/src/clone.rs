@@ -1,0 +1,180 @@
+//! Clones of environments: what they are made of, what of the first they do not have, and when they go.
+
+use daybook_model::clone::{CloneData, CloneOutcome};
+use daybook_model::database::{Database, Keeper, Kept};
+use daybook_model::spec::{Kind, MountSource};
+use daybook_model::{DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp};
+
+/// The desired state of a clone, and what a person should know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cloned {
+    /// The whole of it. Its secrets have no versions yet: they are its own.
+    pub spec: Spec,
+    /// What is not as in the first, one line for each thing.
+    pub told: Vec<String>,
+}
+
+/// The clone of `spec` at `to`. An error names a database that both would write to.
+pub fn cloned(spec: &Spec, to: EnvKey) -> Result<Cloned, DatabaseName> {
+    let shared = spec.databases.iter().find(|(_, database)| matches!(database.keeper, Keeper::Elsewhere { .. }));
+    if let Some((name, _)) = shared {
+        return Err(name.clone());
+    }
+    let mut clone = Spec { key: to, leaving: None, backups: None, ..spec.clone() };
+    let mut told = Vec::new();
+    clone.secrets_mut().for_each(|secret| secret.version = None);
+    clone.databases.values_mut().for_each(|database| database.backup = None);
+    let env = clone.key.env.clone();
+    let (mut hosts, mut jobs, mut published, mut smaller) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (name, service) in &mut clone.services {
+        for route in service.routes.iter_mut().filter(|route| route.host != "*") {
+            route.host = host_in(&env, &route.host);
+            hosts.push(route.host.clone());
+        }
+        service.routes.retain(|route| route.host != "*");
+        for port in service.ports.iter_mut().filter(|port| port.publish.is_some()) {
+            port.publish = None;
+            published.push(format!("{name}:{}", port.container));
+        }
+        if matches!(service.kind, Kind::Job(_)) {
+            service.stopped = true;
+            jobs.push(name.to_string());
+        }
+        if service.scale.max > 1 {
+            (service.scale.min, service.scale.max) = (1, 1);
+            smaller.push(name.to_string());
+        }
+    }
+    hosts.dedup();
+    let mut tell = |what: &str, names: &[String]| {
+        if !names.is_empty() {
+            told.push(format!("{what}: {}", names.join(", ")));
+        }
+    };
+    tell("names of its own", &hosts);
+    tell("one replica of each", &smaller);
+    tell("jobs that are stopped", &jobs);
+    tell("ports that are not published", &published);
+    let empty: Vec<_> =
+        spec.volumes.keys().filter(|name| !is_of_database(spec, name)).map(ToString::to_string).collect();
+    tell("volumes that are empty", &empty);
+    told.push("secrets of its own; it is not backed up".to_owned());
+    Ok(Cloned { spec: clone, told })
+}
+
+/// `staging.shop.example.com`; a wildcard keeps its place: `*.staging.example.com`.
+fn host_in(env: &EnvName, host: &str) -> String {
+    match host.strip_prefix("*.") {
+        Some(rest) => format!("*.{env}.{rest}"),
+        None => format!("{env}.{host}"),
+    }
+}
+
+fn is_of_database(spec: &Spec, volume: &daybook_model::VolumeName) -> bool {
+    let kept = spec.databases.values().filter_map(Database::kept);
+    let services = kept.filter_map(|kept| spec.services.get(&kept.service));
+    let mut mounts = services.flat_map(|service| &service.container.mounts);
+    mounts.any(|mount| matches!(&mount.source, MountSource::Volume { name, .. } if name == volume))
+}
+
+/// Of a clone, what is there before its data: the servers of its databases, which nobody uses yet.
+pub fn databases_alone(clone: &Spec) -> Spec {
+    let is_server = |name: &daybook_model::ServiceName| clone.databases.values().any(|one| one.is_run_by(name));
+    let services = clone.services.iter().filter(|(name, _)| is_server(name));
+    let databases = clone.databases.iter().filter_map(|(name, database)| {
+        let kept = Kept { logins: Default::default(), ..database.kept()?.clone() };
+        let keeper = Keeper::Service(Box::new(kept));
+        Some((name.clone(), Database { keeper, migrations: None, ..database.clone() }))
+    });
+    Spec {
+        services: services.map(|(name, service)| (name.clone(), service.clone())).collect(),
+        databases: databases.collect(),
+        ..clone.clone()
+    }
+}
+
+/// What the journal tells of an environment that is a clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Of which environment.
+    pub from: EnvName,
+    /// What it has of its data.
+    pub data: CloneData,
+    /// When it was begun.
+    pub begun: Timestamp,
+    /// Whether the environment was not there before.
+    pub is_new: bool,
+    /// What came of it. `None`: nothing yet.
+    pub ended: Option<CloneOutcome>,
+}
+
+impl Standing {
+    /// When it goes by itself, if it does.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match &self.ended {
+            Some(CloneOutcome::Made { expires }) => *expires,
+            _ => None,
+        }
+    }
+}
+
+/// Whether an environment is a clone, from what its journal says. One that was taken down is none any more, whatever
+/// comes in its place.
+pub fn standing<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> Option<Standing> {
+    let mut standing: Option<Standing> = None;
+    for (at, event) in entries {
+        match event {
+            Event::CloneStarted { from, data, is_new } => {
+                let (from, data, is_new) = (from.clone(), *data, *is_new);
+                standing = Some(Standing { from, data, begun: at, is_new, ended: None });
+            }
+            Event::CloneFinished { outcome } => {
+                if let Some(standing) = &mut standing {
+                    standing.ended = Some(outcome.clone());
+                }
+            }
+            Event::EnvironmentRetired => standing = standing.filter(|standing| standing.ended.is_none()),
+            _ => {}
+        }
+    }
+    standing.filter(|standing| !matches!(standing.ended, Some(CloneOutcome::Failed { .. })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn started() -> Event {
+        Event::CloneStarted { from: "production".parse().unwrap(), data: CloneData::Masked, is_new: true }
+    }
+
+    fn made(expires: Option<&str>) -> Event {
+        Event::CloneFinished { outcome: CloneOutcome::Made { expires: expires.map(at) } }
+    }
+
+    #[test]
+    fn r23_what_was_begun_and_not_ended_is_known_and_what_was_taken_down_is_no_clone() {
+        let standing = |events: &[Event]| standing(events.iter().map(|event| (at("2026-11-30T00:00:00Z"), event)));
+        let expires = Some("2026-12-03T00:00:00Z");
+        assert_eq!(standing(&[]), None);
+        assert_eq!(standing(&[started()]).unwrap().ended, None);
+        // A clone that is being cleared away is taken down before that is noted.
+        assert_eq!(standing(&[started(), Event::EnvironmentRetired]).unwrap().ended, None);
+        assert_eq!(standing(&[started(), made(expires)]).unwrap().expires(), expires.map(at));
+        // Another environment of the name must not go when the clone would have.
+        assert_eq!(standing(&[started(), made(expires), Event::EnvironmentRetired]), None);
+        let failed = Event::CloneFinished { outcome: CloneOutcome::Failed { why: "no space".to_owned() } };
+        assert_eq!(standing(&[started(), failed]), None);
+    }
+
+    #[test]
+    fn names_are_those_of_the_clone() {
+        let env = "staging".parse().unwrap();
+        assert_eq!(host_in(&env, "shop.example.com"), "staging.shop.example.com");
+        assert_eq!(host_in(&env, "*.example.com"), "*.staging.example.com");
+    }
+}

@@ -1,0 +1,363 @@
+//! Clones: first the servers of the databases, then their rows, then everything that uses them. What fails on the way
+//! is cleared away: a clone is there as a whole, or not at all.
+
+use daybook_api::ErrorCode;
+use daybook_api::backup::OperationView;
+use daybook_api::clone::{CloneEnvironment, ClonePlan, CloneView, UnmaskedColumn};
+use daybook_data::Dialect;
+use daybook_data::dump::{Look, Owners, Part};
+use daybook_data::mask::{self, Copying};
+use daybook_decide::clone::{Cloned, Standing, cloned, databases_alone, standing};
+use daybook_model::clone::{CloneData, CloneOutcome};
+use daybook_model::masking::Masking;
+use daybook_model::{Actor, BackupId, Database, DatabaseName, EnvKey, Event, Release, RunKind, SecretName, Spec};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::operations::Operation;
+use super::pipe::{Piece, WAITING, drain, fill};
+use super::save::{Door, tool};
+use crate::App;
+use crate::error::ApiError;
+use crate::sealing::{Sealing, Values};
+
+/// A clone that is to be made.
+struct Wanted {
+    release: Release,
+    clone: Cloned,
+    asked: CloneEnvironment,
+    unmasked: Vec<UnmaskedColumn>,
+    /// Whether the environment was not there before.
+    is_new: bool,
+}
+
+impl App {
+    /// What a clone would be. Changes nothing but that the masking of a database gets its seed.
+    pub(crate) async fn plan_clone(
+        &self,
+        key: &EnvKey,
+        asked: &CloneEnvironment,
+        actor: &Actor,
+    ) -> Result<ClonePlan, ApiError> {
+        let wanted = self.clone_of(key, asked, actor).await?;
+        let target = &wanted.clone.spec.key;
+        let mut steps = vec![format!("{target} with what {key} is at release {}", wanted.release.number)];
+        for (name, database) in &wanted.release.spec.databases {
+            steps.push(data_words(name, database, asked.data));
+        }
+        steps.extend(wanted.clone.told.iter().cloned());
+        steps.extend(asked.ttl_ms.map(|ttl| format!("it goes by itself after {}", daybook_decide::backups::span(ttl))));
+        Ok(ClonePlan { steps, unmasked: wanted.unmasked })
+    }
+
+    /// Begins to make a clone.
+    pub(crate) async fn clone_environment(
+        &self,
+        key: &EnvKey,
+        asked: &CloneEnvironment,
+        actor: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        let wanted = self.clone_of(key, asked, actor).await?;
+        refuse_unmasked(&wanted)?;
+        self.refuse_without_space()?;
+        let target = wanted.clone.spec.key.clone();
+        let event = Event::CloneStarted { from: key.env.clone(), data: asked.data, is_new: wanted.is_new };
+        self.note_backup(&target, actor, event).await?;
+        let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("clone {target}"));
+        let view = operation.view();
+        let (app, actor) = (self.clone(), actor.clone());
+        self.spawn(async move { app.carry_clone(&wanted, &operation, &actor).await });
+        Ok(view)
+    }
+
+    async fn clone_of(&self, key: &EnvKey, asked: &CloneEnvironment, actor: &Actor) -> Result<Wanted, ApiError> {
+        let release = self.require_release(key).await?;
+        let to = EnvKey::new(key.app.clone(), asked.to.clone());
+        if to == *key {
+            return Err(ApiError::new(ErrorCode::Usage, format!("{key} cannot be a clone of itself")));
+        }
+        let there = self.inner.store.environment(&to).await?.filter(|known| !known.retired);
+        if there.as_ref().is_some_and(|known| known.release.is_some() || known.open_run.is_some()) {
+            let error = ApiError::new(ErrorCode::Usage, format!("{to} is there already"));
+            return Err(error.hint(format!("take it down first: `daybook down -e {}`", to.env)));
+        }
+        let clone = cloned(&release.spec, to).map_err(|name| {
+            ApiError::invalid(format!("the database `{name}` is run by somebody else: the clone would write to it too"))
+                .hint("run that of the first by Daybook, or deploy the other by the manifest with a `url` of its own")
+        })?;
+        self.refuse_missing_secrets(&clone.spec).await?;
+        let unmasked = match asked.data {
+            CloneData::Masked => self.unmasked(key, &release.spec, actor).await?,
+            CloneData::None | CloneData::Full => Vec::new(),
+        };
+        Ok(Wanted { release, clone, asked: asked.clone(), unmasked, is_new: there.is_none() })
+    }
+
+    /// A clone has secrets of its own: those that nobody generates have to be there.
+    async fn refuse_missing_secrets(&self, spec: &Spec) -> Result<(), ApiError> {
+        let mut probe = spec.clone();
+        let sealing = Sealing::of(&self.inner.store, &mut probe, Values::default()).await?;
+        let Some(first) = sealing.missing.iter().next() else { return Ok(()) };
+        let all: Vec<_> = sealing.missing.iter().map(ToString::to_string).collect();
+        let message = format!("{} has secrets of its own, and has no {}", spec.key, all.join(", "));
+        let env = &spec.key.env;
+        Err(ApiError::invalid(message).hint(format!("daybook env create {env}; daybook secret set {first} -e {env}")))
+    }
+
+    /// Columns that look personal and have no rule; an error where rules fit no column.
+    async fn unmasked(&self, key: &EnvKey, spec: &Spec, actor: &Actor) -> Result<Vec<UnmaskedColumn>, ApiError> {
+        let mut all = Vec::new();
+        for (name, database) in &spec.databases {
+            let Some(dialect) = Dialect::of(database.engine) else { continue };
+            let door = self.door(key, name).await?;
+            let seed = self.seed(key, name, actor).await?;
+            let masking = database.masking.clone().unwrap_or_default();
+            let copying = copying(&door, "", &masking, &seed, &|_| {});
+            let looked = match dialect {
+                Dialect::PostgreSql => mask::postgres::look(&copying).await,
+                Dialect::MySql => mask::mysql::look(&copying).await,
+            };
+            let looked = looked.map_err(|error| in_database(name, database, &error))?;
+            all.extend(looked.suspects.into_iter().map(|suspect| UnmaskedColumn {
+                database: name.to_string(),
+                column: suspect.column.to_string(),
+                why: suspect.why,
+                suggested: suspect.suggested.to_string(),
+            }));
+        }
+        Ok(all)
+    }
+
+    /// What masked values of a database depend on: the same for every clone of it, and known to nobody.
+    async fn seed(&self, key: &EnvKey, name: &DatabaseName, actor: &Actor) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+        let secret = SecretName::new(format!("database.{name}.masking"))
+            .map_err(|error| ApiError::invalid(format!("the seed of masking: {error}")))?;
+        let store = &self.inner.store;
+        let _alone = self.inner.operations.password.lock().await;
+        let version = match store.secret_version(key, &secret).await? {
+            Some(version) => version,
+            None => store.generate_secret(actor.clone(), key, &secret).await?,
+        };
+        let value = store.open_secret(key, &secret, version).await?;
+        value.ok_or_else(|| ApiError::invalid(format!("the secret `{secret}` was removed")))
+    }
+
+    async fn carry_clone(&self, wanted: &Wanted, operation: &Operation, actor: &Actor) {
+        operation.note("waits for others");
+        let _turn = self.inner.operations.turn().await;
+        let key = &wanted.clone.spec.key;
+        let made = self.make_clone(wanted, operation, actor).await;
+        let (outcome, good, mut said) = match made {
+            Ok(said) => {
+                let ttl = wanted.asked.ttl_ms.and_then(|ttl| i64::try_from(ttl).ok());
+                let expires = ttl.and_then(|ttl| {
+                    daybook_model::Timestamp::from_millisecond(self.now().as_millisecond().saturating_add(ttl)).ok()
+                });
+                (CloneOutcome::Made { expires }, true, said)
+            }
+            Err(error) => {
+                operation.note("clears away what was made");
+                let mut why = error.0.message.clone();
+                if let Err(error) = self.clear_environment(key, wanted.is_new, actor).await {
+                    why.push_str(&format!("; what was made is still there: {}", error.0.message));
+                }
+                let said = std::iter::once(format!("there is none: {why}")).chain(error.0.hint).collect();
+                (CloneOutcome::Failed { why }, false, said)
+            }
+        };
+        if let Err(error) = self.note_backup(key, actor, Event::CloneFinished { outcome }).await {
+            said.push(format!("what came of it cannot be written down: {}", error.0.message));
+        }
+        operation.end(good, said);
+    }
+
+    async fn make_clone(&self, wanted: &Wanted, operation: &Operation, actor: &Actor) -> Result<Vec<String>, ApiError> {
+        let (from, to) = (&wanted.release.spec.key, &wanted.clone.spec.key);
+        let mut said = vec![format!("it is there, data: {}", wanted.asked.data)];
+        if !wanted.release.spec.databases.is_empty() {
+            operation.note("starts its databases");
+            self.bring(databases_alone(&wanted.clone.spec), "clone: databases first", actor).await?;
+            for (name, database) in &wanted.release.spec.databases {
+                said.extend(self.carry_data(from, to, name, database, &wanted.asked, operation, actor).await?);
+            }
+        }
+        operation.note("starts what uses them");
+        self.bring(wanted.clone.spec.clone(), &format!("clone of {}", from.env), actor).await?;
+        said.extend(wanted.clone.told.iter().cloned());
+        Ok(said)
+    }
+
+    /// Carries a spec out to its end.
+    async fn bring(&self, spec: Spec, reason: &str, actor: &Actor) -> Result<(), ApiError> {
+        let key = spec.key.clone();
+        let planning = self.planning(&key);
+        let planning = planning.lock().await;
+        let mut desired = self.toward(spec).await?;
+        desired.sealing = Some(Sealing::of(&self.inner.store, &mut desired.spec, Values::default()).await?);
+        desired.purpose = RunKind::Up;
+        desired.reason = reason.to_owned();
+        let run = self.begin_desired(desired, actor.clone()).await?;
+        drop(planning);
+        self.come_to_end(run).await
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "two sides, and what is carried between them")]
+    async fn carry_data(
+        &self,
+        from: &EnvKey,
+        to: &EnvKey,
+        name: &DatabaseName,
+        database: &Database,
+        asked: &CloneEnvironment,
+        operation: &Operation,
+        actor: &Actor,
+    ) -> Result<Vec<String>, ApiError> {
+        let is_empty = asked.data == CloneData::None
+            || (asked.data == CloneData::Masked && Dialect::of(database.engine).is_none());
+        if is_empty {
+            return Ok(vec![format!("{name} is empty")]);
+        }
+        let (source, target) = (self.door(from, name).await?, self.door(to, name).await?);
+        // Services that migrate by themselves change what they find: it has to be theirs.
+        let owners = if database.migrations.is_some() { Owners::Admin } else { Owners::AsTheyWere };
+        let restore = target.of().restore(owners);
+        let ends = Ends { from, source: &source, to, target: &target, operation };
+        if asked.data == CloneData::Full {
+            let bytes = self.pour_across(ends, source.of().dump(None), restore).await?;
+            return Ok(vec![format!("{name}: {} as they are", daybook_decide::text::size(bytes))]);
+        }
+        let part = |part| source.of().dump_part(part).unwrap_or_default();
+        self.pour_across(ends, part(Part::Before), restore.clone()).await?;
+        let masking = database.masking.clone().unwrap_or_default();
+        let seed = self.seed(from, name, actor).await?;
+        let told = |told: mask::Progress| {
+            operation.note(format!("{name}: table {} of {}, {} rows", told.nth, told.of, told.rows));
+        };
+        let url = target.url.clone().unwrap_or_default();
+        let copying = copying(&source, &url, &masking, &seed, &told);
+        let copied = match Dialect::of(database.engine) {
+            Some(Dialect::MySql) => mask::mysql::copy(&copying).await,
+            _ => mask::postgres::copy(&copying).await,
+        };
+        let copied = copied.map_err(|error| in_database(name, database, &error))?;
+        self.pour_across(ends, part(Part::After), restore).await?;
+        let rows: u64 = copied.tables.iter().map(|table| table.rows).sum();
+        let masked = copied.masked.len();
+        let mut said = vec![format!("{name}: {rows} rows of {} tables, {masked} columns masked", copied.tables.len())];
+        said.extend(copied.along.iter().map(|along| format!("{name}: {} is masked as {}", along.column, along.with)));
+        said.extend(copied.not_carried.iter().map(|what| format!("{name}: not carried: {what}")));
+        Ok(said)
+    }
+
+    /// Lets a command beside one server read what a command beside another writes. Gives the bytes.
+    async fn pour_across(&self, ends: Ends<'_>, dump: Vec<String>, restore: Vec<String>) -> Result<u64, ApiError> {
+        let Ends { from, source, to, target, operation } = ends;
+        let reads = self.run_beside(to, &target.replica, restore).await?;
+        let writes = self.run_beside(from, &source.replica, dump).await?;
+        let (pieces, mut taken) = mpsc::channel(WAITING);
+        let (bytes, given) = mpsc::channel(WAITING);
+        let forward = async move {
+            while let Some(Piece::Bytes(piece)) = taken.recv().await {
+                if bytes.send(piece).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let mut look = Look::new(source.engine);
+        let see = |look: &Look| operation.note(format!("{} carried over", daybook_decide::text::size(look.bytes)));
+        let (name, mut held) = (tool(source.engine), None);
+        let writing = drain(writes, &source.password, name, &mut look, &mut held, pieces, see);
+        let reading = fill(reads, &target.password, "the restore", given, |_| {});
+        let (wrote, (), read) = tokio::join!(writing, forward, reading);
+        // Whoever reads no more says why; whoever writes is only told that nobody reads.
+        read.and(wrote).map_err(ApiError::invalid)?;
+        Ok(look.bytes)
+    }
+
+    /// Whether an environment is a clone, as its journal tells it.
+    async fn clone_standing(&self, key: &EnvKey) -> Result<Option<Standing>, ApiError> {
+        let entries = self.inner.store.backup_entries(key).await?;
+        Ok(standing(entries.iter().map(|entry| (entry.at, &entry.event))))
+    }
+
+    /// The clone that an environment is.
+    pub(crate) async fn clone_view(&self, key: &EnvKey) -> Result<Option<CloneView>, ApiError> {
+        let standing = self.clone_standing(key).await?;
+        Ok(standing.map(|standing| CloneView {
+            expires: standing.expires(),
+            under_way: standing.ended.is_none(),
+            from: standing.from,
+            data: standing.data,
+        }))
+    }
+
+    /// Clears away a clone that a server before this one left half done.
+    pub(super) async fn settle_clone(&self, key: &EnvKey, actor: &Actor) -> Result<(), ApiError> {
+        let left = |standing: &Standing| standing.ended.is_none() && standing.begun < self.inner.started_at;
+        let Some(standing) = self.clone_standing(key).await?.filter(left) else { return Ok(()) };
+        self.clear_environment(key, standing.is_new, actor).await?;
+        let outcome = CloneOutcome::Failed { why: "the server ended while it was made".to_owned() };
+        self.note_backup(key, actor, Event::CloneFinished { outcome }).await
+    }
+
+    /// Takes a clone away whose time has come.
+    pub(super) async fn expire_clone(&self, key: &EnvKey, actor: &Actor) -> Result<(), ApiError> {
+        let expires = self.clone_standing(key).await?.and_then(|standing| standing.expires());
+        if expires.is_none_or(|expires| self.now() < expires) {
+            return Ok(());
+        }
+        tracing::info!(%key, "the clone has come to its end");
+        self.clear_environment(key, true, actor).await
+    }
+}
+
+/// Two servers between which something is carried.
+#[derive(Clone, Copy)]
+struct Ends<'a> {
+    from: &'a EnvKey,
+    source: &'a Door,
+    to: &'a EnvKey,
+    target: &'a Door,
+    operation: &'a Operation,
+}
+
+fn copying<'a>(
+    source: &'a Door,
+    target: &'a str,
+    masking: &'a Masking,
+    seed: &'a [u8],
+    progress: &'a (dyn Fn(mask::Progress) + Send + Sync),
+) -> Copying<'a> {
+    let source = source.url.as_deref().unwrap_or_default();
+    Copying { source, target, masking, seed, without: &[], progress }
+}
+
+fn in_database(name: &DatabaseName, database: &Database, error: &mask::Error) -> ApiError {
+    let line = database.line.map(|line| format!(" (manifest line {line})")).unwrap_or_default();
+    ApiError::invalid(format!("{name}{line}: {error}"))
+}
+
+fn refuse_unmasked(wanted: &Wanted) -> Result<(), ApiError> {
+    if wanted.unmasked.is_empty() || wanted.asked.accept_unmasked {
+        return Ok(());
+    }
+    let lines = wanted.unmasked.iter().map(|one| {
+        format!("\n  {} of {}: {}; for example `{}: {}`", one.column, one.database, one.why, one.column, one.suggested)
+    });
+    let message = format!("columns look personal and have no rule of masking:{}", lines.collect::<String>());
+    Err(ApiError::new(ErrorCode::Denied, message)
+        .hint("write rules under `masking` of the database (`keep` for what may stay), or: `--accept-unmasked`"))
+}
+
+fn data_words(name: &DatabaseName, database: &Database, data: CloneData) -> String {
+    match (data, Dialect::of(database.engine)) {
+        (CloneData::None, _) => format!("{name} is empty"),
+        (CloneData::Masked, None) => format!("{name} is empty: what it has cannot be masked"),
+        (CloneData::Masked, Some(_)) => {
+            let rules = database.masking.as_ref().map_or(0, |masking| masking.rules.len());
+            format!("{name} with every row, masked by {rules} rules")
+        }
+        (CloneData::Full, _) => format!("{name} with every row as it is"),
+    }
+}
