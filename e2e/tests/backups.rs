@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a scenario fails by panicking")]
 
+#[path = "../../crates/backup/tests/backup/servers.rs"]
+#[allow(dead_code, reason = "its proxy is for the tests of the repository")]
+mod servers;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -454,5 +458,42 @@ async fn r23_a_clone_has_masked_data_names_and_secrets_of_its_own_and_goes_by_it
     let brief = world.run(&["env", "clone", "production", "brief", "--data", "full", "--ttl", "1s"]).await.expect(0);
     assert!(brief.err.contains("as they are"), "{brief}");
     world.until("its time has come", async |world| others(world).await.is_empty()).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r21_backups_go_to_a_bucket_and_come_back_from_it() {
+    let moto = servers::Moto::start();
+    moto.bucket("backups", false);
+    let world = World::new().await;
+    notes(&world);
+    let text = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
+    let place = format!(
+        "backups:\n  to: s3://backups/daybook\n  endpoint: http://{}\n  access_key: {{secret: bucket-id}}\n  \
+         secret_key: {{secret: bucket-key}}\n",
+        moto.address
+    );
+    world.write("daybook.yaml", &format!("{text}{place}"));
+    let refused = world.run(&["up", "-y"]).await.expect(1);
+    assert!(refused.err.contains("bucket-id") && refused.err.contains("daybook secret set"), "{refused}");
+    world.run(&["env", "create", "production"]).await.expect(0);
+    world.run_reading(&["secret", "set", "bucket-id"], "an-id").await.expect(0);
+    world.run_reading(&["secret", "set", "bucket-key"], "the-key-of-the-bucket").await.expect(0);
+    world.run(&["up", "-y"]).await.expect(0);
+    write(&world, "kept elsewhere").await;
+    let created = world.run(&["backup", "create"]).await.expect(0);
+    let drilled = world.run(&["backup", "drill"]).await.expect(0);
+    let shown = world.run(&["backup", "ls"]).await.expect(0);
+    assert!(shown.out.contains("in s3://backups/daybook/shop/production"), "{shown}");
+    ask(&world, "delete from notes");
+    world.run(&["backup", "restore", "db", "--confirm=db"]).await.expect(0);
+    world.until("the note is back", async |world| read(world).await.contains("kept elsewhere")).await;
+    assert!(!repository(&world).exists(), "nothing is on this machine");
+    // The bucket does not answer: what is known is told, and what is wrong.
+    drop(moto);
+    let away = world.run(&["backup", "ls"]).await.expect(0);
+    assert!(away.out.contains("cannot be looked at") && away.out.contains("proven"), "{away}");
+    let all = [&created, &drilled, &shown, &away];
+    assert!(all.iter().all(|said| !said.all().contains("the-key-of-the-bucket")), "the key is never shown");
     world.end().await;
 }

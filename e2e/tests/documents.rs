@@ -81,9 +81,15 @@ async fn the_examples_about_backups_do_what_they_say() {
     run_examples("docs/backups.md").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_about_clones_do_what_they_say() {
+    run_examples("docs/clones.md").await;
+}
+
 #[test]
 fn the_manifests_of_the_book_are_valid() {
-    for (page, count) in [("docs/secrets.md", 3), ("docs/databases.md", 2), ("docs/backups.md", 2)] {
+    let pages = [("docs/secrets.md", 3), ("docs/databases.md", 2), ("docs/backups.md", 2), ("docs/clones.md", 1)];
+    for (page, count) in pages {
         let text = text(page.as_ref());
         let manifests: Vec<&str> = text.split("<!-- valid -->\n```yaml\n").skip(1).collect();
         assert_eq!(manifests.len(), count, "{page}");

@@ -7,7 +7,9 @@ use daybook_api::clone::{CloneEnvironment, ClonePlan, CloneView, UnmaskedColumn}
 use daybook_data::Dialect;
 use daybook_data::dump::{Look, Owners, Part};
 use daybook_data::mask::{self, Copying};
+use daybook_decide::backups::span;
 use daybook_decide::clone::{Cloned, Standing, cloned, databases_alone, standing};
+use daybook_decide::text::{plural, size};
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::masking::Masking;
 use daybook_model::{Actor, BackupId, Database, DatabaseName, EnvKey, Event, Release, RunKind, SecretName, Spec};
@@ -47,7 +49,7 @@ impl App {
             steps.push(data_words(name, database, asked.data));
         }
         steps.extend(wanted.clone.told.iter().cloned());
-        steps.extend(asked.ttl_ms.map(|ttl| format!("it goes by itself after {}", daybook_decide::backups::span(ttl))));
+        steps.extend(asked.ttl_ms.map(|ttl| format!("it goes by itself after {}", span(ttl))));
         Ok(ClonePlan { steps, unmasked: wanted.unmasked })
     }
 
@@ -184,7 +186,6 @@ impl App {
         }
         operation.note("starts what uses them");
         self.bring(wanted.clone.spec.clone(), &format!("clone of {}", from.env), actor).await?;
-        said.extend(wanted.clone.told.iter().cloned());
         Ok(said)
     }
 
@@ -225,7 +226,7 @@ impl App {
         let ends = Ends { from, source: &source, to, target: &target, operation };
         if asked.data == CloneData::Full {
             let bytes = self.pour_across(ends, source.of().dump(None), restore).await?;
-            return Ok(vec![format!("{name}: {} as they are", daybook_decide::text::size(bytes))]);
+            return Ok(vec![format!("{name}: {} as they are", size(bytes))]);
         }
         let part = |part| source.of().dump_part(part).unwrap_or_default();
         self.pour_across(ends, part(Part::Before), restore.clone()).await?;
@@ -243,8 +244,9 @@ impl App {
         let copied = copied.map_err(|error| in_database(name, database, &error))?;
         self.pour_across(ends, part(Part::After), restore).await?;
         let rows: u64 = copied.tables.iter().map(|table| table.rows).sum();
-        let masked = copied.masked.len();
-        let mut said = vec![format!("{name}: {rows} rows of {} tables, {masked} columns masked", copied.tables.len())];
+        let (tables, masked) = (copied.tables.len() as u64, copied.masked.len() as u64);
+        let (rows, tables, masked) = (plural(rows, "row"), plural(tables, "table"), plural(masked, "column"));
+        let mut said = vec![format!("{name}: {rows} of {tables}, {masked} masked")];
         said.extend(copied.along.iter().map(|along| format!("{name}: {} is masked as {}", along.column, along.with)));
         said.extend(copied.not_carried.iter().map(|what| format!("{name}: not carried: {what}")));
         Ok(said)
@@ -265,7 +267,7 @@ impl App {
             }
         };
         let mut look = Look::new(source.engine);
-        let see = |look: &Look| operation.note(format!("{} carried over", daybook_decide::text::size(look.bytes)));
+        let see = |look: &Look| operation.note(format!("{} carried over", size(look.bytes)));
         let (name, mut held) = (tool(source.engine), None);
         let writing = drain(writes, &source.password, name, &mut look, &mut held, pieces, see);
         let reading = fill(reads, &target.password, "the restore", given, |_| {});
@@ -356,7 +358,7 @@ fn data_words(name: &DatabaseName, database: &Database, data: CloneData) -> Stri
         (CloneData::Masked, None) => format!("{name} is empty: what it has cannot be masked"),
         (CloneData::Masked, Some(_)) => {
             let rules = database.masking.as_ref().map_or(0, |masking| masking.rules.len());
-            format!("{name} with every row, masked by {rules} rules")
+            format!("{name} with every row, masked by {}", plural(rules as u64, "rule"))
         }
         (CloneData::Full, _) => format!("{name} with every row as it is"),
     }
