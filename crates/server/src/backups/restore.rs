@@ -58,9 +58,10 @@ impl App {
         let database = &wanted.release.spec.databases[&wanted.name];
         let kept = database.kept().ok_or_else(|| no_database(&wanted.release.spec, &wanted.name))?;
         let used = kept.logins.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let mut steps = vec![match wanted.without_backup {
-            true => "no backup is made before: what is there now is lost".to_owned(),
-            false => format!("back {} up as it is now", wanted.name),
+        let mut steps = vec![match (wanted.without_backup, Dialect::of(database.engine)) {
+            (false, _) => format!("back {} up as it is now", wanted.name),
+            (true, Some(Dialect::PostgreSql)) => "make no backup before".to_owned(),
+            (true, _) => "make no backup before: what is there now is lost".to_owned(),
         }];
         steps.push(match Dialect::of(database.engine) {
             Some(Dialect::PostgreSql) => format!(
@@ -97,7 +98,11 @@ impl App {
         self.spawn(async move {
             let planning = app.planning(&key);
             let _planning = planning.lock().await;
-            let done = app.carry_restore(&key, &wanted, &operation, &actor).await;
+            // A run may have begun before this had its turn.
+            let done = match app.refuse_if_locked(&key).await {
+                Ok(()) => app.carry_restore(&key, &wanted, &operation, &actor).await,
+                Err(error) => Err(error),
+            };
             let (what, said, good) = match done {
                 Ok(said) => ("restored".to_owned(), said, true),
                 Err(error) => {
