@@ -293,6 +293,13 @@ async fn r21_a_policy_makes_and_proves_backups_by_itself() {
     assert!(nothing.all().contains("nothing to change"), "{nothing}");
     let shown = world.run(&["backup", "ls"]).await.expect(0);
     assert!(shown.out.contains("every 6 h"), "{shown}");
+    // r22: a backup first, by which a migration that should not have been can be taken back.
+    world.write("migrations/V3__gone.sql", "alter table notes drop column text;\n");
+    let plan = world.run(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("a backup first") && plan.out.contains("backup db → migrate db"), "{plan}");
+    world.run(&["up", "-y"]).await;
+    let after = listed(&world).await;
+    assert_eq!(after["backups"][0]["why"], "before a migration", "{after}");
     world.end().await;
 }
 

@@ -139,10 +139,9 @@ pub struct DrillView {
 }
 
 /// Asks for backups.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackUp {
     /// Of these databases; of every one without.
-    #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub databases: Vec<DatabaseName>,
 }
@@ -151,7 +150,6 @@ pub struct BackUp {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunDrill {
     /// Of these databases; of every one that has a backup without.
-    #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub databases: Vec<DatabaseName>,
     /// Of this backup, by its id or the end of it; of the newest without.
@@ -218,6 +216,5 @@ pub struct OperationEnd {
 #[into_params(parameter_in = Query)]
 pub struct VerifyQuery {
     /// Read every byte.
-    #[serde(default)]
     pub everything: bool,
 }

@@ -121,6 +121,7 @@ fn starts(action: &Action) -> Option<&ServiceName> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase<'a> {
     Prepare(&'a ServiceName),
+    Backup(&'a DatabaseName),
     Migrate(&'a DatabaseName),
     Hook(&'a ServiceName),
     Hold(&'a ServiceName),
@@ -136,6 +137,7 @@ impl std::fmt::Display for Phase<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Prepare(service) => write!(f, "prepare {service}"),
+            Self::Backup(database) => write!(f, "backup {database}"),
             Self::Migrate(database) => write!(f, "migrate {database}"),
             Self::Hook(service) => write!(f, "{service} release hook"),
             Self::Hold(service) => write!(f, "hold {service}"),
@@ -152,6 +154,7 @@ impl std::fmt::Display for Phase<'_> {
 fn phase(action: &Action) -> Option<Phase<'_>> {
     match action {
         Action::Prepare { service } => Some(Phase::Prepare(service)),
+        Action::BackUp { database } => Some(Phase::Backup(database)),
         Action::Migrate { database, .. } => Some(Phase::Migrate(database)),
         Action::RunHook { service, .. } => Some(Phase::Hook(service)),
         Action::Hold { service } => Some(Phase::Hold(service)),
@@ -257,6 +260,7 @@ pub fn step(step: &Step) -> String {
         Action::SetQuota { quota: Some(quota) } => format!("allow {}", bounds(quota)),
         Action::SetQuota { quota: None } => "end the quota".to_owned(),
         Action::GrantLogins { database } => format!("let services log in to {database}"),
+        Action::BackUp { database } => format!("back {database} up"),
         Action::Migrate { database, migrations } => match migrations.as_slice() {
             [] => format!("migrate {database}"),
             [one] => format!("migrate {database}: {}", one.what),

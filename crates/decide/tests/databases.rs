@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Planner, converged, db, spec, web};
+use daybook_model::backup::{BackupPolicy, Keep};
 use daybook_model::database::{
     DatabaseFact, DatabaseUse, Engine, Keeper, Kept, MigrationSource, Migrations, Pending, Remark, RemarkKind,
     SeenDatabase, Standing,
@@ -120,6 +121,25 @@ fn r22_what_a_migration_does_to_others_is_in_the_plan() {
     ];
     let world = seen(converged(&before), answers(at(2, vec![pending(3, grave), pending(4, Vec::new())])));
     insta::assert_snapshot!(Planner::after(&before).show(&after, &world));
+}
+
+#[test]
+fn r22_a_database_with_a_policy_is_backed_up_before_it_is_migrated() {
+    let with_policy = |version| {
+        let mut spec = kept(1, Some(version));
+        let policy =
+            BackupPolicy { line: Some(10), every_ms: None, keep: Keep::USUAL, drill_ms: None, expect: Vec::new() };
+        spec.databases.get_mut(&name()).unwrap().backup = Some(policy);
+        spec
+    };
+    let (before, after) = (with_policy("1"), with_policy("2"));
+    let world = seen(converged(&before), answers(at(2, vec![pending(3, Vec::new())])));
+    insta::assert_snapshot!(Planner::after(&before).show(&after, &world));
+    // There is nothing to lose in a new one.
+    let world =
+        seen(Observed::nothing(before.key.clone()), SeenDatabase::Absent { pending: vec![pending(1, Vec::new())] });
+    let shown = Planner::first().show(&before, &world);
+    assert!(shown.contains("migrate") && !shown.contains("back db up"), "{shown}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Executor {
             }
             Action::SetQuota { quota } => runtime.set_quota(key, quota.as_ref()).await?,
             Action::GrantLogins { database } => self.grant_logins(cx, database).await?,
+            Action::BackUp { database } => return self.back_up(cx, step, database).await,
             Action::Migrate { database, .. } => return self.migrate(cx, step, database).await,
             Action::RunHook { replica, .. } => return self.run_hook(cx, replica).await,
             Action::Start { replica, .. } => {

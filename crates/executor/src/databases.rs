@@ -28,6 +28,14 @@ pub trait Databases: Send + Sync + 'static {
     /// Sees that the database and its logins are there, and that nobody else of ours has one.
     async fn grant(&self, database: &Opened) -> daybook_runtime::Result<()>;
 
+    /// Makes a backup of a database of the release in force. Tells of it in a few words.
+    async fn back_up(
+        &self,
+        key: &EnvKey,
+        name: &DatabaseName,
+        progress: Progress<'_>,
+    ) -> daybook_runtime::Result<String>;
+
     /// Runs what the database lacks, once, whoever else tries to. Tells what it did.
     async fn migrate(&self, database: &Opened, progress: Progress<'_>) -> daybook_runtime::Result<String>;
 
@@ -237,6 +245,11 @@ impl Executor {
         Ok(self.inner.databases.grant(&opened).await?)
     }
 
+    pub(crate) async fn back_up(&self, cx: &RunContext, step: &Step, name: &DatabaseName) -> Result<StepOutcome> {
+        let progress = |text: &str| self.note(cx, step, text);
+        Ok(StepOutcome::Done(self.inner.databases.back_up(&cx.key, name, &progress).await?))
+    }
+
     pub(crate) async fn migrate(&self, cx: &RunContext, step: &Step, name: &DatabaseName) -> Result<StepOutcome> {
         let opened = self.open_for(cx, name).await?;
         let progress = |text: &str| self.note(cx, step, text);
@@ -286,6 +299,10 @@ impl Databases for NoDatabases {
 
     async fn grant(&self, database: &Opened) -> daybook_runtime::Result<()> {
         Err(without(&format!("let services log in to {}", database.name)))
+    }
+
+    async fn back_up(&self, _: &EnvKey, name: &DatabaseName, _: Progress<'_>) -> daybook_runtime::Result<String> {
+        Err(without(&format!("back {name} up")))
     }
 
     async fn migrate(&self, database: &Opened, _: Progress<'_>) -> daybook_runtime::Result<String> {

@@ -85,6 +85,11 @@ pub enum Action {
         /// Which.
         database: DatabaseName,
     },
+    /// Make a backup of a database, before something happens to it that cannot be taken back.
+    BackUp {
+        /// Which.
+        database: DatabaseName,
+    },
     /// Bring a database to the version that the release's migrations lead to.
     Migrate {
         /// Which.
@@ -253,7 +258,9 @@ impl Action {
     /// The database it is about, if it is about one.
     pub fn database(&self) -> Option<&DatabaseName> {
         match self {
-            Self::GrantLogins { database } | Self::Migrate { database, .. } => Some(database),
+            Self::GrantLogins { database } | Self::BackUp { database } | Self::Migrate { database, .. } => {
+                Some(database)
+            }
             _ => None,
         }
     }
@@ -281,6 +288,7 @@ impl Action {
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
             | Self::GrantLogins { .. }
+            | Self::BackUp { .. }
             | Self::Migrate { .. }
             | Self::SetQuota { .. }
             | Self::CloseAt { .. }

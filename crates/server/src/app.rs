@@ -12,7 +12,9 @@ use daybook_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+#[cfg(feature = "databases")]
 use crate::backups::Operations;
+use crate::databases::Handle;
 use crate::drivers::Drivers;
 use crate::edge::Edge;
 use crate::secrets::SealedSecrets;
@@ -60,6 +62,7 @@ pub(crate) struct Inner {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) drivers: Drivers,
+    #[cfg(feature = "databases")]
     pub(crate) operations: Operations,
     pub(crate) vaults: Vaults,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
@@ -83,13 +86,14 @@ impl App {
     /// A control plane over these parts. Nothing happens before [`App::start`].
     pub fn new(parts: Parts) -> Self {
         let Parts { store, runtime, router, places, edge, clock, state, landing_zone } = parts;
+        let handle = Handle::default();
         let executor = Executor::new(ExecutorParts {
             ledger: Arc::new(store.clone()),
             runtime: runtime.clone(),
             router: router.clone(),
             places: places.clone(),
             secrets: Arc::new(SealedSecrets::new(store.clone())),
-            databases: databases(&state),
+            databases: databases(&state, handle.clone()),
             clock: clock.clone(),
             artifacts: state.join("artifacts"),
         });
@@ -108,12 +112,16 @@ impl App {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             drivers: Drivers::default(),
+            #[cfg(feature = "databases")]
             operations: Operations::default(),
             vaults: Vaults::default(),
             planning: Mutex::default(),
             live: Mutex::default(),
         };
-        Self { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        let is_first = handle.set(Arc::downgrade(&inner)).is_ok();
+        debug_assert!(is_first, "nobody else has it");
+        Self { inner }
     }
 
     /// The time.
@@ -154,11 +162,11 @@ impl App {
 }
 
 #[cfg(feature = "databases")]
-fn databases(state: &std::path::Path) -> Arc<dyn daybook_executor::Databases> {
-    Arc::new(crate::databases::Reached::new(state))
+fn databases(state: &std::path::Path, app: Handle) -> Arc<dyn daybook_executor::Databases> {
+    Arc::new(crate::databases::Reached::making_backups(state, app))
 }
 
 #[cfg(not(feature = "databases"))]
-fn databases(_: &std::path::Path) -> Arc<dyn daybook_executor::Databases> {
+fn databases(_: &std::path::Path, _: Handle) -> Arc<dyn daybook_executor::Databases> {
     Arc::new(daybook_executor::NoDatabases)
 }

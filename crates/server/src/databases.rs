@@ -3,6 +3,7 @@
 mod history;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use daybook_data::logins::{self, Kept, Rights};
@@ -13,11 +14,14 @@ use daybook_data::migrations::server::{Refusal, connect};
 use daybook_data::migrations::set::Migrations as Files;
 use daybook_data::{Dialect, look};
 use daybook_executor::databases::{Databases, Login, Opened, Place, Server};
-use daybook_model::Digest;
 use daybook_model::database::{MigrationSource, Migrations, SeenDatabase, Standing};
 use daybook_model::event::{Answer, Failure};
+use daybook_model::{DatabaseName, Digest, EnvKey};
 use daybook_runtime::artifacts::{Artifacts, Source};
 use daybook_runtime::{Error, ErrorKind, Progress, Result};
+
+use crate::App;
+use crate::app::Inner;
 
 pub(crate) use history::no_database;
 pub use history::view;
@@ -26,12 +30,21 @@ pub use history::view;
 /// those that it was planned with.
 pub(crate) struct Reached {
     artifacts: Artifacts,
+    app: Handle,
 }
+
+/// The control plane that makes backups, as soon as there is one.
+pub(crate) type Handle = Arc<OnceLock<Weak<Inner>>>;
 
 impl Reached {
     /// With the artifacts of a state directory.
     pub(crate) fn new(state: &Path) -> Self {
-        Self { artifacts: Artifacts::of(state) }
+        Self::making_backups(state, Handle::default())
+    }
+
+    /// The same, where backups can be made.
+    pub(crate) fn making_backups(state: &Path, app: Handle) -> Self {
+        Self { artifacts: Artifacts::of(state), app }
     }
 
     /// The directory that holds what was planned: the copy, or where that is not there yet what it is a copy of.
@@ -128,6 +141,20 @@ impl Databases for Reached {
             wanted.push(logins::Login { name, password });
         }
         kept.grant(&wanted, &database.keep, rights(database)).await.map_err(|refusal| refused(&operation, &refusal))
+    }
+
+    async fn back_up(&self, key: &EnvKey, name: &DatabaseName, progress: Progress<'_>) -> Result<String> {
+        let operation = format!("back {name} up");
+        let app = self.app.get().and_then(Weak::upgrade).map(|inner| App { inner });
+        let app = app.ok_or_else(|| Error::new(ErrorKind::Unavailable, &operation, "the server ends"))?;
+        app.back_up_first(key, name, progress).await.map_err(|error| {
+            let kind = if error.0.retry { ErrorKind::Unavailable } else { ErrorKind::Refused };
+            let made = Error::new(kind, operation, error.0.message);
+            match error.0.hint {
+                Some(hint) => made.hint(hint),
+                None => made,
+            }
+        })
     }
 
     async fn migrate(&self, database: &Opened, progress: Progress<'_>) -> Result<String> {

@@ -56,6 +56,10 @@ impl<'a> World<'a> {
             builder.settles(name, &last);
         }
         if let Some((migrations, why)) = self.migrations_due(name, database) {
+            if self.holds_something(name) && database.backup.is_some() {
+                let action = Action::BackUp { database: name.clone() };
+                last = vec![builder.step(action, "it is about to be migrated", database.line, &last)];
+            }
             let action = Action::Migrate { database: name.clone(), migrations };
             last = vec![builder.step(action, why, database.line, &last)];
             builder.settles(name, &last);
@@ -85,6 +89,15 @@ impl<'a> World<'a> {
         // Services that migrate it by themselves may do more.
         let same_rights = before.is_some_and(|old| old.migrations.is_some() == database.migrations.is_some());
         (!same || !same_rights).then_some("who uses it has changed")
+    }
+
+    /// Whether there is something in a database that could be lost.
+    fn holds_something(&self, name: &DatabaseName) -> bool {
+        match self.seen.databases.get(name) {
+            Some(SeenDatabase::Answers(standing)) => standing.version.is_some(),
+            Some(SeenDatabase::Silent { .. }) => self.before(name).is_some(),
+            _ => false,
+        }
     }
 
     /// The migrations that are to be run, and why, if any are.
@@ -220,6 +233,7 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
     for step in steps {
         let (name, details, destructive) = match &step.action {
             Action::GrantLogins { database } => (database, vec![logins(world.spec, database)], false),
+            Action::BackUp { database } => (database, vec!["a backup first".to_owned()], false),
             Action::Migrate { database, migrations } => {
                 let loses = |one: &Pending| one.remarks.iter().any(|remark| remark.kind == RemarkKind::Loses);
                 (database, of_migrations(world, database, migrations), migrations.iter().any(loses))

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use daybook_model::Digest;
 use daybook_model::database::{Migrations, Pending, SeenDatabase, Standing};
 use daybook_model::event::Answer;
+use daybook_model::{DatabaseName, Digest, EnvKey};
 use daybook_runtime::{Error, ErrorKind, Progress, Result};
 
 use crate::databases::{Databases, Opened, Place};
@@ -89,6 +89,11 @@ impl Databases for SimulatedDatabases {
         state.logins.retain(|name| database.keep.contains(name));
         state.logins.extend(database.logins.iter().map(|login| login.name.clone()));
         Ok(())
+    }
+
+    async fn back_up(&self, _: &EnvKey, _: &DatabaseName, _: Progress<'_>) -> Result<String> {
+        tokio::time::sleep(TAKES).await;
+        Ok("backed up".to_owned())
     }
 
     async fn migrate(&self, database: &Opened, progress: Progress<'_>) -> Result<String> {

@@ -8,10 +8,6 @@ use daybook_runtime::{Error, ErrorKind};
 use crate::App;
 use crate::error::ApiError;
 
-/// There are none.
-#[derive(Default)]
-pub(crate) struct Operations;
-
 impl App {
     pub(crate) async fn tend_backups(self) {}
 

@@ -1,6 +1,7 @@
 //! Making a backup: a dump by the server's own tools, and what the database held at that moment, in one snapshot.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use daybook_api::backup::OperationView;
 use daybook_backup::{About, Entry, Error};
@@ -13,7 +14,7 @@ use daybook_executor::databases::{Opened, Place};
 use daybook_model::backup::{BackupOutcome, BackupPolicy, Facts, Keep, Made};
 use daybook_model::database::Engine;
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release, ReplicaId};
-use daybook_runtime::{Exec, ExecRequest};
+use daybook_runtime::{Exec, ExecRequest, Progress};
 use uuid::Uuid;
 
 use super::operations::Operation;
@@ -23,6 +24,9 @@ use super::{chosen, repository};
 use crate::App;
 use crate::databases::{kept, refused as server_refused};
 use crate::error::ApiError;
+
+/// Between two words about a backup that a run waits for.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// The stream of a snapshot that tells what the database held.
 pub(super) const FACTS: &str = "facts.json";
@@ -75,6 +79,28 @@ impl App {
             self.spawn(async move { drop(app.make_backup(&release, &name, &operation, &actor).await) });
         }
         Ok(begun)
+    }
+
+    /// Makes a backup before something is done that cannot be taken back.
+    pub(crate) async fn back_up_first(
+        &self,
+        key: &EnvKey,
+        name: &DatabaseName,
+        progress: Progress<'_>,
+    ) -> Result<String, ApiError> {
+        let release = self.require_release(key).await?;
+        let actor = Actor::daybook("rollout");
+        let operation = self.begin_backup(&release, name, "before a migration", &actor).await?;
+        let making = self.make_backup(&release, name, &operation, &actor);
+        tokio::pin!(making);
+        loop {
+            tokio::select! {
+                made = &mut making => {
+                    return Ok(format!("{}, backup {}", size(made?.size_bytes), operation.id.short()));
+                }
+                () = tokio::time::sleep(TELL_EVERY) => progress(&operation.view().note),
+            }
+        }
     }
 
     /// Has it in the journal that a backup is to be made.

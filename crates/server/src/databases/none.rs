@@ -7,6 +7,9 @@ use daybook_runtime::{Error, ErrorKind};
 use crate::App;
 use crate::error::ApiError;
 
+/// Nobody makes backups.
+pub(crate) type Handle = std::sync::Arc<std::sync::OnceLock<std::sync::Weak<crate::app::Inner>>>;
+
 impl App {
     pub(crate) async fn database(&self, _: &EnvKey, name: &DatabaseName) -> Result<DatabaseView, ApiError> {
         Err(without(name))
