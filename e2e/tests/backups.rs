@@ -293,13 +293,27 @@ async fn r21_a_policy_makes_and_proves_backups_by_itself() {
     assert!(nothing.all().contains("nothing to change"), "{nothing}");
     let shown = world.run(&["backup", "ls"]).await.expect(0);
     assert!(shown.out.contains("every 6 h"), "{shown}");
-    // r22: a backup first, by which a migration that should not have been can be taken back.
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_what_has_a_policy_is_backed_up_before_it_is_migrated() {
+    let world = World::new().await;
+    notes(&world);
+    let text = std::fs::read_to_string(world.path().join("daybook.yaml")).unwrap();
+    world.write("daybook.yaml", &format!("{text}    backup: {{keep: {{last: 5}}}}\n"));
+    let first = world.run(&["up", "-y"]).await.expect(0);
+    assert!(!first.err.contains("back db up"), "there is nothing to lose in a new one: {first}");
+    write(&world, "not to be lost").await;
     world.write("migrations/V3__gone.sql", "alter table notes drop column text;\n");
     let plan = world.run(&["plan"]).await.expect(2);
     assert!(plan.out.contains("a backup first") && plan.out.contains("backup db → migrate db"), "{plan}");
-    world.run(&["up", "-y"]).await;
+    world.run(&["up", "-y"]).await.expect(0);
     let after = listed(&world).await;
     assert_eq!(after["backups"][0]["why"], "before a migration", "{after}");
+    assert_eq!(ask(&world, "select count(*) from information_schema.columns where table_name = 'notes'"), "2");
+    world.run(&["backup", "restore", "db", "--confirm=db"]).await.expect(0);
+    assert_eq!(ask(&world, "select text from notes"), "not to be lost");
     world.end().await;
 }
 
