@@ -90,8 +90,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let input = directory.path().join("input");
         std::fs::write(&input, vec![b'a'; 300_000]).unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", "test $(wc -c) = 300000; result=$?; sleep 0.05; exit $result"]);
+        let mut command = Command::new("python3");
+        let read = "import sys, time; n = len(sys.stdin.buffer.read()); time.sleep(0.05); sys.exit(n != 300000)";
+        command.args(["-c", read]);
         let usage = measured(command, Some(&input)).unwrap();
         assert!(usage.seconds >= 0.05 && usage.cpu_seconds < 5.0 && usage.peak_rss > 100_000, "{usage:?}");
         assert!(measured(Command::new("false"), None).is_err());
