@@ -31,7 +31,10 @@ impl Postgres {
 /// A key file of the same byte all over.
 pub fn key_file(dir: &Path, byte: u8) -> PathBuf {
     let path = dir.join(format!("key.{byte}"));
-    std::fs::write(&path, [byte; 32]).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o440)).unwrap();
+    // Others read it meanwhile: it is there as a whole, or not at all.
+    let fresh = tempfile::NamedTempFile::new_in(dir).unwrap();
+    std::fs::write(fresh.path(), [byte; 32]).unwrap();
+    std::fs::set_permissions(fresh.path(), PermissionsExt::from_mode(0o440)).unwrap();
+    fresh.persist(&path).unwrap();
     path
 }
