@@ -12,7 +12,7 @@ use daybook_decide::clone::{Cloned, Standing, cloned, databases_alone, standing}
 use daybook_decide::text::{plural, size};
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::masking::Masking;
-use daybook_model::{Actor, BackupId, Database, DatabaseName, EnvKey, Event, Release, RunKind, SecretName, Spec};
+use daybook_model::{Actor, BackupId, Database, DatabaseName, EnvKey, Event, Release, SecretName, Spec};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -135,13 +135,8 @@ impl App {
     async fn seed(&self, key: &EnvKey, name: &DatabaseName, actor: &Actor) -> Result<Zeroizing<Vec<u8>>, ApiError> {
         let secret = SecretName::new(format!("database.{name}.masking"))
             .map_err(|error| ApiError::invalid(format!("the seed of masking: {error}")))?;
-        let store = &self.inner.store;
-        let _alone = self.inner.operations.password.lock().await;
-        let version = match store.secret_version(key, &secret).await? {
-            Some(version) => version,
-            None => store.generate_secret(actor.clone(), key, &secret).await?,
-        };
-        let value = store.open_secret(key, &secret, version).await?;
+        let version = self.ensure_secret(key, &secret, actor).await?;
+        let value = self.inner.store.open_secret(key, &secret, version).await?;
         value.ok_or_else(|| ApiError::invalid(format!("the secret `{secret}` was removed")))
     }
 
@@ -187,20 +182,6 @@ impl App {
         operation.note("starts what uses them");
         self.bring(wanted.clone.spec.clone(), &format!("clone of {}", from.env), actor).await?;
         Ok(said)
-    }
-
-    /// Carries a spec out to its end.
-    async fn bring(&self, spec: Spec, reason: &str, actor: &Actor) -> Result<(), ApiError> {
-        let key = spec.key.clone();
-        let planning = self.planning(&key);
-        let planning = planning.lock().await;
-        let mut desired = self.toward(spec).await?;
-        desired.sealing = Some(Sealing::of(&self.inner.store, &mut desired.spec, Values::default()).await?);
-        desired.purpose = RunKind::Up;
-        desired.reason = reason.to_owned();
-        let run = self.begin_desired(desired, actor.clone()).await?;
-        drop(planning);
-        self.come_to_end(run).await
     }
 
     #[allow(clippy::too_many_arguments, reason = "two sides, and what is carried between them")]

@@ -22,7 +22,7 @@ use crate::App;
 use crate::error::ApiError;
 
 /// Why a drill found what it found.
-enum Wrong {
+pub(super) enum Wrong {
     /// Something about the backup.
     Backup(Vec<String>),
     /// Something else, which says nothing of the backup.
@@ -45,14 +45,14 @@ impl App {
     ) -> Result<Vec<OperationView>, ApiError> {
         let release = self.require_release(key).await?;
         let home = self.home(&release.spec).await?;
-        let mut names = chosen(&release.spec, &wanted.databases)?;
+        let names = chosen(&release.spec, &wanted.databases)?;
         if wanted.backup.is_some() && names.len() > 1 {
             let error = ApiError::new(ErrorCode::Usage, "nothing says of which database the backup is");
             return Err(error.hint("name the database as well"));
         }
         self.refuse_without_space()?;
         let mut chosen = Vec::with_capacity(names.len());
-        for name in names.drain(..) {
+        for name in names {
             let history = self.whole_history(&release.spec, &name, &home).await?;
             match find(&history, &name, wanted.backup.as_deref()) {
                 Ok(backup) => chosen.push((name, backup.clone())),
@@ -193,7 +193,7 @@ impl App {
     }
 
     /// What the database held, as its backup has it written down.
-    async fn facts(&self, home: &Home, snapshot: &str) -> Result<Facts, Wrong> {
+    pub(super) async fn facts(&self, home: &Home, snapshot: &str) -> Result<Facts, Wrong> {
         let snapshot = snapshot.to_owned();
         let text = home.open(move |repository| {
             let mut text = Vec::new();
@@ -211,7 +211,7 @@ impl App {
     }
 
     /// Lets a command beside a server read the dump of a backup.
-    async fn pour(
+    pub(super) async fn pour(
         &self,
         key: &EnvKey,
         door: &Door,
@@ -240,32 +240,14 @@ impl App {
             false => Wrong::Backup(vec![why]),
         })
     }
-
-    /// The same, where it is not to prove anything.
-    pub(super) async fn pour_for_good(
-        &self,
-        key: &EnvKey,
-        door: &Door,
-        argv: &[String],
-        home: &Home,
-        snapshot: &str,
-        operation: &Operation,
-    ) -> Result<(), ApiError> {
-        let poured = self.pour(key, door, argv, home, snapshot, operation).await;
-        poured.map_err(Wrong::plain)
-    }
-
-    /// What the database held, where it is not to prove anything.
-    pub(super) async fn facts_for_good(&self, home: &Home, snapshot: &str) -> Result<Facts, ApiError> {
-        self.facts(home, snapshot).await.map_err(Wrong::plain)
-    }
 }
 
-impl Wrong {
-    fn plain(self) -> ApiError {
-        match self {
-            Self::Backup(why) => ApiError::invalid(why.join("\n")),
-            Self::Else(error) => error,
+/// Where nothing is to be proven, it is an error like others.
+impl From<Wrong> for ApiError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Backup(why) => Self::invalid(why.join("\n")),
+            Wrong::Else(error) => error,
         }
     }
 }

@@ -20,13 +20,13 @@ const AT_ONCE: usize = 2;
 pub(crate) struct Operations {
     all: Mutex<BTreeMap<BackupId, OperationView>>,
     turns: Arc<Semaphore>,
-    /// Held while a password is made, of which there must be one.
-    pub(super) password: tokio::sync::Mutex<()>,
+    /// Held while a secret is made, of which there must be one.
+    pub(super) making: tokio::sync::Mutex<()>,
 }
 
 impl Default for Operations {
     fn default() -> Self {
-        Self { all: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), password: Default::default() }
+        Self { all: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), making: Default::default() }
     }
 }
 

@@ -50,14 +50,19 @@ impl App {
         Ok(Home { place, passwords, limits, shown })
     }
 
-    /// Sees that there is a password for the repository of an environment, of which only one is made.
+    /// Sees that there is a password for the repository of an environment.
     pub(super) async fn ensure_password(&self, key: &EnvKey, actor: &Actor) -> Result<(), ApiError> {
-        let _alone = self.inner.operations.password.lock().await;
+        self.ensure_secret(key, &password_name(), actor).await.map(drop)
+    }
+
+    /// The version of a secret that is made when it is needed for the first time: one, whoever else needs it then.
+    pub(super) async fn ensure_secret(&self, key: &EnvKey, name: &SecretName, actor: &Actor) -> Result<u64, ApiError> {
+        let _alone = self.inner.operations.making.lock().await;
         let store = &self.inner.store;
-        if store.secret_version(key, &password_name()).await?.is_none() {
-            store.generate_secret(actor.clone(), key, &password_name()).await?;
+        match store.secret_version(key, name).await? {
+            Some(version) => Ok(version),
+            None => Ok(store.generate_secret(actor.clone(), key, name).await?),
         }
-        Ok(())
     }
 
     async fn bucket(&self, key: &EnvKey, store: &BackupStore, below: &str) -> Result<S3, ApiError> {

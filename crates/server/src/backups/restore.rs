@@ -170,7 +170,7 @@ impl App {
             Some(dialect) => said.extend(self.restore_tables(key, wanted, &door, dialect, operation).await?),
             None => {
                 let argv = door.of().restore(Owners::Admin);
-                self.pour_for_good(key, &door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
+                self.pour(key, &door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
             }
         }
         let first = format!("{} is as it was at {}", wanted.name, wanted.made.as_of.strftime("%Y-%m-%d %H:%M:%S UTC"));
@@ -195,9 +195,9 @@ impl App {
         let owners = if dialect == Dialect::PostgreSql { Owners::AsTheyWere } else { Owners::Admin };
         let restored = async {
             let argv = beside.restore(owners);
-            self.pour_for_good(key, door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
+            self.pour(key, door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
             operation.note("compares every row");
-            let had = self.facts_for_good(&wanted.home, &wanted.made.snapshot).await?;
+            let had = self.facts(&wanted.home, &wanted.made.snapshot).await?;
             let has = witness::count(&url).await.map_err(told)?;
             let differs = differences(&had, &has);
             if differs.is_empty() {
@@ -226,7 +226,7 @@ impl App {
             Dialect::MySql => {
                 replace::make_empty(dialect, &maintenance, &door.database).await.map_err(told)?;
                 let argv = door.of().restore(owners);
-                self.pour_for_good(key, door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
+                self.pour(key, door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
                 replace::drop_it(dialect, &maintenance, &fresh).await.map_err(told)?;
             }
         }

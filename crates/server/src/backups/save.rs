@@ -11,7 +11,7 @@ use daybook_data::witness::Witness;
 use daybook_decide::backups::to_remove;
 use daybook_decide::text::{plural, size};
 use daybook_executor::databases::{Opened, Place};
-use daybook_model::backup::{BackupOutcome, BackupPolicy, Facts, Keep, Made};
+use daybook_model::backup::{BackupOutcome, BackupPolicy, Facts, Made};
 use daybook_model::database::Engine;
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release, ReplicaId};
 use daybook_runtime::{Exec, ExecRequest, Progress};
@@ -273,17 +273,7 @@ impl App {
         let policy = release.spec.databases.get(name).and_then(|database| database.backup.as_ref());
         // What nobody has said how long to keep stays.
         let Some(BackupPolicy { keep, .. }) = policy else { return Ok(()) };
-        self.remove_unkept(&release.spec.key, name, keep, home, actor).await
-    }
-
-    async fn remove_unkept(
-        &self,
-        key: &EnvKey,
-        name: &DatabaseName,
-        keep: &Keep,
-        home: &Home,
-        actor: &Actor,
-    ) -> Result<(), ApiError> {
+        let key = &release.spec.key;
         let history = self.histories(key).await?.remove(name).unwrap_or_default();
         let gone = to_remove(keep, &history, self.now());
         if gone.is_empty() {

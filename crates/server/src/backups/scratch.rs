@@ -69,17 +69,22 @@ impl App {
         let key = scratch_key(&release.spec.key, drill);
         let spec = scratch_spec(&release.spec, key.clone(), name)
             .ok_or_else(|| ApiError::invalid(format!("nothing says how `{name}` is run")))?;
+        self.bring(spec, &format!("drill of the backups of {name}"), actor).await?;
+        Ok(key)
+    }
+
+    /// Carries a spec out to its end.
+    pub(super) async fn bring(&self, spec: Spec, reason: &str, actor: &Actor) -> Result<(), ApiError> {
+        let key = spec.key.clone();
         let planning = self.planning(&key);
         let planning = planning.lock().await;
         let mut desired = self.toward(spec).await?;
-        let sealing = Sealing::of(&self.inner.store, &mut desired.spec, Values::default()).await?;
-        desired.sealing = Some(sealing);
+        desired.sealing = Some(Sealing::of(&self.inner.store, &mut desired.spec, Values::default()).await?);
         desired.purpose = RunKind::Up;
-        desired.reason = format!("drill of the backups of {name}");
+        desired.reason = reason.to_owned();
         let run = self.begin_desired(desired, actor.clone()).await?;
         drop(planning);
-        self.come_to_end(run).await?;
-        Ok(key)
+        self.come_to_end(run).await
     }
 
     /// Takes an environment away with all that it has, and its secrets where these are `also` to go. Not there is fine.
@@ -107,7 +112,7 @@ impl App {
     }
 
     /// Waits until a run is over; an error unless it reached what it was meant to.
-    pub(super) async fn come_to_end(&self, run: RunId) -> Result<(), ApiError> {
+    async fn come_to_end(&self, run: RunId) -> Result<(), ApiError> {
         loop {
             let record = self.inner.store.run(run).await?;
             let finished = record.and_then(|record| record.finished);
