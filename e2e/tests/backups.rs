@@ -22,7 +22,7 @@ const PASSWORD: &str = "a phrase that hangs in the safe";
 /// What `backup ls` says of the only database.
 async fn listed(world: &World) -> Value {
     let said = world.run(&["backup", "ls", "-o", "json"]).await.expect(0).json();
-    said["databases"][0].clone()
+    said["holdings"][0].clone()
 }
 
 /// The states of the backups, the newest first.
@@ -249,7 +249,7 @@ async fn r20_mariadb_and_redis_come_back_and_a_tool_that_lies_makes_no_backup() 
     redis(&["flushall"]);
     world.run(&["backup", "restore", "main", "--confirm=main"]).await.expect(0);
     let id = short(
-        &world.run(&["backup", "ls", "cache", "-o", "json"]).await.expect(0).json()["databases"][0]["backups"][0],
+        &world.run(&["backup", "ls", "cache", "-o", "json"]).await.expect(0).json()["holdings"][0]["backups"][0],
     );
     world.run(&["backup", "restore", "cache", "--confirm=cache", "--backup", &id]).await.expect(0);
     assert_eq!(sql("select count(*), sum(price) from orders"), "500\t41750.00");
@@ -266,7 +266,7 @@ async fn r20_mariadb_and_redis_come_back_and_a_tool_that_lies_makes_no_backup() 
         ("exit 0".to_owned(), "the dump is empty"),
     ];
     let before = world.run(&["backup", "ls", "main", "-o", "json"]).await.expect(0).json();
-    let made = |view: &Value| states(&view["databases"][0]).iter().filter(|state| **state != "failed").count();
+    let made = |view: &Value| states(&view["holdings"][0]).iter().filter(|state| **state != "failed").count();
     for (script, why) in &lies {
         put_tool(tools.path(), "mariadb-dump", script);
         let failed = world.run(&["backup", "create", "main"]).await.expect(1);
@@ -274,7 +274,7 @@ async fn r20_mariadb_and_redis_come_back_and_a_tool_that_lies_makes_no_backup() 
     }
     let after = world.run(&["backup", "ls", "main", "-o", "json"]).await.expect(0).json();
     assert_eq!(made(&after), made(&before), "{after}");
-    assert_eq!(states(&after["databases"][0])[..3], ["failed", "failed", "failed"]);
+    assert_eq!(states(&after["holdings"][0])[..3], ["failed", "failed", "failed"]);
     world.end().await;
 }
 

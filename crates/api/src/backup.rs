@@ -1,6 +1,7 @@
-//! `…/backups`: backups of databases, and whether a restore of them was proven.
+//! `…/backups`: backups of databases and volumes, and whether a restore of them was proven.
 
-use daybook_model::{BackupId, DatabaseName, Timestamp};
+use daybook_model::backup::Holding;
+use daybook_model::{BackupId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -9,19 +10,19 @@ use utoipa::{IntoParams, ToSchema};
 pub struct BackupsView {
     /// Where they are.
     pub place: String,
-    /// Those of each database that has some, or should.
-    pub databases: Vec<DatabaseBackups>,
+    /// Those of each database and volume that has some, or should.
+    pub holdings: Vec<HoldingBackups>,
     /// Why the place itself could not be looked at: then this is what the journal knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<String>,
 }
 
-/// The backups of one database.
+/// The backups of one database or volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DatabaseBackups {
-    /// The database.
+pub struct HoldingBackups {
+    /// The database, by its name; or the volume, as `volume:NAME`.
     #[schema(value_type = String)]
-    pub database: DatabaseName,
+    pub of: Holding,
     /// When they are made, kept and proven, in words; nothing where the manifest does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
@@ -56,7 +57,7 @@ pub struct BackupView {
     pub why: String,
     /// How far it is.
     pub state: BackupState,
-    /// When the database was as the backup has it.
+    /// When all was as the backup has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub as_of: Option<Timestamp>,
@@ -66,12 +67,18 @@ pub struct BackupView {
     /// Bytes by which the repository grew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_bytes: Option<u64>,
-    /// How many tables it has.
+    /// How many tables a database has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tables: Option<u64>,
     /// How many rows they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// How many files a volume has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+    /// What else is to be known of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// How long it took, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
@@ -95,9 +102,9 @@ pub enum BackupState {
     Unproven,
     /// It is being restored into a scratch copy.
     Drilling,
-    /// A restore of it was as the database had been.
+    /// A restore of it was as all had been.
     Proven,
-    /// A restore of it failed, or was not as the database had been.
+    /// A restore of it failed, or was not as all had been.
     Refuted,
     /// It was made, and is not in the repository any more.
     Gone,
@@ -127,7 +134,7 @@ pub struct DrillView {
     /// How much would have been lost: from the backup to the beginning of the drill, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpo_ms: Option<u64>,
-    /// From its beginning until a restored database answered, milliseconds.
+    /// From its beginning until what was restored could be used, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rto_ms: Option<u64>,
     /// What was compared.
@@ -141,28 +148,28 @@ pub struct DrillView {
 /// Asks for backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackUp {
-    /// Of these databases; of every one without.
+    /// Of these: `db`, `volume:uploads`. None: of every database, and of every volume that has a policy.
     #[schema(value_type = Vec<String>)]
-    pub databases: Vec<DatabaseName>,
+    pub of: Vec<Holding>,
 }
 
 /// Asks for drills.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunDrill {
-    /// Of these databases; of every one that has a backup without.
+    /// Of these: `db`, `volume:uploads`. None: of everything that has a backup.
     #[schema(value_type = Vec<String>)]
-    pub databases: Vec<DatabaseName>,
+    pub of: Vec<Holding>,
     /// Of this backup, by its id or the end of it; of the newest without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
 }
 
-/// Asks that what a database holds is replaced by a backup.
+/// Asks that what a database or a volume holds is replaced by a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Restore {
-    /// The database.
+    /// Of what: `db`, `volume:uploads`.
     #[schema(value_type = String)]
-    pub database: DatabaseName,
+    pub of: Holding,
     /// By this backup, by its id or the end of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
@@ -178,6 +185,9 @@ pub struct Restore {
 /// Which backup a restore would take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RestorePlan {
+    /// What would be replaced.
+    #[schema(value_type = String)]
+    pub of: Holding,
     /// That backup.
     pub backup: BackupView,
     /// What will be done, one line for each thing.

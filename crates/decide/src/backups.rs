@@ -1,22 +1,35 @@
 //! Backups: which are due, which stay, and which are proven.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_model::backup::{BackupOutcome, BackupPolicy, DrillOutcome, Facts, Keep, Made};
-use daybook_model::{BackupId, DatabaseName, Event, Timestamp};
+use daybook_model::backup::{BackupOutcome, BackupPolicy, DrillOutcome, Facts, Holding, Keep, Made, TreeFacts};
+use daybook_model::{BackupId, Event, ServiceName, Timestamp};
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 /// After a failure, until it is tried again: milliseconds, for the first, second, … in a row. The last holds on.
 const AGAIN_MS: [u64; 4] = [60_000, 5 * 60_000, 15 * 60_000, 60 * 60_000];
 
-/// What became of the backups of one database, oldest first.
+/// What became of the backups of one database or volume, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// Every one that was begun and is not gone.
     pub backups: Vec<Backup>,
     /// What was said to be overdue, since the last good end of its kind.
     pub overdue: Vec<String>,
+    /// What was stopped for a restore that has not come to its end.
+    pub stopped: Option<Stopped>,
+}
+
+/// Services that were stopped for a restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// When.
+    pub at: Timestamp,
+    /// The backup that was to be restored.
+    pub backup: BackupId,
+    /// Which are to run again.
+    pub services: BTreeSet<ServiceName>,
 }
 
 /// A backup, as the journal tells it.
@@ -68,12 +81,12 @@ impl Backup {
 /// How far a backup is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing<'a> {
-    /// A restore of it was as the database had been.
+    /// A restore of it was as all had been.
     Proven {
         /// When that was seen.
         at: Timestamp,
     },
-    /// A restore of it failed, or was not as the database had been.
+    /// A restore of it failed, or was not as all had been.
     Refuted {
         /// When that was seen.
         at: Timestamp,
@@ -85,16 +98,16 @@ pub enum Standing<'a> {
 }
 
 /// What became of the backups of an environment, from what its journal says of them.
-pub fn fold<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> BTreeMap<DatabaseName, History> {
-    let mut all: BTreeMap<DatabaseName, History> = BTreeMap::new();
+pub fn fold<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> BTreeMap<Holding, History> {
+    let mut all: BTreeMap<Holding, History> = BTreeMap::new();
     for (at, event) in entries {
         match event {
-            Event::BackupStarted { backup, database, why } => {
+            Event::BackupStarted { backup, of, why } => {
                 let begun = Backup { id: *backup, begun: at, why: why.clone(), ended: None, drills: Vec::new() };
-                all.entry(database.clone()).or_default().backups.push(begun);
+                all.entry(of.clone()).or_default().backups.push(begun);
             }
-            Event::BackupFinished { backup, database, outcome, took_ms } => {
-                let history = all.entry(database.clone()).or_default();
+            Event::BackupFinished { backup, of, outcome, took_ms } => {
+                let history = all.entry(of.clone()).or_default();
                 if let Some(known) = history.find(*backup) {
                     // One that was found has been made long before it was written down.
                     if let BackupOutcome::Made(made) = outcome {
@@ -106,17 +119,17 @@ pub fn fold<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> BT
                     history.overdue.retain(|what| what != NO_BACKUP);
                 }
             }
-            Event::BackupsRemoved { database, backups } => {
-                let history = all.entry(database.clone()).or_default();
+            Event::BackupsRemoved { of, backups } => {
+                let history = all.entry(of.clone()).or_default();
                 history.backups.retain(|known| !backups.contains(&known.id));
             }
-            Event::DrillStarted { drill, database, backup } => {
-                if let Some(known) = all.entry(database.clone()).or_default().find(*backup) {
+            Event::DrillStarted { drill, of, backup } => {
+                if let Some(known) = all.entry(of.clone()).or_default().find(*backup) {
                     known.drills.push(Drill { id: *drill, begun: at, ended: None });
                 }
             }
-            Event::DrillFinished { drill, database, backup, outcome, took_ms } => {
-                let history = all.entry(database.clone()).or_default();
+            Event::DrillFinished { drill, of, backup, outcome, took_ms } => {
+                let history = all.entry(of.clone()).or_default();
                 let known =
                     history.find(*backup).and_then(|known| known.drills.iter_mut().find(|one| one.id == *drill));
                 if let Some(known) = known {
@@ -126,8 +139,15 @@ pub fn fold<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> BT
                     history.overdue.retain(|what| what != NO_PROOF);
                 }
             }
-            Event::BackupOverdue { database, what } => {
-                all.entry(database.clone()).or_default().overdue.push(what.clone());
+            Event::BackupOverdue { of, what } => {
+                all.entry(of.clone()).or_default().overdue.push(what.clone());
+            }
+            Event::StoppedToRestore { of, backup, services } => {
+                let stopped = Stopped { at, backup: *backup, services: services.clone() };
+                all.entry(of.clone()).or_default().stopped = Some(stopped);
+            }
+            Event::Restored { of, .. } => {
+                all.entry(of.clone()).or_default().stopped = None;
             }
             _ => {}
         }
@@ -141,7 +161,7 @@ pub const BEFORE_RESTORE: &str = "before a restore";
 /// Why a backup is known that nobody here has made.
 pub const FOUND: &str = "found in the repository";
 
-/// What is said where a database should have had a backup by now.
+/// What is said where there have been a backup by now.
 pub const NO_BACKUP: &str = "it has no backup that is as new as it should be";
 /// What is said where a backup should have been proven by now.
 pub const NO_PROOF: &str = "no restore of a backup was proven for too long";
@@ -178,7 +198,7 @@ impl History {
     }
 }
 
-/// What is to be done for a database now.
+/// What is to be done for a database or a volume now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
     /// A backup is to be made; why, in words.
@@ -347,6 +367,25 @@ pub fn differences(had: &Facts, has: &Facts) -> Vec<String> {
     all
 }
 
+/// How what a volume holds differs from what was recorded as it was backed up, in words. Empty: not at all.
+pub fn tree_differences(had: &TreeFacts, has: &TreeFacts) -> Vec<String> {
+    let counted = [
+        ("files", had.files, has.files),
+        ("directories", had.directories, has.directories),
+        ("links and others", had.others, has.others),
+        ("bytes", had.bytes, has.bytes),
+    ];
+    let mut all: Vec<_> = counted
+        .iter()
+        .filter(|(_, had, has)| had != has)
+        .map(|(what, had, has)| format!("it has {has} {what}, not {had}"))
+        .collect();
+    if all.is_empty() && had.sum != has.sum {
+        all.push("paths, modes, owners or contents are not those that were recorded".to_owned());
+    }
+    all
+}
+
 /// A policy in words: "every 6 h, kept for 30 d, proven every week".
 pub fn words(policy: &BackupPolicy) -> String {
     let mut parts = vec![policy.every_ms.map_or("when asked for".to_owned(), |every| format!("every {}", span(every)))];
@@ -354,6 +393,9 @@ pub fn words(policy: &BackupPolicy) -> String {
     parts.push(
         policy.drill_ms.map_or("proven when asked for".to_owned(), |every| format!("proven every {}", span(every))),
     );
+    let hooks = [("before", &policy.before), ("after", &policy.after)];
+    let hooks = hooks.iter().filter(|(_, command)| !command.is_empty());
+    parts.extend(hooks.map(|(when, command)| format!("{} {when} it", command.join(" "))));
     parts.join(", ")
 }
 

@@ -24,6 +24,7 @@ pub fn cloned(spec: &Spec, to: EnvKey) -> Result<Cloned, DatabaseName> {
     let mut told = Vec::new();
     clone.secrets_mut().for_each(|secret| secret.version = None);
     clone.databases.values_mut().for_each(|database| database.backup = None);
+    clone.volumes.values_mut().for_each(|volume| volume.backup = None);
     let env = clone.key.env.clone();
     let (mut hosts, mut jobs, mut published, mut smaller) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (name, service) in &mut clone.services {

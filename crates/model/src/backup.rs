@@ -1,4 +1,4 @@
-//! Backups of databases: when they are made, what came of them, and whether a restore of them was proven.
+//! Backups of databases and volumes: when they are made, what came of them, and whether a restore was proven.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::spec::SecretRef;
+use crate::name::{DatabaseName, InvalidName, VolumeName};
+use crate::spec::{SecretRef, Spec};
 
 /// One backup, or one drill. UUID version 7, so that ids sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,7 +29,98 @@ impl fmt::Display for BackupId {
     }
 }
 
-/// When backups of a database are made, how long they are kept, and how they are proven.
+/// What is backed up as one: written `db` where it is a database, and `volume:uploads` where it is a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Holding {
+    /// What a database holds.
+    Database(DatabaseName),
+    /// What a volume holds.
+    Volume(VolumeName),
+}
+
+/// What tells a volume from a database of the same name.
+const VOLUME: &str = "volume:";
+
+impl Holding {
+    /// Its name alone, which a database and a volume may share.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Database(name) => name.as_str(),
+            Self::Volume(name) => name.as_str(),
+        }
+    }
+
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::Volume(_) => "volume",
+        }
+    }
+
+    /// Whether `written` means this one: a plain name may be that of a volume.
+    pub fn is_meant_by(&self, written: &Self) -> bool {
+        self == written || matches!(written, Self::Database(name) if name.as_str() == self.name())
+    }
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(name) => name.fmt(f),
+            Self::Volume(name) => write!(f, "{VOLUME}{name}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Holding {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        match text.strip_prefix(VOLUME) {
+            Some(name) => name.parse().map(Self::Volume),
+            None => text.parse().map(Self::Database),
+        }
+    }
+}
+
+impl TryFrom<String> for Holding {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<Holding> for String {
+    fn from(holding: Holding) -> Self {
+        holding.to_string()
+    }
+}
+
+impl Spec {
+    /// When backups of it are made, kept and proven, where the manifest says so.
+    pub fn backup_policy(&self, of: &Holding) -> Option<&BackupPolicy> {
+        match of {
+            Holding::Database(name) => self.databases.get(name)?.backup.as_ref(),
+            Holding::Volume(name) => self.volumes.get(name)?.backup.as_ref(),
+        }
+    }
+
+    /// Everything that has such a policy, databases first.
+    pub fn backup_policies(&self) -> impl Iterator<Item = (Holding, &BackupPolicy)> {
+        let databases = self.databases.iter().filter_map(|(name, database)| {
+            database.backup.as_ref().map(|policy| (Holding::Database(name.clone()), policy))
+        });
+        let volumes = self.volumes.iter().filter_map(|(name, volume)| {
+            volume.backup.as_ref().map(|policy| (Holding::Volume(name.clone()), policy))
+        });
+        databases.chain(volumes)
+    }
+}
+
+/// When backups are made, how long they are kept, and how they are proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupPolicy {
     /// Line of the manifest, from 1.
@@ -45,6 +137,12 @@ pub struct BackupPolicy {
     /// Questions in SQL that a restored database must answer with true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<String>,
+    /// A command that is run where a volume is used before the volume is read; where it fails there is no backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
+    /// A command that is run there afterwards, whatever became of the backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
 }
 
 /// Which backups stay: each rule keeps some, and what no rule keeps goes. Of a span of time the newest stays.
@@ -134,6 +232,21 @@ impl Facts {
     }
 }
 
+/// What a volume holds, as a backup has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeFacts {
+    /// How many files.
+    pub files: u64,
+    /// How many directories, itself among them.
+    pub directories: u64,
+    /// How many symbolic links, and other things that are neither.
+    pub others: u64,
+    /// Bytes in all files.
+    pub bytes: u64,
+    /// A sum over the path, kind, mode, owner, size and content of each, in order.
+    pub sum: String,
+}
+
 /// What came of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -152,16 +265,22 @@ pub enum BackupOutcome {
 pub struct Made {
     /// What it is called there.
     pub snapshot: String,
-    /// When the database was as the backup has it.
+    /// When all was as the backup has it.
     pub as_of: Timestamp,
     /// Bytes that were read.
     pub size_bytes: u64,
     /// Bytes by which the repository grew.
     pub added_bytes: u64,
-    /// How many tables it has.
+    /// How many tables a database has.
     pub tables: u64,
     /// How many rows they have.
     pub rows: u64,
+    /// What a volume holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeFacts>,
+    /// What else is to be known of it, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// What came of a drill.
@@ -185,9 +304,9 @@ pub enum DrillOutcome {
 /// What a drill has measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// How much would have been lost, had the database gone when the drill began: milliseconds.
+    /// How much would have been lost, had all been gone when the drill began: milliseconds.
     pub rpo_ms: u64,
-    /// From the beginning until a restored database answered: milliseconds.
+    /// From the beginning until what was restored could be used: milliseconds.
     pub rto_ms: u64,
     /// What was compared, in words.
     pub checks: Vec<String>,
@@ -198,5 +317,23 @@ impl std::str::FromStr for BackupId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_backed_up_is_read_as_it_is_shown() {
+        for text in ["db", "volume:uploads"] {
+            let holding: Holding = text.parse().unwrap();
+            assert_eq!(holding.to_string(), text);
+            assert_eq!(serde_json::to_value(&holding).unwrap(), text);
+        }
+        let uploads: Holding = "volume:uploads".parse().unwrap();
+        assert!(uploads.is_meant_by(&"uploads".parse().unwrap()) && uploads.is_meant_by(&uploads));
+        assert!(!Holding::is_meant_by(&"uploads".parse().unwrap(), &uploads), "a volume is no database");
+        assert!("volume:".parse::<Holding>().is_err() && "disk:x".parse::<Holding>().is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{BackupId, BackupOutcome, DrillOutcome};
+use crate::backup::{BackupId, BackupOutcome, DrillOutcome, Holding};
 use crate::clone::{CloneData, CloneOutcome};
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 use crate::name::{DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
@@ -197,12 +197,12 @@ pub enum Event {
         /// What, in words: what is meant before it is done, what came of it afterwards.
         what: String,
     },
-    /// A backup of a database is about to be made.
+    /// A backup is about to be made.
     BackupStarted {
         /// Which.
         backup: BackupId,
         /// Of what.
-        database: DatabaseName,
+        of: Holding,
         /// Why, in words: "asked for", "every 6 h".
         why: String,
     },
@@ -211,7 +211,7 @@ pub enum Event {
         /// Which.
         backup: BackupId,
         /// Of what.
-        database: DatabaseName,
+        of: Holding,
         /// What came of it.
         outcome: BackupOutcome,
         /// How long it took, milliseconds.
@@ -220,7 +220,7 @@ pub enum Event {
     /// Backups that nothing keeps any more are gone.
     BackupsRemoved {
         /// Of what.
-        database: DatabaseName,
+        of: Holding,
         /// Which.
         backups: Vec<BackupId>,
     },
@@ -229,7 +229,7 @@ pub enum Event {
         /// The drill.
         drill: BackupId,
         /// Of what.
-        database: DatabaseName,
+        of: Holding,
         /// Which backup.
         backup: BackupId,
     },
@@ -238,7 +238,7 @@ pub enum Event {
         /// The drill.
         drill: BackupId,
         /// Of what.
-        database: DatabaseName,
+        of: Holding,
         /// Which backup.
         backup: BackupId,
         /// What came of it.
@@ -246,21 +246,30 @@ pub enum Event {
         /// How long it took with everything, milliseconds.
         took_ms: u64,
     },
-    /// A database should have had a backup or a drill by now.
+    /// Something should have had a backup or a drill by now.
     BackupOverdue {
-        /// Which.
-        database: DatabaseName,
+        /// What.
+        of: Holding,
         /// What, in words.
         what: String,
     },
-    /// What a database holds is about to be replaced by a backup, or was.
+    /// What is there is about to be replaced by a backup, or was.
     Restored {
-        /// Which.
-        database: DatabaseName,
+        /// Of what.
+        of: Holding,
         /// Which backup.
         backup: BackupId,
         /// What, in words: what is meant before it is done, what came of it afterwards.
         what: String,
+    },
+    /// Services that use a volume are about to be stopped, so that what it holds can be replaced.
+    StoppedToRestore {
+        /// The volume.
+        of: Holding,
+        /// By which backup.
+        backup: BackupId,
+        /// Which services: each is to run again afterwards.
+        services: BTreeSet<ServiceName>,
     },
     /// The environment is about to become a clone of another one of its app.
     CloneStarted {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::BackupStore;
+use crate::backup::{BackupPolicy, BackupStore};
 use crate::database::{Database, DatabaseUse};
 use crate::money::{Currency, Money};
 use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
@@ -781,6 +781,9 @@ pub struct Volume {
     pub size: Option<u64>,
     /// More than one replica may write to it at once (`x-daybook-shared: true` or `shared: true`).
     pub shared: bool,
+    /// When backups of it are made, kept and proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupPolicy>,
 }
 
 /// A network inside an environment.

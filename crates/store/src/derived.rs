@@ -36,7 +36,7 @@ fn named_by(action: &Action) -> Option<&ReplicaId> {
     }
 }
 
-/// Whether `event` tells of a backup, a drill, or a clone and its end.
+/// Whether `event` tells of a backup, a drill, a restore, or a clone and its end.
 pub(crate) fn tells_of_backups(event: &Event) -> bool {
     matches!(
         event,
@@ -46,6 +46,8 @@ pub(crate) fn tells_of_backups(event: &Event) -> bool {
             | Event::DrillStarted { .. }
             | Event::DrillFinished { .. }
             | Event::BackupOverdue { .. }
+            | Event::Restored { .. }
+            | Event::StoppedToRestore { .. }
             | Event::CloneStarted { .. }
             | Event::CloneFinished { .. }
             | Event::EnvironmentRetired

@@ -18,7 +18,7 @@ fn id(number: u128) -> BackupId {
     BackupId(Uuid::from_u128(number))
 }
 
-fn db() -> DatabaseName {
+fn db() -> Holding {
     "db".parse().unwrap()
 }
 
@@ -29,6 +29,8 @@ fn policy() -> BackupPolicy {
         keep: Keep::USUAL,
         drill_ms: Some(7 * DAY),
         expect: Vec::new(),
+        before: Vec::new(),
+        after: Vec::new(),
     }
 }
 
@@ -37,15 +39,24 @@ struct Journal(Vec<(Timestamp, Event)>);
 
 impl Journal {
     fn begin(&mut self, number: u128, at: Timestamp) {
-        let event = Event::BackupStarted { backup: id(number), database: db(), why: "asked for".to_owned() };
+        let event = Event::BackupStarted { backup: id(number), of: db(), why: "asked for".to_owned() };
         self.0.push((at, event));
     }
 
     fn end(&mut self, number: u128, at: Timestamp, good: bool) {
-        let made = Made { snapshot: number.to_string(), as_of: at, size_bytes: 1, added_bytes: 1, tables: 1, rows: 1 };
+        let made = Made {
+            snapshot: number.to_string(),
+            as_of: at,
+            size_bytes: 1,
+            added_bytes: 1,
+            tables: 1,
+            rows: 1,
+            tree: None,
+            remarks: Vec::new(),
+        };
         let outcome =
             if good { BackupOutcome::Made(made) } else { BackupOutcome::Failed { why: "no space".to_owned() } };
-        self.0.push((at, Event::BackupFinished { backup: id(number), database: db(), outcome, took_ms: 5 }));
+        self.0.push((at, Event::BackupFinished { backup: id(number), of: db(), outcome, took_ms: 5 }));
     }
 
     fn backup(&mut self, number: u128, at: Timestamp) {
@@ -55,8 +66,8 @@ impl Journal {
 
     fn drill(&mut self, number: u128, of: u128, at: Timestamp, outcome: DrillOutcome) {
         let (drill, backup) = (id(number), id(of));
-        self.0.push((at, Event::DrillStarted { drill, database: db(), backup }));
-        self.0.push((at, Event::DrillFinished { drill, database: db(), backup, outcome, took_ms: 5 }));
+        self.0.push((at, Event::DrillStarted { drill, of: db(), backup }));
+        self.0.push((at, Event::DrillFinished { drill, of: db(), backup, outcome, took_ms: 5 }));
     }
 
     fn history(&self) -> History {
@@ -136,7 +147,7 @@ fn r21_what_is_overdue_is_said_once_until_it_is_good_again() {
     };
     let now = later(since, 12 * HOUR + 1);
     assert_eq!(said(&journal, now), [Due::Overdue(NO_BACKUP)]);
-    journal.0.push((now, Event::BackupOverdue { database: db(), what: NO_BACKUP.to_owned() }));
+    journal.0.push((now, Event::BackupOverdue { of: db(), what: NO_BACKUP.to_owned() }));
     assert_eq!(said(&journal, later(now, HOUR)), []);
     journal.backup(3, later(now, 2 * HOUR));
     assert_eq!(said(&journal, later(now, 15 * HOUR)), [Due::Overdue(NO_BACKUP)]);
@@ -196,7 +207,7 @@ fn r21_the_newest_and_the_newest_that_is_proven_stay_whatever_the_rules_say() {
     let gone = to_remove(&Keep::NOTHING, &journal.history(), later(since, 11 * HOUR));
     let expected: Vec<_> = [0, 1, 2, 3, 5, 6, 7, 8, 50].map(id).to_vec();
     assert_eq!(gone, expected);
-    journal.0.push((later(since, 12 * HOUR), Event::BackupsRemoved { database: db(), backups: gone }));
+    journal.0.push((later(since, 12 * HOUR), Event::BackupsRemoved { of: db(), backups: gone }));
     let left: Vec<_> = journal.history().backups.iter().map(|one| one.id).collect();
     assert_eq!(left, [id(4), id(9)]);
 }

@@ -236,7 +236,30 @@ fn things(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
             order: None,
         });
     }
+    backups_of_volumes(world, &mut changes);
     changes
+}
+
+fn backups_of_volumes(world: &World<'_>, changes: &mut Vec<Change>) {
+    let before = world.cx.current.map(|release| &release.spec.volumes);
+    for (name, volume) in &world.spec.volumes {
+        let before = before.and_then(|before| before.get(name)).and_then(|before| before.backup.as_ref());
+        let after = volume.backup.as_ref();
+        let Some(text) = databases::backups(world, before, after, false) else { continue };
+        let detail = line(after.and_then(|policy| policy.line), text);
+        let subject = Subject::Volume(name.clone());
+        match changes.iter_mut().find(|known| known.subject == subject) {
+            Some(known) => known.details.push(detail),
+            None => changes.push(Change {
+                sign: Sign::Change,
+                subject,
+                details: vec![detail],
+                downtime_ms: None,
+                destructive: false,
+                order: None,
+            }),
+        }
+    }
 }
 
 fn bound(world: &World<'_>, quota: Option<&Quota>) -> Change {

@@ -259,7 +259,10 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
         });
     }
     for (name, database) in &world.spec.databases {
-        let details = [backups(world, name, database), masking(world, name, database)].into_iter().flatten();
+        let known = world.cx.current.and_then(|release| release.spec.databases.get(name));
+        let before = known.and_then(|before| before.backup.as_ref());
+        let backups = backups(world, before, database.backup.as_ref(), database.kept().is_some());
+        let details = [backups, masking(world, name, database)].into_iter().flatten();
         let details: Vec<_> = details.map(|text| Detail { text, line: database.line }).collect();
         if details.is_empty() {
             continue;
@@ -280,19 +283,21 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
     changes
 }
 
-/// What changes of a database's backups, if anything does.
-fn backups(world: &World<'_>, name: &DatabaseName, database: &Database) -> Option<String> {
+/// What changes of the backups of a database or a volume, if anything does. Without a policy there may be some that were asked for.
+pub(super) fn backups(
+    world: &World<'_>,
+    before: Option<&BackupPolicy>,
+    after: Option<&BackupPolicy>,
+    may_have: bool,
+) -> Option<String> {
     let current = world.cx.current.map(|release| &release.spec);
-    let before = current.and_then(|spec| spec.databases.get(name)).and_then(|before| before.backup.as_ref());
     let place_of = |spec: &Spec| match &spec.backups {
         Some(store) => format!("to {}", store.to),
         None => "to the server's own disk".to_owned(),
     };
     let has_moved = current.is_some_and(|current| current.backups != world.spec.backups);
-    match (before, &database.backup) {
-        (None, None) => {
-            (has_moved && database.kept().is_some()).then(|| format!("backups go {}", place_of(world.spec)))
-        }
+    match (before, after) {
+        (None, None) => (has_moved && may_have).then(|| format!("backups go {}", place_of(world.spec))),
         (Some(_), None) => Some("it is not backed up any more; what there is stays".to_owned()),
         // Which line it stands in is nothing that changes.
         (Some(before), Some(after)) if !has_moved && BackupPolicy { line: after.line, ..before.clone() } == *after => {

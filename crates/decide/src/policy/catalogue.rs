@@ -107,7 +107,7 @@ pub(super) static RAILS: &[Check] = &[
         severity: High,
         title: "a volume without a backup",
         why: "A volume lives as long as its disk.",
-        help: "back it up, and say how: `labels: {backup: HOW}` on the volume or its service",
+        help: "back it up: `backup: {every: 6h, keep: 30d, drill: weekly}` on the volume; or, where others do, say how: `labels: {backup: HOW}` on it or its service",
         sources: &[],
         run: Rail(rails::backups),
     },

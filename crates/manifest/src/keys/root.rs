@@ -116,9 +116,15 @@ pub(crate) const DATABASE: &[Key] = &[
     yes("masking", Map(&Text)),
 ];
 
-/// `backup` of a database.
-pub(crate) const BACKUP: &[Key] =
-    &[yes("every", Text), yes("keep", Either(&[Text, Object(KEEP)])), yes("drill", Text), yes("expect", TEXT_OR_TEXTS)];
+/// `backup` of a database or a volume.
+pub(crate) const BACKUP: &[Key] = &[
+    yes("every", Text),
+    yes("keep", Either(&[Text, Object(KEEP)])),
+    yes("drill", Text),
+    yes("expect", TEXT_OR_TEXTS),
+    yes("before", TEXT_OR_TEXTS),
+    yes("after", TEXT_OR_TEXTS),
+];
 
 /// `backup.keep` in full.
 pub(crate) const KEEP: &[Key] = &[
@@ -165,6 +171,7 @@ pub(crate) const VOLUME: &[Key] = &[
     yes("driver_opts", Map(&Text)),
     yes("labels", PAIRS),
     yes("shared", Bool),
+    yes("backup", Object(BACKUP)),
 ];
 
 /// One of `networks`.

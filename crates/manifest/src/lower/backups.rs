@@ -1,4 +1,4 @@
-//! `backup` of a database, and `backups`: where they go.
+//! `backup` of a database or a volume, and `backups`: where they go.
 
 use daybook_model::backup::{BackupPolicy, BackupStore, Keep};
 use daybook_model::database::Engine;
@@ -7,11 +7,12 @@ use daybook_model::spec::SecretRef;
 use super::Manifest;
 use super::read::{bytes, text, texts};
 use super::secrets;
+use super::service::words_of;
 use crate::context::Problem;
 use crate::tree::Node;
 use crate::units;
 
-/// Two backups of one database are at least so far apart, milliseconds.
+/// Two backups of one thing are at least so far apart, milliseconds.
 const SHORTEST_MS: u64 = 60_000;
 
 const SHAPE: &str = "backup: {every: 6h, keep: 30d, drill: weekly}";
@@ -23,13 +24,38 @@ pub(super) fn policy(manifest: &Manifest<'_, '_>, database: &Node, engine: Engin
         let problem = Problem::new("M0132", node.span, format!("{} answers no questions in SQL", engine.name()));
         manifest.ctx.report(problem.label("leave it out"));
     }
-    Some(BackupPolicy {
+    for key in ["before", "after"] {
+        if let Some(node) = node.get(key) {
+            let problem = Problem::new("M0132", node.span, format!("`{key}` is of volumes"));
+            let help = "a database is backed up in one state by its own tools, whatever others write meanwhile";
+            manifest.ctx.report(problem.label("leave it out").help(help));
+        }
+    }
+    Some(BackupPolicy { expect: texts(node, "expect"), ..schedule(manifest, node) })
+}
+
+/// When backups of a volume are made, kept and proven, and what is run around them.
+pub(super) fn policy_of_volume(manifest: &Manifest<'_, '_>, volume: &Node) -> Option<BackupPolicy> {
+    let node = volume.get("backup").filter(|node| !node.is_null())?;
+    if let Some(node) = node.get("expect") {
+        let problem = Problem::new("M0132", node.span, "a volume answers no questions in SQL");
+        let help = "a drill compares every file with what was saved; `before` and `after` run commands around a backup";
+        manifest.ctx.report(problem.label("leave it out").help(help));
+    }
+    let command = |key| words_of(manifest, node, key).unwrap_or_default();
+    Some(BackupPolicy { before: command("before"), after: command("after"), ..schedule(manifest, node) })
+}
+
+fn schedule(manifest: &Manifest<'_, '_>, node: &Node) -> BackupPolicy {
+    BackupPolicy {
         line: Some(manifest.ctx.line(node.span)),
         every_ms: node.get("every").and_then(|node| span(manifest, node)),
         keep: node.get("keep").map_or(Keep::USUAL, |node| keep(manifest, node)),
         drill_ms: node.get("drill").and_then(|node| span(manifest, node)),
-        expect: texts(node, "expect"),
-    })
+        expect: Vec::new(),
+        before: Vec::new(),
+        after: Vec::new(),
+    }
 }
 
 /// `6h`, or a word for it.

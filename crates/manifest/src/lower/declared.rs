@@ -6,6 +6,7 @@ use daybook_model::spec::{MountSource, Network, Volume};
 use daybook_model::{AppName, NetworkName, Spec, VolumeName};
 
 use super::Manifest;
+use super::backups::policy_of_volume;
 use super::read::{flag, text, text_map};
 use crate::context::{Context, Problem};
 use crate::tree::{Node, Span};
@@ -74,7 +75,9 @@ pub(crate) fn volumes(manifest: &Manifest<'_, '_>) -> BTreeMap<VolumeName, Volum
         let labels = text_map(node, "labels");
         let driver_opts = text_map(node, "driver_opts");
         let driver = text(node, "driver");
-        volumes.insert(name, Volume { external, outside_name, driver, driver_opts, labels, size: None, shared });
+        let backup = policy_of_volume(manifest, node);
+        let made = Volume { external, outside_name, driver, driver_opts, labels, size: None, shared, backup };
+        volumes.insert(name, made);
     }
     volumes
 }

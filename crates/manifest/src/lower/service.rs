@@ -75,7 +75,7 @@ fn container(
 
 /// A command as its words: a list as it stands, a text split as a shell would split it. No shell
 /// runs.
-fn words_of(manifest: &Manifest<'_, '_>, node: &Node, key: &str) -> Option<Vec<String>> {
+pub(super) fn words_of(manifest: &Manifest<'_, '_>, node: &Node, key: &str) -> Option<Vec<String>> {
     let node = node.get(key)?;
     match &node.value {
         Value::Scalar(scalar) => match words::split(&scalar.text) {

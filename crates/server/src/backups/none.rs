@@ -2,7 +2,8 @@
 
 use daybook_api::backup::{BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
 use daybook_api::clone::{CloneEnvironment, ClonePlan, CloneView};
-use daybook_model::{Actor, BackupId, DatabaseName, EnvKey};
+use daybook_model::backup::Holding;
+use daybook_model::{Actor, BackupId, EnvKey};
 use daybook_runtime::{Error, ErrorKind};
 
 use crate::App;
@@ -18,7 +19,7 @@ impl App {
     pub(crate) async fn back_up(
         &self,
         _: &EnvKey,
-        _: &[DatabaseName],
+        _: &[Holding],
         _: &str,
         _: &Actor,
     ) -> Result<Vec<OperationView>, ApiError> {

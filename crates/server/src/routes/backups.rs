@@ -1,4 +1,4 @@
-//! Backups of an environment's databases: made, proven, restored. Clones of environments.
+//! Backups of an environment's databases and volumes: made, proven, restored. Clones of environments.
 
 use axum::Json;
 use axum::extract::State;
@@ -34,11 +34,11 @@ pub(crate) async fn create_backups(
     Caller(actor): Caller,
     Body(wanted): Body<BackUp>,
 ) -> Begun<Vec<OperationView>> {
-    let begun = app.back_up(&at.key(), &wanted.databases, "asked for", &actor).await?;
+    let begun = app.back_up(&at.key(), &wanted.of, "asked for", &actor).await?;
     Ok((StatusCode::ACCEPTED, Json(begun)))
 }
 
-/// Begins to restore backups into scratch copies, and to compare these with what the databases held.
+/// Begins to restore backups into scratch copies, and to compare these with what was there.
 #[utoipa::path(
     post, path = "/v1/environments/{app}/{env}/backups/drills", tag = "backups", params(AtEnvironment),
     request_body = RunDrill,
@@ -67,7 +67,7 @@ pub(crate) async fn plan_restore(
     app.plan_restore(&at.key(), &wanted).await.map(Json)
 }
 
-/// Begins to replace what a database holds by a backup.
+/// Begins to replace what a database or a volume holds by a backup.
 #[utoipa::path(
     post, path = "/v1/environments/{app}/{env}/backups/restores", tag = "backups", params(AtEnvironment),
     request_body = Restore,

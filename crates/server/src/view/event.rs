@@ -6,10 +6,10 @@ use daybook_api::event::EventView;
 use daybook_api::run::ActorView;
 use daybook_decide::text;
 use daybook_executor::Note;
-use daybook_model::backup::{BackupOutcome, DrillOutcome};
+use daybook_model::backup::{BackupOutcome, DrillOutcome, Holding};
 use daybook_model::clone::CloneOutcome;
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
-use daybook_model::{BackupId, DatabaseName, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
+use daybook_model::{BackupId, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
 use daybook_store::{Journal as _, Query, Store};
 
 /// Puts entries into words. Words for a step need its plan: plans that were met are remembered.
@@ -119,24 +119,28 @@ impl Words {
             Event::Noticed { replica, what } => about(&replica.service, format!("{replica}: {what}")),
             Event::SecretSet { name, version } => plain(format!("secret {name} set, version {version}")),
             Event::HistoryChanged { database, what } => plain(format!("database {database}: {what}")),
-            Event::BackupStarted { database, why, .. } => plain(format!("backup of {database} began: {why}")),
-            Event::BackupFinished { backup, database, outcome, took_ms } => {
+            Event::BackupStarted { of, why, .. } => plain(format!("backup of {of} began: {why}")),
+            Event::BackupFinished { backup, of, outcome, took_ms } => {
                 let took = text::seconds(*took_ms);
                 plain(match outcome {
-                    BackupOutcome::Made(_) => format!("backup {} of {database} made in {took}", backup.short()),
-                    BackupOutcome::Failed { why } => format!("backup of {database} failed after {took}: {why}"),
+                    BackupOutcome::Made(_) => format!("backup {} of {of} made in {took}", backup.short()),
+                    BackupOutcome::Failed { why } => format!("backup of {of} failed after {took}: {why}"),
                 })
             }
-            Event::BackupsRemoved { database, backups } => {
-                plain(format!("{} old backups of {database} removed", backups.len()))
+            Event::BackupsRemoved { of, backups } => {
+                plain(format!("{} old backups of {of} removed", backups.len()))
             }
-            Event::DrillStarted { database, backup, .. } => {
-                plain(format!("drill of {database} began with backup {}", backup.short()))
+            Event::DrillStarted { of, backup, .. } => {
+                plain(format!("drill of {of} began with backup {}", backup.short()))
             }
-            Event::DrillFinished { database, backup, outcome, .. } => plain(drill_words(database, *backup, outcome)),
-            Event::BackupOverdue { database, what } => plain(format!("database {database}: {what}")),
-            Event::Restored { database, backup, what } => {
-                plain(format!("database {database}, backup {}: {what}", backup.short()))
+            Event::DrillFinished { of, backup, outcome, .. } => plain(drill_words(of, *backup, outcome)),
+            Event::BackupOverdue { of, what } => plain(format!("{} {}: {what}", of.kind(), of.name())),
+            Event::Restored { of, backup, what } => {
+                plain(format!("{} {}, backup {}: {what}", of.kind(), of.name(), backup.short()))
+            }
+            Event::StoppedToRestore { of, services, .. } => {
+                let names: Vec<_> = services.iter().map(ToString::to_string).collect();
+                plain(format!("about to stop {}, to restore {of}", names.join(", ")))
             }
             Event::CloneStarted { from, data, .. } => plain(format!("about to become a clone of {from}, data: {data}")),
             Event::CloneFinished { outcome: CloneOutcome::Made { expires } } => plain(match expires {
@@ -151,14 +155,14 @@ impl Words {
     }
 }
 
-fn drill_words(database: &DatabaseName, backup: BackupId, outcome: &DrillOutcome) -> String {
+fn drill_words(of: &Holding, backup: BackupId, outcome: &DrillOutcome) -> String {
     let backup = backup.short();
     match outcome {
         DrillOutcome::Proven(proof) => {
-            format!("backup {backup} of {database} is proven: back in {}", text::seconds(proof.rto_ms))
+            format!("backup {backup} of {of} is proven: back in {}", text::seconds(proof.rto_ms))
         }
-        DrillOutcome::Failed { why } => format!("backup {backup} of {database} is no good: {}", why.join("; ")),
-        DrillOutcome::Undecided { why } => format!("drill of {database} came to no end: {why}"),
+        DrillOutcome::Failed { why } => format!("backup {backup} of {of} is no good: {}", why.join("; ")),
+        DrillOutcome::Undecided { why } => format!("drill of {of} came to no end: {why}"),
     }
 }
 

@@ -6,17 +6,20 @@ pub(super) use follow::all as follow_all;
 use clap::{Args, Subcommand};
 use daybook_api::backup::{BackUp, Restore, RestorePlan, RunDrill, VerifyQuery};
 use daybook_api::client::Exit;
-use daybook_model::{DatabaseName, Timestamp};
+use daybook_model::Timestamp;
+use daybook_model::backup::Holding;
 
 use crate::args::Format;
 use crate::context::{Ctx, now};
 use crate::error::{CommandError, Result};
 use crate::terminal;
 
-/// Make, list, prove and restore backups of databases.
+/// Make, list, prove and restore backups of databases and volumes.
 ///
-/// A backup counts once a restore of it was proven: a drill restores it into a scratch copy, compares every row with
-/// what the database held when it was made, and measures how long that took.
+/// A backup counts once a restore of it was proven: a drill restores it into a scratch copy, compares every row and every
+/// file with what was there when it was made, and measures how long that took.
+///
+/// NAME is that of a database, or else of a volume; `volume:NAME` is always a volume.
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
     #[command(subcommand)]
@@ -25,35 +28,36 @@ pub(crate) struct Backup {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make backups now: of the databases named, or of all.
+    /// Make backups now: of what is named, or of all databases and of all volumes that have a policy.
     Create {
-        /// Databases.
-        #[arg(value_name = "DATABASE")]
-        databases: Vec<DatabaseName>,
+        /// Databases and volumes.
+        #[arg(value_name = "NAME")]
+        of: Vec<Holding>,
     },
     /// List backups, and which of them are proven.
     Ls {
-        /// Of these databases only.
-        #[arg(value_name = "DATABASE")]
-        databases: Vec<DatabaseName>,
+        /// Of these databases and volumes only.
+        #[arg(value_name = "NAME")]
+        of: Vec<Holding>,
     },
-    /// Restore the newest backup of each database into a scratch copy, and compare every row.
+    /// Restore the newest backup of each into a scratch copy, and compare every row and every file.
     Drill {
-        /// Databases; all that have a backup without.
-        #[arg(value_name = "DATABASE")]
-        databases: Vec<DatabaseName>,
+        /// Databases and volumes; all that have a backup without.
+        #[arg(value_name = "NAME")]
+        of: Vec<Holding>,
         /// Another backup than the newest, by the end of its id.
         #[arg(long, value_name = "ID")]
         backup: Option<String>,
     },
-    /// Replace what a database holds by a backup.
+    /// Replace what a database or a volume holds by a backup.
     ///
     /// What is there now is backed up before. PostgreSQL: the backup is restored beside it and compared, and only then
-    /// both change names, at once; the one before stays until the next restore.
+    /// both change names, at once; the one before stays until the next restore. A volume likewise, with the services
+    /// that use it stopped for the moment of the change.
     Restore {
-        /// The database.
-        #[arg(value_name = "DATABASE")]
-        database: DatabaseName,
+        /// The database or the volume.
+        #[arg(value_name = "NAME")]
+        of: Holding,
         /// The backup, by the end of its id; the newest without.
         #[arg(long, value_name = "ID", conflicts_with = "at")]
         backup: Option<String>,
@@ -63,9 +67,9 @@ enum Action {
         /// Lose what is there now.
         #[arg(long)]
         without_backup: bool,
-        /// The name of the database, typed again instead of a yes.
-        #[arg(long, value_name = "DATABASE")]
-        confirm: Option<DatabaseName>,
+        /// The name of the database or volume, typed again instead of a yes.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<Holding>,
     },
     /// Look for damage in the repository: that everything is there, or every byte of it.
     Verify {
@@ -79,42 +83,43 @@ impl Backup {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         let (client, key) = (ctx.client().await?, ctx.key().await?);
         match self.action {
-            Action::Create { databases } => {
-                let begun = client.back_up(&key, &BackUp { databases }).await?;
+            Action::Create { of } => {
+                let begun = client.back_up(&key, &BackUp { of }).await?;
                 let exit = follow::all(ctx, &key, begun).await?;
                 if exit == Exit::Ok {
                     ctx.next(&format!("prove that it can be restored: {}", ctx.command("backup drill")));
                 }
                 Ok(exit)
             }
-            Action::Ls { databases } => {
+            Action::Ls { of } => {
                 let mut view = client.backups(&key).await?;
-                if !databases.is_empty() {
-                    view.databases.retain(|one| databases.contains(&one.database));
+                if !of.is_empty() {
+                    view.holdings.retain(|one| of.iter().any(|written| one.of.is_meant_by(written)));
                 }
                 ctx.data(&view, |view| render::list(view, now()))?;
-                match view.databases.iter().find(|one| !one.backups.is_empty()) {
+                match view.holdings.iter().find(|one| !one.backups.is_empty()) {
                     None => ctx.next(&format!("make one: {}", ctx.command("backup create"))),
                     Some(one) if one.proven.is_none() => {
-                        ctx.next(&format!("prove one: {}", ctx.command(&format!("backup drill {}", one.database))));
+                        ctx.next(&format!("prove one: {}", ctx.command(&format!("backup drill {}", one.of))));
                     }
                     Some(one) => {
-                        let restore = ctx.command(&format!("backup restore {}", one.database));
+                        let restore = ctx.command(&format!("backup restore {}", one.of));
                         ctx.next(&format!("go back to one: {restore} --backup ID"));
                     }
                 }
                 Ok(Exit::Ok)
             }
-            Action::Drill { databases, backup } => {
-                let begun = client.drill(&key, &RunDrill { databases, backup }).await?;
+            Action::Drill { of, backup } => {
+                let begun = client.drill(&key, &RunDrill { of, backup }).await?;
                 follow::all(ctx, &key, begun).await
             }
-            Action::Restore { database, backup, at, without_backup, confirm } => {
-                let wanted = Restore { database, backup, at, without_backup };
+            Action::Restore { of, backup, at, without_backup, confirm } => {
+                let wanted = Restore { of, backup, at, without_backup };
                 let plan = client.plan_restore(&key, &wanted).await?;
-                ask(ctx, &wanted, &plan, confirm.as_ref())?;
+                ask(ctx, &plan, confirm.as_ref())?;
                 // What was shown is what is done: another backup may have been made meanwhile.
-                let wanted = Restore { backup: Some(plan.backup.id.to_string()), at: None, ..wanted };
+                let wanted =
+                    Restore { of: plan.of, backup: Some(plan.backup.id.to_string()), at: None, ..wanted };
                 let begun = client.restore(&key, &wanted).await?;
                 follow::all(ctx, &key, vec![begun]).await
             }
@@ -127,25 +132,23 @@ impl Backup {
 }
 
 /// What is there is replaced: the name is typed, as for whatever destroys.
-fn ask(ctx: &Ctx, wanted: &Restore, plan: &RestorePlan, confirmed: Option<&DatabaseName>) -> Result<()> {
+fn ask(ctx: &Ctx, plan: &RestorePlan, confirmed: Option<&Holding>) -> Result<()> {
     if ctx.format() == Format::Table {
-        ctx.say(render::restore(wanted, plan, now()).trim_end());
+        ctx.say(render::restore(plan, now()).trim_end());
         ctx.say("");
     }
-    let name = &wanted.database;
+    let (name, kind) = (plan.of.name(), plan.of.kind());
     if let Some(typed) = confirmed {
-        return match typed == name {
+        return match plan.of.is_meant_by(typed) {
             true => Ok(()),
-            false => {
-                Err(CommandError::usage(format!("`{typed}` is not the database that would be replaced, `{name}`")))
-            }
+            false => Err(CommandError::usage(format!("`{typed}` is not the {kind} that would be replaced, `{name}`"))),
         };
     }
     if !ctx.may_ask() {
         let message = format!("to replace what {name} holds needs its name");
         return Err(CommandError::usage(message).hint(format!("--confirm={name}")));
     }
-    match terminal::ask(&format!("type {name} to replace what it holds: "))?.trim() == name.as_str() {
+    match terminal::ask(&format!("type {name} to replace what it holds: "))?.trim() == name {
         true => Ok(()),
         false => Err(CommandError::said(Exit::Failed)),
     }

@@ -1,7 +1,8 @@
 //! Backups as people are shown them.
 
-use daybook_api::backup::{BackupState, BackupView, BackupsView, DatabaseBackups, Restore, RestorePlan};
+use daybook_api::backup::{BackupState, BackupView, BackupsView, HoldingBackups, RestorePlan};
 use daybook_model::Timestamp;
+use daybook_model::backup::Holding;
 
 use crate::output::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
 use crate::output::table::Table;
@@ -12,13 +13,13 @@ pub(super) fn list(view: &BackupsView, now: Timestamp) -> String {
     if let Some(unseen) = &view.unseen {
         out.push_str(&format!("{} the repository cannot be looked at: {unseen}\n\n", paint(WARN, "!")));
     }
-    if view.databases.is_empty() {
+    if view.holdings.is_empty() {
         return format!("{out}no backups in {}\n", view.place);
     }
-    for one in &view.databases {
+    for one in &view.holdings {
         out.push_str(&head(one, now));
         if !one.backups.is_empty() {
-            out.push_str(&table(&one.backups, now));
+            out.push_str(&table(one, now));
         }
         out.push('\n');
     }
@@ -27,8 +28,8 @@ pub(super) fn list(view: &BackupsView, now: Timestamp) -> String {
     out
 }
 
-/// Whether the database could be had back, before anything else.
-fn head(one: &DatabaseBackups, now: Timestamp) -> String {
+/// Whether it could be had back, before anything else.
+fn head(one: &HoldingBackups, now: Timestamp) -> String {
     let proven = one.proven.and_then(|id| one.backups.iter().find(|backup| backup.id == id));
     let standing = match (proven, one.unproven_since) {
         (Some(proven), since) => {
@@ -45,29 +46,31 @@ fn head(one: &DatabaseBackups, now: Timestamp) -> String {
         (None, None) => paint(BAD, "no backup"),
     };
     let policy = one.policy.as_deref().unwrap_or("no policy: only when asked for");
-    let mut out = format!("{}  {standing}\n{}\n", paint(STRONG, &one.database), paint(DIM, format!("  {policy}")));
+    let mut out = format!("{}  {standing}\n{}\n", paint(STRONG, &one.of), paint(DIM, format!("  {policy}")));
     for overdue in &one.overdue {
         out.push_str(&format!("  {} {overdue}\n", paint(WARN, "!")));
     }
     out
 }
 
-fn table(backups: &[BackupView], now: Timestamp) -> String {
-    let mut table = Table::new(&["  ID", "AS OF", "STATE", "SIZE>", "ADDED>", "ROWS>", "TOOK>", "RESTORED IN>", "WHY"]);
-    for backup in backups {
+fn table(one: &HoldingBackups, now: Timestamp) -> String {
+    let counted = if matches!(one.of, Holding::Volume(_)) { "FILES>" } else { "ROWS>" };
+    let mut table = Table::new(&["  ID", "AS OF", "STATE", "SIZE>", "ADDED>", counted, "TOOK>", "RESTORED IN>", "WHY"]);
+    for backup in &one.backups {
         let size = |bytes: Option<u64>| bytes.map(words::size).unwrap_or_default();
         let restored = backup.drill.as_ref().and_then(|drill| drill.rto_ms).map(words::took);
         let wrong = backup.failed.clone().or_else(|| {
             let drill = backup.drill.as_ref()?;
             drill.why.first().cloned()
         });
+        let wrong = wrong.or_else(|| backup.remarks.first().cloned());
         table.row([
             format!("  {}", backup.id.short()),
             words::ago(backup.as_of.unwrap_or(backup.begun), now),
             state(backup.state),
             size(backup.size_bytes),
             size(backup.added_bytes),
-            backup.rows.filter(|rows| *rows > 0).map(words::count).unwrap_or_default(),
+            backup.rows.filter(|rows| *rows > 0).or(backup.files).map(words::count).unwrap_or_default(),
             backup.took_ms.map(words::took).unwrap_or_default(),
             restored.unwrap_or_default(),
             wrong.map_or_else(|| paint(DIM, &backup.why), |wrong| words::short(wrong.lines().next().unwrap_or(""), 60)),
@@ -86,12 +89,12 @@ fn state(state: BackupState) -> String {
 }
 
 /// What a restore would do.
-pub(super) fn restore(wanted: &Restore, plan: &RestorePlan, now: Timestamp) -> String {
+pub(super) fn restore(plan: &RestorePlan, now: Timestamp) -> String {
     let backup = &plan.backup;
     let as_of = backup.as_of.unwrap_or(backup.begun);
     let mut out = format!(
         "{} would hold what it held {} ({}), by backup {}, which is {}\n",
-        paint(STRONG, &wanted.database),
+        paint(STRONG, &plan.of),
         words::ago(as_of, now),
         as_of.strftime("%Y-%m-%d %H:%M:%S UTC"),
         backup.id.short(),
@@ -131,6 +134,8 @@ mod tests {
             added_bytes: Some(300 << 10),
             tables: Some(12),
             rows: Some(48_213),
+            files: None,
+            remarks: Vec::new(),
             took_ms: Some(3_400),
             failed: None,
             drill: None,
@@ -158,15 +163,15 @@ mod tests {
             ..backup(0xaaaa_0003, "2026-11-30T18:00:00Z", BackupState::Failed)
         };
         let newer = backup(0xaaaa_0002, "2026-11-30T12:00:00Z", BackupState::Unproven);
-        let one = DatabaseBackups {
-            database: "db".parse().unwrap(),
+        let one = HoldingBackups {
+            of: "db".parse().unwrap(),
             policy: Some("every 6 h, all of the last 30 days kept, proven every week".to_owned()),
             proven: Some(proven.id),
             unproven_since: Some(newer.begun),
             overdue: vec!["it has no backup that is as new as it should be".to_owned()],
             backups: vec![failed, newer, proven],
         };
-        BackupsView { place: "s3://backups/shop/production".to_owned(), databases: vec![one], unseen: None }
+        BackupsView { place: "s3://backups/shop/production".to_owned(), holdings: vec![one], unseen: None }
     }
 
     #[test]
@@ -177,16 +182,15 @@ mod tests {
     #[test]
     fn r21_what_was_never_proven_is_told_first() {
         let mut view = view();
-        view.databases[0].proven = None;
-        view.databases[0].backups.pop();
+        view.holdings[0].proven = None;
+        view.holdings[0].backups.pop();
         insta::assert_snapshot!(plain(&list(&view, at("2026-11-30T18:30:00Z"))));
     }
 
     #[test]
     fn what_a_restore_would_do_is_told() {
-        let wanted = Restore { database: "db".parse().unwrap(), backup: None, at: None, without_backup: false };
         let steps = vec!["back db up as it is now".to_owned(), "restore 18 MB beside it".to_owned()];
         let plan = RestorePlan { backup: view().databases[0].backups[2].clone(), steps };
-        insta::assert_snapshot!(plain(&restore(&wanted, &plan, at("2026-11-30T18:30:00Z"))));
+        insta::assert_snapshot!(plain(&restore(&plan, at("2026-11-30T18:30:00Z"))));
     }
 }

@@ -51,7 +51,12 @@ fn says(labels: &[&str], volume: Option<&Volume>, service: &Service) -> bool {
 
 /// Whether somebody said how the data of `volume` is backed up, or Daybook does it.
 pub(in crate::policy) fn is_backed_up(subject: &Subject<'_>, volume: &Volume, service: &Service) -> bool {
-    has_policy(subject, service) || says(&BACKUP, Some(volume), service)
+    has_policy(subject, service) || volume.backup.is_some() || says(&BACKUP, Some(volume), service)
+}
+
+/// Whether Daybook backs a volume up with its database told to hold still: files that it writes to are of no one state.
+fn is_quiet(volume: Option<&Volume>) -> bool {
+    volume.and_then(|volume| volume.backup.as_ref()).is_some_and(|policy| !policy.before.is_empty())
 }
 
 fn has_policy(subject: &Subject<'_>, service: &Service) -> bool {
@@ -100,7 +105,8 @@ pub(in crate::policy) fn no_backup(subject: &Subject<'_>, found: &mut Found) {
                 format!("{database} of `{}` keeps its data in the replica, which takes it along", service.name);
             found.at(&service.name, &["volumes"], message);
         }
-        for (name, ..) in volumes.into_iter().filter(|(_, volume, _)| !says(&BACKUP, *volume, service)) {
+        let is_told = |volume: Option<&Volume>| is_quiet(volume) || says(&BACKUP, volume, service);
+        for (name, ..) in volumes.into_iter().filter(|(_, volume, _)| !is_told(*volume)) {
             let message = format!("nothing says that {database} of `{}` is backed up", service.name);
             found.add(Some(&service.name), KeyPath::root(&["volumes", name.as_str()]), message);
         }
