@@ -248,9 +248,8 @@ async fn r20_mariadb_and_redis_come_back_and_a_tool_that_lies_makes_no_backup() 
     sql("delete from orders where id > 10; drop view cheap");
     redis(&["flushall"]);
     world.run(&["backup", "restore", "main", "--confirm=main"]).await.expect(0);
-    let id = short(
-        &world.run(&["backup", "ls", "cache", "-o", "json"]).await.expect(0).json()["holdings"][0]["backups"][0],
-    );
+    let id =
+        short(&world.run(&["backup", "ls", "cache", "-o", "json"]).await.expect(0).json()["holdings"][0]["backups"][0]);
     world.run(&["backup", "restore", "cache", "--confirm=cache", "--backup", &id]).await.expect(0);
     assert_eq!(sql("select count(*), sum(price) from orders"), "500\t41750.00");
     assert_eq!(sql("select count(*) > 0 from cheap"), "1");

@@ -9,6 +9,7 @@
 //! sources are of this crate.
 
 mod check;
+mod compare;
 mod directory;
 mod error;
 mod key;
@@ -27,6 +28,7 @@ mod streams;
 mod tree;
 
 pub use check::{Damage, Depth};
+pub use compare::{Compared, Tree};
 pub use error::{Error, Result, Unread};
 pub use place::{Limits, ObjectLock, ObjectLockMode, Place, S3};
 pub use prune::Pruned;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustic_core::repofile::Node;
+use rustic_core::repofile::{Node, SnapshotFile};
 use rustic_core::{LocalDestination, LsOptions, RestoreOptions};
 
 use crate::error::{Error, Result};
@@ -65,9 +65,7 @@ impl Repository {
         let link = &session.link;
         let told = |error: &_| self.told(link, error, "restoring");
         let library = session.repository.to_indexed().map_err(|error| told(&error))?;
-        let path = file.paths.iter().next().map(PathBuf::from).unwrap_or_default();
-        let relative = path.strip_prefix("/").unwrap_or(&path);
-        let root = library.node_from_path(file.tree, relative).map_err(|error| told(&error))?;
+        let root = library.node_from_path(file.tree, &root_of(&file)).map_err(|error| told(&error))?;
         std::fs::create_dir_all(to).map_err(|why| Error::Destination { why })?;
         let text = to.to_str().ok_or_else(|| not_text(to))?;
         let destination = LocalDestination::new(text, true, false).map_err(|error| told(&error))?;
@@ -89,7 +87,7 @@ impl Repository {
         }
         set_root(to, &root).map_err(|why| Error::Destination { why })?;
         let mut restored = Restored::default();
-        if differs(to, &root) {
+        if !is_as_saved(to, &root) {
             restored.not_as_saved.push(to.to_owned());
         }
         for entry in nodes {
@@ -109,7 +107,7 @@ impl Restored {
         if node.is_file() {
             self.bytes += node.meta.size;
         }
-        if differs(&path, node) {
+        if !is_as_saved(&path, node) {
             self.not_as_saved.push(path);
         }
     }
@@ -135,14 +133,28 @@ fn system_mode(mode: u32) -> u32 {
     special.iter().filter(|(go, _)| mode & go != 0).fold(mode & 0o777, |mode, (_, system)| mode | system)
 }
 
-fn differs(path: &Path, node: &Node) -> bool {
-    let Ok(found) = std::fs::symlink_metadata(path) else { return true };
+fn is_as_saved(path: &Path, node: &Node) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| differs(&found, node).is_none())
+}
+
+/// Where the directory of a snapshot is in its tree.
+pub(crate) fn root_of(file: &SnapshotFile) -> PathBuf {
+    let path = file.paths.iter().next().map(PathBuf::from).unwrap_or_default();
+    path.strip_prefix("/").map(Path::to_owned).unwrap_or(path)
+}
+
+/// What only root can set.
+pub(crate) const OWNER: &str = "owner";
+
+/// In what something that was found differs from what was saved. The owner is looked at last.
+pub(crate) fn differs(found: &Metadata, node: &Node) -> Option<&'static str> {
     let meta = &node.meta;
     let mode = meta.mode.is_some_and(|mode| !node.is_symlink() && system_mode(mode) != found.mode() & 0o7777);
     let owner = meta.uid.is_some_and(|uid| uid != found.uid()) || meta.gid.is_some_and(|gid| gid != found.gid());
-    let time = meta.mtime.is_some_and(|time| (time.as_second(), time.subsec_nanosecond()) != modified(&found));
+    let time = meta.mtime.is_some_and(|time| (time.as_second(), time.subsec_nanosecond()) != modified(found));
     let size = node.is_file() && meta.size != found.len();
-    mode || owner || time || size
+    let all = [(mode, "mode"), (size, "size"), (time, "time of change"), (owner, OWNER)];
+    all.into_iter().find_map(|(differs, what)| differs.then_some(what))
 }
 
 fn modified(found: &Metadata) -> (i64, i32) {

@@ -23,9 +23,17 @@ pub struct SavedDirectory {
     pub snapshot: Snapshot,
     /// Files that were gone before they were read, as happens where a program works. They are not in the snapshot.
     pub vanished: u64,
-    /// Files whose size has changed while they were read. The snapshot has what was read.
+    /// Files that others changed while they were read, also when they were read again. The snapshot has of each what
+    /// was read, which may be of no one moment.
     pub changed: u64,
+    /// One of them.
+    pub first_changed: Option<PathBuf>,
 }
+
+/// How often what has changed meanwhile is read in all.
+const READINGS: usize = 3;
+/// The tag of a snapshot that is replaced by the next reading.
+const UNFINISHED: &str = "unfinished";
 
 impl Repository {
     /// Saves one snapshot of several streams.
@@ -49,30 +57,71 @@ impl Repository {
     }
 
     /// Saves a directory with everything in it: modes, owners, times, links of both kinds, extended attributes. What
-    /// the snapshot before has with the same size and times is not read again.
+    /// the snapshot before has with the same size and times is not read again; what changes while it is read is, a few
+    /// times.
     ///
     /// Files that vanish are counted. [`Error::Unreadable`] where something cannot be read; there is no snapshot then.
     pub fn save_directory(&self, about: &About, path: &Path) -> Result<SavedDirectory> {
         let path = directory(path)?;
-        let source = Directory::new(path.clone()).map_err(|error| invalid(&path, &error.display_log()))?;
-        let paths = [path.clone()];
+        let mut unfinished: Vec<Snapshot> = Vec::new();
+        loop {
+            let is_last = unfinished.len() + 1 == READINGS;
+            let saved = self.read_directory(about, &path, unfinished.last(), is_last)?;
+            if saved.changed > 0 && !is_last {
+                unfinished.push(saved.snapshot);
+                continue;
+            }
+            if !unfinished.is_empty()
+                && let Err(error) = self.forget_unfinished(&about.label)
+            {
+                tracing::warn!(%error, "snapshots that were replaced by later readings stay");
+            }
+            return Ok(saved);
+        }
+    }
+
+    /// Reads a directory once. What `after` has, and has not changed since, is not read.
+    fn read_directory(
+        &self,
+        about: &About,
+        path: &Path,
+        after: Option<&Snapshot>,
+        is_last: bool,
+    ) -> Result<SavedDirectory> {
+        let source = Directory::new(path.to_owned()).map_err(|error| invalid(path, &error.display_log()))?;
+        let paths = [path.to_owned()];
         let mut options = BackupOptions::default();
         options.no_scan = true;
+        options.parent_opts.parents = after.iter().map(|snapshot| snapshot.id.clone()).collect();
         let snapshot = self.with_archive(&options, &source, about, &paths, |_, _, archived| {
             let tally = source.tally.lock();
-            if tally.unread > 0 {
-                return Err(Error::Unreadable { path: path.clone(), files: tally.unread, first: tally.first.clone() });
+            // A file that became shorter has less than its size says: it could not be restored.
+            let unread = tally.unread + if is_last { tally.shortened } else { 0 };
+            if unread > 0 {
+                return Err(Error::Unreadable { path: path.to_owned(), files: unread, first: tally.first.clone() });
             }
-            let file = archived?;
-            directory(&path)?;
+            let mut file = archived?;
+            directory(path)?;
             let saved = file.summary.as_ref().map_or(0, |summary| summary.total_files_processed);
             if saved != tally.given - tally.gone_after_all {
                 return Err(Error::Incomplete { what: path.display().to_string() });
             }
+            if tally.changed > 0 && !is_last {
+                file.tags = Default::default();
+                file.tags.add(UNFINISHED.to_owned());
+            }
             Ok(file)
         })?;
         let tally = source.tally.lock();
-        Ok(SavedDirectory { snapshot, vanished: tally.vanished, changed: tally.changed })
+        let first_changed = tally.first_changed.clone();
+        Ok(SavedDirectory { snapshot, vanished: tally.vanished, changed: tally.changed, first_changed })
+    }
+
+    /// Forgets what was read before it was read again: now, or by a process that has ended.
+    fn forget_unfinished(&self, label: &str) -> Result<()> {
+        let all = self.snapshots()?;
+        let unfinished = all.into_iter().filter(|one| one.label == label && one.tags == [UNFINISHED]);
+        self.forget(&unfinished.map(|one| one.id).collect::<Vec<_>>())
     }
 
     /// Archives a source, lets `judge` say whether that is good, and only then saves the snapshot.

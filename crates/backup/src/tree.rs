@@ -30,8 +30,11 @@ pub(crate) struct Tally {
     pub(crate) gone_after_all: u64,
     /// Gone before they were read, in all.
     pub(crate) vanished: u64,
-    /// Had another size at their end than at their beginning.
+    /// Were changed by others while they were read.
     pub(crate) changed: u64,
+    pub(crate) first_changed: Option<PathBuf>,
+    /// Of those, have become shorter.
+    pub(crate) shortened: u64,
     /// Could not be read.
     pub(crate) unread: u64,
     pub(crate) first: Option<Unread>,
@@ -121,16 +124,20 @@ impl Entries {
         if !node.is_dir() {
             self.tally.lock().given += 1;
         }
-        let (size, tally) = (node.meta.size, self.tally.clone());
-        let open = open.map(|inner| Open { inner, path: path.clone(), size, tally });
+        let was = Was { size: node.meta.size, mtime: node.meta.mtime, ctime: node.meta.ctime };
+        let tally = self.tally.clone();
+        let open = open.map(|inner| Open { inner, path: path.clone(), was, tally });
         ReadSourceEntry { path, node, open }
     }
+}
+
+fn time(seconds: i64, nanoseconds: i64) -> Option<Timestamp> {
+    Timestamp::new(seconds, i32::try_from(nanoseconds).ok()?).ok()
 }
 
 /// What is said about the directory itself.
 fn node(path: &Path) -> io::Result<Node> {
     let meta = std::fs::symlink_metadata(path)?;
-    let time = |seconds, nanoseconds: i64| Timestamp::new(seconds, i32::try_from(nanoseconds).ok()?).ok();
     let special = SPECIAL_BITS.iter().filter(|(system, _)| meta.mode() & system != 0).map(|(_, go)| go);
     let mode = special.fold(meta.mode() & 0o777 | GO_DIRECTORY, |mode, bit| mode | bit);
     let mtime = time(meta.mtime(), meta.mtime_nsec());
@@ -147,11 +154,30 @@ fn node(path: &Path) -> io::Result<Node> {
     Ok(Node::new_node(path.file_name().unwrap_or_default(), NodeType::Dir, said))
 }
 
+/// A file before it was read: as its snapshot says that it is.
+#[derive(Clone, Copy)]
+struct Was {
+    size: u64,
+    mtime: Option<Timestamp>,
+    ctime: Option<Timestamp>,
+}
+
+impl Was {
+    fn is_still(&self, file: &File) -> bool {
+        file.metadata().is_ok_and(|now| {
+            let same = |was: Option<Timestamp>, now| was.is_none() || was == now;
+            now.len() == self.size
+                && same(self.mtime, time(now.mtime(), now.mtime_nsec()))
+                && same(self.ctime, time(now.ctime(), now.ctime_nsec()))
+        })
+    }
+}
+
 /// A file that is to be read.
 pub(crate) struct Open {
     inner: InnerOpen,
     path: PathBuf,
-    size: u64,
+    was: Was,
     tally: SharedTally,
 }
 
@@ -159,9 +185,9 @@ impl ReadSourceOpen for Open {
     type Reader = Watched;
 
     fn open(self) -> RusticResult<Watched> {
-        let Self { inner, path, size, tally } = self;
+        let Self { inner, path, was, tally } = self;
         match inner.open() {
-            Ok(file) => Ok(Watched { file, path, size, bytes: 0, has_ended: false, tally }),
+            Ok(file) => Ok(Watched { file, path, was, bytes: 0, has_ended: false, tally }),
             Err(error) => {
                 if tally.failed(&path, &*error) {
                     tally.lock().gone_after_all += 1;
@@ -172,11 +198,11 @@ impl ReadSourceOpen for Open {
     }
 }
 
-/// A file that is being read.
+/// A file that is being read: as much of it as its snapshot says that it has, whatever is added meanwhile.
 pub(crate) struct Watched {
     file: File,
     path: PathBuf,
-    size: u64,
+    was: Was,
     bytes: u64,
     has_ended: bool,
     tally: SharedTally,
@@ -184,10 +210,14 @@ pub(crate) struct Watched {
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.file.read(buffer) {
-            Ok(0) if !buffer.is_empty() && !self.has_ended => {
-                self.has_ended = true;
-                self.tally.lock().changed += u64::from(self.bytes != self.size);
+        let left = usize::try_from(self.was.size - self.bytes).unwrap_or(usize::MAX);
+        // At its end it is read once more: whether that can be done is to be known of an empty file as well.
+        let room = buffer.len().min(left.max(1));
+        match self.file.read(&mut buffer[..room]) {
+            Ok(bytes) if bytes == 0 || left == 0 => {
+                if !buffer.is_empty() {
+                    self.end();
+                }
                 Ok(0)
             }
             Ok(bytes) => {
@@ -203,6 +233,23 @@ impl Read for Watched {
                 tally.first.get_or_insert_with(unread);
                 Err(error)
             }
+        }
+    }
+}
+
+impl Watched {
+    /// Has it told if others have changed the file meanwhile.
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.has_ended, true) || self.was.is_still(&self.file) {
+            return;
+        }
+        let mut tally = self.tally.lock();
+        tally.changed += 1;
+        tally.first_changed.get_or_insert_with(|| self.path.clone());
+        if self.bytes < self.was.size {
+            tally.shortened += 1;
+            let why = "it became shorter while it was read".to_owned();
+            tally.first.get_or_insert_with(|| Unread { path: self.path.clone(), why });
         }
     }
 }

@@ -113,9 +113,10 @@ impl Spec {
         let databases = self.databases.iter().filter_map(|(name, database)| {
             database.backup.as_ref().map(|policy| (Holding::Database(name.clone()), policy))
         });
-        let volumes = self.volumes.iter().filter_map(|(name, volume)| {
-            volume.backup.as_ref().map(|policy| (Holding::Volume(name.clone()), policy))
-        });
+        let volumes = self
+            .volumes
+            .iter()
+            .filter_map(|(name, volume)| volume.backup.as_ref().map(|policy| (Holding::Volume(name.clone()), policy)));
         databases.chain(volumes)
     }
 }

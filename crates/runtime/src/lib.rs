@@ -117,6 +117,16 @@ pub trait Runtime: Send + Sync + 'static {
     /// Makes a volume unless it is there.
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()>;
 
+    /// The directory of this machine that holds a volume: for whoever backs it up. [`ErrorKind::Refused`] where it is
+    /// in none.
+    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, _volume: &Volume) -> Result<PathBuf> {
+        let ours = self.capabilities_for(key).name;
+        let message = format!("`{ours}` keeps volumes where this machine does not reach them");
+        Err(Error::new(ErrorKind::Refused, format!("find what volume {name} holds"), message).hint(
+            "back it up where it is: a cluster has snapshots of its storage, and what is kept in a database of the              manifest is backed up by Daybook",
+        ))
+    }
+
     /// Makes sure that a process of the replica is there: makes the replica if it is missing, starts
     /// it if it has ended. Does not wait for readiness. A replica of this id and another fingerprint
     /// is an error of kind [`ErrorKind::Conflict`].

@@ -165,6 +165,10 @@ impl Runtime for ProcessRuntime {
         self.blocking(move |inner| volumes::create(&inner.layout, &key, &name, &volume)).await
     }
 
+    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<PathBuf> {
+        volumes::directory(&self.inner.layout, key, name, volume)
+    }
+
     async fn start(&self, launch: &Launch) -> Result<()> {
         let launch = launch.clone();
         let Some(prepared) = self.blocking(move |inner| start::prepare(&inner.layout, &inner.shim, &launch)).await?

@@ -221,6 +221,10 @@ impl Runtime for Fleet {
         self.term.within(async { self.of(key).await?.create_volume(key, name, volume).await }).await
     }
 
+    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<PathBuf> {
+        self.of(key).await?.volume_directory(key, name, volume).await
+    }
+
     async fn start(&self, launch: &Launch) -> Result<()> {
         self.term.within(async { self.of(&launch.key).await?.start(launch).await }).await
     }

@@ -23,6 +23,19 @@ impl App {
             _ => Ok(()),
         }
     }
+
+    /// Refuses what needs more room where `path` is than there is, beside what a change needs.
+    #[cfg(feature = "databases")]
+    pub(crate) fn refuse_without_room(&self, path: &Path, bytes: u64) -> Result<(), ApiError> {
+        match free_bytes(path) {
+            Ok(free) if free < bytes.saturating_add(RESERVE) => {
+                let (needs, has) = (daybook_decide::text::size(bytes), daybook_decide::text::size(free));
+                let message = format!("the disk of {} has {has} free, and {needs} are needed", path.display());
+                Err(ApiError::new(ErrorCode::Unavailable, message).hint("make room there, and do it again"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Bytes that are free where `path` is, for whoever is not root.

@@ -176,6 +176,10 @@ impl Runtime for DockerRuntime {
         self.make_volume(key, name, volume).await
     }
 
+    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<PathBuf> {
+        self.directory_of(key, name, volume).await
+    }
+
     async fn start(&self, launch: &Launch) -> Result<()> {
         self.start_replica(launch).await
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daybook_model::Timestamp;
@@ -44,6 +44,14 @@ pub(crate) fn create(layout: &Layout, key: &EnvKey, name: &VolumeName, volume: &
     match std::os::unix::fs::symlink(&target, &path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("make", &path, &error)),
         _ => Ok(()),
+    }
+}
+
+/// Where a volume is, made or not.
+pub(crate) fn directory(layout: &Layout, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<PathBuf> {
+    match volume.outside_name.clone().or_else(|| volume.external.then(|| name.to_string())) {
+        Some(outside) => Ok(layout.outside_volume(&outside_name(&outside)?)),
+        None => Ok(layout.volume(key, name)),
     }
 }
 

@@ -109,6 +109,10 @@ pub(crate) async fn volumes_and_networks_are_made_and_removed_once(subject: &dyn
     }
     let seen = subject.reopened().observe(&key).await.unwrap();
     assert_eq!(seen.volumes.iter().collect::<Vec<_>>(), [&volume]);
+    match runtime.volume_directory(&key, &volume, &Volume::default()).await {
+        Ok(directory) => assert!(directory.is_dir(), "{}", directory.display()),
+        Err(refused) => assert!(refused.kind == ErrorKind::Refused && refused.hint.is_some(), "{refused}"),
+    }
     assert_eq!(seen.networks.iter().collect::<Vec<_>>(), [&network]);
     for _ in 0..2 {
         runtime.remove_volume(&key, &volume).await.unwrap();

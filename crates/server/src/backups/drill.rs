@@ -1,4 +1,4 @@
-//! Drills: a backup is restored into a scratch copy, and compared with what the database held when it was made.
+//! Drills: a backup is restored into a scratch copy, and compared with what was there when it was made.
 
 use daybook_api::ErrorCode;
 use daybook_api::backup::{OperationView, RunDrill};
@@ -7,9 +7,9 @@ use daybook_data::dump::{Owners, file_name};
 use daybook_data::witness;
 use daybook_decide::backups::{Backup, History, differences};
 use daybook_decide::text::{exact, plural, size};
-use daybook_model::backup::{BackupOutcome, DrillOutcome, Facts, Proof};
+use daybook_model::backup::{BackupOutcome, DrillOutcome, Facts, Holding, Proof};
 use daybook_model::database::Engine;
-use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release, Spec};
 use uuid::Uuid;
 
 use super::operations::Operation;
@@ -45,19 +45,22 @@ impl App {
     ) -> Result<Vec<OperationView>, ApiError> {
         let release = self.require_release(key).await?;
         let home = self.home(&release.spec).await?;
-        let names = chosen(&release.spec, &wanted.databases)?;
-        if wanted.backup.is_some() && names.len() > 1 {
-            let error = ApiError::new(ErrorCode::Usage, "nothing says of which database the backup is");
-            return Err(error.hint("name the database as well"));
+        let all = match wanted.of.is_empty() {
+            true => with_backups(&release.spec, self.histories(key).await?.keys()),
+            false => chosen(&release.spec, &wanted.of)?,
+        };
+        if wanted.backup.is_some() && all.len() > 1 {
+            let error = ApiError::new(ErrorCode::Usage, "nothing says of what the backup is");
+            return Err(error.hint("name the database or the volume as well"));
         }
         self.refuse_without_space()?;
-        let mut chosen = Vec::with_capacity(names.len());
-        for name in names {
-            let history = self.whole_history(&release.spec, &name, &home).await?;
-            match find(&history, &name, wanted.backup.as_deref()) {
-                Ok(backup) => chosen.push((name, backup.clone())),
-                // Of all databases only those are meant that have one.
-                Err(_) if wanted.databases.is_empty() && wanted.backup.is_none() => {}
+        let mut chosen = Vec::with_capacity(all.len());
+        for of in all {
+            let history = self.whole_history(&release.spec, &of, &home).await?;
+            match find(&history, &of, wanted.backup.as_deref()) {
+                Ok(backup) => chosen.push((of, backup.clone())),
+                // Of everything only what has one is meant.
+                Err(_) if wanted.of.is_empty() && wanted.backup.is_none() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -66,8 +69,8 @@ impl App {
             return Err(error.hint("make one: `daybook backup create`"));
         }
         let mut begun = Vec::with_capacity(chosen.len());
-        for (name, backup) in chosen {
-            begun.push(self.begin_drill(&release, name, backup, home.clone(), actor).await?);
+        for (of, backup) in chosen {
+            begun.push(self.begin_drill(&release, of, backup, home.clone(), actor).await?);
         }
         Ok(begun)
     }
@@ -76,38 +79,38 @@ impl App {
     pub(super) async fn begin_drill(
         &self,
         release: &Release,
-        name: DatabaseName,
+        of: Holding,
         backup: Backup,
         home: Home,
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
-        self.know(&release.spec.key, &name, &backup, actor).await?;
+        self.know(&release.spec.key, &of, &backup, actor).await?;
         let drill = BackupId(Uuid::now_v7());
-        let event = Event::DrillStarted { drill, database: name.clone(), backup: backup.id };
+        let event = Event::DrillStarted { drill, of: of.clone(), backup: backup.id };
         self.note_backup(&release.spec.key, actor, event).await?;
-        let operation = self.begin_operation(drill, format!("drill of {name}"));
+        let operation = self.begin_operation(drill, format!("drill of {of}"));
         let view = operation.view();
         let (app, release, actor) = (self.clone(), release.clone(), actor.clone());
-        self.spawn(async move { app.carry_drill(&release, &name, &backup, &home, &operation, &actor).await });
+        self.spawn(async move { app.carry_drill(&release, &of, &backup, &home, &operation, &actor).await });
         Ok(view)
     }
 
     /// Has a backup in the journal that was found in the repository.
-    async fn know(&self, key: &EnvKey, name: &DatabaseName, backup: &Backup, actor: &Actor) -> Result<(), ApiError> {
+    async fn know(&self, key: &EnvKey, of: &Holding, backup: &Backup, actor: &Actor) -> Result<(), ApiError> {
         let histories = self.histories(key).await?;
         let is_known = |history: &History| history.backups.iter().any(|known| known.id == backup.id);
-        let Some(made) = backup.made().filter(|_| !histories.get(name).is_some_and(is_known)) else { return Ok(()) };
-        let (id, database) = (backup.id, name.clone());
-        let begun = Event::BackupStarted { backup: id, database: database.clone(), why: backup.why.clone() };
+        let Some(made) = backup.made().filter(|_| !histories.get(of).is_some_and(is_known)) else { return Ok(()) };
+        let (id, of) = (backup.id, of.clone());
+        let begun = Event::BackupStarted { backup: id, of: of.clone(), why: backup.why.clone() };
         self.note_backup(key, actor, begun).await?;
         let outcome = BackupOutcome::Made(made.clone());
-        self.note_backup(key, actor, Event::BackupFinished { backup: id, database, outcome, took_ms: 0 }).await
+        self.note_backup(key, actor, Event::BackupFinished { backup: id, of, outcome, took_ms: 0 }).await
     }
 
     async fn carry_drill(
         &self,
         release: &Release,
-        name: &DatabaseName,
+        of: &Holding,
         backup: &Backup,
         home: &Home,
         operation: &Operation,
@@ -116,9 +119,12 @@ impl App {
         operation.note("waits for others");
         let _turn = self.inner.operations.turn().await;
         let key = &release.spec.key;
-        let proof = self.prove(release, name, backup, home, operation, actor).await;
+        let proof = match of {
+            Holding::Database(name) => self.prove(release, name, backup, home, operation, actor).await,
+            Holding::Volume(_) => self.prove_volume(backup, home, operation).await,
+        };
         operation.note("clears the scratch copy away");
-        let cleared = self.clear_environment(&scratch_key(key, operation.id), true, actor).await;
+        let cleared = self.clear_scratch(key, of, operation.id, actor).await;
         let (outcome, mut said) = match proof {
             Ok(proof) => (DrillOutcome::Proven(proof.clone()), proof_words(&proof)),
             Err(Wrong::Backup(why)) => {
@@ -138,7 +144,7 @@ impl App {
         let good = matches!(outcome, DrillOutcome::Proven(_));
         let event = Event::DrillFinished {
             drill: operation.id,
-            database: name.clone(),
+            of: of.clone(),
             backup: backup.id,
             outcome,
             took_ms: operation.took_ms(),
@@ -147,6 +153,20 @@ impl App {
             said.push(format!("what came of it cannot be written down: {}", error.0.message));
         }
         operation.end(good, said);
+    }
+
+    /// Removes what a drill has made to restore into. Not there is fine.
+    pub(super) async fn clear_scratch(
+        &self,
+        key: &EnvKey,
+        of: &Holding,
+        drill: BackupId,
+        actor: &Actor,
+    ) -> Result<(), ApiError> {
+        match of {
+            Holding::Database(_) => self.clear_environment(&scratch_key(key, drill), true, actor).await,
+            Holding::Volume(_) => self.clear_scratch_directory(drill).await,
+        }
     }
 
     async fn prove(
@@ -167,7 +187,7 @@ impl App {
         operation.note("restores");
         self.pour(&scratch, &door, &door.of().restore(Owners::Admin), home, &made.snapshot, operation).await?;
         let mut checks = vec![format!("restored {}", size(made.size_bytes))];
-        let policy = release.spec.databases.get(name).and_then(|database| database.backup.as_ref());
+        let policy = release.spec.backup_policy(&Holding::Database(name.clone()));
         let mut why = Vec::new();
         // It answers: whoever would need it could have it from here on.
         let rto_ms = operation.took_ms();
@@ -253,7 +273,7 @@ impl From<Wrong> for ApiError {
 }
 
 /// What the repository refuses says something of the backup, unless it is only out of reach.
-fn of_repository(error: Error) -> Wrong {
+pub(super) fn of_repository(error: Error) -> Wrong {
     match error {
         Error::Storage(_) | Error::Locked { .. } => Wrong::Else(refused(&error)),
         error => Wrong::Backup(vec![error.to_string()]),
@@ -281,6 +301,15 @@ fn compared(facts: &Facts) -> String {
     let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| plural(*count, word));
     let counted: Vec<_> = std::iter::once(plural(facts.rows(), "row")).chain(counted).collect();
     format!("as they were: {}", counted.join(", "))
+}
+
+/// Everything that may have backups: what could have some now, and volumes that had some.
+fn with_backups<'h>(spec: &Spec, known: impl Iterator<Item = &'h Holding>) -> Vec<Holding> {
+    let usual = chosen(spec, &[]).unwrap_or_default();
+    let known = known
+        .filter(|of| matches!(of, Holding::Volume(name) if spec.volumes.contains_key(name)) && !usual.contains(of));
+    let known: Vec<_> = known.cloned().collect();
+    usual.into_iter().chain(known).collect()
 }
 
 fn proof_words(proof: &Proof) -> Vec<String> {

@@ -182,6 +182,17 @@ pub(super) async fn fill(
     complaints?.verdict(tool, code)
 }
 
+/// Waits for a command that reads nothing.
+pub(super) async fn finish(exec: Exec, tool: &str) -> Result<(), String> {
+    let Exec { mut output, input, code, .. } = exec;
+    drop(input);
+    let mut complaints = Complaints::default();
+    while let Some(piece) = output.next().await {
+        complaints.take(&piece.map_err(|error| error.to_string())?.bytes);
+    }
+    complaints.verdict(tool, code.await.map_err(|error| error.to_string())?)
+}
+
 async fn give_password(exec: &mut Exec, password: &str) -> Result<(), String> {
     let line = format!("{password}\n");
     let given = exec.input.write_all(line.as_bytes()).await;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use daybook_api::ErrorCode;
 use daybook_backup::{Error, Limits, ObjectLock, ObjectLockMode, Place, Repository, S3, Snapshot};
 use daybook_decide::backups::{Backup, FOUND, History};
-use daybook_model::backup::{BackupOutcome, BackupStore, Made};
+use daybook_model::backup::{BackupOutcome, BackupStore, Holding, Made};
 use daybook_model::spec::SecretRef;
-use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, SecretName, Spec};
+use daybook_model::{Actor, BackupId, EnvKey, SecretName, Spec};
 use daybook_store::Store;
 use zeroize::Zeroizing;
 
@@ -105,24 +105,20 @@ impl App {
             .map_err(|_| ApiError::invalid(format!("the value of the secret `{}` is not text", secret.name)))
     }
 
-    /// What became of the backups of a database: what the journal tells, and what is in the repository beside. The
+    /// What became of the backups of one thing: what the journal tells, and what is in the repository beside. The
     /// second is what is left after the journal was lost.
-    pub(super) async fn whole_history(
-        &self,
-        spec: &Spec,
-        name: &DatabaseName,
-        home: &Home,
-    ) -> Result<History, ApiError> {
-        let mut history = self.histories(&spec.key).await?.remove(name).unwrap_or_default();
+    pub(super) async fn whole_history(&self, spec: &Spec, of: &Holding, home: &Home) -> Result<History, ApiError> {
+        let mut history = self.histories(&spec.key).await?.remove(of).unwrap_or_default();
         let snapshots = home.open(Repository::snapshots).await?.unwrap_or_default();
-        add_found(&mut history, name, &snapshots);
+        add_found(&mut history, of, &snapshots);
         Ok(history)
     }
 }
 
 /// Adds backups that nobody has a record of.
-pub(super) fn add_found(history: &mut History, name: &DatabaseName, snapshots: &[Snapshot]) {
-    for snapshot in snapshots.iter().filter(|snapshot| snapshot.label == name.as_str()) {
+pub(super) fn add_found(history: &mut History, of: &Holding, snapshots: &[Snapshot]) {
+    let label = of.to_string();
+    for snapshot in snapshots.iter().filter(|snapshot| snapshot.label == label) {
         let Some(id) = id_of(snapshot) else { continue };
         if history.backups.iter().any(|known| known.id == id) {
             continue;
@@ -146,7 +142,7 @@ pub(super) fn tag(id: BackupId) -> String {
     format!("{TAG}{id}")
 }
 
-/// What a snapshot has. How much the database held is in its streams.
+/// What a snapshot has. How much was held is in its streams and trees.
 pub(super) fn made(snapshot: &Snapshot) -> Made {
     Made {
         snapshot: snapshot.id.clone(),
@@ -155,6 +151,8 @@ pub(super) fn made(snapshot: &Snapshot) -> Made {
         added_bytes: snapshot.added_bytes.unwrap_or(0),
         tables: 0,
         rows: 0,
+        tree: None,
+        remarks: Vec::new(),
     }
 }
 
@@ -211,7 +209,8 @@ impl Home {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+/// Does what blocks on a thread that may.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ApiError::new(ErrorCode::Internal, format!("work with the backups: {error}")))
 }

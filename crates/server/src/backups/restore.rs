@@ -1,4 +1,4 @@
-//! Restoring for good: what a database holds is replaced by a backup, at once and as a whole where its server can.
+//! Restoring for good: what is there is replaced by a backup, at once and as a whole where that can be.
 
 use daybook_api::ErrorCode;
 use daybook_api::backup::{OperationView, Restore, RestorePlan};
@@ -7,7 +7,7 @@ use daybook_data::{Dialect, replace, witness};
 use daybook_decide::backups::{BEFORE_RESTORE, Backup, FOUND, History, differences};
 use daybook_decide::text::size;
 use daybook_executor::Databases as _;
-use daybook_model::backup::Made;
+use daybook_model::backup::{Holding, Made};
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
 use uuid::Uuid;
 
@@ -21,18 +21,16 @@ use crate::error::ApiError;
 
 /// The backup that is meant where nobody says which: the newest that was not made because of a restore. Where another
 /// Daybook has made some, a person has to say.
-fn newest<'h>(history: &'h History, name: &DatabaseName) -> Result<&'h Backup, ApiError> {
+fn newest<'h>(history: &'h History, of: &Holding) -> Result<&'h Backup, ApiError> {
     if let Some(found) = history.backups.iter().rev().find(|backup| backup.why == FOUND) {
-        let message = format!("another Daybook has made backups of `{name}`: which one is meant?");
-        return Err(ApiError::new(ErrorCode::Usage, message).hint(format!(
-            "`daybook backup ls {name}` lists them; the newest of those: --backup {}",
-            found.id.short()
-        )));
+        let message = format!("another Daybook has made backups of `{of}`: which one is meant?");
+        return Err(ApiError::new(ErrorCode::Usage, message)
+            .hint(format!("`daybook backup ls {of}` lists them; the newest of those: --backup {}", found.id.short())));
     }
     let made = |backup: &&Backup| backup.made().is_some() && backup.why != BEFORE_RESTORE;
     match history.backups.iter().rev().find(made) {
         Some(backup) => Ok(backup),
-        None => find(history, name, None),
+        None => find(history, of, None),
     }
 }
 
@@ -42,46 +40,27 @@ const FRESH: &str = "__restored";
 const ASIDE: &str = "__before";
 
 /// What is to be restored.
-struct Wanted {
-    release: Release,
-    name: DatabaseName,
-    home: Home,
-    backup: Backup,
-    made: Made,
-    without_backup: bool,
+pub(super) struct Wanted {
+    pub(super) release: Release,
+    pub(super) of: Holding,
+    pub(super) home: Home,
+    pub(super) backup: Backup,
+    pub(super) made: Made,
+    pub(super) without_backup: bool,
 }
 
 impl App {
     /// What a restore would do. Changes nothing.
     pub(crate) async fn plan_restore(&self, key: &EnvKey, wanted: &Restore) -> Result<RestorePlan, ApiError> {
         let wanted = self.find_backup(key, wanted).await?;
-        let database = &wanted.release.spec.databases[&wanted.name];
-        let kept = database.kept().ok_or_else(|| no_database(&wanted.release.spec, &wanted.name))?;
-        let used = kept.logins.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let mut steps = vec![match (wanted.without_backup, Dialect::of(database.engine)) {
-            (false, _) => format!("back {} up as it is now", wanted.name),
-            (true, Some(Dialect::PostgreSql)) => "make no backup before".to_owned(),
-            (true, _) => "make no backup before: what is there now is lost".to_owned(),
-        }];
-        steps.push(match Dialect::of(database.engine) {
-            Some(Dialect::PostgreSql) => format!(
-                "restore {} beside it as {}{FRESH}, and compare every row with what the backup had",
-                size(wanted.made.size_bytes),
-                kept.name
-            ),
-            Some(Dialect::MySql) => {
-                format!("restore {} beside it, compare every row, then into it", size(wanted.made.size_bytes))
-            }
-            None => format!("let {} take in {}", wanted.name, size(wanted.made.size_bytes)),
-        });
-        if Dialect::of(database.engine) == Some(Dialect::PostgreSql) {
-            let shown = if used.is_empty() { String::new() } else { format!("; {used} connect anew") };
-            steps.push(format!("change their names at once{shown}; the one before stays as {}{ASIDE}", kept.name));
-        }
-        Ok(RestorePlan { backup: view::backup(&wanted.backup), steps })
+        let steps = match &wanted.of {
+            Holding::Database(name) => steps_of_database(&wanted, name)?,
+            Holding::Volume(name) => self.steps_of_volume(&wanted, name).await?,
+        };
+        Ok(RestorePlan { of: wanted.of.clone(), backup: view::backup(&wanted.backup), steps })
     }
 
-    /// Begins to replace what a database holds by a backup.
+    /// Begins to replace what is there by a backup.
     pub(crate) async fn restore(
         &self,
         key: &EnvKey,
@@ -92,7 +71,7 @@ impl App {
         let wanted = self.find_backup(key, wanted).await?;
         let what = format!("about to be restored from {} of {}", wanted.backup.id.short(), wanted.made.as_of);
         self.note_restore(key, &wanted, actor, what).await?;
-        let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("restore of {}", wanted.name));
+        let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("restore of {}", wanted.of));
         let view = operation.view();
         let (app, key, actor) = (self.clone(), key.clone(), actor.clone());
         self.spawn(async move {
@@ -119,16 +98,15 @@ impl App {
     }
 
     async fn note_restore(&self, key: &EnvKey, wanted: &Wanted, actor: &Actor, what: String) -> Result<(), ApiError> {
-        let event = Event::Restored { database: wanted.name.clone(), backup: wanted.backup.id, what };
+        let event = Event::Restored { of: wanted.of.clone(), backup: wanted.backup.id, what };
         self.note_backup(key, actor, event).await
     }
 
     async fn find_backup(&self, key: &EnvKey, wanted: &Restore) -> Result<Wanted, ApiError> {
         let release = self.require_release(key).await?;
-        let names = super::chosen(&release.spec, std::slice::from_ref(&wanted.database))?;
-        let name = names.into_iter().next().ok_or_else(|| no_database(&release.spec, &wanted.database))?;
+        let of = super::named(&release.spec, &wanted.of)?;
         let home = self.home(&release.spec).await?;
-        let history = self.whole_history(&release.spec, &name, &home).await?;
+        let history = self.whole_history(&release.spec, &of, &home).await?;
         let backup = match (wanted.at, &wanted.backup) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::new(ErrorCode::Usage, "a backup is named by its id or by a time, not by both"));
@@ -136,16 +114,16 @@ impl App {
             (Some(at), None) => {
                 let before = |backup: &&Backup| backup.made().is_some_and(|made| made.as_of <= at);
                 history.backups.iter().rev().find(before).ok_or_else(|| {
-                    ApiError::not_found(format!("the database `{name}` has no backup from {at} or before"))
-                        .hint(format!("`daybook backup ls {name}` lists them"))
+                    ApiError::not_found(format!("{of} has no backup from {at} or before"))
+                        .hint(format!("`daybook backup ls {of}` lists them"))
                 })?
             }
-            (None, Some(id)) => find(&history, &name, Some(id))?,
-            (None, None) => newest(&history, &name)?,
+            (None, Some(id)) => find(&history, &of, Some(id))?,
+            (None, None) => newest(&history, &of)?,
         };
         let made = backup.made().cloned().ok_or_else(|| ApiError::invalid("it is no backup"))?;
         let backup = backup.clone();
-        Ok(Wanted { name, home, backup, made, release, without_backup: wanted.without_backup })
+        Ok(Wanted { of, home, backup, made, release, without_backup: wanted.without_backup })
     }
 
     async fn carry_restore(
@@ -158,24 +136,36 @@ impl App {
         let mut said = Vec::new();
         if !wanted.without_backup {
             operation.note("backs up what is there now");
-            let before = self.begin_backup(&wanted.release, &wanted.name, BEFORE_RESTORE, actor).await?;
-            self.make_backup(&wanted.release, &wanted.name, &before, actor).await.map_err(|error| {
+            let before = self.begin_backup(&wanted.release, &wanted.of, BEFORE_RESTORE, actor).await?;
+            self.make_backup(&wanted.release, &wanted.of, &before, actor).await.map_err(|error| {
                 ApiError::invalid(format!("what is there now cannot be backed up: {}", error.0.message))
                     .hint("where that may be lost: `--without-backup`")
             })?;
             said.push(format!("what was there is backup {}", before.id.short()));
         }
-        let door = self.door(key, &wanted.name).await?;
-        match Dialect::of(door.engine) {
-            Some(dialect) => said.extend(self.restore_tables(key, wanted, &door, dialect, operation).await?),
-            None => {
-                let argv = door.of().restore(Owners::Admin);
-                self.pour(key, &door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
-            }
-        }
-        let first = format!("{} is as it was at {}", wanted.name, wanted.made.as_of.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        said.extend(match &wanted.of {
+            Holding::Database(name) => self.restore_database(key, wanted, name, operation).await?,
+            Holding::Volume(name) => self.restore_volume(wanted, name, operation, actor).await?,
+        });
+        let first = format!("{} is as it was at {}", wanted.of, wanted.made.as_of.strftime("%Y-%m-%d %H:%M:%S UTC"));
         said.insert(0, first);
         Ok(said)
+    }
+
+    async fn restore_database(
+        &self,
+        key: &EnvKey,
+        wanted: &Wanted,
+        name: &DatabaseName,
+        operation: &Operation,
+    ) -> Result<Vec<String>, ApiError> {
+        let door = self.door(key, name).await?;
+        if let Some(dialect) = Dialect::of(door.engine) {
+            return self.restore_tables(key, wanted, name, &door, dialect, operation).await;
+        }
+        let argv = door.of().restore(Owners::Admin);
+        self.pour(key, &door, &argv, &wanted.home, &wanted.made.snapshot, operation).await?;
+        Ok(Vec::new())
     }
 
     /// Restores beside what is there, compares, and only then puts it in its place.
@@ -183,11 +173,12 @@ impl App {
         &self,
         key: &EnvKey,
         wanted: &Wanted,
+        name: &DatabaseName,
         door: &Door,
         dialect: Dialect,
         operation: &Operation,
     ) -> Result<Vec<String>, ApiError> {
-        let told = |refusal| ApiError::from(server_refused(&format!("restore {}", wanted.name), &refusal));
+        let told = |refusal| ApiError::from(server_refused(&format!("restore {name}"), &refusal));
         let fresh = format!("{}{FRESH}", door.database);
         let (maintenance, url) = (door.url_of(dialect, ""), door.url_of(dialect, &fresh));
         replace::make_empty(dialect, &maintenance, &fresh).await.map_err(told)?;
@@ -230,8 +221,36 @@ impl App {
                 replace::drop_it(dialect, &maintenance, &fresh).await.map_err(told)?;
             }
         }
-        let opened = self.opened(key, &wanted.name).await?;
+        let opened = self.opened(key, name).await?;
         Reached::new(&self.inner.state).grant(&opened).await?;
         Ok(said)
     }
+}
+
+fn steps_of_database(wanted: &Wanted, name: &DatabaseName) -> Result<Vec<String>, ApiError> {
+    let spec = &wanted.release.spec;
+    let database = spec.databases.get(name).ok_or_else(|| no_database(spec, name))?;
+    let kept = database.kept().ok_or_else(|| no_database(spec, name))?;
+    let used = kept.logins.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut steps = vec![match (wanted.without_backup, Dialect::of(database.engine)) {
+        (false, _) => format!("back {name} up as it is now"),
+        (true, Some(Dialect::PostgreSql)) => "make no backup before".to_owned(),
+        (true, _) => "make no backup before: what is there now is lost".to_owned(),
+    }];
+    steps.push(match Dialect::of(database.engine) {
+        Some(Dialect::PostgreSql) => format!(
+            "restore {} beside it as {}{FRESH}, and compare every row with what the backup had",
+            size(wanted.made.size_bytes),
+            kept.name
+        ),
+        Some(Dialect::MySql) => {
+            format!("restore {} beside it, compare every row, then into it", size(wanted.made.size_bytes))
+        }
+        None => format!("let {name} take in {}", size(wanted.made.size_bytes)),
+    });
+    if Dialect::of(database.engine) == Some(Dialect::PostgreSql) {
+        let shown = if used.is_empty() { String::new() } else { format!("; {used} connect anew") };
+        steps.push(format!("change their names at once{shown}; the one before stays as {}{ASIDE}", kept.name));
+    }
+    Ok(steps)
 }

@@ -11,7 +11,7 @@ use daybook_data::witness::Witness;
 use daybook_decide::backups::to_remove;
 use daybook_decide::text::{plural, size};
 use daybook_executor::databases::{Opened, Place};
-use daybook_model::backup::{BackupOutcome, BackupPolicy, Facts, Made};
+use daybook_model::backup::{BackupOutcome, BackupPolicy, Facts, Holding, Made};
 use daybook_model::database::Engine;
 use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release, ReplicaId};
 use daybook_runtime::{Exec, ExecRequest, Progress};
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::operations::Operation;
 use super::pipe::{self, Piece, inlet};
 use super::repository::{Home, made, refused, tag};
+use super::volume::tree_words;
 use super::{chosen, repository};
 use crate::App;
 use crate::databases::{kept, refused as server_refused};
@@ -64,19 +65,19 @@ impl App {
     pub(crate) async fn back_up(
         &self,
         key: &EnvKey,
-        wanted: &[DatabaseName],
+        wanted: &[Holding],
         why: &str,
         actor: &Actor,
     ) -> Result<Vec<OperationView>, ApiError> {
         let release = self.require_release(key).await?;
-        let names = chosen(&release.spec, wanted)?;
+        let all = chosen(&release.spec, wanted)?;
         self.refuse_without_space()?;
-        let mut begun = Vec::with_capacity(names.len());
-        for name in names {
-            let operation = self.begin_backup(&release, &name, why, actor).await?;
+        let mut begun = Vec::with_capacity(all.len());
+        for of in all {
+            let operation = self.begin_backup(&release, &of, why, actor).await?;
             begun.push(operation.view());
             let (app, release, actor) = (self.clone(), release.clone(), actor.clone());
-            self.spawn(async move { drop(app.make_backup(&release, &name, &operation, &actor).await) });
+            self.spawn(async move { drop(app.make_backup(&release, &of, &operation, &actor).await) });
         }
         Ok(begun)
     }
@@ -90,8 +91,9 @@ impl App {
     ) -> Result<String, ApiError> {
         let release = self.require_release(key).await?;
         let actor = Actor::daybook("rollout");
-        let operation = self.begin_backup(&release, name, "before a migration", &actor).await?;
-        let making = self.make_backup(&release, name, &operation, &actor);
+        let of = Holding::Database(name.clone());
+        let operation = self.begin_backup(&release, &of, "before a migration", &actor).await?;
+        let making = self.make_backup(&release, &of, &operation, &actor);
         tokio::pin!(making);
         loop {
             tokio::select! {
@@ -107,21 +109,21 @@ impl App {
     pub(super) async fn begin_backup(
         &self,
         release: &Release,
-        name: &DatabaseName,
+        of: &Holding,
         why: &str,
         actor: &Actor,
     ) -> Result<Operation, ApiError> {
         let id = BackupId(Uuid::now_v7());
-        let event = Event::BackupStarted { backup: id, database: name.clone(), why: why.to_owned() };
+        let event = Event::BackupStarted { backup: id, of: of.clone(), why: why.to_owned() };
         self.note_backup(&release.spec.key, actor, event).await?;
-        Ok(self.begin_operation(id, format!("backup of {name}")))
+        Ok(self.begin_operation(id, format!("backup of {of}")))
     }
 
     /// Makes a backup that is in the journal already, and has in there what came of it.
     pub(super) async fn make_backup(
         &self,
         release: &Release,
-        name: &DatabaseName,
+        of: &Holding,
         operation: &Operation,
         actor: &Actor,
     ) -> Result<Made, ApiError> {
@@ -131,7 +133,10 @@ impl App {
         let saved = async {
             self.ensure_password(key, actor).await?;
             let home = self.home(&release.spec).await?;
-            let made = self.save(release, name, operation, &home).await?;
+            let made = match of {
+                Holding::Database(name) => self.save(release, name, operation, &home).await?,
+                Holding::Volume(name) => self.save_volume(release, name, operation, &home).await?,
+            };
             Ok::<_, ApiError>((home, made))
         };
         let saved = saved.await;
@@ -139,22 +144,18 @@ impl App {
             Ok((_, made)) => BackupOutcome::Made(made.clone()),
             Err(error) => BackupOutcome::Failed { why: error.0.message.clone() },
         };
-        let event = Event::BackupFinished {
-            backup: operation.id,
-            database: name.clone(),
-            outcome,
-            took_ms: operation.took_ms(),
-        };
+        let event =
+            Event::BackupFinished { backup: operation.id, of: of.clone(), outcome, took_ms: operation.took_ms() };
         if let Err(error) = self.note_backup(key, actor, event).await {
             operation.end(false, vec![format!("what came of it cannot be written down: {}", error.0.message)]);
             return Err(error);
         }
         match saved {
             Ok((home, made)) => {
-                if let Err(error) = self.thin_out(release, name, &home, actor).await {
-                    tracing::warn!(%key, database = %name, error = %error.0.message, "old backups stay for now");
+                if let Err(error) = self.thin_out(release, of, &home, actor).await {
+                    tracing::warn!(%key, %of, error = %error.0.message, "old backups stay for now");
                 }
-                operation.end(true, vec![made_words(&made)]);
+                operation.end(true, std::iter::once(made_words(&made)).chain(made.remarks.iter().cloned()).collect());
                 Ok(made)
             }
             Err(error) => {
@@ -186,7 +187,8 @@ impl App {
         let exec = self.run_beside(key, &door.replica, door.of().dump(snapshot.as_deref())).await?;
         let (to_dump, from_dump) = inlet();
         let (to_facts, from_facts) = inlet();
-        let (about, engine) = (about(key, name, operation.id, as_of), door.engine);
+        let of = Holding::Database(name.clone());
+        let (about, engine) = (about(key, &of, operation.id, as_of), door.engine);
         let saving = home.make(move |repository| {
             let entries = vec![
                 Entry { name: dump::file_name(engine).to_owned(), content: Box::new(from_dump) },
@@ -263,18 +265,12 @@ impl App {
     }
 
     /// Removes what no rule keeps any more.
-    async fn thin_out(
-        &self,
-        release: &Release,
-        name: &DatabaseName,
-        home: &Home,
-        actor: &Actor,
-    ) -> Result<(), ApiError> {
-        let policy = release.spec.databases.get(name).and_then(|database| database.backup.as_ref());
+    async fn thin_out(&self, release: &Release, of: &Holding, home: &Home, actor: &Actor) -> Result<(), ApiError> {
+        let policy = release.spec.backup_policy(of);
         // What nobody has said how long to keep stays.
         let Some(BackupPolicy { keep, .. }) = policy else { return Ok(()) };
         let key = &release.spec.key;
-        let history = self.histories(key).await?.remove(name).unwrap_or_default();
+        let history = self.histories(key).await?.remove(of).unwrap_or_default();
         let gone = to_remove(keep, &history, self.now());
         if gone.is_empty() {
             return Ok(());
@@ -289,18 +285,13 @@ impl App {
             if ids.is_empty() { Ok(()) } else { repository.prune().map(drop) }
         })
         .await?;
-        self.note_backup(key, actor, Event::BackupsRemoved { database: name.clone(), backups: gone }).await
+        self.note_backup(key, actor, Event::BackupsRemoved { of: of.clone(), backups: gone }).await
     }
 }
 
-fn about(key: &EnvKey, name: &DatabaseName, id: BackupId, time: daybook_model::Timestamp) -> About {
-    About {
-        host: key.to_string(),
-        label: name.to_string(),
-        tags: vec![name.to_string(), tag(id)],
-        time,
-        description: None,
-    }
+/// What is said of a backup in its snapshot.
+pub(super) fn about(key: &EnvKey, of: &Holding, id: BackupId, time: daybook_model::Timestamp) -> About {
+    About { host: key.to_string(), label: of.to_string(), tags: vec![of.to_string(), tag(id)], time, description: None }
 }
 
 /// The tool that dumps, as people know it.
@@ -315,9 +306,10 @@ pub(super) fn tool(engine: Engine) -> &'static str {
 }
 
 fn made_words(made: &Made) -> String {
-    let rows = match made.tables {
-        0 => String::new(),
-        tables => format!(", {} with {}", plural(tables, "table"), plural(made.rows, "row")),
+    let what = match (&made.tree, made.tables) {
+        (Some(tree), _) => format!(", {}", tree_words(tree)),
+        (None, 0) => String::new(),
+        (None, tables) => format!(", {} with {}", plural(tables, "table"), plural(made.rows, "row")),
     };
-    format!("{} read, {} added{rows}", size(made.size_bytes), size(made.added_bytes))
+    format!("{} read, {} added{what}", size(made.size_bytes), size(made.added_bytes))
 }

@@ -1,5 +1,6 @@
 //! Scratch copies: an environment of their own, in which a database server is all there is, and no way leads out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use daybook_api::change::{Change, Down};
@@ -7,7 +8,8 @@ use daybook_api::run::{RunReply, RunRequest};
 use daybook_model::database::{Database, Keeper};
 use daybook_model::spec::{Attachment, MountSource, Network};
 use daybook_model::{
-    Actor, BackupId, DatabaseName, EnvKey, EnvName, Event, NetworkName, Release, RunId, RunKind, Spec, Verdict,
+    Actor, BackupId, DatabaseName, EnvKey, EnvName, Event, NetworkName, Release, RunId, RunKind, ServiceName, Spec,
+    Verdict,
 };
 
 use crate::App;
@@ -84,6 +86,29 @@ impl App {
         desired.reason = reason.to_owned();
         let run = self.begin_desired(desired, actor.clone()).await?;
         drop(planning);
+        self.come_to_end(run).await
+    }
+
+    /// Stops services of the release in force, or starts them again, and waits until that is so. Nobody else may plan
+    /// meanwhile: the caller sees to that.
+    pub(super) async fn set_stopped(
+        &self,
+        key: &EnvKey,
+        services: &BTreeSet<ServiceName>,
+        stopped: bool,
+        reason: &str,
+        actor: &Actor,
+    ) -> Result<(), ApiError> {
+        let current = self.require_release(key).await?;
+        let mut spec = current.spec.clone();
+        let meant = spec.services.values_mut().filter(|one| services.contains(&one.name) && one.stopped != stopped);
+        if meant.map(|service| service.stopped = stopped).count() == 0 {
+            return Ok(());
+        }
+        let mut desired = self.edit_of(current, spec).await?;
+        desired.purpose = if stopped { RunKind::Stop } else { RunKind::Start };
+        desired.reason = reason.to_owned();
+        let run = self.begin_desired(desired, actor.clone()).await?;
         self.come_to_end(run).await
     }
 

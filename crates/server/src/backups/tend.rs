@@ -7,12 +7,11 @@ use daybook_api::backup::{OperationView, VerifyQuery};
 use daybook_backup::{Depth, Repository};
 use daybook_decide::backups::{Due, History, due};
 use daybook_decide::text::plural;
-use daybook_model::backup::{BackupOutcome, DrillOutcome};
-use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
+use daybook_model::backup::{BackupOutcome, DrillOutcome, Holding};
+use daybook_model::{Actor, BackupId, EnvKey, Event, Release};
 use uuid::Uuid;
 
 use super::repository::{id_of, made};
-use super::scratch::scratch_key;
 use crate::App;
 use crate::error::ApiError;
 
@@ -52,16 +51,15 @@ impl App {
     async fn tend_backups_of(&self, key: &EnvKey) -> Result<(), ApiError> {
         self.expire_clone(key, &Actor::daybook("timer")).await?;
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(()) };
-        if release.spec.databases.values().all(|database| database.backup.is_none()) {
+        if release.spec.backup_policies().next().is_none() {
             return Ok(());
         }
         let mut histories = self.histories(key).await?;
         let actor = Actor::daybook("timer");
-        for (name, database) in &release.spec.databases {
-            let Some(policy) = &database.backup else { continue };
-            let history = histories.remove(name).unwrap_or_default();
+        for (of, policy) in release.spec.backup_policies() {
+            let history = histories.remove(&of).unwrap_or_default();
             for what in due(policy, &history, release.accepted_at, self.now()) {
-                self.begin_due(&release, name, &history, what, &actor).await?;
+                self.begin_due(&release, &of, &history, what, &actor).await?;
             }
         }
         Ok(())
@@ -70,7 +68,7 @@ impl App {
     async fn begin_due(
         &self,
         release: &Release,
-        name: &DatabaseName,
+        of: &Holding,
         history: &History,
         due: Due,
         actor: &Actor,
@@ -78,16 +76,16 @@ impl App {
         let key = &release.spec.key;
         match due {
             Due::Backup(why) => {
-                self.back_up(key, std::slice::from_ref(name), &why, actor).await?;
+                self.back_up(key, std::slice::from_ref(of), &why, actor).await?;
             }
             Due::Drill(id) => {
                 let Some(backup) = history.backups.iter().find(|backup| backup.id == id) else { return Ok(()) };
                 let home = self.home(&release.spec).await?;
-                self.begin_drill(release, name.clone(), backup.clone(), home, actor).await?;
+                self.begin_drill(release, of.clone(), backup.clone(), home, actor).await?;
             }
             Due::Overdue(what) => {
-                tracing::warn!(%key, database = %name, what, "a backup is overdue");
-                let event = Event::BackupOverdue { database: name.clone(), what: what.to_owned() };
+                tracing::warn!(%key, %of, what, "a backup is overdue");
+                let event = Event::BackupOverdue { of: of.clone(), what: what.to_owned() };
                 self.note_backup(key, actor, event).await?;
             }
         }
@@ -99,20 +97,20 @@ impl App {
     pub(crate) async fn settle_backups(&self, key: &EnvKey) -> Result<(), ApiError> {
         let (actor, started) = (Actor::daybook("timer"), self.inner.started_at);
         self.settle_clone(key, &actor).await?;
-        for (name, history) in self.histories(key).await? {
+        for (of, history) in self.histories(key).await? {
+            self.settle_restore(key, &of, &history, &actor).await?;
             for backup in &history.backups {
                 if backup.ended.is_none() && backup.begun < started {
-                    let outcome = self.what_became_of(key, backup.id).await?;
-                    let event =
-                        Event::BackupFinished { backup: backup.id, database: name.clone(), outcome, took_ms: 0 };
+                    let outcome = self.what_became_of(key, &of, backup.id).await?;
+                    let event = Event::BackupFinished { backup: backup.id, of: of.clone(), outcome, took_ms: 0 };
                     self.note_backup(key, &actor, event).await?;
                 }
                 for drill in backup.drills.iter().filter(|drill| drill.ended.is_none() && drill.begun < started) {
-                    self.clear_environment(&scratch_key(key, drill.id), true, &actor).await?;
+                    self.clear_scratch(key, &of, drill.id, &actor).await?;
                     let outcome = DrillOutcome::Undecided { why: "the server ended while it went on".to_owned() };
                     let event = Event::DrillFinished {
                         drill: drill.id,
-                        database: name.clone(),
+                        of: of.clone(),
                         backup: backup.id,
                         outcome,
                         took_ms: 0,
@@ -124,9 +122,12 @@ impl App {
         Ok(())
     }
 
-    async fn what_became_of(&self, key: &EnvKey, id: BackupId) -> Result<BackupOutcome, ApiError> {
+    async fn what_became_of(&self, key: &EnvKey, of: &Holding, id: BackupId) -> Result<BackupOutcome, ApiError> {
         let gone = BackupOutcome::Failed { why: "the server ended while it was made".to_owned() };
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(gone) };
+        if let Holding::Volume(name) = of {
+            self.let_go_after_kill(&release, name).await;
+        }
         let home = self.home(&release.spec).await?;
         let snapshots = home.open(Repository::snapshots).await?.unwrap_or_default();
         let found = snapshots.iter().find(|snapshot| id_of(snapshot) == Some(id));

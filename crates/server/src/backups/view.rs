@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use daybook_api::backup::{BackupState, BackupView, BackupsView, DatabaseBackups, DrillView};
+use daybook_api::backup::{BackupState, BackupView, BackupsView, DrillView, HoldingBackups};
 use daybook_backup::Repository;
 use daybook_decide::backups::{self, Backup, Drill, History, Standing};
-use daybook_model::backup::{BackupOutcome, DrillOutcome};
-use daybook_model::{BackupId, DatabaseName, EnvKey, Spec};
+use daybook_model::backup::{BackupOutcome, DrillOutcome, Holding};
+use daybook_model::{BackupId, EnvKey, Spec};
 
 use super::repository::{add_found, id_of};
 use crate::App;
@@ -22,8 +22,8 @@ impl App {
         let unseen = match home.open(Repository::snapshots).await {
             Ok(snapshots) => {
                 let there = snapshots.unwrap_or_default();
-                for name in release.spec.databases.keys() {
-                    add_found(histories.entry(name.clone()).or_default(), name, &there);
+                for of in holdings(&release.spec) {
+                    add_found(histories.entry(of.clone()).or_default(), &of, &there);
                 }
                 let is_gone =
                     |backup: &Backup| backup.made().is_some() && !there.iter().any(|one| id_of(one) == Some(backup.id));
@@ -36,25 +36,33 @@ impl App {
             }
             Err(error) => Some(error.0.message),
         };
-        let databases = histories.iter().filter(|(name, history)| {
-            !history.backups.is_empty() || release.spec.databases.get(*name).is_some_and(|one| one.backup.is_some())
-        });
-        let databases = databases.map(|(name, history)| of_database(&release.spec, name, history, &gone)).collect();
-        Ok(BackupsView { place: home.shown, databases, unseen })
+        // What has a policy is told of before its first backup as well.
+        release.spec.backup_policies().for_each(|(of, _)| _ = histories.entry(of).or_default());
+        let has_some = |(of, history): &(&Holding, &History)| {
+            !history.backups.is_empty() || release.spec.backup_policy(of).is_some()
+        };
+        let shown = histories.iter().filter(has_some);
+        let holdings = shown.map(|(of, history)| backups_of(&release.spec, of, history, &gone)).collect();
+        Ok(BackupsView { place: home.shown, holdings, unseen })
     }
 }
 
-fn of_database(spec: &Spec, name: &DatabaseName, history: &History, gone: &BTreeSet<BackupId>) -> DatabaseBackups {
+/// Everything that may have backups.
+fn holdings(spec: &Spec) -> impl Iterator<Item = Holding> {
+    let databases = spec.databases.keys().cloned().map(Holding::Database);
+    databases.chain(spec.volumes.keys().cloned().map(Holding::Volume))
+}
+
+fn backups_of(spec: &Spec, of: &Holding, history: &History, gone: &BTreeSet<BackupId>) -> HoldingBackups {
     let proven = history.newest_proven();
     let since = |backup: &&Backup| backup.made().is_some() && proven.is_none_or(|proven| backup.begun > proven.begun);
     let shown = |one: &Backup| match gone.contains(&one.id) {
         true => BackupView { state: BackupState::Gone, ..backup(one) },
         false => backup(one),
     };
-    let policy = spec.databases.get(name).and_then(|database| database.backup.as_ref());
-    DatabaseBackups {
-        database: name.clone(),
-        policy: policy.map(backups::words),
+    HoldingBackups {
+        of: of.clone(),
+        policy: spec.backup_policy(of).map(backups::words),
         proven: proven.map(|backup| backup.id),
         unproven_since: history.backups.iter().find(since).map(|backup| backup.begun),
         overdue: history.overdue.clone(),
@@ -78,8 +86,10 @@ pub(super) fn backup(backup: &Backup) -> BackupView {
         as_of: made.map(|made| made.as_of),
         size_bytes: made.map(|made| made.size_bytes),
         added_bytes: made.map(|made| made.added_bytes),
-        tables: made.map(|made| made.tables),
-        rows: made.map(|made| made.rows),
+        tables: made.filter(|made| made.tree.is_none()).map(|made| made.tables),
+        rows: made.filter(|made| made.tree.is_none()).map(|made| made.rows),
+        files: made.and_then(|made| made.tree.as_ref()).map(|tree| tree.files),
+        remarks: made.map(|made| made.remarks.clone()).unwrap_or_default(),
         took_ms: backup.ended.as_ref().map(|(_, took_ms)| *took_ms).filter(|took_ms| *took_ms > 0),
         failed,
         drill: decided(backup).and_then(drill),

@@ -127,9 +127,7 @@ impl Words {
                     BackupOutcome::Failed { why } => format!("backup of {of} failed after {took}: {why}"),
                 })
             }
-            Event::BackupsRemoved { of, backups } => {
-                plain(format!("{} old backups of {of} removed", backups.len()))
-            }
+            Event::BackupsRemoved { of, backups } => plain(format!("{} old backups of {of} removed", backups.len())),
             Event::DrillStarted { of, backup, .. } => {
                 plain(format!("drill of {of} began with backup {}", backup.short()))
             }

@@ -118,8 +118,7 @@ impl Backup {
                 let plan = client.plan_restore(&key, &wanted).await?;
                 ask(ctx, &plan, confirm.as_ref())?;
                 // What was shown is what is done: another backup may have been made meanwhile.
-                let wanted =
-                    Restore { of: plan.of, backup: Some(plan.backup.id.to_string()), at: None, ..wanted };
+                let wanted = Restore { of: plan.of, backup: Some(plan.backup.id.to_string()), at: None, ..wanted };
                 let begun = client.restore(&key, &wanted).await?;
                 follow::all(ctx, &key, vec![begun]).await
             }

@@ -1,6 +1,6 @@
 //! Backups as people are shown them.
 
-use daybook_api::backup::{BackupState, BackupView, BackupsView, HoldingBackups, RestorePlan};
+use daybook_api::backup::{BackupState, BackupsView, HoldingBackups, RestorePlan};
 use daybook_model::Timestamp;
 use daybook_model::backup::Holding;
 
@@ -109,7 +109,7 @@ pub(super) fn restore(plan: &RestorePlan, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use daybook_api::backup::DrillView;
+    use daybook_api::backup::{BackupView, DrillView};
     use daybook_model::BackupId;
 
     use crate::output::style::plain;
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn what_a_restore_would_do_is_told() {
         let steps = vec!["back db up as it is now".to_owned(), "restore 18 MB beside it".to_owned()];
-        let plan = RestorePlan { backup: view().databases[0].backups[2].clone(), steps };
+        let plan = RestorePlan { of: "db".parse().unwrap(), backup: view().holdings[0].backups[2].clone(), steps };
         insta::assert_snapshot!(plain(&restore(&plan, at("2026-11-30T18:30:00Z"))));
     }
 }
