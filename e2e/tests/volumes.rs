@@ -20,7 +20,10 @@ fn app(world: &World, backup: &str) {
     std::fs::create_dir_all(world.path().join("web")).unwrap();
     world.write("web/index.html", "hello\n");
     // What does not heed the signal that ends it takes as long as it may.
-    world.write("web/stubborn.py", "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(3600)\n");
+    world.write(
+        "web/stubborn.py",
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(3600)\n",
+    );
     world.write(
         "daybook.yaml",
         &format!(
@@ -214,7 +217,7 @@ async fn r20_a_file_that_changes_while_it_is_read_is_told() {
     let world = World::new().await;
     let uploads = started(&world, "{keep: {last: 5}}").await;
     let busy = uploads.join("busy");
-    std::fs::write(&busy, noise(20_000_000)).unwrap();
+    std::fs::write(&busy, noise(4_000_000)).unwrap();
     std::fs::write(uploads.join("quiet"), "quiet\n").unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = stop.clone();
@@ -222,7 +225,7 @@ async fn r20_a_file_that_changes_while_it_is_read_is_told() {
         let file = std::fs::File::options().write(true).open(&busy).unwrap();
         let mut at = 0;
         while !stopped.load(Ordering::SeqCst) {
-            at = (at + 7_654_321) % 20_000_000;
+            at = (at + 1_654_321) % 4_000_000;
             file.write_all_at(b"x", at).unwrap();
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -251,9 +254,8 @@ async fn r02_a_server_that_is_killed_in_a_restore_leaves_one_whole_state_and_eve
     for wait in [0, 1_500, 3_000, 3_500] {
         world.until("web runs", async |world| processes(world, "web").len() == 1).await;
         std::fs::write(uploads.join("note"), "as it was\n").unwrap();
-        let stops = async |world: &World| {
-            world.run(&["events"]).await.expect(0).out.matches("about to stop web").count()
-        };
+        let stops =
+            async |world: &World| world.run(&["events"]).await.expect(0).out.matches("about to stop web").count();
         let before = stops(&world).await;
         let restore = ["backup", "restore", "uploads", "--confirm=uploads", "-q"];
         let mut restore = world.command(&restore).kill_on_drop(true).spawn().unwrap();
