@@ -74,7 +74,10 @@ impl Bench {
         self.daybook(&["up", "--yes", "--no-input"]).await?;
         self.fill(gib).await?;
         let bytes: u64 = self.sql("production", "select pg_database_size('db')").await?.parse()?;
-        let rows: u64 = self.sql("production", "select (select count(*) from customers) + (select count(*) from orders)").await?.parse()?;
+        let rows: u64 = self
+            .sql("production", "select (select count(*) from customers) + (select count(*) from orders)")
+            .await?
+            .parse()?;
         say(&format!("{rows} rows, {:.2} GiB", bytes as f64 / f64::from(1 << 30)));
         let idle = self.peak().await?;
 
@@ -92,7 +95,8 @@ impl Bench {
         // The peer fills a server of the very same settings, which is there already.
         self.clone_as("none").await?;
         let piped_s = self.pipe("none").await?;
-        let theirs = self.sql("none", "select (select count(*) from customers) + (select count(*) from orders)").await?;
+        let theirs =
+            self.sql("none", "select (select count(*) from customers) + (select count(*) from orders)").await?;
         if theirs != rows.to_string() {
             bail!("pg_dump | psql brought {theirs} rows of {rows}");
         }
@@ -140,8 +144,8 @@ impl Bench {
     }
 
     async fn forget(&self, environment: &str) -> Result<()> {
-        let confirm = format!("--confirm={environment}");
-        self.daybook(&["down", "-e", environment, "--volumes", &confirm, "--yes", "--no-input"]).await
+        let confirm = format!("--confirm=clone/{environment}");
+        self.daybook(&["down", "-e", environment, "--volumes=db-data", &confirm, "--yes", "--no-input"]).await
     }
 
     /// The peak of the server's resident memory so far, bytes.
