@@ -32,6 +32,8 @@ enum Benchmark {
     PlanOnce(commands::plan::OnceArguments),
     /// Many migrations, against Flyway.
     Migrate(commands::migrate::Arguments),
+    /// A clone with masked data, against `pg_dump | psql`.
+    Clone(commands::clone::Arguments),
     /// Backups, against restic.
     #[cfg(feature = "backup")]
     Backup(commands::backup::Arguments),
@@ -67,6 +69,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Plan(arguments) => commands::plan::run(arguments).await,
         Benchmark::PlanOnce(arguments) => commands::plan::once(&arguments),
         Benchmark::Migrate(arguments) => commands::migrate::run(arguments).await,
+        Benchmark::Clone(arguments) => commands::clone::run(arguments).await,
         #[cfg(feature = "backup")]
         Benchmark::Backup(arguments) => commands::backup::run(&arguments),
         #[cfg(feature = "backup")]

@@ -188,9 +188,9 @@ fn version_of(program: &str, from: &str) -> String {
     found.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
 }
 
-fn where_is(program: &str) -> String {
-    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
-    String::from_utf8_lossy(&found.stdout).trim().to_owned()
+fn where_is(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|found| found.exists()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "backup")]
 pub(crate) mod backup;
+pub(crate) mod clone;
 mod compose;
 pub(crate) mod cost;
 pub(crate) mod crash;
