@@ -268,13 +268,20 @@ fn lies_back(at: Timestamp, now: Timestamp) -> u64 {
 ///
 /// The newest stays, and so does the newest that is proven, whatever the rules say. Days are those of UTC.
 pub fn to_remove(keep: &Keep, history: &History, now: Timestamp) -> Vec<BackupId> {
-    let made: Vec<_> = history.backups.iter().rev().filter_map(|one| Some((one, one.made()?.as_of))).collect();
+    let made = history.backups.iter().rev().filter_map(|one| Some((one, one.made()?.as_of)));
+    // What is known to bring nothing back keeps no place from what might.
+    let (refuted, made): (Vec<_>, Vec<_>) =
+        made.partition(|(one, _)| matches!(one.standing(), Standing::Refuted { .. }));
     let times: Vec<_> = made.iter().map(|(_, at)| *at).collect();
     let kept = kept(keep, &times, now);
     let always = [history.newest(), history.newest_proven()].map(|one| one.map(|one| one.id));
     let busy = |one: &Backup| one.drills.iter().any(|drill| drill.ended.is_none());
     let gone = made.iter().zip(kept).filter(|((one, _), kept)| !kept && !always.contains(&Some(one.id)) && !busy(one));
     let mut gone: Vec<_> = gone.map(|((one, _), _)| one.id).collect();
+    // Somebody may still want to look at it, until there is one that is good.
+    let proven = history.newest_proven().map(|one| one.begun);
+    let refuted = refuted.into_iter().map(|(one, _)| one).filter(|one| !always.contains(&Some(one.id)) && !busy(one));
+    gone.extend(refuted.filter(|one| proven.is_some_and(|proven| one.begun < proven)).map(|one| one.id));
     let newest = history.newest().map(|one| one.begun);
     let failed = history.backups.iter().filter(|one| matches!(one.ended, Some((BackupOutcome::Failed { .. }, _))));
     gone.extend(failed.filter(|one| newest.is_some_and(|newest| one.begun < newest)).map(|one| one.id));
@@ -393,6 +400,10 @@ pub fn words(policy: &BackupPolicy) -> String {
     parts.push(
         policy.drill_ms.map_or("proven when asked for".to_owned(), |every| format!("proven every {}", span(every))),
     );
+    if !policy.start.is_empty() {
+        let names: Vec<_> = policy.start.iter().map(ToString::to_string).collect();
+        parts.push(format!("with {} started on it", names.join(", ")));
+    }
     let hooks = [("before", &policy.before), ("after", &policy.after)];
     let hooks = hooks.iter().filter(|(_, command)| !command.is_empty());
     parts.extend(hooks.map(|(when, command)| format!("{} {when} it", command.join(" "))));

@@ -1,9 +1,11 @@
 //! Clones of environments: what they are made of, what of the first they do not have, and when they go.
 
+use std::collections::BTreeSet;
+
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::database::{Database, Keeper, Kept};
 use daybook_model::spec::{Kind, MountSource};
-use daybook_model::{DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp};
+use daybook_model::{DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
 
 /// The desired state of a clone, and what a person should know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct Cloned {
 }
 
 /// The clone of `spec` at `to`. An error names a database that both would write to.
-pub fn cloned(spec: &Spec, to: EnvKey) -> Result<Cloned, DatabaseName> {
+pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, DatabaseName> {
     let shared = spec.databases.iter().find(|(_, database)| matches!(database.keeper, Keeper::Elsewhere { .. }));
     if let Some((name, _)) = shared {
         return Err(name.clone());
@@ -56,9 +58,9 @@ pub fn cloned(spec: &Spec, to: EnvKey) -> Result<Cloned, DatabaseName> {
     tell("one replica of each", &smaller);
     tell("jobs that are stopped", &jobs);
     tell("ports that are not published", &published);
-    let empty: Vec<_> =
-        spec.volumes.keys().filter(|name| !is_of_database(spec, name)).map(ToString::to_string).collect();
-    tell("volumes that are empty", &empty);
+    let files: Vec<_> = volumes_of_files(spec).map(ToString::to_string).collect();
+    tell(if data == CloneData::Full { "volumes with what they hold" } else { "volumes that are empty" }, &files);
+    tell("paths of the machine that both write to", &shared_paths(spec));
     told.push("secrets of its own; it is not backed up".to_owned());
     Ok(Cloned { spec: clone, told })
 }
@@ -71,6 +73,21 @@ fn host_in(env: &EnvName, host: &str) -> String {
     }
 }
 
+/// Volumes that hold files of services, and not those of databases. Those that are somebody else's stay his.
+pub fn volumes_of_files(spec: &Spec) -> impl Iterator<Item = &VolumeName> {
+    let ours = spec.volumes.iter().filter(|(name, volume)| !volume.external && !is_of_database(spec, name));
+    ours.map(|(name, _)| name)
+}
+
+fn shared_paths(spec: &Spec) -> Vec<String> {
+    let mounts = spec.services.values().flat_map(|service| &service.container.mounts);
+    let paths = mounts.filter(|mount| !mount.read_only).filter_map(|mount| match &mount.source {
+        MountSource::Bind { path, .. } => Some(path.clone()),
+        _ => None,
+    });
+    paths.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn is_of_database(spec: &Spec, volume: &daybook_model::VolumeName) -> bool {
     let kept = spec.databases.values().filter_map(Database::kept);
     let services = kept.filter_map(|kept| spec.services.get(&kept.service));
@@ -78,7 +95,7 @@ fn is_of_database(spec: &Spec, volume: &daybook_model::VolumeName) -> bool {
     mounts.any(|mount| matches!(&mount.source, MountSource::Volume { name, .. } if name == volume))
 }
 
-/// Of a clone, what is there before its data: the servers of its databases, which nobody uses yet.
+/// Of a clone, what is there before its data: volumes and the servers of its databases, which nobody uses yet.
 pub fn databases_alone(clone: &Spec) -> Spec {
     let is_server = |name: &daybook_model::ServiceName| clone.databases.values().any(|one| one.is_run_by(name));
     let services = clone.services.iter().filter(|(name, _)| is_server(name));

@@ -132,6 +132,7 @@ fn r22_a_database_with_a_policy_is_backed_up_before_it_is_migrated() {
             every_ms: None,
             keep: Keep::USUAL,
             drill_ms: None,
+            start: Vec::new(),
             expect: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::name::{DatabaseName, InvalidName, VolumeName};
+use crate::name::{DatabaseName, InvalidName, ServiceName, VolumeName};
 use crate::spec::{SecretRef, Spec};
 
 /// One backup, or one drill. UUID version 7, so that ids sort by time.
@@ -138,6 +138,9 @@ pub struct BackupPolicy {
     /// Questions in SQL that a restored database must answer with true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<String>,
+    /// Services that a drill starts with what it has restored, and that have to become healthy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start: Vec<ServiceName>,
     /// A command that is run where a volume is used before the volume is read; where it fails there is no backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,

@@ -28,6 +28,7 @@ fn policy() -> BackupPolicy {
         every_ms: Some(6 * HOUR),
         keep: Keep::USUAL,
         drill_ms: Some(7 * DAY),
+        start: Vec::new(),
         expect: Vec::new(),
         before: Vec::new(),
         after: Vec::new(),

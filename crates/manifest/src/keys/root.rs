@@ -122,6 +122,7 @@ pub(crate) const BACKUP: &[Key] = &[
     yes("keep", Either(&[Text, Object(KEEP)])),
     yes("drill", Text),
     yes("expect", TEXT_OR_TEXTS),
+    yes("start", TEXT_OR_TEXTS),
     yes("before", TEXT_OR_TEXTS),
     yes("after", TEXT_OR_TEXTS),
 ];

@@ -2,6 +2,7 @@
 
 use daybook_model::backup::{BackupPolicy, BackupStore, Keep};
 use daybook_model::database::Engine;
+use daybook_model::ServiceName;
 use daybook_model::spec::SecretRef;
 
 use super::Manifest;
@@ -31,7 +32,27 @@ pub(super) fn policy(manifest: &Manifest<'_, '_>, database: &Node, engine: Engin
             manifest.ctx.report(problem.label("leave it out").help(help));
         }
     }
-    Some(BackupPolicy { expect: texts(node, "expect"), ..schedule(manifest, node) })
+    let start = services(manifest, node);
+    Some(BackupPolicy { expect: texts(node, "expect"), start, ..schedule(manifest, node) })
+}
+
+/// Services that a drill starts.
+fn services(manifest: &Manifest<'_, '_>, node: &Node) -> Vec<ServiceName> {
+    let known = manifest.section("services");
+    let items = node.get("start").map(Node::items).unwrap_or_default();
+    let named = items.iter().filter_map(|item| {
+        let name = item.scalar()?;
+        if known.and_then(|known| known.entry(name)).is_some() {
+            return ServiceName::new(name).ok();
+        }
+        let problem = Problem::new("M0132", item.span, format!("there is no service `{name}`"));
+        let names = known.into_iter().flat_map(|known| known.iter()).map(|entry| entry.key.as_ref());
+        let near = manifest.ctx.nearest(name, names);
+        let label = near.map_or("which a drill would start".to_owned(), |near| format!("did you mean `{near}`?"));
+        manifest.ctx.report(problem.label(label));
+        None
+    });
+    named.collect()
 }
 
 /// When backups of a volume are made, kept and proven, and what is run around them.
@@ -41,6 +62,10 @@ pub(super) fn policy_of_volume(manifest: &Manifest<'_, '_>, volume: &Node) -> Op
         let problem = Problem::new("M0132", node.span, "a volume answers no questions in SQL");
         let help = "a drill compares every file with what was saved; `before` and `after` run commands around a backup";
         manifest.ctx.report(problem.label("leave it out").help(help));
+    }
+    if let Some(node) = node.get("start") {
+        let problem = Problem::new("M0132", node.span, "`start` is of databases");
+        manifest.ctx.report(problem.label("leave it out").help("a drill of a volume compares every file"));
     }
     let command = |key| words_of(manifest, node, key).unwrap_or_default();
     Some(BackupPolicy { before: command("before"), after: command("after"), ..schedule(manifest, node) })
@@ -53,6 +78,7 @@ fn schedule(manifest: &Manifest<'_, '_>, node: &Node) -> BackupPolicy {
         keep: node.get("keep").map_or(Keep::USUAL, |node| keep(manifest, node)),
         drill_ms: node.get("drill").and_then(|node| span(manifest, node)),
         expect: Vec::new(),
+        start: Vec::new(),
         before: Vec::new(),
         after: Vec::new(),
     }

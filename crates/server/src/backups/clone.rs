@@ -8,7 +8,7 @@ use daybook_data::Dialect;
 use daybook_data::dump::{Look, Owners, Part};
 use daybook_data::mask::{self, Copying};
 use daybook_decide::backups::span;
-use daybook_decide::clone::{Cloned, Standing, cloned, databases_alone, standing};
+use daybook_decide::clone::{Cloned, Standing, cloned, databases_alone, standing, volumes_of_files};
 use daybook_decide::text::{plural, size};
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::masking::Masking;
@@ -84,7 +84,7 @@ impl App {
             let error = ApiError::new(ErrorCode::Usage, format!("{to} is there already"));
             return Err(error.hint(format!("take it down first: `daybook down -e {}`", to.env)));
         }
-        let clone = cloned(&release.spec, to).map_err(|name| {
+        let clone = cloned(&release.spec, to, asked.data).map_err(|name| {
             ApiError::invalid(format!("the database `{name}` is run by somebody else: the clone would write to it too"))
                 .hint("run that of the first by Daybook, or deploy the other by the manifest with a `url` of its own")
         })?;
@@ -172,9 +172,17 @@ impl App {
     async fn make_clone(&self, wanted: &Wanted, operation: &Operation, actor: &Actor) -> Result<Vec<String>, ApiError> {
         let (from, to) = (&wanted.release.spec.key, &wanted.clone.spec.key);
         let mut said = vec![format!("it is there, data: {}", wanted.asked.data)];
-        if !wanted.release.spec.databases.is_empty() {
+        let volumes: Vec<_> = match wanted.asked.data {
+            CloneData::Full => volumes_of_files(&wanted.release.spec).cloned().collect(),
+            CloneData::Masked | CloneData::None => Vec::new(),
+        };
+        if !wanted.release.spec.databases.is_empty() || !volumes.is_empty() {
             operation.note("starts its databases");
-            self.bring(databases_alone(&wanted.clone.spec), "clone: databases first", actor).await?;
+            self.bring(databases_alone(&wanted.clone.spec), "clone: what its data goes to", actor).await?;
+            for name in &volumes {
+                operation.note(format!("copies {name}"));
+                said.push(self.copy_volume(&wanted.release.spec, &wanted.clone.spec, name).await?);
+            }
             for (name, database) in &wanted.release.spec.databases {
                 said.extend(self.carry_data(from, to, name, database, &wanted.asked, operation, actor).await?);
             }

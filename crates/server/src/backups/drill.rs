@@ -209,6 +209,10 @@ impl App {
         if !why.is_empty() {
             return Err(Wrong::Backup(why));
         }
+        if let Some(policy) = policy.filter(|policy| !policy.start.is_empty()) {
+            operation.note("starts what uses it");
+            checks.push(self.start_on(&release.spec, name, &scratch, &policy.start, actor).await?);
+        }
         Ok(Proof { rpo_ms: u64::try_from(rpo_ms).unwrap_or(0), rto_ms, checks })
     }
 

@@ -5,9 +5,11 @@
 
 mod beside;
 mod clone;
+mod copy;
 mod drill;
 mod operations;
 mod pipe;
+mod probe;
 mod repository;
 mod restore;
 mod save;

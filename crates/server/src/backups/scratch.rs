@@ -28,7 +28,7 @@ pub(super) fn scratch_key(key: &EnvKey, drill: BackupId) -> EnvKey {
 }
 
 /// What a scratch copy is to be: the server of one database, as the release has it, and nothing else.
-fn scratch_spec(spec: &Spec, key: EnvKey, name: &DatabaseName) -> Option<Spec> {
+pub(super) fn scratch_spec(spec: &Spec, key: EnvKey, name: &DatabaseName) -> Option<Spec> {
     let database = spec.databases.get(name)?;
     let kept = database.kept()?;
     let mut service = spec.services.get(&kept.service)?.clone();

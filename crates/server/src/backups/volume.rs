@@ -31,7 +31,7 @@ const DRILLS: &str = "drills";
 
 impl App {
     /// Where a volume is on this machine.
-    async fn volume_directory(&self, spec: &Spec, name: &VolumeName) -> Result<PathBuf, ApiError> {
+    pub(super) async fn volume_directory(&self, spec: &Spec, name: &VolumeName) -> Result<PathBuf, ApiError> {
         let missing = || ApiError::not_found(format!("{} has no volume `{name}`", spec.key));
         let volume = spec.volumes.get(name).ok_or_else(missing)?;
         Ok(self.inner.runtime.volume_directory(&spec.key, name, volume).await?)
@@ -347,7 +347,7 @@ fn private(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-async fn on_disk<T: Send + 'static>(
+pub(super) async fn on_disk<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
