@@ -144,6 +144,11 @@ async fn r21_a_volume_is_backed_up_proven_and_brought_back_while_others_run_on()
     assert!(nothing.all().contains("nothing to change"), "{nothing}");
     let after = listed(&world).await;
     assert_eq!(after["backups"][0]["why"], "before a restore", "{after}");
+    let whole = world.run(&["backup", "restore", "--all", "--confirm=uploads"]).await.expect(64);
+    assert!(whole.err.contains("is not the environment"), "{whole}");
+    std::fs::write(uploads.join("note"), "lost again\n").unwrap();
+    world.run(&["backup", "restore", "--all", "--confirm=production"]).await.expect(0);
+    assert_eq!(text(&uploads.join("note")), "not to be lost\n");
     let events = world.run(&["events"]).await.expect(0);
     for told in ["about to be restored", "about to stop web, to restore volume:uploads", "volume uploads, backup"] {
         assert!(events.out.contains(told), "{told}: {events}");
@@ -203,6 +208,8 @@ async fn r20_commands_before_and_after_a_backup_hold_a_volume_still() {
     // A second that fails is told, and the backup is one.
     std::fs::write(uploads.join("live"), "3\n").unwrap();
     app(&world, "{after: rm data/nothing}");
+    let plan = world.run(&["plan"]).await.expect(2);
+    assert!(plan.out.contains("volume uploads") && plan.out.contains("rm data/nothing after it"), "{plan}");
     world.run(&["up", "-y"]).await.expect(0);
     let told = world.run(&["backup", "create"]).await.expect(0);
     assert!(told.err.contains("`after` failed in web"), "{told}");

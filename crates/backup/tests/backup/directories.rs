@@ -133,3 +133,46 @@ fn a_directory_that_is_not_there_is_refused() {
     let saved = world.repository().save_directory(&about("volume", 0), &world.path("volume"));
     assert!(matches!(saved, Err(Error::Invalid { .. })), "{saved:?}");
 }
+
+#[test]
+fn r20_any_change_of_a_restored_directory_is_found() {
+    let world = World::new();
+    let (root, repository) = (volume(&world), world.repository());
+    let saved = repository.save_directory(&about("volume", 0), &root).unwrap().snapshot;
+    let tree = repository.tree_of(&saved.id).unwrap();
+    let other = repository.save_directory(&about("volume", 1), &root).unwrap().snapshot;
+    assert_eq!(repository.tree_of(&other.id).unwrap(), tree, "the same has the same sum");
+    type Change<'a> = (&'a str, &'a dyn Fn(&Path));
+    let changes: [Change<'_>; 6] = [
+        ("another mode", &|to| {
+            std::fs::set_permissions(to.join("large"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        }),
+        ("other content", &|to| {
+            // Of the same size and time: only its bytes tell.
+            let path = to.join("large");
+            let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+            let mut bytes = std::fs::read(&path).unwrap();
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        }),
+        ("another size", &|to| std::fs::write(to.join("large"), "short").unwrap()),
+        ("it is missing", &|to| std::fs::remove_file(to.join("large")).unwrap()),
+        ("it is no file", &|to| {
+            std::fs::remove_file(to.join("large")).unwrap();
+            std::fs::create_dir(to.join("large")).unwrap();
+        }),
+        ("more things are there", &|to| std::fs::write(to.join("one more"), "").unwrap()),
+    ];
+    for (told, change) in changes {
+        let to = world.path("restored");
+        repository.restore_directory(&saved.id, &to).unwrap();
+        let same = repository.compare_directory(&saved.id, &to).unwrap();
+        assert_eq!((same.differences, &same.tree), (Vec::new(), &tree));
+        change(&to);
+        let found = repository.compare_directory(&saved.id, &to).unwrap().differences;
+        assert!(found.iter().any(|one| one.contains(told)), "{told}: {found:?}");
+        std::fs::remove_dir_all(&to).unwrap();
+    }
+}

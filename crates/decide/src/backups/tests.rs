@@ -259,3 +259,25 @@ fn r20_whatever_differs_is_found() {
     sequence public.a_id_seq is missing, which had given out 17
     ");
 }
+
+#[test]
+fn what_was_stopped_for_a_restore_is_known_until_that_has_come_to_its_end() {
+    let of: Holding = "volume:uploads".parse().unwrap();
+    let time = at("2026-11-30T12:00:00Z");
+    let services: BTreeSet<ServiceName> = ["web".parse().unwrap()].into();
+    let stopped = Event::StoppedToRestore { of: of.clone(), backup: id(1), services: services.clone() };
+    let ended = Event::Restored { of: of.clone(), backup: id(1), what: "restored".to_owned() };
+    let open = fold([(time, &stopped)]).remove(&of).unwrap().stopped.unwrap();
+    assert_eq!((open.backup, open.services), (id(1), services));
+    assert_eq!(fold([(time, &stopped), (time, &ended)]).remove(&of).unwrap().stopped, None);
+}
+
+#[test]
+fn r20_whatever_differs_of_a_volume_is_found() {
+    let had = TreeFacts { files: 2, directories: 1, others: 1, bytes: 10, sum: "a".to_owned() };
+    assert_eq!(tree_differences(&had, &had), Vec::<String>::new());
+    let less = TreeFacts { files: 1, bytes: 4, ..had.clone() };
+    assert_eq!(tree_differences(&had, &less), ["it has 1 files, not 2", "it has 4 bytes, not 10"]);
+    let other = TreeFacts { sum: "b".to_owned(), ..had.clone() };
+    assert_eq!(tree_differences(&had, &other).len(), 1);
+}

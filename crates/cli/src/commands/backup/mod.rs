@@ -1,18 +1,18 @@
 mod follow;
 mod render;
+mod restore;
 
 pub(super) use follow::all as follow_all;
 
 use clap::{Args, Subcommand};
-use daybook_api::backup::{BackUp, Restore, RestorePlan, RunDrill, VerifyQuery};
+use daybook_api::backup::{BackUp, RunDrill, VerifyQuery};
 use daybook_api::client::Exit;
 use daybook_model::Timestamp;
 use daybook_model::backup::Holding;
 
-use crate::args::Format;
+use self::restore::Which;
 use crate::context::{Ctx, now};
-use crate::error::{CommandError, Result};
-use crate::terminal;
+use crate::error::Result;
 
 /// Make, list, prove and restore backups of databases and volumes.
 ///
@@ -56,8 +56,11 @@ enum Action {
     /// that use it stopped for the moment of the change.
     Restore {
         /// The database or the volume.
-        #[arg(value_name = "NAME")]
-        of: Holding,
+        #[arg(value_name = "NAME", required_unless_present = "all")]
+        of: Option<Holding>,
+        /// Everything that has a backup: each database and each volume, one after the other.
+        #[arg(long, conflicts_with_all = ["of", "backup"])]
+        all: bool,
         /// The backup, by the end of its id; the newest without.
         #[arg(long, value_name = "ID", conflicts_with = "at")]
         backup: Option<String>,
@@ -67,9 +70,9 @@ enum Action {
         /// Lose what is there now.
         #[arg(long)]
         without_backup: bool,
-        /// The name of the database or volume, typed again instead of a yes.
+        /// The name of the database or volume, or with `--all` of the environment, typed again instead of a yes.
         #[arg(long, value_name = "NAME")]
-        confirm: Option<Holding>,
+        confirm: Option<String>,
     },
     /// Look for damage in the repository: that everything is there, or every byte of it.
     Verify {
@@ -113,42 +116,14 @@ impl Backup {
                 let begun = client.drill(&key, &RunDrill { of, backup }).await?;
                 follow::all(ctx, &key, begun).await
             }
-            Action::Restore { of, backup, at, without_backup, confirm } => {
-                let wanted = Restore { of, backup, at, without_backup };
-                let plan = client.plan_restore(&key, &wanted).await?;
-                ask(ctx, &plan, confirm.as_ref())?;
-                // What was shown is what is done: another backup may have been made meanwhile.
-                let wanted = Restore { of: plan.of, backup: Some(plan.backup.id.to_string()), at: None, ..wanted };
-                let begun = client.restore(&key, &wanted).await?;
-                follow::all(ctx, &key, vec![begun]).await
+            Action::Restore { of, all: _, backup, at, without_backup, confirm } => {
+                let which = Which { backup, at, without_backup };
+                restore::run(ctx, &key, of, &which, confirm.as_deref()).await
             }
             Action::Verify { everything } => {
                 let begun = client.verify_backups(&key, VerifyQuery { everything }).await?;
                 follow::all(ctx, &key, vec![begun]).await
             }
         }
-    }
-}
-
-/// What is there is replaced: the name is typed, as for whatever destroys.
-fn ask(ctx: &Ctx, plan: &RestorePlan, confirmed: Option<&Holding>) -> Result<()> {
-    if ctx.format() == Format::Table {
-        ctx.say(render::restore(plan, now()).trim_end());
-        ctx.say("");
-    }
-    let (name, kind) = (plan.of.name(), plan.of.kind());
-    if let Some(typed) = confirmed {
-        return match plan.of.is_meant_by(typed) {
-            true => Ok(()),
-            false => Err(CommandError::usage(format!("`{typed}` is not the {kind} that would be replaced, `{name}`"))),
-        };
-    }
-    if !ctx.may_ask() {
-        let message = format!("to replace what {name} holds needs its name");
-        return Err(CommandError::usage(message).hint(format!("--confirm={name}")));
-    }
-    match terminal::ask(&format!("type {name} to replace what it holds: "))?.trim() == name {
-        true => Ok(()),
-        false => Err(CommandError::said(Exit::Failed)),
     }
 }
