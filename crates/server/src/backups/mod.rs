@@ -12,6 +12,7 @@ mod restore;
 mod save;
 mod scratch;
 mod tend;
+mod verify;
 mod view;
 
 use std::collections::BTreeMap;
