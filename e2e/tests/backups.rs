@@ -174,6 +174,38 @@ async fn r20_what_is_damaged_is_found_by_the_next_drill() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn r20_after_a_repair_the_next_backup_stores_again_what_was_damaged() {
+    let world = World::new().await;
+    notes(&world);
+    world.run(&["up", "-y"]).await.expect(0);
+    world.run_reading(&["secret", "set", "backup.password"], PASSWORD).await.expect(0);
+    ask(&world, "insert into notes (text) select md5(n::text) from generate_series(1, 20000) n");
+    world.run(&["backup", "create", "-q"]).await.expect(0);
+    let pack = largest_pack(&repository(&world));
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let third = bytes.len() / 3;
+    bytes[third] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+
+    world.run(&["backup", "verify"]).await.expect(0);
+    let found = world.run(&["backup", "verify", "--everything"]).await.expect(1);
+    assert!(found.err.contains("is damaged") && found.err.contains("is not what was written"), "{found}");
+    assert!(found.err.contains("daybook backup verify --everything --repair"), "{found}");
+    assert!(!found.all().contains("panicked") && !found.all().contains("rustic"), "{found}");
+    let lacks = world.run(&["backup", "verify", "--everything", "--repair"]).await.expect(1);
+    assert!(lacks.err.contains("1 damaged pack") && lacks.err.contains("lacks 1 of its"), "{lacks}");
+    assert!(lacks.err.contains("daybook backup create"), "{lacks}");
+    world.run(&["backup", "create", "-q"]).await.expect(0);
+    world.run(&["backup", "drill", "-q"]).await.expect(0);
+    let whole = world.run(&["backup", "verify", "--everything"]).await.expect(0);
+    assert!(whole.err.contains("no damage in 2 backups"), "{whole}");
+    let nothing = world.run(&["backup", "verify", "--everything", "--repair"]).await.expect(0);
+    assert!(nothing.err.contains("nothing to repair"), "{nothing}");
+    restic(&world, &["check", "--read-data"]);
+    world.end().await;
+}
+
 /// A tool that does as the real one does, and then something else.
 fn put_tool(directory: &Path, name: &str, script: &str) {
     let path = directory.join(name);

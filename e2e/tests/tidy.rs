@@ -8,6 +8,8 @@ use daybook_e2e::workspace::{Edges, edges, files, root, sources};
 const LEAVES: [&str; 8] = ["manifest", "decide", "rego", "store", "metrics", "runtime", "data", "edge"];
 /// Leaves too, which come after those in the design's table.
 const OUTSIDE: [&str; 3] = ["connect", "backup", "api"];
+/// Below the leaves: they know nothing of ours, and a leaf may use them.
+const ROOTS: [(&str, &str); 1] = [("cdc", "backup")];
 /// What drives something with a client so large that a build may leave it out: above the runtime's trait, and used by
 /// the server, and by the export.
 const DRIVERS: [&str; 1] = ["kubernetes"];
@@ -20,6 +22,10 @@ fn allowed() -> Edges {
     let mut table = BTreeMap::from([("model".to_owned(), BTreeSet::new())]);
     for leaf in &leaves {
         table.insert((*leaf).to_owned(), below.clone());
+    }
+    for (root, leaf) in ROOTS {
+        table.insert(root.to_owned(), BTreeSet::new());
+        table.entry(leaf.to_owned()).or_default().insert(root.to_owned());
     }
     for driver in DRIVERS {
         table.insert(driver.to_owned(), ["model", "runtime"].map(ToOwned::to_owned).into());

@@ -227,4 +227,7 @@ pub struct OperationEnd {
 pub struct VerifyQuery {
     /// Read every byte.
     pub everything: bool,
+    /// Let later backups store again what is missing or damaged.
+    #[serde(default)]
+    pub repair: bool,
 }

@@ -10,10 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use rustic_core::repofile::{KeyFile, MasterKey};
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::pack::COMPRESSED_FILE;
+
 const NONCE: usize = 16;
+/// How much longer a text is once it is sealed.
+pub(crate) const OVERHEAD: u64 = 32;
 /// Encryption, then the two halves of what authenticates.
 type Bytes64 = Zeroizing<[u8; 64]>;
 const NO_BYTES: [u8; 64] = [0; 64];
@@ -78,9 +81,9 @@ impl Key {
     /// Opens a file that is not a pack: JSON, or JSON that was compressed.
     pub(crate) fn open_file(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let opened = self.open(sealed)?;
-        match opened.first()? {
+        match *opened.first()? {
             b'{' | b'[' => Some(opened),
-            2 => zstd::decode_all(&opened[1..]).ok(),
+            COMPRESSED_FILE => zstd::decode_all(&opened[1..]).ok(),
             _ => None,
         }
     }
@@ -109,9 +112,4 @@ fn from_password(file: &KeyFile, password: &str) -> Result<Key, String> {
     let mut bytes = Bytes64::new(NO_BYTES);
     scrypt::scrypt(password.as_bytes(), &file.salt, &params, &mut bytes[..]).map_err(|error| error.to_string())?;
     Ok(Key { bytes })
-}
-
-/// SHA-256 in hexadecimal: what files and blobs are named by.
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }

@@ -1,9 +1,5 @@
-//! What the library that packs sees of a storage.
-//!
-//! That library warns of a file that it could not read, and saves a snapshot without the file. So no snapshot that it
-//! wants to save while it archives gets through here; [`crate::save`] saves one after it has looked at the sources.
+//! What the library sees of a storage, and what goes there at a pace.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +11,6 @@ use crate::storage::{self, Failure, How, Kind, Part, Storage};
 pub(crate) struct Link {
     storage: Arc<dyn Storage>,
     pace: Option<Pace>,
-    holds_snapshots: AtomicBool,
     seen: Mutex<Seen>,
 }
 
@@ -24,26 +19,14 @@ pub(crate) struct Link {
 pub(crate) struct Seen {
     /// The first failure of the storage. The library wraps it, or forgets it.
     pub(crate) failure: Option<Failure>,
-    /// Files of the index that were written, while snapshots were held.
-    pub(crate) index: Vec<Bytes>,
     /// Keys that were written.
     pub(crate) keys: Vec<String>,
-    /// The snapshot that was written last.
-    pub(crate) snapshot: Option<Id>,
 }
 
 impl Link {
     pub(crate) fn new(storage: Arc<dyn Storage>, bytes_per_second: Option<u64>) -> Self {
         let pace = bytes_per_second.map(Pace::new);
-        Self { storage, pace, holds_snapshots: AtomicBool::new(false), seen: Mutex::default() }
-    }
-
-    pub(crate) fn hold_snapshots(&self) {
-        self.holds_snapshots.store(true, Ordering::SeqCst);
-    }
-
-    pub(crate) fn let_snapshots_through(&self) {
-        self.holds_snapshots.store(false, Ordering::SeqCst);
+        Self { storage, pace, seen: Mutex::default() }
     }
 
     pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -102,19 +85,11 @@ impl ReadBackend for Link {
 
 impl WriteBackend for Link {
     fn write_bytes(&self, tpe: FileType, id: &Id, _: bool, content: BytesList) -> RusticResult<()> {
-        let holds = self.holds_snapshots.load(Ordering::SeqCst);
-        if tpe == FileType::Snapshot && holds {
-            return Ok(());
-        }
         let content = content.into_vec();
         let how = if tpe == FileType::Config { How::First } else { How::Lasting };
         self.wrap(self.write(&storage::name(tpe, id), &content, how))?;
-        let mut seen = self.seen();
-        match tpe {
-            FileType::Index if holds => seen.index.push(content.concat().into()),
-            FileType::Key => seen.keys.push(storage::name(tpe, id)),
-            FileType::Snapshot => seen.snapshot = Some(*id),
-            _ => {}
+        if tpe == FileType::Key {
+            self.seen().keys.push(storage::name(tpe, id));
         }
         Ok(())
     }

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::key::{Key, hash};
+use crate::hash::Sum;
+use crate::key::Key;
 use crate::repository::Repository;
 use crate::storage::{Failure, How, LOCKS, Listed, Storage};
 
@@ -95,7 +96,7 @@ fn write(storage: &dyn Storage, key: &Key, exclusive: bool) -> Result<String, Fa
     let pid = rustix::process::getpid().as_raw_nonzero().get();
     let content = Content { time: Timestamp::now(), exclusive, hostname, username: OURS.to_owned(), pid };
     let content: Bytes = key.seal(&serde_json::to_vec(&content).expect("a lock is JSON")).into();
-    let name = format!("{LOCKS}/{}", hash(&content));
+    let name = format!("{LOCKS}/{}", Sum::of(&content));
     storage.write(&name, &[content], How::Passing)?;
     Ok(name)
 }

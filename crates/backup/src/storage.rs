@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rustic_core::{FileType, Id};
 
+use crate::hash::Sum;
+
 /// Files by name. Names are paths relative to the repository, with `/` between parts.
 pub(crate) trait Storage: Send + Sync + 'static {
     /// Where it is, for people.
@@ -88,11 +90,15 @@ pub(crate) const FOLDERS: [&str; 5] = ["data", "index", KEYS, LOCKS, "snapshots"
 
 /// The name of a file.
 pub(crate) fn name(tpe: FileType, id: &Id) -> String {
-    let hex = id.to_hex();
-    let hex = hex.as_str();
     match tpe {
         FileType::Config => CONFIG.to_owned(),
-        FileType::Pack => format!("data/{}/{hex}", &hex[..2]),
-        _ => format!("{}/{hex}", tpe.dirname()),
+        FileType::Pack => pack((*id).into()),
+        _ => format!("{}/{}", tpe.dirname(), id.to_hex().as_str()),
     }
+}
+
+/// The name of a pack.
+pub(crate) fn pack(id: Sum) -> String {
+    let text = id.to_string();
+    format!("data/{}/{text}", &text[..2])
 }

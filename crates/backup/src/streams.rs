@@ -1,14 +1,17 @@
 //! Streams as the source of a backup.
 
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use jiff::Timestamp;
 use rustic_core::repofile::{Metadata, Node, NodeType};
-use rustic_core::{ReadSource, ReadSourceEntry, RusticResult};
 
+use crate::contents::{Contents, Stopped, collect, incomplete};
 use crate::error::{Error, Result};
+use crate::threads::{in_threads, lock, threads};
 
 /// A stream that is to be saved under a name.
 pub struct Entry {
@@ -25,84 +28,61 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// The archiver reads less at once than is good for a pipe.
-const READ_AT_ONCE: usize = 256 * 1024;
-
-type Buffered = BufReader<Watched>;
-
-/// How a stream has ended.
-#[derive(Debug)]
-enum End {
-    NotYet,
-    Well { bytes: u64 },
-    Failed(io::Error),
-}
-
-/// How all streams have ended, in their order.
-#[derive(Debug, Default)]
-pub(crate) struct Ends(Mutex<Vec<(String, End)>>);
-
-impl Ends {
-    fn lock(&self) -> MutexGuard<'_, Vec<(String, End)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, number: usize, end: End) {
-        self.lock()[number].1 = end;
-    }
-
-    fn any_failed(&self) -> bool {
-        self.lock().iter().any(|(_, end)| matches!(end, End::Failed(_)))
-    }
-
-    /// The source's error, if one has failed.
-    pub(crate) fn failure(&self) -> Option<Error> {
-        self.lock().iter_mut().find_map(|(entry, end)| match std::mem::replace(end, End::NotYet) {
-            End::Failed(why) => Some(Error::Source { entry: entry.clone(), why }),
-            other => {
-                *end = other;
-                None
-            }
-        })
-    }
-
-    /// Name and size of each, if all have ended well.
-    pub(crate) fn sizes(&self) -> Result<Vec<(String, u64)>> {
-        let ends = self.lock();
-        let size = |(name, end): &(String, End)| match end {
-            End::Well { bytes } => Ok((name.clone(), *bytes)),
-            End::NotYet | End::Failed(_) => Err(Error::Incomplete { what: format!("`{name}`") }),
-        };
-        ends.iter().map(size).collect()
-    }
-}
-
-/// Streams, as the archiver takes them.
-pub(crate) struct Streams {
-    entries: Mutex<Vec<RusticResult<ReadSourceEntry<Buffered>>>>,
-    /// Where they lie in the snapshot.
-    pub(crate) paths: Vec<PathBuf>,
-    pub(crate) ends: Arc<Ends>,
-}
+/// Streams that can be saved together, in the order of their names, as a tree has them.
+pub(crate) struct Streams(Vec<Entry>);
 
 impl Streams {
-    pub(crate) fn new(mut entries: Vec<Entry>, time: Timestamp) -> Result<Self> {
-        // A tree has its nodes in the order of their names.
+    pub(crate) fn new(mut entries: Vec<Entry>) -> Result<Self> {
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         valid(&entries)?;
-        let ends = Arc::new(Ends::default());
-        *ends.lock() = entries.iter().map(|entry| (entry.name.clone(), End::NotYet)).collect();
-        let paths = entries.iter().map(|entry| Path::new("/").join(&entry.name)).collect();
-        let watch = |(number, entry): (usize, Entry)| {
-            let meta = Metadata { mode: Some(0o600), mtime: Some(time), ctime: Some(time), ..Metadata::default() };
-            let node = Node::new_node(entry.name.as_ref(), NodeType::File, meta);
-            let path = Path::new("/").join(&entry.name);
-            let watched = Watched { content: entry.content, number, bytes: 0, ends: Arc::clone(&ends) };
-            Ok(ReadSourceEntry { path, node, open: Some(BufReader::with_capacity(READ_AT_ONCE, watched)) })
-        };
-        let entries = Mutex::new(entries.into_iter().enumerate().map(watch).collect());
-        Ok(Self { entries, paths, ends })
+        Ok(Self(entries))
     }
+
+    /// Where they lie in the snapshot.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.0.iter().map(|entry| Path::new("/").join(&entry.name)).collect()
+    }
+
+    /// Reads all, some at the same time, and returns a node for each. The first that fails ends all.
+    pub(crate) fn read(self, contents: &Contents<'_>, time: Timestamp) -> Result<Vec<Node>> {
+        let at_once = threads().min(self.0.len());
+        let (left, has_failed) = (Mutex::new(self.0.into_iter()), AtomicBool::new(false));
+        let nodes = Mutex::new(Vec::new());
+        let read_some = || -> Result<()> {
+            let mut coder = None;
+            loop {
+                let next = lock(&left).next();
+                let Some(Entry { name, content }) = next else { return Ok(()) };
+                let (sender, pieces) = mpsc::channel();
+                let watched = Watched { content, has_failed: &has_failed };
+                // Nobody knows how long it is.
+                let read = contents.read(&mut coder, watched, u64::MAX, &sender);
+                drop(sender);
+                match read {
+                    Ok(bytes) => lock(&nodes).push((name, bytes, pieces)),
+                    Err(Stopped::Elsewhere) => return Ok(()),
+                    Err(Stopped::Source(why)) if is_of_another(&why) => return Ok(()),
+                    Err(Stopped::Source(why)) => {
+                        has_failed.store(true, Ordering::SeqCst);
+                        return Err(Error::Source { entry: name, why });
+                    }
+                }
+            }
+        };
+        in_threads(at_once, read_some)?;
+        let mut nodes = std::mem::take(&mut *lock(&nodes));
+        nodes.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        let node = |(name, bytes, pieces): (String, _, _)| node(&name, bytes, collect(pieces), time);
+        nodes.into_iter().map(node).collect()
+    }
+}
+
+fn node(name: &str, bytes: u64, content: Option<(Vec<rustic_core::DataId>, u64)>, time: Timestamp) -> Result<Node> {
+    let (content, _) = content.filter(|(_, size)| *size == bytes).ok_or_else(|| incomplete(&format!("`{name}`")))?;
+    let meta = Metadata { mode: Some(0o600), mtime: Some(time), ctime: Some(time), size: bytes, ..Metadata::default() };
+    let mut node = Node::new_node(name.as_ref(), NodeType::File, meta);
+    node.content = Some(content);
+    Ok(node)
 }
 
 fn valid(entries: &[Entry]) -> Result<()> {
@@ -122,46 +102,25 @@ fn valid(entries: &[Entry]) -> Result<()> {
     }
 }
 
-impl ReadSource for Streams {
-    type Open = Buffered;
-    type Iter = std::vec::IntoIter<RusticResult<ReadSourceEntry<Buffered>>>;
-
-    fn size(&self) -> RusticResult<Option<u64>> {
-        Ok(None)
-    }
-
-    fn entries(&self) -> Self::Iter {
-        std::mem::take(&mut *self.entries.lock().unwrap_or_else(PoisonError::into_inner)).into_iter()
-    }
-}
-
-/// A stream whose end is written down.
-pub(crate) struct Watched {
+/// A stream that is not read on once another has failed.
+struct Watched<'a> {
     content: Box<dyn Read + Send>,
-    number: usize,
-    bytes: u64,
-    ends: Arc<Ends>,
+    has_failed: &'a AtomicBool,
 }
 
-impl Read for Watched {
+#[derive(Debug, thiserror::Error)]
+#[error("another stream of this backup has failed")]
+struct AnotherFailed;
+
+fn is_of_another(why: &io::Error) -> bool {
+    why.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<AnotherFailed>)
+}
+
+impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        debug_assert!(!buffer.is_empty(), "a buffer around this reads nothing else");
-        if self.ends.any_failed() {
-            return Err(io::Error::other("another stream of this backup has failed"));
+        if self.has_failed.load(Ordering::SeqCst) {
+            return Err(io::Error::other(AnotherFailed));
         }
-        match self.content.read(buffer) {
-            Ok(0) => self.ends.set(self.number, End::Well { bytes: self.bytes }),
-            Ok(bytes) => {
-                self.bytes += bytes as u64;
-                return Ok(bytes);
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                let copy = io::Error::new(error.kind(), error.to_string());
-                self.ends.set(self.number, End::Failed(error));
-                return Err(copy);
-            }
-        }
-        Ok(0)
+        self.content.read(buffer)
     }
 }

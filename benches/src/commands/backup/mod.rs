@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Size of the stream, in MiB.
     #[arg(long, env = "DUMP_MIB", default_value_t = 2_048)]
     dump_mib: u64,
+    /// A dump that is there, instead of one that is made.
+    #[arg(long, env = "DUMP")]
+    dump: Option<PathBuf>,
     /// Measurements; the medians are shown.
     #[arg(long, env = "COUNT", default_value_t = 1)]
     count: u32,
@@ -56,9 +59,16 @@ struct Measured {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let directory = tempfile::tempdir().context("make a directory")?;
-    let (files, dump) = (directory.path().join("files"), directory.path().join("dump.sql"));
+    let files = directory.path().join("files");
     let files_bytes = data::write_files(&files, arguments.files)?;
-    let dump_bytes = data::write_dump(&dump, arguments.dump_mib << 20)?;
+    let (dump, dump_bytes) = match &arguments.dump {
+        Some(dump) => (dump.clone(), data::size(dump)?),
+        None => {
+            let dump = directory.path().join("dump.sql");
+            let bytes = data::write_dump(&dump, arguments.dump_mib << 20)?;
+            (dump, bytes)
+        }
+    };
     let mut line = Map::new();
     line.insert("files".to_owned(), json!(arguments.files));
     line.insert("files_bytes".to_owned(), json!(files_bytes));

@@ -75,10 +75,18 @@ fn what_has_not_changed_is_not_read_again() {
     let (root, repository) = (volume(&world), world.repository());
     repository.save_directory(&about("volume", 0), &root).unwrap();
     std::fs::write(root.join("new"), "new").unwrap();
-    let second = repository.save_directory(&about("volume", 1), &root).unwrap().snapshot;
+    let saved = repository.save_directory(&about("volume", 1), &root).unwrap();
+    let second = &saved.snapshot;
     assert!(second.added_bytes.unwrap() < 10_000, "{second:?}");
-    // Two names of the large file, three small files, and where two links point.
-    assert_eq!(second.size_bytes, Some(6_000_000 + 5 + 1 + 3 + 5 + 7));
+    // Two names of the large file, three small files, an empty one and two links; and what is new.
+    assert_eq!((saved.unchanged, second.size_bytes), (7, Some(6_000_000 + 5 + 1 + 3)));
+    std::fs::write(root.join("deep/er/small"), "other").unwrap();
+    let third = repository.save_directory(&about("volume", 2), &root).unwrap();
+    assert_eq!(third.unchanged, 7);
+    let path = root.canonicalize().unwrap().join("deep/er/small");
+    assert_eq!(world.restic(&["dump", &third.snapshot.id, path.to_str().unwrap()]), "other");
+    // Another label is another directory.
+    assert_eq!(repository.save_directory(&about("other", 3), &root).unwrap().unchanged, 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use crate::common::{PASSWORD, World, about, entry, noise, read};
 use daybook_backup::{Depth, Error, Place, Repository};
+use daybook_cdc::{Cutter, Sizes, WINDOW};
 
 #[test]
 fn restic_reads_what_was_saved_here() {
@@ -48,6 +49,54 @@ fn each_goes_on_with_the_repository_of_the_other() {
     world.restic(&["forget", "--prune", &theirs.id]);
     assert_eq!(repository.check(Depth::Everything).unwrap(), []);
     assert!(read(&repository, &ours.id, "large").unwrap() == noise(2, 3_000_000));
+}
+
+/// Where content is cut near the shortest and the longest chunk, which noise alone hardly tries.
+#[test]
+fn content_is_cut_where_restic_cuts_it() {
+    let world = World::new();
+    world.restic(&["init"]);
+    let config: serde_json::Value = serde_json::from_str(&world.restic(&["cat", "config"])).unwrap();
+    let polynomial = u64::from_str_radix(config["chunker_polynomial"].as_str().unwrap(), 16).unwrap();
+    let sizes = Sizes::RESTIC;
+    let mark = mark(polynomial, sizes.average);
+    let (volume, mut entries) = (world.path("volume"), Vec::new());
+    std::fs::create_dir(&volume).unwrap();
+    for (seed, end) in (1..).zip([
+        sizes.least - 1,
+        sizes.least,
+        sizes.least + 1,
+        sizes.least + 63,
+        sizes.least + 64,
+        sizes.least + 65,
+        sizes.least + (256 << 10),
+    ]) {
+        let mut content = noise(seed, 3_000_000);
+        content[end - mark.len()..end].copy_from_slice(&mark);
+        entries.push((format!("marked-{end}"), content));
+    }
+    entries.push(("zeros".to_owned(), vec![0; 3_000_000]));
+    entries.push(("ones".to_owned(), vec![1; 20_000_000]));
+    for (name, content) in &entries {
+        std::fs::write(volume.join(name), content).unwrap();
+    }
+    world.restic(&["backup", "--host", "one", volume.to_str().unwrap()]);
+    let repository = Repository::open(&world.place(), PASSWORD).unwrap().unwrap();
+    let streams = entries.into_iter().map(|(name, content)| entry(&name, content)).collect();
+    let ours = repository.save(&about("shop", 0), streams).unwrap();
+    assert!(ours.added_bytes.unwrap() < 5_000, "{ours:?}");
+    let ours = repository.save_directory(&about("volume", 1), &volume).unwrap().snapshot;
+    assert!(ours.added_bytes.unwrap() < 5_000, "{ours:?}");
+    world.restic(&["check", "--read-data"]);
+}
+
+/// Bytes that a chunk may end with.
+fn mark(polynomial: u64, average: usize) -> Vec<u8> {
+    let anywhere = Sizes { least: WINDOW + 1, average, most: usize::MAX };
+    let cutter = Cutter::new(polynomial, anywhere).unwrap();
+    let noise = noise(99, 64 << 20);
+    let end = cutter.end(&noise, 0).expect("one place in a million is such");
+    noise[end - WINDOW..end].to_vec()
 }
 
 /// What a lock of restic forbids: it holds one as long as its standard input is open.

@@ -15,6 +15,7 @@ mod restore;
 mod save;
 mod scratch;
 mod tend;
+mod verify;
 mod view;
 mod volume;
 

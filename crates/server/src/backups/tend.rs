@@ -6,12 +6,12 @@ use std::time::Duration;
 use daybook_api::backup::{OperationView, VerifyQuery};
 use daybook_backup::{Depth, Repository};
 use daybook_decide::backups::{Due, History, due};
-use daybook_decide::text::plural;
 use daybook_model::backup::{BackupOutcome, DrillOutcome, Holding};
 use daybook_model::{Actor, BackupId, EnvKey, Event, Release};
 use uuid::Uuid;
 
 use super::repository::{id_of, made};
+use super::verify::{Said, found, mended};
 use crate::App;
 use crate::error::ApiError;
 
@@ -146,18 +146,13 @@ impl App {
             let _turn = app.inner.operations.turn().await;
             operation.note(if wanted.everything { "reads every byte" } else { "looks at what should be there" });
             let depth = if wanted.everything { Depth::Everything } else { Depth::Structure };
-            let looked = home.open(move |repository| Ok((repository.snapshots()?.len(), repository.check(depth)?)));
+            let shown = home.shown.clone();
+            let looked = home.open(move |repository| match wanted.repair {
+                true => mended(repository, depth, &shown),
+                false => found(repository, depth, &shown),
+            });
             match looked.await {
-                Ok(Some((backups, damage))) if damage.is_empty() => {
-                    let how = if wanted.everything { "every byte was read" } else { "everything is there" };
-                    let backups = plural(backups as u64, "backup");
-                    operation.end(true, vec![format!("no damage in {backups}: {how}")]);
-                }
-                Ok(Some((_, damage))) => {
-                    let first = format!("{} is damaged", home.shown);
-                    operation
-                        .end(false, std::iter::once(first).chain(damage.iter().map(ToString::to_string)).collect());
-                }
+                Ok(Some(Said { good, lines })) => operation.end(good, lines),
                 Ok(None) => operation.end(false, vec![format!("there are no backups in {}", home.shown)]),
                 Err(error) => {
                     operation.end(false, std::iter::once(error.0.message).chain(error.0.hint).collect());

@@ -79,6 +79,9 @@ enum Action {
         /// Read every byte.
         #[arg(long)]
         everything: bool,
+        /// Let the next backup store again what is missing or damaged, and keep what is whole.
+        #[arg(long)]
+        repair: bool,
     },
 }
 
@@ -120,9 +123,15 @@ impl Backup {
                 let which = Which { backup, at, without_backup };
                 restore::run(ctx, &key, of, &which, confirm.as_deref()).await
             }
-            Action::Verify { everything } => {
-                let begun = client.verify_backups(&key, VerifyQuery { everything }).await?;
-                follow::all(ctx, &key, vec![begun]).await
+            Action::Verify { everything, repair } => {
+                let begun = client.verify_backups(&key, VerifyQuery { everything, repair }).await?;
+                let exit = follow::all(ctx, &key, vec![begun]).await?;
+                if repair && exit != Exit::Ok {
+                    ctx.next(&format!("store again what is still there: {}", ctx.command("backup create")));
+                } else if exit != Exit::Ok {
+                    ctx.next(&format!("mend it: {}", ctx.command("backup verify --everything --repair")));
+                }
+                Ok(exit)
             }
         }
     }
