@@ -34,6 +34,16 @@ impl Repository {
     /// wait for another to be read. [`Error::Source`] where one has failed; there is no snapshot then, and the others
     /// are not read to their ends.
     pub fn save(&self, about: &About, entries: Vec<Entry>) -> Result<Snapshot> {
+        self.save_saying(about, entries, Vec::new)
+    }
+
+    /// The same; `more` is asked for tags beside those of `about` once all streams have ended well.
+    pub fn save_saying(
+        &self,
+        about: &About,
+        entries: Vec<Entry>,
+        more: impl FnOnce() -> Vec<String>,
+    ) -> Result<Snapshot> {
         let source = Streams::new(entries, about.time)?;
         let paths = source.paths.clone();
         // Streams have no state that could be compared with that of the snapshot before.
@@ -43,8 +53,10 @@ impl Repository {
             if let Some(failure) = source.ends.failure() {
                 return Err(failure);
             }
-            let file = archived?;
-            self.with_sizes(link, library, file, &source.ends.sizes()?)
+            let mut file = archived?;
+            let sizes = source.ends.sizes()?;
+            more().into_iter().for_each(|tag| file.tags.add(tag));
+            self.with_sizes(link, library, file, &sizes)
         })
     }
 

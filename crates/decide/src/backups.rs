@@ -354,6 +354,9 @@ pub fn words(policy: &BackupPolicy) -> String {
     parts.push(
         policy.drill_ms.map_or("proven when asked for".to_owned(), |every| format!("proven every {}", span(every))),
     );
+    if policy.point_in_time {
+        parts.push("any moment in between".to_owned());
+    }
     parts.join(", ")
 }
 

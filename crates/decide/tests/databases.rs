@@ -127,8 +127,14 @@ fn r22_what_a_migration_does_to_others_is_in_the_plan() {
 fn r22_a_database_with_a_policy_is_backed_up_before_it_is_migrated() {
     let with_policy = |version| {
         let mut spec = kept(1, Some(version));
-        let policy =
-            BackupPolicy { line: Some(10), every_ms: None, keep: Keep::USUAL, drill_ms: None, expect: Vec::new() };
+        let policy = BackupPolicy {
+            line: Some(10),
+            every_ms: None,
+            keep: Keep::USUAL,
+            drill_ms: None,
+            expect: Vec::new(),
+            point_in_time: false,
+        };
         spec.databases.get_mut(&name()).unwrap().backup = Some(policy);
         spec
     };

@@ -46,6 +46,7 @@ pub(crate) fn tells_of_backups(event: &Event) -> bool {
             | Event::DrillStarted { .. }
             | Event::DrillFinished { .. }
             | Event::BackupOverdue { .. }
+            | Event::Archive { .. }
             | Event::CloneStarted { .. }
             | Event::CloneFinished { .. }
             | Event::EnvironmentRetired

@@ -29,6 +29,7 @@ fn policy() -> BackupPolicy {
         keep: Keep::USUAL,
         drill_ms: Some(7 * DAY),
         expect: Vec::new(),
+        point_in_time: false,
     }
 }
 

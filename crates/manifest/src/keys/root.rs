@@ -117,8 +117,13 @@ pub(crate) const DATABASE: &[Key] = &[
 ];
 
 /// `backup` of a database.
-pub(crate) const BACKUP: &[Key] =
-    &[yes("every", Text), yes("keep", Either(&[Text, Object(KEEP)])), yes("drill", Text), yes("expect", TEXT_OR_TEXTS)];
+pub(crate) const BACKUP: &[Key] = &[
+    yes("every", Text),
+    yes("keep", Either(&[Text, Object(KEEP)])),
+    yes("drill", Text),
+    yes("expect", TEXT_OR_TEXTS),
+    yes("point_in_time", Bool),
+];
 
 /// `backup.keep` in full.
 pub(crate) const KEEP: &[Key] = &[

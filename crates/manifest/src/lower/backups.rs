@@ -5,7 +5,7 @@ use daybook_model::database::Engine;
 use daybook_model::spec::SecretRef;
 
 use super::Manifest;
-use super::read::{bytes, text, texts};
+use super::read::{bytes, flag, text, text_map, texts};
 use super::secrets;
 use crate::context::Problem;
 use crate::tree::Node;
@@ -29,7 +29,37 @@ pub(super) fn policy(manifest: &Manifest<'_, '_>, database: &Node, engine: Engin
         keep: node.get("keep").map_or(Keep::USUAL, |node| keep(manifest, node)),
         drill_ms: node.get("drill").and_then(|node| span(manifest, node)),
         expect: texts(node, "expect"),
+        point_in_time: point_in_time(manifest, database, node, engine),
     })
+}
+
+/// Settings by which a server archives what it writes: with `point_in_time` they are Daybook's.
+const OF_ARCHIVE: [&str; 3] = ["archive_mode", "archive_command", "archive_library"];
+
+/// Whether what is written is kept as well.
+fn point_in_time(manifest: &Manifest<'_, '_>, database: &Node, node: &Node, engine: Engine) -> bool {
+    let Some(node) = node.get("point_in_time").filter(|_| flag(node, "point_in_time")) else { return false };
+    let refuse = |message: String, label: &str| {
+        manifest.ctx.report(Problem::new("M0132", node.span, message).label(label));
+        false
+    };
+    if engine != Engine::Postgres {
+        let message = format!("{} cannot be brought back to any moment", engine.name());
+        return refuse(message, "only PostgreSQL can: leave it out");
+    }
+    if database.get("url").is_some() {
+        let message = "somebody else runs this database, and archives what it writes".to_owned();
+        return refuse(message, "leave it out");
+    }
+    let settings = text_map(database, "settings");
+    if let Some(name) = OF_ARCHIVE.into_iter().find(|name| settings.contains_key(*name)) {
+        let message = format!("`{name}` and `point_in_time` both say where what is written goes");
+        return refuse(message, "leave one of them out");
+    }
+    match settings.get("wal_level").map(String::as_str) {
+        None | Some("replica" | "logical") => true,
+        Some(level) => refuse(format!("with `wal_level: {level}` too little is written"), "leave one of them out"),
+    }
 }
 
 /// `6h`, or a word for it.

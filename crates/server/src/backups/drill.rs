@@ -189,6 +189,12 @@ impl App {
         if !why.is_empty() {
             return Err(Wrong::Backup(why));
         }
+        drop(door);
+        let mut rpo_ms = rpo_ms;
+        if let Some((lost_ms, seen)) = self.prove_point(release, name, &scratch, home, operation).await? {
+            rpo_ms = i64::try_from(lost_ms).unwrap_or(rpo_ms).min(rpo_ms);
+            checks.extend(seen);
+        }
         Ok(Proof { rpo_ms: u64::try_from(rpo_ms).unwrap_or(0), rto_ms, checks })
     }
 
@@ -253,7 +259,7 @@ impl From<Wrong> for ApiError {
 }
 
 /// What the repository refuses says something of the backup, unless it is only out of reach.
-fn of_repository(error: Error) -> Wrong {
+pub(super) fn of_repository(error: Error) -> Wrong {
     match error {
         Error::Storage(_) | Error::Locked { .. } => Wrong::Else(refused(&error)),
         error => Wrong::Backup(vec![error.to_string()]),

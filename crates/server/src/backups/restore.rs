@@ -37,9 +37,9 @@ fn newest<'h>(history: &'h History, name: &DatabaseName) -> Result<&'h Backup, A
 }
 
 /// What a restored database is called until it is known to be good.
-const FRESH: &str = "__restored";
+pub(super) const FRESH: &str = "__restored";
 /// What the one before is called afterwards.
-const ASIDE: &str = "__before";
+pub(super) const ASIDE: &str = "__before";
 
 /// What is to be restored.
 struct Wanted {
@@ -54,6 +54,9 @@ struct Wanted {
 impl App {
     /// What a restore would do. Changes nothing.
     pub(crate) async fn plan_restore(&self, key: &EnvKey, wanted: &Restore) -> Result<RestorePlan, ApiError> {
+        if let Some(plan) = self.plan_point(key, wanted).await? {
+            return Ok(plan);
+        }
         let wanted = self.find_backup(key, wanted).await?;
         let database = &wanted.release.spec.databases[&wanted.name];
         let kept = database.kept().ok_or_else(|| no_database(&wanted.release.spec, &wanted.name))?;
@@ -78,7 +81,7 @@ impl App {
             let shown = if used.is_empty() { String::new() } else { format!("; {used} connect anew") };
             steps.push(format!("change their names at once{shown}; the one before stays as {}{ASIDE}", kept.name));
         }
-        Ok(RestorePlan { backup: view::backup(&wanted.backup), steps })
+        Ok(RestorePlan { backup: view::backup(&wanted.backup), point_in_time: None, steps })
     }
 
     /// Begins to replace what a database holds by a backup.
@@ -89,6 +92,9 @@ impl App {
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
         self.refuse_if_locked(key).await?;
+        if let Some(operation) = self.restore_point(key, wanted, actor).await? {
+            return Ok(operation);
+        }
         let wanted = self.find_backup(key, wanted).await?;
         let what = format!("about to be restored from {} of {}", wanted.backup.id.short(), wanted.made.as_of);
         self.note_restore(key, &wanted, actor, what).await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use daybook_api::change::{Change, Down};
 use daybook_api::run::{RunReply, RunRequest};
+use daybook_decide::archive::lay_nothing_down;
 use daybook_model::database::{Database, Keeper};
 use daybook_model::spec::{Attachment, MountSource, Network};
 use daybook_model::{
@@ -26,7 +27,7 @@ pub(super) fn scratch_key(key: &EnvKey, drill: BackupId) -> EnvKey {
 }
 
 /// What a scratch copy is to be: the server of one database, as the release has it, and nothing else.
-fn scratch_spec(spec: &Spec, key: EnvKey, name: &DatabaseName) -> Option<Spec> {
+pub(super) fn scratch_spec(spec: &Spec, key: EnvKey, name: &DatabaseName) -> Option<Spec> {
     let database = spec.databases.get(name)?;
     let kept = database.kept()?;
     let mut service = spec.services.get(&kept.service)?.clone();
@@ -34,6 +35,7 @@ fn scratch_spec(spec: &Spec, key: EnvKey, name: &DatabaseName) -> Option<Spec> {
     service.routes.clear();
     service.depends_on.clear();
     service.stopped = false;
+    lay_nothing_down(&mut service);
     service.ports.iter_mut().for_each(|port| port.publish = None);
     service.container.networks = [(network.clone(), Attachment::default())].into_iter().collect();
     let volumes = service.container.mounts.iter().filter_map(|mount| match &mount.source {

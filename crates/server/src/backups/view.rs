@@ -1,6 +1,6 @@
 //! Backups in the API's words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_api::backup::{BackupState, BackupView, BackupsView, DatabaseBackups, DrillView};
 use daybook_backup::Repository;
@@ -19,10 +19,12 @@ impl App {
         let home = self.home(&release.spec).await?;
         let mut histories = self.histories(key).await?;
         let mut gone = BTreeSet::new();
+        let mut points = BTreeMap::new();
         let unseen = match home.open(Repository::snapshots).await {
             Ok(snapshots) => {
                 let there = snapshots.unwrap_or_default();
                 for name in release.spec.databases.keys() {
+                    points.extend(self.point_in_time(&release.spec, name, &there).map(|one| (name.clone(), one)));
                     add_found(histories.entry(name.clone()).or_default(), name, &there);
                 }
                 let is_gone =
@@ -39,7 +41,11 @@ impl App {
         let databases = histories.iter().filter(|(name, history)| {
             !history.backups.is_empty() || release.spec.databases.get(*name).is_some_and(|one| one.backup.is_some())
         });
-        let databases = databases.map(|(name, history)| of_database(&release.spec, name, history, &gone)).collect();
+        let databases = databases.map(|(name, history)| DatabaseBackups {
+            point_in_time: points.remove(name),
+            ..of_database(&release.spec, name, history, &gone)
+        });
+        let databases = databases.collect();
         Ok(BackupsView { place: home.shown, databases, unseen })
     }
 }
@@ -58,6 +64,7 @@ fn of_database(spec: &Spec, name: &DatabaseName, history: &History, gone: &BTree
         proven: proven.map(|backup| backup.id),
         unproven_since: history.backups.iter().find(since).map(|backup| backup.begun),
         overdue: history.overdue.clone(),
+        point_in_time: None,
         backups: history.backups.iter().rev().map(shown).collect(),
     }
 }

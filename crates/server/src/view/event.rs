@@ -6,7 +6,7 @@ use daybook_api::event::EventView;
 use daybook_api::run::ActorView;
 use daybook_decide::text;
 use daybook_executor::Note;
-use daybook_model::backup::{BackupOutcome, DrillOutcome};
+use daybook_model::backup::{ArchiveNote, BackupOutcome, DrillOutcome};
 use daybook_model::clone::CloneOutcome;
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
 use daybook_model::{BackupId, DatabaseName, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
@@ -135,6 +135,7 @@ impl Words {
             }
             Event::DrillFinished { database, backup, outcome, .. } => plain(drill_words(database, *backup, outcome)),
             Event::BackupOverdue { database, what } => plain(format!("database {database}: {what}")),
+            Event::Archive { database, note } => plain(format!("database {database}: {}", archive_words(note))),
             Event::Restored { database, backup, what } => {
                 plain(format!("database {database}, backup {}: {what}", backup.short()))
             }
@@ -159,6 +160,22 @@ fn drill_words(database: &DatabaseName, backup: BackupId, outcome: &DrillOutcome
         }
         DrillOutcome::Failed { why } => format!("backup {backup} of {database} is no good: {}", why.join("; ")),
         DrillOutcome::Undecided { why } => format!("drill of {database} came to no end: {why}"),
+    }
+}
+
+fn archive_words(note: &ArchiveNote) -> String {
+    match note {
+        ArchiveNote::BaseStarted { base, why } => format!("base backup {} began: {why}", base.short()),
+        ArchiveNote::BaseMade { base, size_bytes } => {
+            format!("base backup {} made, {}", base.short(), text::size(*size_bytes))
+        }
+        ArchiveNote::BaseFailed { base, why } => format!("base backup {} failed: {why}", base.short()),
+        ArchiveNote::Stuck { why } => format!("what is written is not archived: {why}"),
+        ArchiveNote::Works => "what is written is archived again".to_owned(),
+        ArchiveNote::Gap { first, last } if first == last => format!("gap in its archive: {first} is missing"),
+        ArchiveNote::Gap { first, last } => format!("gap in its archive: {first} to {last} are missing"),
+        ArchiveNote::RecoveryStarted { recovery } => format!("recovery {} in a scratch copy began", recovery.short()),
+        ArchiveNote::RecoveryEnded { recovery } => format!("the scratch copy of recovery {} is gone", recovery.short()),
     }
 }
 

@@ -1,4 +1,5 @@
 mod follow;
+mod moment;
 mod render;
 
 pub(super) use follow::all as follow_all;
@@ -57,8 +58,9 @@ enum Action {
         /// The backup, by the end of its id; the newest without.
         #[arg(long, value_name = "ID", conflicts_with = "at")]
         backup: Option<String>,
-        /// The newest backup that is not of a later time: `2026-11-30T12:00:00Z`.
-        #[arg(long, value_name = "TIME")]
+        /// As it was at this moment, where the policy says `point_in_time`; else the newest backup that is not of a later
+        /// time. `2026-11-30T12:00:00Z`, or without a zone in UTC: `2026-11-30 12:00`, `2026-11-30` for its beginning.
+        #[arg(long, value_name = "TIME", value_parser = moment::parse)]
         at: Option<Timestamp>,
         /// Lose what is there now.
         #[arg(long)]
@@ -113,8 +115,11 @@ impl Backup {
                 let wanted = Restore { database, backup, at, without_backup };
                 let plan = client.plan_restore(&key, &wanted).await?;
                 ask(ctx, &wanted, &plan, confirm.as_ref())?;
-                // What was shown is what is done: another backup may have been made meanwhile.
-                let wanted = Restore { backup: Some(plan.backup.id.to_string()), at: None, ..wanted };
+                let wanted = match plan.point_in_time {
+                    Some(_) => wanted,
+                    // What was shown is what is done: another backup may have been made meanwhile.
+                    None => Restore { backup: Some(plan.backup.id.to_string()), at: None, ..wanted },
+                };
                 let begun = client.restore(&key, &wanted).await?;
                 follow::all(ctx, &key, vec![begun]).await
             }
