@@ -14,6 +14,7 @@ mod error;
 mod key;
 mod link;
 mod lock;
+mod merge;
 mod place;
 mod prune;
 mod repository;

@@ -93,24 +93,27 @@ pub fn remove(files: &[String]) -> Vec<String> {
 }
 
 /// The command that writes a base backup to its output: an archive in the format of tar. It tells on its standard error
-/// from where to where it needs what is written.
+/// which segments it needs, as the server has it written down.
 pub fn base(admin: &str, label: &str) -> Vec<String> {
     script(
         r#"IFS= read -r PGPASSWORD; export PGPASSWORD
-LC_ALL=C exec pg_basebackup --pgdata=- --format=tar --wal-method=none --checkpoint=fast --label="$2" --verbose \
-    --no-password --host=127.0.0.1 --port="${PORT:-5432}" --username="$1" </dev/null"#,
+LC_ALL=C pg_basebackup --pgdata=- --format=tar --wal-method=none --checkpoint=fast --label="$2" \
+    --no-password --host=127.0.0.1 --port="${PORT:-5432}" --username="$1" </dev/null || exit $?
+for file in "$data"/pg_wal/*.backup; do
+    grep -qxs "LABEL: $2" "$file" && cat "$file" >&2
+done
+exit 0"#,
         &[admin, label],
     )
 }
 
-/// The places between which a base backup needs what is written, and the timeline, from what its command told.
-pub fn needs(told: &str) -> Option<(String, String, u32)> {
-    let after = |words: &str| Some(told.split_once(words)?.1.split_whitespace());
-    let mut start = after("log start point: ")?;
-    let first = start.next()?;
-    let timeline = start.skip_while(|word| *word != "timeline").nth(1)?.parse().ok()?;
-    let last = after("log end point: ")?.next()?;
-    Some((first.to_owned(), last.to_owned(), timeline))
+/// The names of the first and the last segment that a base backup needs to be whole, from what its command told.
+pub fn needs(told: &str) -> Option<(String, String)> {
+    let file = |words: &str| {
+        let line = told.lines().find_map(|line| line.strip_prefix(words))?;
+        Some(line.split_once("(file ")?.1.trim_end_matches(')').to_owned())
+    };
+    Some((file("START WAL LOCATION: ")?, file("STOP WAL LOCATION: ")?))
 }
 
 /// Where the files are that are brought to a moment, as `PGDATA` names it, beside those of the server.
@@ -215,11 +218,10 @@ mod tests {
 
     #[test]
     fn a_base_backup_tells_what_it_needs() {
-        let told = "pg_basebackup: initiating base backup, waiting for checkpoint to complete\n\
-                    pg_basebackup: checkpoint completed\n\
-                    pg_basebackup: write-ahead log start point: 0/2000028 on timeline 1\n\
-                    pg_basebackup: write-ahead log end point: 0/2000100\npg_basebackup: syncing data to disk ...\n";
-        assert_eq!(needs(told), Some(("0/2000028".to_owned(), "0/2000100".to_owned(), 1)));
+        let told = "WARNING: something\nSTART WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n\
+                    STOP WAL LOCATION: 0/3000100 (file 000000010000000000000003)\nBACKUP METHOD: streamed\n";
+        let (first, last) = ("000000010000000000000002".to_owned(), "000000010000000000000003".to_owned());
+        assert_eq!(needs(told), Some((first, last)));
         assert_eq!(needs("pg_basebackup: error: nothing"), None);
     }
 

@@ -277,6 +277,30 @@ pub fn base_due(archive: &Archive, system: u64, failed: Option<Timestamp>, now: 
     (since(newest.whole) >= BASE_EVERY_MS).then_some("the last one is a day old")
 }
 
+/// Batches become one when they are of one hour, and this hour is over.
+const MERGED_MS: i64 = 3_600_000;
+
+/// Batches of a cluster of which one can be made: a row of segments without a gap. There would be thousands of snapshots else.
+pub fn to_merge(cluster: &Cluster, now: Timestamp) -> Vec<&Batch> {
+    let hour = |batch: &Batch| batch.until.as_millisecond().div_euclid(MERGED_MS);
+    let over = cluster.batches.iter().filter(|batch| hour(batch) < now.as_millisecond().div_euclid(MERGED_MS));
+    let mut row: Vec<&Batch> = Vec::new();
+    for batch in over {
+        let follows = row.last().is_some_and(|last| {
+            let next = last.segments.iter().max().map(|last| last + 1);
+            hour(last) == hour(batch) && next.is_some() && batch.segments.iter().min().copied() == next
+        });
+        if !follows && row.len() > 1 {
+            return row;
+        }
+        if !follows {
+            row.clear();
+        }
+        row.push(batch);
+    }
+    if row.len() > 1 { row } else { Vec::new() }
+}
+
 /// Has a server lay nothing down: where nobody takes it away, it would only take room.
 pub fn lay_nothing_down(service: &mut Service) {
     if let Some(command) = &mut service.container.command

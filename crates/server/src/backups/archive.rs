@@ -49,7 +49,9 @@ pub(super) struct One {
     /// Held by whoever takes what is laid down.
     taking: tokio::sync::Mutex<()>,
     /// Held while a base backup is made.
-    pub(super) making: Arc<tokio::sync::Mutex<()>>,
+    making: Arc<tokio::sync::Mutex<()>>,
+    /// Held by whoever reads what is in the repository: nothing is removed meanwhile.
+    pub(super) reading: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
 }
 
@@ -150,6 +152,7 @@ impl App {
         let Some(system) = taken? else { return Ok(()) };
         self.look_again(name, &home, one).await?;
         self.tell_gaps(key, name, one, system).await?;
+        self.merge_batches(release, name, &home, one, system).await?;
         let due = {
             let known = one.known();
             let failed = known.noted.as_ref().and_then(|noted| noted.failed);
@@ -286,7 +289,10 @@ impl App {
     /// `None`: no server runs.
     async fn take(&self, release: &Release, name: &DatabaseName, one: &One) -> Result<Option<u64>, ApiError> {
         let key = &release.spec.key;
-        let Some(replica) = self.server_of(&release.spec, name).await? else { return Ok(None) };
+        let Some(replica) = self.server_of(&release.spec, name).await? else {
+            one.known().waiting = None;
+            return Ok(None);
+        };
         let spool = self.spool(key, &replica).await?;
         let waits = spool.ready.iter().chain(&spool.files).map(|laid| laid.written_s).min();
         {
@@ -406,6 +412,49 @@ impl App {
         let _ = to.send(last).await;
     }
 
+    /// Makes one snapshot of those of an hour, where some can be removed.
+    async fn merge_batches(
+        &self,
+        release: &Release,
+        name: &DatabaseName,
+        home: &Home,
+        one: &One,
+        system: u64,
+    ) -> Result<(), ApiError> {
+        if release.spec.backups.as_ref().is_some_and(|store| store.locked_days.is_some()) {
+            return Ok(());
+        }
+        let (Some(archive), Ok(_nobody)) = (one.archive(), one.reading.try_lock()) else { return Ok(()) };
+        let Some(cluster) = archive.clusters.get(&system) else { return Ok(()) };
+        let batches = archive::to_merge(cluster, self.now());
+        let Some(last) = batches.last() else { return Ok(()) };
+        let mut files: Vec<_> = batches.iter().flat_map(|batch| batch.files.clone()).collect();
+        files.sort();
+        files.dedup();
+        let mut tags = archive::batch_tags(system, cluster.segment_bytes, &files);
+        tags.push(of(name));
+        let about = About {
+            host: release.spec.key.to_string(),
+            label: name.to_string(),
+            tags,
+            time: last.until,
+            description: Some(format!("what {name} has written, {}", plural(files.len() as u64, "file"))),
+        };
+        let ids: Vec<_> = batches.iter().map(|batch| batch.snapshot.clone()).collect();
+        let wanted = ids.clone();
+        let merged = home.open(move |repository| {
+            let merged = repository.merge(&about, &wanted)?;
+            repository.forget(&wanted)?;
+            Ok(merged)
+        });
+        let Some(merged) = merged.await? else { return Ok(()) };
+        if let Some((_, archive)) = &mut one.known().archive {
+            archive.remove(&ids);
+        }
+        one.add(&merged);
+        Ok(())
+    }
+
     /// Removes what no moment within reach needs any more.
     pub(super) async fn thin_archive(
         &self,
@@ -416,6 +465,7 @@ impl App {
     ) -> Result<(), ApiError> {
         let policy = release.spec.databases.get(name).and_then(|database| database.backup.as_ref());
         let (Some(policy), Some(archive), Some(system)) = (policy, one.archive(), one.system()) else { return Ok(()) };
+        let Ok(_nobody) = one.reading.try_lock() else { return Ok(()) };
         let gone = archive::to_remove(&archive, archive::window_ms(&policy.keep), system, self.now());
         if gone.is_empty() {
             return Ok(());

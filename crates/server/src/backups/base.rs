@@ -6,7 +6,7 @@ use std::time::Duration;
 use daybook_api::ErrorCode;
 use daybook_backup::{About, Entry, Snapshot};
 use daybook_data::archive as commands;
-use daybook_decide::archive::{self, segment_at};
+use daybook_decide::archive::{self, Segment};
 use daybook_model::backup::ArchiveNote;
 use daybook_model::{BackupId, DatabaseName, Release};
 use daybook_runtime::{Exec, ExecOutput};
@@ -138,11 +138,9 @@ impl App {
                 return Err(format!("pg_basebackup ended with exit code {code}: {why}"));
             }
         }
-        let needs = commands::needs(&told).and_then(|(first, last, timeline)| {
-            let first = segment_at(&first, timeline, segment_bytes, false)?;
-            Some((first, segment_at(&last, timeline, segment_bytes, true)?))
-        });
-        let (first, last) = needs.ok_or_else(|| "pg_basebackup does not say what it needs".to_owned())?;
-        Ok(archive::whole_tags(&first.name(segment_bytes), &last.name(segment_bytes), self.now()))
+        let is_segment = |name: &str| Segment::parse(name, segment_bytes).is_some();
+        let needs = commands::needs(&told).filter(|(first, last)| is_segment(first) && is_segment(last));
+        let (first, last) = needs.ok_or_else(|| "nothing says which segments the base backup needs".to_owned())?;
+        Ok(archive::whole_tags(&first, &last, self.now()))
     }
 }

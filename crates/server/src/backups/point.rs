@@ -178,6 +178,7 @@ impl App {
             said.push(format!("what was there is backup {}", before.id.short()));
         }
         let one = self.archive_of(key, name);
+        let _nothing_goes = one.reading.lock().await;
         let mut point = wanted.point.clone();
         if self.live_cluster(release, name).await == Some(point.system) {
             operation.note("takes what was written up to now");
@@ -215,8 +216,7 @@ impl App {
         let (release, name) = (&wanted.release, &wanted.name);
         operation.note("starts a scratch copy");
         let scratch = self.raise_scratch(release, name, operation.id, actor).await?;
-        let recovered =
-            self.recover(release, name, &scratch, &wanted.home, point, Some(wanted.at), operation).await?;
+        let recovered = self.recover(release, name, &scratch, &wanted.home, point, Some(wanted.at), operation).await?;
         let door = self.door(key, name).await?;
         let told = |refusal| ApiError::from(server_refused(&format!("restore {name}"), &refusal));
         let fresh = format!("{}{FRESH}", door.database);
@@ -271,6 +271,7 @@ impl App {
         let one = self.archive_of(key, name);
         let Some(lost) = self.would_be_lost(&release.spec, name) else { return Ok(None) };
         operation.note("takes what was written up to now");
+        let _nothing_goes = one.reading.lock().await;
         let live = self.take_up_to_now(release, name, &one).await?;
         let archive = self.look_at_archive(name, home).await?;
         let point = match choose(&archive, Some(live), None) {
