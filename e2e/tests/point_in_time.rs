@@ -138,7 +138,8 @@ async fn r20_a_segment_that_is_missing_is_told_and_no_moment_beyond_it_is_promis
     let late = now(&world);
     // Somebody removes a piece of it that is neither the first nor the last.
     let snapshots: Value = serde_json::from_str(&restic(&world, &["snapshots", "--json"])).unwrap();
-    let is_wal = |one: &&Value| one["tags"].as_array().unwrap().iter().any(|tag| tag.as_str().unwrap().starts_with("wal:"));
+    let is_wal =
+        |one: &&Value| one["tags"].as_array().unwrap().iter().any(|tag| tag.as_str().unwrap().starts_with("wal:"));
     let mut wal: Vec<_> = snapshots.as_array().unwrap().iter().filter(is_wal).collect();
     wal.sort_by_key(|one| one["time"].as_str().unwrap().to_owned());
     let lost = wal[wal.len() - 2]["id"].as_str().unwrap();

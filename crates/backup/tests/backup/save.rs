@@ -57,7 +57,10 @@ fn several_snapshots_become_one_with_all_of_their_streams() {
     assert!(all == [b"|", &one[..], b"|", &two, b"|", &two].concat());
     assert_eq!(repository.check(Depth::Everything).unwrap(), []);
     let restored = world.path("restored");
-    let said = crate::common::restic(&world.path("repository"), &["restore", "latest", "--target", restored.to_str().unwrap()]);
+    let said = crate::common::restic(
+        &world.path("repository"),
+        &["restore", "latest", "--target", restored.to_str().unwrap()],
+    );
     assert!(said.status.success());
     assert!(std::fs::read(restored.join("b")).unwrap() == two);
 }

@@ -171,13 +171,7 @@ impl App {
     }
 
     /// What a server before this one began and did not end.
-    async fn settle_archive(
-        &self,
-        key: &EnvKey,
-        name: &DatabaseName,
-        home: &Home,
-        one: &One,
-    ) -> Result<(), ApiError> {
+    async fn settle_archive(&self, key: &EnvKey, name: &DatabaseName, home: &Home, one: &One) -> Result<(), ApiError> {
         let entries = self.inner.store.backup_entries(key).await?;
         let mut noted = noted(entries.iter().map(|entry| (entry.at, &entry.event))).remove(name).unwrap_or_default();
         let archive = self.look_at_archive(name, home).await?;
@@ -275,12 +269,7 @@ impl App {
     }
 
     /// Takes all that is laid down into the repository. Gives the cluster that wrote it.
-    pub(super) async fn take_all(
-        &self,
-        release: &Release,
-        name: &DatabaseName,
-        one: &One,
-    ) -> Result<u64, ApiError> {
+    pub(super) async fn take_all(&self, release: &Release, name: &DatabaseName, one: &One) -> Result<u64, ApiError> {
         let _alone = one.taking.lock().await;
         let none = || ApiError::invalid(format!("no server of {name} runs"));
         self.take(release, name, one).await?.ok_or_else(none)
@@ -376,14 +365,7 @@ impl App {
     }
 
     /// Sends a file that is laid down to the repository, which is told when it is not what it should be.
-    async fn forward(
-        &self,
-        key: &EnvKey,
-        replica: &ReplicaId,
-        laid: &Laid,
-        spool: &Spool,
-        to: mpsc::Sender<Piece>,
-    ) {
+    async fn forward(&self, key: &EnvKey, replica: &ReplicaId, laid: &Laid, spool: &Spool, to: mpsc::Sender<Piece>) {
         let sent = async {
             let mut exec =
                 self.run_beside(key, replica, commands::read(&laid.name)).await.map_err(|error| error.0.message)?;
@@ -491,10 +473,8 @@ impl App {
         let archive = archive_in(there, name);
         let system = one.system().or_else(|| newest(&archive));
         let known = one.known();
-        let mut view = PointInTime {
-            stuck: known.noted.as_ref().and_then(|noted| noted.stuck.clone()),
-            ..PointInTime::default()
-        };
+        let mut view =
+            PointInTime { stuck: known.noted.as_ref().and_then(|noted| noted.stuck.clone()), ..PointInTime::default() };
         for (of, cluster) in &archive.clusters {
             let whole = cluster.bases.iter().filter(|base| cluster.reach(base).until.is_some());
             view.from = whole.map(|base| base.whole).chain(view.from).min();
@@ -608,4 +588,3 @@ fn timeout_ms(spec: &Spec, name: &DatabaseName) -> i64 {
 pub(super) fn lies_back(at: Timestamp, now: Timestamp) -> i64 {
     now.as_millisecond().saturating_sub(at.as_millisecond()).max(0)
 }
-

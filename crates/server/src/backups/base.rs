@@ -30,14 +30,7 @@ const TOLD: usize = 64 << 10;
 
 impl App {
     /// Makes a base backup, and then removes what nothing needs any more.
-    pub(super) async fn make_base(
-        &self,
-        release: &Release,
-        name: &DatabaseName,
-        home: &Home,
-        one: &One,
-        why: &str,
-    ) {
+    pub(super) async fn make_base(&self, release: &Release, name: &DatabaseName, home: &Home, one: &One, why: &str) {
         let key = &release.spec.key;
         let made = async {
             let base = BackupId(Uuid::now_v7());
@@ -99,7 +92,9 @@ impl App {
         };
         let (saved, sent) = tokio::join!(saving, sending);
         match (sent, saved?) {
-            (Err(why), Err(daybook_backup::Error::Source { .. }) | Ok(_)) => Err(ApiError::new(ErrorCode::Invalid, why)),
+            (Err(why), Err(daybook_backup::Error::Source { .. }) | Ok(_)) => {
+                Err(ApiError::new(ErrorCode::Invalid, why))
+            }
             (_, saved) => saved.map_err(|error| refused(&error)),
         }
     }

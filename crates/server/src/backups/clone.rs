@@ -234,7 +234,12 @@ impl App {
     }
 
     /// Lets a command beside one server read what a command beside another writes. Gives the bytes.
-    pub(super) async fn pour_across(&self, ends: Ends<'_>, dump: Vec<String>, restore: Vec<String>) -> Result<u64, ApiError> {
+    pub(super) async fn pour_across(
+        &self,
+        ends: Ends<'_>,
+        dump: Vec<String>,
+        restore: Vec<String>,
+    ) -> Result<u64, ApiError> {
         let Ends { from, source, to, target, operation } = ends;
         let reads = self.run_beside(to, &target.replica, restore).await?;
         let writes = self.run_beside(from, &source.replica, dump).await?;

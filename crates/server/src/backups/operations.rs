@@ -29,7 +29,12 @@ pub(crate) struct Operations {
 
 impl Default for Operations {
     fn default() -> Self {
-        Self { all: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), making: Default::default(), archives: Archives::default() }
+        Self {
+            all: Mutex::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            making: Default::default(),
+            archives: Archives::default(),
+        }
     }
 }
 

@@ -153,7 +153,9 @@ impl App {
             }
             if tokio::time::Instant::now() > until {
                 let why = format!("{name} has not laid {wanted} down within {} s", LAID_WITHIN.as_secs());
-                return Err(ApiError::new(ErrorCode::Unavailable, why).hint(format!("its log says why: daybook logs {name}")));
+                return Err(
+                    ApiError::new(ErrorCode::Unavailable, why).hint(format!("its log says why: daybook logs {name}"))
+                );
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -220,8 +222,7 @@ impl App {
         let door = self.door(key, name).await?;
         let told = |refusal| ApiError::from(server_refused(&format!("restore {name}"), &refusal));
         let fresh = format!("{}{FRESH}", door.database);
-        let (maintenance, url) =
-            (door.url_of(Dialect::PostgreSql, ""), door.url_of(Dialect::PostgreSql, &fresh));
+        let (maintenance, url) = (door.url_of(Dialect::PostgreSql, ""), door.url_of(Dialect::PostgreSql, &fresh));
         replace::make_empty(Dialect::PostgreSql, &maintenance, &fresh).await.map_err(told)?;
         let carried = async {
             let restore = Of { database: &fresh, ..door.of() }.restore(Owners::AsTheyWere);
@@ -311,11 +312,13 @@ fn chosen(archive: &Archive, live: Option<u64>, at: Timestamp, name: &DatabaseNa
         Choice::From(point) => Ok(Some(*point)),
         Choice::TooOld => Ok(None),
         Choice::Gap { until, missing } => {
-            let why = format!("what {name} wrote up to {} has a gap: {missing} is missing; {}", shown(at), up_to(until));
+            let why =
+                format!("what {name} wrote up to {} has a gap: {missing} is missing; {}", shown(at), up_to(until));
             Err(ApiError::invalid(why).hint(hint))
         }
         Choice::TooLate { until } => {
-            let why = format!("what {name} wrote up to {} is not all there: its server is gone; {}", shown(at), up_to(until));
+            let why =
+                format!("what {name} wrote up to {} is not all there: its server is gone; {}", shown(at), up_to(until));
             Err(ApiError::invalid(why).hint(hint))
         }
     }

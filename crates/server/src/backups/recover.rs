@@ -67,7 +67,9 @@ impl App {
         let (place, last) = commands::came_to(&told);
         let reached = place.and_then(|place| segment_at(&place, 1, point.segment_bytes, false));
         if at.is_none() && reached.is_none_or(|reached| reached.number < point.last) {
-            return Err(Wrong::Backup(vec!["not all that was written came back: the recovery ended before".to_owned()]));
+            return Err(Wrong::Backup(vec![
+                "not all that was written came back: the recovery ended before".to_owned(),
+            ]));
         }
         operation.note("starts it");
         drop(door);

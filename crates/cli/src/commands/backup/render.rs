@@ -60,7 +60,8 @@ fn moments(point: &PointInTime, now: Timestamp) -> String {
     let time = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     let mut out = match (point.from, point.until) {
         (Some(from), Some(until)) => {
-            let lost = point.lost_ms.map_or(String::new(), |lost| format!(", at most {} would be lost", words::took(lost)));
+            let lost =
+                point.lost_ms.map_or(String::new(), |lost| format!(", at most {} would be lost", words::took(lost)));
             format!("  any moment from {} on, saved up to {}{lost}\n", time(from), words::ago(until, now))
         }
         _ => format!("  {} no moment in between yet: there is no base backup\n", paint(WARN, "!")),
