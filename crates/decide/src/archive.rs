@@ -13,6 +13,7 @@ mod simulation;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use daybook_model::backup::Keep;
 use daybook_model::spec::Service;
@@ -275,6 +276,23 @@ pub fn base_due(archive: &Archive, system: u64, failed: Option<Timestamp>, now: 
         return Some("what was written since the last one has a gap");
     }
     (since(newest.whole) >= BASE_EVERY_MS).then_some("the last one is a day old")
+}
+
+/// How files that are laid down are put into batches of `most`: where a segment is missing one ends, since a batch counts as a
+/// whole.
+pub fn batches(names: &[&str], segment_bytes: u64, most: usize) -> Vec<Range<usize>> {
+    let mut all: Vec<Range<usize>> = Vec::new();
+    let mut last = None;
+    for (at, name) in names.iter().enumerate() {
+        let number = Segment::parse(name, segment_bytes).map(|segment| segment.number);
+        let follows = number.is_none() || last.is_none_or(|last: u64| number == Some(last + 1));
+        match all.last_mut() {
+            Some(batch) if follows && batch.len() < most => batch.end = at + 1,
+            _ => all.push(at..at + 1),
+        }
+        last = number.or(last);
+    }
+    all
 }
 
 /// Batches become one when they are of one hour, and this hour is over.

@@ -59,7 +59,11 @@ impl Model {
             }
             Happens::Taken { batch, killed } => {
                 let waits: Vec<_> = self.spool.iter().copied().collect();
-                for part in waits.chunks(*batch) {
+                let names: Vec<_> =
+                    waits.iter().map(|number| Segment { timeline: 1, number: *number }.name(SIZE)).collect();
+                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                for part in batches(&names, SIZE, *batch) {
+                    let part = &waits[part];
                     let until = i64::try_from(part[part.len() - 1] + 1).unwrap() * MINUTE;
                     self.snapshots.batch(1, part.iter().copied(), until);
                     self.saved.extend(part);

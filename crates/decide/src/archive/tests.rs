@@ -191,6 +191,16 @@ fn r21_what_the_window_needs_stays() {
 }
 
 #[test]
+fn a_batch_ends_where_a_segment_is_missing() {
+    let names = [1, 2, 3, 5].map(name);
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    names.insert(2, "000000010000000000000002.00000028.backup");
+    assert_eq!(batches(&names, SIZE, 16), [0..4, 4..5]);
+    assert_eq!(batches(&names, SIZE, 2), [0..2, 2..4, 4..5]);
+    assert!(batches(&[], SIZE, 2).is_empty());
+}
+
+#[test]
 fn batches_of_an_hour_that_is_over_become_one() {
     let mut all = Snapshots::default();
     all.base(1, 1, 1, 1, 0);

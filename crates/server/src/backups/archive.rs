@@ -293,7 +293,9 @@ impl App {
             self.ensure_password(key, &actor()).await?;
             let home = self.home(&release.spec).await?;
             self.look_again(name, &home, one).await?;
-            for batch in spool.files.chunks(BATCH) {
+            let names: Vec<_> = spool.files.iter().map(|laid| laid.name.as_str()).collect();
+            for batch in archive::batches(&names, spool.segment_bytes, BATCH) {
+                let batch = &spool.files[batch];
                 let snapshot = self.save_batch(key, name, &replica, &spool, batch, &home).await?;
                 one.add(&snapshot);
                 let files: Vec<_> = batch.iter().map(|laid| laid.name.clone()).collect();
