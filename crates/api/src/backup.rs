@@ -37,8 +37,51 @@ pub struct HoldingBackups {
     /// What should have been done by now and was not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<String>,
+    /// How far back it can be had as it was at any moment, where its policy asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_in_time: Option<PointInTime>,
     /// Each, the newest first.
     pub backups: Vec<BackupView>,
+}
+
+/// How far back a database can be had as it was at any moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PointInTime {
+    /// The first moment. Nothing: there is no base backup yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub from: Option<Timestamp>,
+    /// Everything that was written before is in the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub until: Option<Timestamp>,
+    /// How much would be lost now at most, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_ms: Option<u64>,
+    /// How many base backups there are.
+    pub base_backups: u64,
+    /// How many segments of what was written.
+    pub segments: u64,
+    /// Where some is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<ArchiveGap>,
+    /// Why what is written does not get to the repository now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<String>,
+}
+
+/// Some of what was written is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ArchiveGap {
+    /// The name of the first segment that is.
+    pub missing: String,
+    /// No moment after this one can be had.
+    #[schema(value_type = String)]
+    pub after: Timestamp,
+    /// From this one on they can be again. Nothing: there is no base backup since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub before: Option<Timestamp>,
 }
 
 /// A backup.
@@ -173,7 +216,7 @@ pub struct Restore {
     /// By this backup, by its id or the end of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
-    /// By the newest backup that is not of a later time.
+    /// As it was at this moment, where that can be had; by the newest backup that is not of a later time, where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub at: Option<Timestamp>,
@@ -190,6 +233,10 @@ pub struct RestorePlan {
     pub of: Holding,
     /// That backup.
     pub backup: BackupView,
+    /// The very moment that it is brought to, by that base backup and what was written since. Nothing: it is as of the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub point_in_time: Option<Timestamp>,
     /// What will be done, one line for each thing.
     pub steps: Vec<String>,
 }

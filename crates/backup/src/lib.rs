@@ -18,6 +18,7 @@ mod index;
 mod key;
 mod link;
 mod lock;
+mod merge;
 mod pack;
 mod place;
 mod prune;

@@ -1,5 +1,6 @@
 //! Reads backups.
 
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
@@ -54,6 +55,48 @@ impl Repository {
             return Err(Error::Destination { why });
         }
         dumped.map_err(|error| self.told(link, &error, "reading"))?;
+        Ok(counted.bytes)
+    }
+
+    /// Reads streams of several snapshots, one after the other: the id of a snapshot and the name of a stream each. `begin`
+    /// is told the name and the size of each before it comes.
+    ///
+    /// Every byte was checked before it is written; after an error `to` may have some of them.
+    pub fn read_each(
+        &self,
+        wanted: &[(String, String)],
+        to: &mut dyn Write,
+        begin: &mut dyn FnMut(&str, u64, &mut dyn Write) -> io::Result<()>,
+    ) -> Result<u64> {
+        let session = self.session()?;
+        let mut roots = BTreeMap::new();
+        for (id, _) in wanted {
+            if !roots.contains_key(id) {
+                roots.insert(id, self.snapshot(&session, id)?.tree);
+            }
+        }
+        let link = &session.link;
+        let told = |error: &_, doing| self.told(link, error, doing);
+        let library = session.repository.to_indexed().map_err(|error| told(&error, "reading the index"))?;
+        let mut trees = BTreeMap::new();
+        for (id, root) in roots {
+            trees.insert(id, library.get_tree(&root).map_err(|error| told(&error, "reading a tree"))?);
+        }
+        let mut counted = Counted { to, bytes: 0, failure: None };
+        for (id, name) in wanted {
+            let no_entry = || Error::NoEntry { snapshot: id.clone(), entry: name.clone() };
+            let node = trees[id].nodes.iter().find(|node| &*node.name() == name.as_str()).ok_or_else(no_entry)?;
+            begin(name, node.meta.size, &mut counted).map_err(|why| Error::Destination { why })?;
+            let begun = counted.bytes;
+            let dumped = library.dump(node, &mut counted);
+            if let Some(why) = counted.failure {
+                return Err(Error::Destination { why });
+            }
+            dumped.map_err(|error| told(&error, "reading"))?;
+            if counted.bytes - begun != node.meta.size {
+                return Err(Error::Incomplete { what: format!("`{name}`") });
+            }
+        }
         Ok(counted.bytes)
     }
 

@@ -1,5 +1,6 @@
 //! Users' databases: migrations, what is to be known of them, who may log in, dumps and what they hold, what to tune.
 
+pub mod archive;
 pub mod dump;
 pub mod lint;
 pub mod logins;

@@ -407,6 +407,9 @@ pub fn words(policy: &BackupPolicy) -> String {
     let hooks = [("before", &policy.before), ("after", &policy.after)];
     let hooks = hooks.iter().filter(|(_, command)| !command.is_empty());
     parts.extend(hooks.map(|(when, command)| format!("{} {when} it", command.join(" "))));
+    if policy.point_in_time {
+        parts.push("any moment in between".to_owned());
+    }
     parts.join(", ")
 }
 

@@ -30,6 +30,7 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
     let env = clone.key.env.clone();
     let (mut hosts, mut jobs, mut published, mut smaller) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (name, service) in &mut clone.services {
+        crate::archive::lay_nothing_down(service);
         for route in service.routes.iter_mut().filter(|route| route.host != "*") {
             route.host = host_in(&env, &route.host);
             hosts.push(route.host.clone());

@@ -12,10 +12,12 @@
 //! - [`readiness`], [`probation`]: when a new replica is good enough, and when it is worse.
 //! - [`jobs`], [`heal`]: what is due, and when to try again.
 //! - [`backups`]: which are due, which stay, and which are proven.
+//! - [`archive`]: from what a database can be had as it was at any moment.
 //! - [`clone`]: what a clone of an environment is made of, and when it goes.
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
+pub mod archive;
 pub mod backups;
 pub mod clone;
 pub mod cost;

@@ -136,6 +136,7 @@ fn r22_a_database_with_a_policy_is_backed_up_before_it_is_migrated() {
             expect: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
+            point_in_time: false,
         };
         spec.databases.get_mut(&name()).unwrap().backup = Some(policy);
         spec

@@ -147,6 +147,9 @@ pub struct BackupPolicy {
     /// A command that is run there afterwards, whatever became of the backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
+    /// Whether what is written in between is kept as well, so that any moment can be had back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub point_in_time: bool,
 }
 
 /// Which backups stay: each rule keeps some, and what no rule keeps goes. Of a span of time the newest stays.
@@ -202,6 +205,57 @@ pub struct BackupStore {
     /// Bytes that are written in a second at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
+}
+
+/// What became of the archive that leads a database back to any moment. What is in it is told by the repository itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveNote {
+    /// A base backup is about to be made.
+    BaseStarted {
+        /// Its id.
+        base: BackupId,
+        /// Why, in words.
+        why: String,
+    },
+    /// It is in the repository.
+    BaseMade {
+        /// Its id.
+        base: BackupId,
+        /// Bytes that were read.
+        size_bytes: u64,
+    },
+    /// There is none.
+    BaseFailed {
+        /// Its id.
+        base: BackupId,
+        /// Why, in words.
+        why: String,
+    },
+    /// What is written does not get to the repository.
+    Stuck {
+        /// Why, in words.
+        why: String,
+    },
+    /// It does again.
+    Works,
+    /// Some of what was written is missing: no moment beyond it can be had back before the next base backup.
+    Gap {
+        /// The name of the first segment that is missing.
+        first: String,
+        /// The name of the last in a row.
+        last: String,
+    },
+    /// A scratch copy is about to be brought to a moment.
+    RecoveryStarted {
+        /// Its id.
+        recovery: BackupId,
+    },
+    /// The scratch copy is gone.
+    RecoveryEnded {
+        /// Its id.
+        recovery: BackupId,
+    },
 }
 
 /// What a database holds, counted in the very state that a backup has of it.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{BackupId, BackupOutcome, DrillOutcome, Holding};
+use crate::backup::{ArchiveNote, BackupId, BackupOutcome, DrillOutcome, Holding};
 use crate::clone::{CloneData, CloneOutcome};
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 use crate::name::{DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
@@ -252,6 +252,13 @@ pub enum Event {
         of: Holding,
         /// What, in words.
         what: String,
+    },
+    /// Something became of the archive of what is written to a database.
+    Archive {
+        /// Which.
+        database: DatabaseName,
+        /// What.
+        note: ArchiveNote,
     },
     /// What is there is about to be replaced by a backup, or was.
     Restored {

@@ -31,6 +31,7 @@ impl App {
         self.spawn(self.clone().keep_notes());
         self.spawn(self.clone().tend_vaults());
         self.spawn(self.clone().tend_backups());
+        self.spawn(self.clone().tend_archives());
         Ok(())
     }
 

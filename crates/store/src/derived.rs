@@ -48,6 +48,7 @@ pub(crate) fn tells_of_backups(event: &Event) -> bool {
             | Event::BackupOverdue { .. }
             | Event::Restored { .. }
             | Event::StoppedToRestore { .. }
+            | Event::Archive { .. }
             | Event::CloneStarted { .. }
             | Event::CloneFinished { .. }
             | Event::EnvironmentRetired

@@ -31,6 +31,50 @@ fn streams_are_read_as_they_were_saved() {
 }
 
 #[test]
+fn several_snapshots_become_one_with_all_of_their_streams() {
+    let world = World::new();
+    let repository = world.repository();
+    let (one, two) = (noise(1, 3_000_000), noise(2, 2_000_000));
+    let save = |second, name: &str, bytes: &[u8]| {
+        repository.save(&about("shop", second), vec![entry(name, bytes)]).unwrap().id
+    };
+    let ids = [save(0, "a", &one), save(1, "b", &one), save(2, "b", &two), save(3, "c", &two)];
+    let merged = repository.merge(&about("shop", 3), &ids).unwrap();
+    assert_eq!(merged.paths.iter().map(|path| path.to_str().unwrap()).collect::<Vec<_>>(), ["/a", "/b", "/c"]);
+    assert_eq!((merged.time, merged.label.as_str()), (about("shop", 3).time, "shop"));
+    repository.forget(&ids).unwrap();
+    repository.prune().unwrap();
+    assert_eq!(repository.snapshots().unwrap(), [merged.clone()]);
+    let (mut all, mut begun) = (Vec::new(), Vec::new());
+    let wanted = ["a", "b", "c"].map(|name| (merged.id.clone(), name.to_owned()));
+    repository
+        .read_each(&wanted, &mut all, &mut |name, bytes, to| {
+            begun.push((name.to_owned(), bytes));
+            to.write_all(b"|")
+        })
+        .unwrap();
+    assert_eq!(begun.iter().map(|(_, bytes)| *bytes).collect::<Vec<_>>(), [3_000_000, 2_000_000, 2_000_000]);
+    assert!(all == [b"|", &one[..], b"|", &two, b"|", &two].concat());
+    assert_eq!(repository.check(Depth::Everything).unwrap(), []);
+    let restored = world.path("restored");
+    let said = crate::common::restic(
+        &world.path("repository"),
+        &["restore", "latest", "--target", restored.to_str().unwrap()],
+    );
+    assert!(said.status.success());
+    assert!(std::fs::read(restored.join("b")).unwrap() == two);
+}
+
+#[test]
+fn tags_that_are_known_late_are_there() {
+    let world = World::new();
+    let repository = world.repository();
+    let saved = repository.save_saying(&about("shop", 0), vec![entry("a", "x")], || vec!["whole:now".to_owned()]);
+    assert_eq!(saved.unwrap().tags, ["nightly", "whole:now"]);
+    assert_eq!(repository.snapshots().unwrap()[0].tags, ["nightly", "whole:now"]);
+}
+
+#[test]
 fn a_source_that_fails_leaves_no_snapshot_and_its_own_error() {
     let world = World::new();
     let repository = world.repository();

@@ -32,6 +32,7 @@ fn policy() -> BackupPolicy {
         expect: Vec::new(),
         before: Vec::new(),
         after: Vec::new(),
+        point_in_time: false,
     }
 }
 

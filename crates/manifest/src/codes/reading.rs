@@ -187,7 +187,7 @@ pub(super) const TABLE: &[Explanation] = &[
     error(
         "M0132",
         "backups that cannot be made so",
-        "`backup` of a database or a volume says how often one is made (`every: 6h`), which are kept (`keep: 30d`, or so many of each span: `keep: {daily: 7, weekly: 4, monthly: 12}`), how often a restore is proven (`drill: weekly`), and what a restored database must answer with true (`expect`) or what is run around a backup of a volume (`before`, `after`). `backups` says where they go: a directory, or a bucket with the names of two secrets that lead into it.",
+        "`backup` of a database or a volume says how often one is made (`every: 6h`), which are kept (`keep: 30d`, or so many of each span: `keep: {daily: 7, weekly: 4, monthly: 12}`), how often a restore is proven (`drill: weekly`), and what a restored database must answer with true (`expect`) or what is run around a backup of a volume (`before`, `after`). `point_in_time: true` keeps what PostgreSQL writes in between as well. `backups` says where they go: a directory, or a bucket with the names of two secrets that lead into it.",
         "services:\n  web: {image: nginx}\ndatabases:\n  db: {engine: \"postgres:16\", backup: {every: often}}\n",
     ),
     error(

@@ -125,6 +125,7 @@ pub(crate) const BACKUP: &[Key] = &[
     yes("start", TEXT_OR_TEXTS),
     yes("before", TEXT_OR_TEXTS),
     yes("after", TEXT_OR_TEXTS),
+    yes("point_in_time", Bool),
 ];
 
 /// `backup.keep` in full.

@@ -6,7 +6,7 @@ use daybook_model::ServiceName;
 use daybook_model::spec::SecretRef;
 
 use super::Manifest;
-use super::read::{bytes, text, texts};
+use super::read::{bytes, flag, text, text_map, texts};
 use super::secrets;
 use super::service::words_of;
 use crate::context::Problem;
@@ -33,7 +33,8 @@ pub(super) fn policy(manifest: &Manifest<'_, '_>, database: &Node, engine: Engin
         }
     }
     let start = services(manifest, node);
-    Some(BackupPolicy { expect: texts(node, "expect"), start, ..schedule(manifest, node) })
+    let point_in_time = point_in_time(manifest, database, node, engine);
+    Some(BackupPolicy { expect: texts(node, "expect"), start, point_in_time, ..schedule(manifest, node) })
 }
 
 /// Services that a drill starts.
@@ -63,9 +64,11 @@ pub(super) fn policy_of_volume(manifest: &Manifest<'_, '_>, volume: &Node) -> Op
         let help = "a drill compares every file with what was saved; `before` and `after` run commands around a backup";
         manifest.ctx.report(problem.label("leave it out").help(help));
     }
-    if let Some(node) = node.get("start") {
-        let problem = Problem::new("M0132", node.span, "`start` is of databases");
-        manifest.ctx.report(problem.label("leave it out").help("a drill of a volume compares every file"));
+    for key in ["start", "point_in_time"] {
+        if let Some(node) = node.get(key) {
+            let problem = Problem::new("M0132", node.span, format!("`{key}` is of databases"));
+            manifest.ctx.report(problem.label("leave it out").help("a drill of a volume compares every file"));
+        }
     }
     let command = |key| words_of(manifest, node, key).unwrap_or_default();
     Some(BackupPolicy { before: command("before"), after: command("after"), ..schedule(manifest, node) })
@@ -81,6 +84,36 @@ fn schedule(manifest: &Manifest<'_, '_>, node: &Node) -> BackupPolicy {
         start: Vec::new(),
         before: Vec::new(),
         after: Vec::new(),
+        point_in_time: false,
+    }
+}
+
+/// Settings by which a server archives what it writes: with `point_in_time` they are Daybook's.
+const OF_ARCHIVE: [&str; 3] = ["archive_mode", "archive_command", "archive_library"];
+
+/// Whether what is written is kept as well.
+fn point_in_time(manifest: &Manifest<'_, '_>, database: &Node, node: &Node, engine: Engine) -> bool {
+    let Some(node) = node.get("point_in_time").filter(|_| flag(node, "point_in_time")) else { return false };
+    let refuse = |message: String, label: &str| {
+        manifest.ctx.report(Problem::new("M0132", node.span, message).label(label));
+        false
+    };
+    if engine != Engine::Postgres {
+        let message = format!("{} cannot be brought back to any moment", engine.name());
+        return refuse(message, "only PostgreSQL can: leave it out");
+    }
+    if database.get("url").is_some() {
+        let message = "somebody else runs this database, and archives what it writes".to_owned();
+        return refuse(message, "leave it out");
+    }
+    let settings = text_map(database, "settings");
+    if let Some(name) = OF_ARCHIVE.into_iter().find(|name| settings.contains_key(*name)) {
+        let message = format!("`{name}` and `point_in_time` both say where what is written goes");
+        return refuse(message, "leave one of them out");
+    }
+    match settings.get("wal_level").map(String::as_str) {
+        None | Some("replica" | "logical") => true,
+        Some(level) => refuse(format!("with `wal_level: {level}` too little is written"), "leave one of them out"),
     }
 }
 

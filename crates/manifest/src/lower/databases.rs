@@ -220,7 +220,10 @@ fn of_engine(engine: Engine, database: &DatabaseName, name: &str, node: &Node) -
     let written = |text: &str| EnvValue::Text(text.to_owned());
     let memory = node.get("resources").and_then(|resources| bytes(resources, "memory"));
     let mut settings = match engine {
-        Engine::Postgres => for_postgres(memory),
+        Engine::Postgres => {
+            let archives = node.get("backup").is_some_and(|backup| flag(backup, "point_in_time"));
+            for_postgres(memory).into_iter().chain(archives.then(archiving).into_iter().flatten()).collect()
+        }
         Engine::Mysql | Engine::Mariadb => memory.map(for_mysql).unwrap_or_default(),
         Engine::Redis | Engine::Valkey => Vec::new(),
     };
@@ -277,6 +280,26 @@ fn for_postgres(memory: Option<u64>) -> Vec<(String, String)> {
     let counted = ("shared_preload_libraries", "pg_stat_statements".to_owned());
     let all = std::iter::once(counted).chain(sized.into_iter().flatten());
     all.map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// By what PostgreSQL lays down each segment that it has written, in a directory of its own that no base backup has:
+/// whoever keeps backups takes it from there. A segment is there as a whole, or not at all. One that is laid down a second
+/// time has to be the same.
+const ARCHIVE_COMMAND: &str = "d=pg_wal/daybook && mkdir -p $d && if test -f $d/%f; then cmp -s %p $d/%f; \
+     else cp -p %p $d/.%f && sync $d/.%f && mv $d/.%f $d/%f && sync $d; fi";
+
+/// A piece is laid down after so long at most, if anything was written.
+const ARCHIVE_TIMEOUT: &str = "60s";
+
+/// Settings of PostgreSQL that archive what it writes.
+fn archiving() -> Vec<(String, String)> {
+    let all = [
+        ("wal_level", "replica"),
+        ("archive_mode", "on"),
+        ("archive_command", ARCHIVE_COMMAND),
+        ("archive_timeout", ARCHIVE_TIMEOUT),
+    ];
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
 }
 
 /// Settings of MySQL for a size: half of the memory is its cache.

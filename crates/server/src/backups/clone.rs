@@ -242,7 +242,12 @@ impl App {
     }
 
     /// Lets a command beside one server read what a command beside another writes. Gives the bytes.
-    async fn pour_across(&self, ends: Ends<'_>, dump: Vec<String>, restore: Vec<String>) -> Result<u64, ApiError> {
+    pub(super) async fn pour_across(
+        &self,
+        ends: Ends<'_>,
+        dump: Vec<String>,
+        restore: Vec<String>,
+    ) -> Result<u64, ApiError> {
         let Ends { from, source, to, target, operation } = ends;
         let reads = self.run_beside(to, &target.replica, restore).await?;
         let writes = self.run_beside(from, &source.replica, dump).await?;
@@ -305,12 +310,12 @@ impl App {
 
 /// Two servers between which something is carried.
 #[derive(Clone, Copy)]
-struct Ends<'a> {
-    from: &'a EnvKey,
-    source: &'a Door,
-    to: &'a EnvKey,
-    target: &'a Door,
-    operation: &'a Operation,
+pub(super) struct Ends<'a> {
+    pub(super) from: &'a EnvKey,
+    pub(super) source: &'a Door,
+    pub(super) to: &'a EnvKey,
+    pub(super) target: &'a Door,
+    pub(super) operation: &'a Operation,
 }
 
 fn copying<'a>(

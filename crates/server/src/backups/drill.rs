@@ -209,9 +209,15 @@ impl App {
         if !why.is_empty() {
             return Err(Wrong::Backup(why));
         }
+        drop(door);
         if let Some(policy) = policy.filter(|policy| !policy.start.is_empty()) {
             operation.note("starts what uses it");
             checks.push(self.start_on(&release.spec, name, &scratch, &policy.start, actor).await?);
+        }
+        let mut rpo_ms = rpo_ms;
+        if let Some((lost_ms, seen)) = self.prove_point(release, name, &scratch, home, operation).await? {
+            rpo_ms = i64::try_from(lost_ms).unwrap_or(rpo_ms).min(rpo_ms);
+            checks.extend(seen);
         }
         Ok(Proof { rpo_ms: u64::try_from(rpo_ms).unwrap_or(0), rto_ms, checks })
     }

@@ -3,13 +3,17 @@
 //! What is begun is in the journal before it is done, and what came of it afterwards. A server that ends in between
 //! leaves that to the next one, which asks the repository and clears away what was half done.
 
+mod archive;
+mod base;
 mod beside;
 mod clone;
 mod copy;
 mod drill;
 mod operations;
 mod pipe;
+mod point;
 mod probe;
+mod recover;
 mod repository;
 mod restore;
 mod save;

@@ -12,6 +12,8 @@ use crate::error::ApiError;
 impl App {
     pub(crate) async fn tend_backups(self) {}
 
+    pub(crate) async fn tend_archives(self) {}
+
     pub(crate) async fn backups(&self, _: &EnvKey) -> Result<BackupsView, ApiError> {
         Err(without())
     }

@@ -8,6 +8,7 @@ use daybook_api::backup::{OperationEnd, OperationView};
 use daybook_model::BackupId;
 use tokio::sync::Semaphore;
 
+use super::archive::Archives;
 use crate::App;
 use crate::error::ApiError;
 
@@ -22,11 +23,18 @@ pub(crate) struct Operations {
     turns: Arc<Semaphore>,
     /// Held while a secret is made, of which there must be one.
     pub(super) making: tokio::sync::Mutex<()>,
+    /// What is known of archives.
+    pub(super) archives: Archives,
 }
 
 impl Default for Operations {
     fn default() -> Self {
-        Self { all: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), making: Default::default() }
+        Self {
+            all: Mutex::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            making: Default::default(),
+            archives: Archives::default(),
+        }
     }
 }
 

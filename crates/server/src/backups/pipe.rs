@@ -78,16 +78,16 @@ impl Write for Outlet {
 
 /// What a command complained of, the end of it.
 #[derive(Default)]
-struct Complaints(Vec<u8>);
+pub(super) struct Complaints(Vec<u8>);
 
 impl Complaints {
-    fn take(&mut self, bytes: &[u8]) {
+    pub(super) fn take(&mut self, bytes: &[u8]) {
         self.0.extend(bytes);
         self.0.drain(..self.0.len().saturating_sub(COMPLAINTS));
     }
 
     /// Why the command failed, if it did.
-    fn verdict(&self, tool: &str, code: i32) -> Result<(), String> {
+    pub(super) fn verdict(&self, tool: &str, code: i32) -> Result<(), String> {
         if code == 0 {
             return Ok(());
         }
@@ -191,6 +191,22 @@ pub(super) async fn finish(exec: Exec, tool: &str) -> Result<(), String> {
         complaints.take(&piece.map_err(|error| error.to_string())?.bytes);
     }
     complaints.verdict(tool, code.await.map_err(|error| error.to_string())?)
+}
+
+/// What a command writes that reads `input`.
+pub(super) async fn hear(exec: Exec, input: &[u8], tool: &str) -> Result<String, String> {
+    let Exec { mut output, input: mut to, code, .. } = exec;
+    // A command that ends early says why by itself.
+    let _ = to.write_all(input).await;
+    let _ = to.shutdown().await;
+    drop(to);
+    let (mut said, mut complaints) = (Vec::new(), Complaints::default());
+    while let Some(piece) = output.next().await {
+        let ExecOutput { stderr, bytes } = piece.map_err(|error| error.to_string())?;
+        if stderr { complaints.take(&bytes) } else { said.extend(bytes) }
+    }
+    complaints.verdict(tool, code.await.map_err(|error| error.to_string())?)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 async fn give_password(exec: &mut Exec, password: &str) -> Result<(), String> {

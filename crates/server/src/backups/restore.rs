@@ -35,9 +35,9 @@ fn newest<'h>(history: &'h History, of: &Holding) -> Result<&'h Backup, ApiError
 }
 
 /// What a restored database is called until it is known to be good.
-const FRESH: &str = "__restored";
+pub(super) const FRESH: &str = "__restored";
 /// What the one before is called afterwards.
-const ASIDE: &str = "__before";
+pub(super) const ASIDE: &str = "__before";
 
 /// What is to be restored.
 pub(super) struct Wanted {
@@ -52,12 +52,15 @@ pub(super) struct Wanted {
 impl App {
     /// What a restore would do. Changes nothing.
     pub(crate) async fn plan_restore(&self, key: &EnvKey, wanted: &Restore) -> Result<RestorePlan, ApiError> {
+        if let Some(plan) = self.plan_point(key, wanted).await? {
+            return Ok(plan);
+        }
         let wanted = self.find_backup(key, wanted).await?;
         let steps = match &wanted.of {
             Holding::Database(name) => steps_of_database(&wanted, name)?,
             Holding::Volume(name) => self.steps_of_volume(&wanted, name).await?,
         };
-        Ok(RestorePlan { of: wanted.of.clone(), backup: view::backup(&wanted.backup), steps })
+        Ok(RestorePlan { of: wanted.of.clone(), backup: view::backup(&wanted.backup), point_in_time: None, steps })
     }
 
     /// Begins to replace what is there by a backup.
@@ -68,6 +71,9 @@ impl App {
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
         self.refuse_if_locked(key).await?;
+        if let Some(operation) = self.restore_point(key, wanted, actor).await? {
+            return Ok(operation);
+        }
         let wanted = self.find_backup(key, wanted).await?;
         let what = format!("about to be restored from {} of {}", wanted.backup.id.short(), wanted.made.as_of);
         self.note_restore(key, &wanted, actor, what).await?;

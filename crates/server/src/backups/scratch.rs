@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use daybook_api::change::{Change, Down};
 use daybook_api::run::{RunReply, RunRequest};
+use daybook_decide::archive::lay_nothing_down;
 use daybook_model::database::{Database, Keeper};
 use daybook_model::spec::{Attachment, MountSource, Network};
 use daybook_model::{
@@ -36,6 +37,7 @@ pub(super) fn scratch_spec(spec: &Spec, key: EnvKey, name: &DatabaseName) -> Opt
     service.routes.clear();
     service.depends_on.clear();
     service.stopped = false;
+    lay_nothing_down(&mut service);
     service.ports.iter_mut().for_each(|port| port.publish = None);
     service.container.networks = [(network.clone(), Attachment::default())].into_iter().collect();
     let volumes = service.container.mounts.iter().filter_map(|mount| match &mount.source {

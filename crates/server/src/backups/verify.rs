@@ -3,6 +3,8 @@
 use daybook_backup::{Damage, Depth, Repaired, Repository, Result};
 use daybook_decide::text::plural;
 
+use super::repository::id_of;
+
 /// What came of a look.
 pub(super) struct Said {
     /// Whether nothing is wrong.
@@ -21,7 +23,9 @@ pub(super) fn found(repository: &Repository, depth: Depth, shown: &str) -> Resul
         Depth::Structure => "everything is there",
         Depth::Everything => "every byte was read",
     };
-    let backups = plural(repository.snapshots()?.len() as u64, "backup");
+    // Pieces of an archive are no backups by themselves.
+    let backups = repository.snapshots()?.iter().filter(|one| id_of(one).is_some()).count();
+    let backups = plural(backups as u64, "backup");
     Ok(said(true, format!("no damage in {backups}: {how}"), &[]))
 }
 

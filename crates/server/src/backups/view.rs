@@ -1,6 +1,6 @@
 //! Backups in the API's words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_api::backup::{BackupState, BackupView, BackupsView, DrillView, HoldingBackups};
 use daybook_backup::Repository;
@@ -19,10 +19,14 @@ impl App {
         let home = self.home(&release.spec).await?;
         let mut histories = self.histories(key).await?;
         let mut gone = BTreeSet::new();
+        let mut points = BTreeMap::new();
         let unseen = match home.open(Repository::snapshots).await {
             Ok(snapshots) => {
                 let there = snapshots.unwrap_or_default();
                 for of in holdings(&release.spec) {
+                    if let Holding::Database(name) = &of {
+                        points.extend(self.point_in_time(&release.spec, name, &there).map(|one| (of.clone(), one)));
+                    }
                     add_found(histories.entry(of.clone()).or_default(), &of, &there);
                 }
                 let is_gone =
@@ -42,7 +46,11 @@ impl App {
             !history.backups.is_empty() || release.spec.backup_policy(of).is_some()
         };
         let shown = histories.iter().filter(has_some);
-        let holdings = shown.map(|(of, history)| backups_of(&release.spec, of, history, &gone)).collect();
+        let holdings = shown.map(|(of, history)| HoldingBackups {
+            point_in_time: points.remove(of),
+            ..backups_of(&release.spec, of, history, &gone)
+        });
+        let holdings = holdings.collect();
         Ok(BackupsView { place: home.shown, holdings, unseen })
     }
 }
@@ -66,6 +74,7 @@ fn backups_of(spec: &Spec, of: &Holding, history: &History, gone: &BTreeSet<Back
         proven: proven.map(|backup| backup.id),
         unproven_since: history.backups.iter().find(since).map(|backup| backup.begun),
         overdue: history.overdue.clone(),
+        point_in_time: None,
         backups: history.backups.iter().rev().map(shown).collect(),
     }
 }

@@ -6,7 +6,7 @@ use daybook_api::event::EventView;
 use daybook_api::run::ActorView;
 use daybook_decide::text;
 use daybook_executor::Note;
-use daybook_model::backup::{BackupOutcome, DrillOutcome, Holding};
+use daybook_model::backup::{ArchiveNote, BackupOutcome, DrillOutcome, Holding};
 use daybook_model::clone::CloneOutcome;
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
 use daybook_model::{BackupId, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
@@ -136,6 +136,7 @@ impl Words {
             Event::Restored { of, backup, what } => {
                 plain(format!("{} {}, backup {}: {what}", of.kind(), of.name(), backup.short()))
             }
+            Event::Archive { database, note } => plain(format!("database {database}: {}", archive_words(note))),
             Event::StoppedToRestore { of, services, .. } => {
                 let names: Vec<_> = services.iter().map(ToString::to_string).collect();
                 plain(format!("about to stop {}, to restore {of}", names.join(", ")))
@@ -161,6 +162,22 @@ fn drill_words(of: &Holding, backup: BackupId, outcome: &DrillOutcome) -> String
         }
         DrillOutcome::Failed { why } => format!("backup {backup} of {of} is no good: {}", why.join("; ")),
         DrillOutcome::Undecided { why } => format!("drill of {of} came to no end: {why}"),
+    }
+}
+
+fn archive_words(note: &ArchiveNote) -> String {
+    match note {
+        ArchiveNote::BaseStarted { base, why } => format!("base backup {} began: {why}", base.short()),
+        ArchiveNote::BaseMade { base, size_bytes } => {
+            format!("base backup {} made, {}", base.short(), text::size(*size_bytes))
+        }
+        ArchiveNote::BaseFailed { base, why } => format!("base backup {} failed: {why}", base.short()),
+        ArchiveNote::Stuck { why } => format!("what is written is not archived: {why}"),
+        ArchiveNote::Works => "what is written is archived again".to_owned(),
+        ArchiveNote::Gap { first, last } if first == last => format!("gap in its archive: {first} is missing"),
+        ArchiveNote::Gap { first, last } => format!("gap in its archive: {first} to {last} are missing"),
+        ArchiveNote::RecoveryStarted { recovery } => format!("recovery {} in a scratch copy began", recovery.short()),
+        ArchiveNote::RecoveryEnded { recovery } => format!("the scratch copy of recovery {} is gone", recovery.short()),
     }
 }
 

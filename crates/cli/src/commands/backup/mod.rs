@@ -1,4 +1,5 @@
 mod follow;
+mod moment;
 mod render;
 mod restore;
 
@@ -64,8 +65,9 @@ enum Action {
         /// The backup, by the end of its id; the newest without.
         #[arg(long, value_name = "ID", conflicts_with = "at")]
         backup: Option<String>,
-        /// The newest backup that is not of a later time: `2026-11-30T12:00:00Z`.
-        #[arg(long, value_name = "TIME")]
+        /// As it was at this moment, where the policy says `point_in_time`; else the newest backup that is not of a later
+        /// time. `2026-11-30T12:00:00Z`, or without a zone in UTC: `2026-11-30 12:00`, `2026-11-30` for its beginning.
+        #[arg(long, value_name = "TIME", value_parser = moment::parse)]
         at: Option<Timestamp>,
         /// Lose what is there now.
         #[arg(long)]

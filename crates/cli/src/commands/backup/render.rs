@@ -1,6 +1,6 @@
 //! Backups as people are shown them.
 
-use daybook_api::backup::{BackupState, BackupsView, HoldingBackups, RestorePlan};
+use daybook_api::backup::{BackupState, BackupsView, HoldingBackups, PointInTime, RestorePlan};
 use daybook_model::Timestamp;
 use daybook_model::backup::Holding;
 
@@ -47,8 +47,33 @@ fn head(one: &HoldingBackups, now: Timestamp) -> String {
     };
     let policy = one.policy.as_deref().unwrap_or("no policy: only when asked for");
     let mut out = format!("{}  {standing}\n{}\n", paint(STRONG, &one.of), paint(DIM, format!("  {policy}")));
+    if let Some(point) = &one.point_in_time {
+        out.push_str(&moments(point, now));
+    }
     for overdue in &one.overdue {
         out.push_str(&format!("  {} {overdue}\n", paint(WARN, "!")));
+    }
+    out
+}
+
+/// How far back any moment can be had, and what is in the way.
+fn moments(point: &PointInTime, now: Timestamp) -> String {
+    let time = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let mut out = match (point.from, point.until) {
+        (Some(from), Some(until)) => {
+            let lost =
+                point.lost_ms.map_or(String::new(), |lost| format!(", at most {} would be lost", words::took(lost)));
+            format!("  any moment from {} on, saved up to {}{lost}\n", time(from), words::ago(until, now))
+        }
+        _ => format!("  {} no moment in between yet: there is no base backup\n", paint(WARN, "!")),
+    };
+    for gap in &point.gaps {
+        let end = gap.before.map_or("now".to_owned(), time);
+        let line = format!("gap: no moment from {} to {end}, {} is missing", time(gap.after), gap.missing);
+        out.push_str(&format!("  {} {line}\n", paint(BAD, "!")));
+    }
+    if let Some(stuck) = &point.stuck {
+        out.push_str(&format!("  {} what is written is not archived {stuck}\n", paint(BAD, "!")));
     }
     out
 }
@@ -91,14 +116,16 @@ fn state(state: BackupState) -> String {
 /// What a restore would do.
 pub(super) fn restore(plan: &RestorePlan, now: Timestamp) -> String {
     let backup = &plan.backup;
-    let as_of = backup.as_of.unwrap_or(backup.begun);
+    let as_of = plan.point_in_time.or(backup.as_of).unwrap_or(backup.begun);
+    let by = match plan.point_in_time {
+        Some(_) => format!("by base backup {} and what was written since", backup.id.short()),
+        None => format!("by backup {}, which is {}", backup.id.short(), state(backup.state)),
+    };
     let mut out = format!(
-        "{} would hold what it held {} ({}), by backup {}, which is {}\n",
+        "{} would hold what it held {} ({}), {by}\n",
         paint(STRONG, &plan.of),
         words::ago(as_of, now),
         as_of.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        backup.id.short(),
-        state(backup.state)
     );
     for (at, step) in plan.steps.iter().enumerate() {
         out.push_str(&format!("  {}. {step}\n", at + 1));

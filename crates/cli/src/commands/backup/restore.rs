@@ -49,8 +49,12 @@ pub(super) async fn run(
     }
     let mut exit = Exit::Ok;
     for plan in plans {
-        // What was shown is what is done: another backup may have been made meanwhile.
-        let begun = client.restore(key, &wanted(plan.of, Some(plan.backup.id.to_string()), None)).await?;
+        let wanted = match plan.point_in_time {
+            Some(at) => wanted(plan.of, None, Some(at)),
+            // What was shown is what is done: another backup may have been made meanwhile.
+            None => wanted(plan.of, Some(plan.backup.id.to_string()), None),
+        };
+        let begun = client.restore(key, &wanted).await?;
         // What can be had back is, whatever becomes of the others.
         if follow::all(ctx, key, vec![begun]).await? != Exit::Ok {
             exit = Exit::Failed;
