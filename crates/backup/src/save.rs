@@ -1,5 +1,6 @@
 //! Makes a backup.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustic_core::repofile::SnapshotFile;
@@ -89,7 +90,7 @@ impl Repository {
         is_last: bool,
     ) -> Result<SavedDirectory> {
         let source = Directory::new(path.to_owned()).map_err(|error| invalid(path, &error.display_log()))?;
-        let paths = [path.to_owned()];
+        let (paths, before) = ([path.to_owned()], identity(path)?);
         let mut options = BackupOptions::default();
         options.no_scan = true;
         options.parent_opts.parents = after.iter().map(|snapshot| snapshot.id.clone()).collect();
@@ -101,7 +102,10 @@ impl Repository {
                 return Err(Error::Unreadable { path: path.to_owned(), files: unread, first: tally.first.clone() });
             }
             let mut file = archived?;
-            directory(path)?;
+            // Another directory under its name: what was read is of both.
+            if identity(path)? != before {
+                return Err(Error::Incomplete { what: path.display().to_string() });
+            }
             let saved = file.summary.as_ref().map_or(0, |summary| summary.total_files_processed);
             if saved != tally.given - tally.gone_after_all {
                 return Err(Error::Incomplete { what: path.display().to_string() });
@@ -188,6 +192,12 @@ impl Repository {
             None => Ok(file),
         }
     }
+}
+
+/// Which directory a path leads to.
+fn identity(path: &Path) -> Result<(u64, u64)> {
+    let found = directory(path)?.metadata().map_err(|error| invalid(path, &error.to_string()))?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn become_nice() {
