@@ -10,6 +10,7 @@ use rustic_core::{IndexedFullStatus, LsOptions, Repository as Library};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
+use crate::hash::Sum;
 use crate::link::Link;
 use crate::repository::Repository;
 use crate::restore::{OWNER, differs, root_of};
@@ -182,7 +183,7 @@ impl Look<'_> {
             let known = known.map_err(|error| self.repository.told(self.link, &error, "reading the index"))?;
             piece.resize(usize::try_from(known.location.data_length()).unwrap_or(usize::MAX), 0);
             match file.read_exact(&mut piece) {
-                Ok(()) if crate::key::hash(&piece) == blob.to_hex().as_str() => {}
+                Ok(()) if Sum::of(&piece) == Sum::from(**blob) => {}
                 Ok(()) => return Ok(Ok(false)),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Ok(false)),
                 Err(error) => return Ok(Err(error)),

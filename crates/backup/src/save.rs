@@ -1,5 +1,6 @@
 //! Makes a backup.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use daybook_cdc::{Cutter, Sizes};
@@ -124,6 +125,7 @@ impl Repository {
         is_last: bool,
     ) -> Result<SavedDirectory> {
         let source = Directory::new(path.to_owned()).map_err(|error| invalid(path, &error.display_log()))?;
+        let identified = identity(path)?;
         let mut unchanged = 0;
         let snapshot = self.archive(about, &[path.to_owned()], |index, packer, contents| {
             let before = before.map(|snapshot| Before::new(self, index, snapshot));
@@ -134,7 +136,10 @@ impl Repository {
             if unread > 0 {
                 return Err(Error::Unreadable { path: path.to_owned(), files: unread, first: tally.first.clone() });
             }
-            directory(path)?;
+            // Another directory under its name: what was read is of both.
+            if identity(path)? != identified {
+                return Err(incomplete(&path.display().to_string()));
+            }
             unchanged = summary.files_unmodified;
             if summary.total_files_processed != tally.given - tally.gone_after_all {
                 return Err(incomplete(&path.display().to_string()));
@@ -249,6 +254,12 @@ fn count(summary: &mut SnapshotSummary, (data, trees): (Added, Added), started: 
     summary.backup_end = Zoned::now();
     summary.backup_duration = started.duration_until(&summary.backup_end).as_secs_f64();
     (summary.total_duration, summary.backup_start) = (summary.backup_duration, started);
+}
+
+/// Which directory a path leads to.
+fn identity(path: &Path) -> Result<(u64, u64)> {
+    let found = directory(path)?.metadata().map_err(|error| invalid(path, &error.to_string()))?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn become_nice() {

@@ -69,10 +69,21 @@ pub(crate) fn remove(layout: &Layout, key: &EnvKey, name: &VolumeName) -> Result
     }
     let tombstones = layout.tombstones();
     make_directory(&tombstones)?;
-    let name = format!("{}-{}-{}-{name}", Timestamp::now().as_second(), key.app, key.env);
-    let result = fs::rename(&path, tombstones.join(unused(&tombstones, &name)));
-    result.map_err(|e| failed("remove", &path, &e))?;
+    // What the last restore has put aside goes along.
+    for beside in [format!(".{name}.before"), format!(".{name}.restored")] {
+        bury(&tombstones, key, &path.with_file_name(beside))?;
+    }
+    bury(&tombstones, key, &path)?;
     purge_tombstones(layout)
+}
+
+fn bury(tombstones: &Path, key: &EnvKey, path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!("{}-{}-{}-{name}", Timestamp::now().as_second(), key.app, key.env);
+    match fs::rename(path, tombstones.join(unused(tombstones, &name))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Two removals within a second must not meet.

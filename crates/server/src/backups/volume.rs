@@ -279,8 +279,7 @@ impl App {
         };
         let beside = Beside::of(&directory);
         let Some(stopped) = broken_off else {
-            let left = on_disk("remove what a restore has left", move || remove_tree(&beside.fresh)).await;
-            return left;
+            return on_disk("remove what a restore has left", move || remove_tree(&beside.fresh)).await;
         };
         // The run that stops them goes on first.
         self.refuse_if_locked(key).await?;
