@@ -1,8 +1,8 @@
 //! `backup` of a database or a volume, and `backups`: where they go.
 
+use daybook_model::ServiceName;
 use daybook_model::backup::{BackupPolicy, BackupStore, Keep};
 use daybook_model::database::Engine;
-use daybook_model::ServiceName;
 use daybook_model::spec::SecretRef;
 
 use super::Manifest;

@@ -10,7 +10,7 @@ use daybook_decide::archive::{Archive, Base, Choice, Point, Segment, choose};
 use daybook_decide::backups::{BEFORE_RESTORE, differences};
 use daybook_decide::text::{exact, plural};
 use daybook_executor::Databases as _;
-use daybook_model::backup::{ArchiveNote, Facts};
+use daybook_model::backup::{ArchiveNote, Facts, Holding};
 use daybook_model::{Actor, BackupId, Database, DatabaseName, EnvKey, Event, Release, Timestamp};
 use uuid::Uuid;
 
@@ -60,7 +60,9 @@ impl App {
             format!("carry it over beside {name} as {server}{FRESH}, and compare every row"),
             format!("change their names at once; the one before stays as {server}{ASIDE}"),
         ];
-        Ok(Some(RestorePlan { backup: base_view(&wanted.point.base), point_in_time: Some(wanted.at), steps }))
+        let backup = base_view(&wanted.point.base);
+        let of = Holding::Database(wanted.name.clone());
+        Ok(Some(RestorePlan { of, backup, point_in_time: Some(wanted.at), steps }))
     }
 
     /// Begins to bring a database back to a moment. `None`: it is none, or no base backup is as old.
@@ -101,7 +103,7 @@ impl App {
     }
 
     async fn note_point(&self, key: &EnvKey, wanted: &Wanted, actor: &Actor, what: String) -> Result<(), ApiError> {
-        let event = Event::Restored { database: wanted.name.clone(), backup: wanted.point.base.id, what };
+        let event = Event::Restored { of: Holding::Database(wanted.name.clone()), backup: wanted.point.base.id, what };
         self.note_backup(key, actor, event).await
     }
 
@@ -112,7 +114,7 @@ impl App {
             return Err(error.hint(format!("it is {} now", shown(self.now()))));
         }
         let release = self.require_release(key).await?;
-        let name = wanted.database.clone();
+        let Holding::Database(name) = wanted.of.clone() else { return Ok(None) };
         if release.spec.databases.get(&name).and_then(Database::kept).is_none() {
             return Ok(None);
         }
@@ -172,8 +174,9 @@ impl App {
         let mut said = Vec::new();
         if !wanted.without_backup {
             operation.note("backs up what is there now");
-            let before = self.begin_backup(release, name, BEFORE_RESTORE, actor).await?;
-            self.make_backup(release, name, &before, actor).await.map_err(|error| {
+            let of = Holding::Database(name.clone());
+            let before = self.begin_backup(release, &of, BEFORE_RESTORE, actor).await?;
+            self.make_backup(release, &of, &before, actor).await.map_err(|error| {
                 ApiError::invalid(format!("what is there now cannot be backed up: {}", error.0.message))
                     .hint("where that may be lost: `--without-backup`")
             })?;
@@ -340,6 +343,8 @@ fn base_view(base: &Base) -> BackupView {
         added_bytes: None,
         tables: None,
         rows: None,
+        files: None,
+        remarks: Vec::new(),
         took_ms: None,
         failed: None,
         drill: None,

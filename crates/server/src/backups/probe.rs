@@ -40,14 +40,21 @@ impl App {
 }
 
 /// The scratch copy of a database with services beside it. Other databases that they use are there, and empty.
-fn with_services(spec: &Spec, scratch: &EnvKey, name: &DatabaseName, started: &[ServiceName]) -> Result<Spec, ApiError> {
+fn with_services(
+    spec: &Spec,
+    scratch: &EnvKey,
+    name: &DatabaseName,
+    started: &[ServiceName],
+) -> Result<Spec, ApiError> {
     let mut made = alone(spec, scratch, name)?;
     let services = started.iter().map(|service| {
         let found = spec.services.get(service);
-        found.ok_or_else(|| ApiError::invalid(format!("the release has no service `{service}`, which the drill starts")))
+        found
+            .ok_or_else(|| ApiError::invalid(format!("the release has no service `{service}`, which the drill starts")))
     });
     let services = services.collect::<Result<Vec<_>, _>>()?;
-    let used: BTreeSet<_> = services.iter().flat_map(|one| one.container.databases()).map(|one| &one.database).collect();
+    let used: BTreeSet<_> =
+        services.iter().flat_map(|one| one.container.databases()).map(|one| &one.database).collect();
     for other in used.into_iter().filter(|other| *other != name) {
         let beside = alone(spec, scratch, other)?;
         made.services.extend(beside.services);
@@ -90,7 +97,8 @@ fn with_services(spec: &Spec, scratch: &EnvKey, name: &DatabaseName, started: &[
             continue;
         };
         let logins = first.logins.iter().filter(|(service, _)| started.contains(service));
-        **kept = Kept { logins: logins.map(|(service, login)| (service.clone(), login.clone())).collect(), ..first.clone() };
+        **kept =
+            Kept { logins: logins.map(|(service, login)| (service.clone(), login.clone())).collect(), ..first.clone() };
     }
     made.secrets_mut().for_each(|secret| secret.version = None);
     Ok(made)
@@ -98,8 +106,10 @@ fn with_services(spec: &Spec, scratch: &EnvKey, name: &DatabaseName, started: &[
 
 fn alone(spec: &Spec, scratch: &EnvKey, name: &DatabaseName) -> Result<Spec, ApiError> {
     scratch_spec(spec, scratch.clone(), name).ok_or_else(|| {
-        ApiError::invalid(format!("the drill would start what writes to the database `{name}`, which somebody else runs"))
-            .hint("take what uses it out of `start` of the backup policy")
+        ApiError::invalid(format!(
+            "the drill would start what writes to the database `{name}`, which somebody else runs"
+        ))
+        .hint("take what uses it out of `start` of the backup policy")
     })
 }
 
