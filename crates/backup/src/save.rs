@@ -53,8 +53,13 @@ impl Repository {
     ///
     /// Files that vanish are counted. [`Error::Unreadable`] where something cannot be read; there is no snapshot then.
     pub fn save_directory(&self, about: &About, path: &Path) -> Result<SavedDirectory> {
+        self.save_directory_without(about, path, &[])
+    }
+
+    /// The same, without what is at these paths beneath it, and everything in there.
+    pub fn save_directory_without(&self, about: &About, path: &Path, without: &[PathBuf]) -> Result<SavedDirectory> {
         let path = directory(path)?;
-        let source = Directory::new(path.clone()).map_err(|error| invalid(&path, &error.display_log()))?;
+        let source = Directory::new(path.clone(), without).map_err(|error| invalid(&path, &error.display_log()))?;
         let paths = [path.clone()];
         let mut options = BackupOptions::default();
         options.no_scan = true;

@@ -135,6 +135,7 @@ impl Words {
             }
             Event::DrillFinished { database, backup, outcome, .. } => plain(drill_words(database, *backup, outcome)),
             Event::BackupOverdue { database, what } => plain(format!("database {database}: {what}")),
+            Event::StateBackup { what } => plain(format!("own state: {what}")),
             Event::Restored { database, backup, what } => {
                 plain(format!("database {database}, backup {}: {what}", backup.short()))
             }
