@@ -90,7 +90,7 @@ impl App {
     ) -> Result<String, ApiError> {
         let release = self.require_release(key).await?;
         let actor = Actor::daybook("rollout");
-        let operation = self.begin_backup(&release, name, "before a migration", &actor).await?;
+        let operation = self.begin_backup(&release, name, "before a rollout changes it", &actor).await?;
         let making = self.make_backup(&release, name, &operation, &actor);
         tokio::pin!(making);
         loop {
