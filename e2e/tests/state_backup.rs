@@ -72,7 +72,8 @@ async fn has_its_secret(world: &World) -> bool {
 /// The shop with a secret, at release 2.
 async fn shop() -> World {
     let world = World::new().await;
-    let text = daybook_e2e::manifest().replace("SHOP_DATA: data", "SESSION_KEY: {secret: session}\n    SHOP_DATA: data");
+    let text =
+        daybook_e2e::manifest().replace("SHOP_DATA: data", "SESSION_KEY: {secret: session}\n    SHOP_DATA: data");
     world.write("daybook.yaml", &text);
     world.run_reading(&["secret", "set", "session"], SWORDFISH).await.expect(0);
     world.up(1, &[]).await.expect(0);
@@ -251,7 +252,8 @@ async fn r20_a_drill_of_the_state_finds_a_flipped_bit_and_a_missing_key() {
     let other = safe.place("other.key");
     std::fs::write(&other, [7; 32]).unwrap();
     std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let found = state(&world, &safe, "without", &["drill", "-q", "--key-file", other.to_str().unwrap()]).await.expect(1);
+    let found =
+        state(&world, &safe, "without", &["drill", "-q", "--key-file", other.to_str().unwrap()]).await.expect(1);
     assert!(found.err.contains("is no good"), "{found}");
     let restored = state(&world, &safe, "without", &["restore", "--into", into.to_str().unwrap()]).await.expect(0);
     assert!(restored.err.contains("no secret opens") && !into.join("master.key").exists(), "{restored}");

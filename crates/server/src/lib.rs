@@ -52,9 +52,9 @@ mod secrets;
 mod serve;
 mod shared;
 mod socket;
+mod space;
 #[cfg(feature = "databases")]
 pub mod state_backup;
-mod space;
 mod term;
 mod traffic;
 mod unresolved;

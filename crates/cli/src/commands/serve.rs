@@ -71,7 +71,12 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 struct StateBackup {
     /// Back up Daybook's own state by itself, to a directory or `s3://BUCKET/PREFIX`.
-    #[arg(long = "state-backup", value_name = "PLACE", env = "DAYBOOK_STATE_BACKUP", requires = "state_backup_password_file")]
+    #[arg(
+        long = "state-backup",
+        value_name = "PLACE",
+        env = "DAYBOOK_STATE_BACKUP",
+        requires = "state_backup_password_file"
+    )]
     to: Option<String>,
     /// Between two backups of the state.
     #[arg(long = "state-backup-every", value_name = "TIME", env = "DAYBOOK_STATE_BACKUP_EVERY", value_parser = duration)]

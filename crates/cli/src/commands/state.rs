@@ -180,7 +180,11 @@ fn told_saved(ctx: &Ctx, destination: &Destination, saved: &Saved) -> Result<()>
     }
     let size = |bytes: Option<u64>| bytes.map(words::size).unwrap_or_default();
     let (read, added) = (size(listed.size_bytes), size(listed.added_bytes));
-    ctx.say(&format!("{} state backup {} in {destination}: {read} read, {added} added", paint(GOOD, "✓"), listed.short()));
+    ctx.say(&format!(
+        "{} state backup {} in {destination}: {read} read, {added} added",
+        paint(GOOD, "✓"),
+        listed.short()
+    ));
     ctx.say(&format!("    {}", holds(facts)));
     if let Some(missing) = missing(facts) {
         ctx.say(&format!("{} {missing}", paint(WARN, "!")));
@@ -222,11 +226,18 @@ fn told_drilled(ctx: &Ctx, drilled: &Drilled) -> Result<Exit> {
     match wrong {
         Some(wrong) => {
             message(&format!("{} state backup {} is no good: {wrong}", paint(BAD, "✗"), listed.short()));
-            message(&format!("    {}", paint(DIM, "treat it as none, and make another, elsewhere if the place is to blame")));
+            message(&format!(
+                "    {}",
+                paint(DIM, "treat it as none, and make another, elsewhere if the place is to blame")
+            ));
         }
         None => {
             let age = words::ago(listed.at, now());
-            ctx.say(&format!("{} state backup {} of {age} is proven: back in {took}", paint(GOOD, "✓"), listed.short()));
+            ctx.say(&format!(
+                "{} state backup {} of {age} is proven: back in {took}",
+                paint(GOOD, "✓"),
+                listed.short()
+            ));
             checks.iter().for_each(|check| ctx.say(&format!("    {check}")));
         }
     }
@@ -244,8 +255,12 @@ fn holds(facts: &Facts) -> String {
 fn missing(facts: &Facts) -> Option<&'static str> {
     match facts.key {
         KeyKept::Included => None,
-        KeyKept::LeftOut => Some("the master key is not in it: without your own copy, as `master.key` there, no secret opens"),
-        KeyKept::Elsewhere => Some("the master key is not in it: `serve` takes it from where it did, `--key-file`, `--key-from`"),
+        KeyKept::LeftOut => {
+            Some("the master key is not in it: without your own copy, as `master.key` there, no secret opens")
+        }
+        KeyKept::Elsewhere => {
+            Some("the master key is not in it: `serve` takes it from where it did, `--key-file`, `--key-from`")
+        }
     }
 }
 

@@ -87,7 +87,9 @@ impl<'a> World<'a> {
     }
 
     fn server_changes(&self, database: &Database) -> bool {
-        let Some(kept) = database.kept().filter(|_| !self.cx.recovery && migrates(self.cx.purpose)) else { return false };
+        let Some(kept) = database.kept().filter(|_| !self.cx.recovery && migrates(self.cx.purpose)) else {
+            return false;
+        };
         let before = self.cx.current.and_then(|release| release.spec.services.get(&kept.service));
         let after = self.spec.services.get(&kept.service);
         before.zip(after).is_some_and(|(before, after)| before.artifact.digest() != after.artifact.digest())
@@ -323,7 +325,9 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
 /// That another version of its server opens its files without a backup before, and why.
 fn unsaved(world: &World<'_>, name: &DatabaseName, database: &Database) -> Option<String> {
     let Some(SeenDatabase::Silent { why }) = world.seen.databases.get(name) else { return None };
-    world.server_changes(database).then(|| format!("no backup before its server changes, for it does not answer: {why}"))
+    world
+        .server_changes(database)
+        .then(|| format!("no backup before its server changes, for it does not answer: {why}"))
 }
 
 /// What changes of a database's backups, if anything does.

@@ -52,7 +52,9 @@ impl Destination {
         }
         let place = match to.strip_prefix("s3://") {
             Some(path) => Place::S3(Box::new(s3(path, bucket)?)),
-            None if to.contains("://") => return refused(format!("`{to}` is neither a directory nor s3://BUCKET/PREFIX")),
+            None if to.contains("://") => {
+                return refused(format!("`{to}` is neither a directory nor s3://BUCKET/PREFIX"));
+            }
             None => Place::Directory(std::path::absolute(to).map_err(StateError::io("find", Path::new(to)))?),
         };
         let shown = match &place {
@@ -99,9 +101,9 @@ impl Destination {
 
     fn told(&self, error: Error) -> StateError {
         match error {
-            Error::WrongPassword { .. } => {
-                StateError::Refused(format!("the password does not open the backups in {self}: give the file of another"))
-            }
+            Error::WrongPassword { .. } => StateError::Refused(format!(
+                "the password does not open the backups in {self}: give the file of another"
+            )),
             error => error.into(),
         }
     }

@@ -171,12 +171,15 @@ async fn find(destination: &Destination, wanted: Option<&str>) -> Result<Listed,
         }
     }
     all.pop().ok_or_else(|| {
-        let which = wanted.map_or("no backup of a state".to_owned(), |wanted| format!("no backup `{wanted}` of a state"));
+        let which =
+            wanted.map_or("no backup of a state".to_owned(), |wanted| format!("no backup `{wanted}` of a state"));
         StateError::Refused(format!("{destination} has {which}: `daybook state ls` lists those that it has"))
     })
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StateError> + Send + 'static) -> Result<T, StateError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StateError> + Send + 'static,
+) -> Result<T, StateError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(StateError::Refused(format!("work with the backups: {error}"))),

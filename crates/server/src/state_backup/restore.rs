@@ -9,8 +9,17 @@ use crate::lock::StateLock;
 const SKIPPED: u32 = 100;
 
 /// What may be in the directory: what does not belong to a backup, and what outlived the loss of the rest.
-const MAY_BE: [&str; 9] =
-    ["process", "backups", "servers", "server.lock", "server.log", "serve.out", "daybook.sock", "state-backup.json", RESTORING];
+const MAY_BE: [&str; 9] = [
+    "process",
+    "backups",
+    "servers",
+    "server.lock",
+    "server.log",
+    "serve.out",
+    "daybook.sock",
+    "state-backup.json",
+    RESTORING,
+];
 
 /// Where a snapshot is unpacked first.
 const RESTORING: &str = "restoring";
@@ -51,7 +60,8 @@ pub async fn restore(destination: &Destination, wanted: Option<&str>, into: &Pat
 /// Unpacks a backup into an empty directory, which then is a state directory.
 pub(super) async fn unpack(destination: &Destination, listed: &Listed, into: &Path) -> Result<Facts, StateError> {
     let Some(facts) = listed.facts.clone() else {
-        let why = format!("backup {} was made by a Daybook that this one does not know: use a newer one", listed.short());
+        let why =
+            format!("backup {} was made by a Daybook that this one does not know: use a newer one", listed.short());
         return Err(StateError::Refused(why));
     };
     let (snapshot, to) = (listed.snapshot.clone(), into.to_owned());

@@ -12,7 +12,8 @@ use daybook_model::backup::Keep;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    COPY, Destination, EDGE, Facts, KEY, KeyKept, LABEL, Listed, Record, SAVED, SAVED_OF_EDGE, Scratch, StateError, list,
+    COPY, Destination, EDGE, Facts, KEY, KeyKept, LABEL, Listed, Record, SAVED, SAVED_OF_EDGE, Scratch, StateError,
+    list,
 };
 
 /// Whether the master key of the state directory is in its backups.
@@ -38,12 +39,7 @@ pub struct Saved {
 /// # Errors
 /// There is no state of its own in the directory, another backup of it is under way, or the repository cannot be
 /// written. No snapshot is there then.
-pub async fn save(
-    state: &Path,
-    destination: &Destination,
-    key: KeyCopy,
-    now: Timestamp,
-) -> Result<Saved, StateError> {
+pub async fn save(state: &Path, destination: &Destination, key: KeyCopy, now: Timestamp) -> Result<Saved, StateError> {
     let state = state.canonicalize().map_err(StateError::io("find the state directory", state))?;
     refuse(&state, destination)?;
     let _alone = alone(&state)?;
