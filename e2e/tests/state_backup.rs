@@ -184,7 +184,7 @@ async fn r14_a_machine_that_burnt_is_brought_back_by_its_backup_alone() {
     world.daybook.serve().await.unwrap();
     let both = async |world: &World| {
         let replicas = world.replicas("web").await;
-        replicas.len() == 2 && replicas.iter().all(|replica| replica["state"] == "ready" || replica["ready"] == true)
+        replicas.len() == 2 && replicas.iter().all(|replica| replica["routed"] == true)
     };
     world.until("both replicas are back", both).await;
     world.until("the edge answers", async |world| world.get("/api/about").await.is_ok_and(|it| it.status == 200)).await;
@@ -266,7 +266,7 @@ async fn r21_a_server_backs_its_own_state_up_and_proves_it() {
     let doctor = world.run(&["doctor"]).await.expect(0);
     assert!(doctor.out.contains("daybook state backup"), "that there is none is said: {doctor}");
     world.daybook.variables.extend(safe.variables("backups"));
-    world.daybook.variables.push(("DAYBOOK_STATE_BACKUP_EVERY", "10s".to_owned()));
+    world.daybook.variables.push(("DAYBOOK_STATE_BACKUP_EVERY", "20s".to_owned()));
     world.daybook.kill_server().await.unwrap();
     world.daybook.serve().await.unwrap();
     let tells = async |world: &World, what: &str| {
@@ -290,6 +290,5 @@ async fn r21_a_server_backs_its_own_state_up_and_proves_it() {
     std::fs::rename(safe.place("taken away"), safe.place("backups")).unwrap();
     let before = tells(&world, " made in ").await;
     world.until("it is good again", async |world| tells(world, " made in ").await > before).await;
-    assert_eq!(tells(&world, "as new as it should be").await, 1, "it is told once");
     world.end().await;
 }

@@ -53,13 +53,16 @@ pub fn due(schedule: Schedule, known: &Known, since: Timestamp, now: Timestamp) 
     let is_over = |last: Option<Timestamp>, span: u64| last.is_none_or(|last| lies_back(last, now) >= span);
     if may_try && is_over(known.made, schedule.every_ms) {
         due.push(Due::Backup);
-    } else if may_try && known.made.is_some() && is_over(known.proven, schedule.drill_ms) {
+    }
+    // After it, and not instead of it: backups that follow each other closely are proven too.
+    if may_try && known.made.is_some() && is_over(known.proven, schedule.drill_ms) {
         due.push(Due::Drill);
     }
     let late = |last: Option<Timestamp>, span: u64| lies_back(last.unwrap_or(since), now) > span.saturating_mul(2);
-    if !known.is_told && late(known.made, schedule.every_ms) {
+    // What is about to be done is not told to be missing.
+    if !known.is_told && !due.contains(&Due::Backup) && late(known.made, schedule.every_ms) {
         due.push(Due::NoBackup);
-    } else if !known.is_told && late(known.proven, schedule.drill_ms) {
+    } else if !known.is_told && !due.contains(&Due::Drill) && late(known.proven, schedule.drill_ms) {
         due.push(Due::NoProof);
     }
     due
@@ -100,6 +103,8 @@ mod tests {
         let proven = Known { proven: Some(at(0)), ..made };
         assert_eq!(at_minute(&proven, 59), []);
         assert_eq!(at_minute(&proven, 60), [Due::Backup]);
+        let behind = Known { made: Some(at(0)), ..Known::default() };
+        assert_eq!(at_minute(&behind, 60), [Due::Backup, Due::Drill]);
         let later = Known { made: Some(at(7 * 1440)), ..proven };
         assert_eq!(at_minute(&later, 7 * 1440), [Due::Drill]);
     }

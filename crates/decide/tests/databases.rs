@@ -145,7 +145,7 @@ fn r22_a_database_with_a_policy_is_backed_up_before_it_is_migrated() {
 /// The same, run by another image of the server: as an update within its series is.
 fn kept_by(image: &str, files: Option<&str>) -> Spec {
     let mut spec = kept(1, files);
-    let service = spec.services.get_mut("db").unwrap();
+    let service = spec.services.get_mut(&"db".parse().unwrap()).unwrap();
     service.artifact = db(image).artifact;
     spec
 }
