@@ -341,7 +341,7 @@ async fn r22_what_has_a_policy_is_backed_up_before_it_is_migrated() {
     assert!(plan.out.contains("a backup first") && plan.out.contains("backup db → migrate db"), "{plan}");
     world.run(&["up", "-y"]).await.expect(0);
     let after = listed(&world).await;
-    assert_eq!(after["backups"][0]["why"], "before a migration", "{after}");
+    assert_eq!(after["backups"][0]["why"], "before a rollout changes it", "{after}");
     assert_eq!(ask(&world, "select count(*) from information_schema.columns where table_name = 'notes'"), "2");
     world.run(&["backup", "restore", "db", "--confirm=db"]).await.expect(0);
     assert_eq!(ask(&world, "select text from notes"), "not to be lost");

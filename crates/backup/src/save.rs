@@ -97,11 +97,16 @@ impl Repository {
     ///
     /// Files that vanish are counted. [`Error::Unreadable`] where something cannot be read; there is no snapshot then.
     pub fn save_directory(&self, about: &About, path: &Path) -> Result<SavedDirectory> {
+        self.save_directory_without(about, path, &[])
+    }
+
+    /// The same, without what is at these paths beneath it, and everything in there.
+    pub fn save_directory_without(&self, about: &About, path: &Path, without: &[PathBuf]) -> Result<SavedDirectory> {
         let path = directory(path)?;
         let mut before = self.before(about, &path)?;
         for reading in 1.. {
             let is_last = reading == READINGS;
-            let saved = self.read_directory(about, &path, before.as_ref(), is_last)?;
+            let saved = self.read_directory(about, &path, without, before.as_ref(), is_last)?;
             if saved.changed > 0 && !is_last {
                 before = Some(self.snapshot(&self.session()?, &saved.snapshot.id)?);
                 continue;
@@ -121,10 +126,11 @@ impl Repository {
         &self,
         about: &About,
         path: &Path,
+        without: &[PathBuf],
         before: Option<&SnapshotFile>,
         is_last: bool,
     ) -> Result<SavedDirectory> {
-        let source = Directory::new(path.to_owned()).map_err(|error| invalid(path, &error.display_log()))?;
+        let source = Directory::new(path.to_owned(), without).map_err(|error| invalid(path, &error.display_log()))?;
         let identified = identity(path)?;
         let mut unchanged = 0;
         let snapshot = self.archive(about, &[path.to_owned()], |index, packer, contents| {

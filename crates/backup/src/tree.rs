@@ -69,11 +69,24 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn new(root: PathBuf) -> RusticResult<Self> {
-        let (save, excludes) = (LocalSourceSaveOptions::default(), Excludes::default());
+    /// What is at the paths `without` beneath the root is left out.
+    pub(crate) fn new(root: PathBuf, without: &[PathBuf]) -> RusticResult<Self> {
+        let (save, mut excludes) = (LocalSourceSaveOptions::default(), Excludes::default());
+        excludes.globs = without.iter().map(|path| format!("!{}", escaped(&root.join(path)))).collect();
         let inner = LocalSource::new(save, &excludes, &LocalSourceFilterOptions::default(), &[&root])?;
         Ok(Self { root, inner, tally: SharedTally::default() })
     }
+}
+
+/// A path as a pattern that matches nothing else.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().chars().fold(String::new(), |mut out, one| {
+        if "\\*?[]{}!".contains(one) {
+            out.push('\\');
+        }
+        out.push(one);
+        out
+    })
 }
 
 impl ReadSource for Directory {

@@ -290,7 +290,7 @@ pub fn to_remove(keep: &Keep, history: &History, now: Timestamp) -> Vec<BackupId
 }
 
 /// Whether each of `times`, newest first, is kept.
-fn kept(keep: &Keep, times: &[Timestamp], now: Timestamp) -> Vec<bool> {
+pub(crate) fn kept(keep: &Keep, times: &[Timestamp], now: Timestamp) -> Vec<bool> {
     let mut kept: Vec<_> = times
         .iter()
         .enumerate()

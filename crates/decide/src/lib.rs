@@ -13,6 +13,7 @@
 //! - [`jobs`], [`heal`]: what is due, and when to try again.
 //! - [`backups`]: which are due, which stay, and which are proven.
 //! - [`archive`]: from what a database can be had as it was at any moment.
+//! - [`state_backups`]: the same of Daybook's own state.
 //! - [`clone`]: what a clone of an environment is made of, and when it goes.
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
@@ -33,6 +34,7 @@ pub mod redact;
 pub mod risk;
 pub mod routes;
 pub mod run;
+pub mod state_backups;
 pub mod text;
 pub mod why;
 

@@ -151,6 +151,32 @@ fn r22_a_database_with_a_policy_is_backed_up_before_it_is_migrated() {
     assert!(shown.contains("migrate") && !shown.contains("back db up"), "{shown}");
 }
 
+/// The same, run by another image of the server: as an update within its series is.
+fn kept_by(image: &str, files: Option<&str>) -> Spec {
+    let mut spec = kept(1, files);
+    let service = spec.services.get_mut(&"db".parse().unwrap()).unwrap();
+    service.artifact = db(image).artifact;
+    spec
+}
+
+#[test]
+fn r22_a_database_is_backed_up_before_another_version_of_its_server_opens_its_files() {
+    let (before, after) = (kept(1, Some("1")), kept_by("16.9", Some("2")));
+    let world = seen(converged(&before), answers(at(2, vec![pending(3, Vec::new())])));
+    insta::assert_snapshot!(Planner::after(&before).show(&after, &world));
+    let (plan, _) = Planner::after(&before).plan(&after, &world);
+    let is_backup = |step: &&daybook_model::Step| matches!(step.action, daybook_model::Action::BackUp { .. });
+    assert_eq!(plan.steps.iter().filter(is_backup).count(), 1, "once, though it is migrated as well");
+    // One that does not answer cannot be backed up, and an update may be what mends it.
+    let silent = SeenDatabase::Silent { why: "connection refused".to_owned() };
+    let shown = Planner::after(&before).show(&kept_by("16.9", Some("1")), &seen(converged(&before), silent));
+    assert!(shown.contains("no backup before its server changes") && !shown.contains("back db up"), "{shown}");
+    // Whoever goes back does not wait for a backup.
+    let recovery = Planner { recovery: true, ..Planner::after(&after) };
+    let shown = recovery.show(&before, &seen(converged(&after), answers(at(2, Vec::new()))));
+    assert!(!shown.contains("back db up"), "{shown}");
+}
+
 #[test]
 fn what_is_there_as_it_should_be_is_left_alone() {
     let spec = kept(1, Some("1"));

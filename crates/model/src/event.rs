@@ -253,6 +253,11 @@ pub enum Event {
         /// What, in words.
         what: String,
     },
+    /// What came of a backup of Daybook's own state, or of a drill; or that one is overdue.
+    StateBackup {
+        /// In words.
+        what: String,
+    },
     /// Something became of the archive of what is written to a database.
     Archive {
         /// Which.

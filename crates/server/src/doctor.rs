@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use daybook_api::doctor::{CheckResult, CheckView};
-use daybook_model::Target;
+use daybook_model::{Target, Timestamp};
 use daybook_store::Error;
 
 use crate::App;
@@ -22,6 +22,10 @@ const TOO_FEW_BYTES: u64 = 200 << 20;
 /// Open files that a server needs for a few thousand connections.
 const OPEN_FILES: u64 = 4_096;
 
+/// A backup of the state that is so old is a warning.
+#[cfg(feature = "databases")]
+const OLD_HOURS: i64 = 48;
+
 /// Names that are looked up at most.
 const MOST_NAMES: usize = 50;
 
@@ -32,6 +36,7 @@ impl App {
         checks.push(self.table_check().await);
         checks.extend(self.others_check().await);
         checks.push(self.journal_check().await);
+        checks.extend(state_backup_check(&self.inner.state, self.now()));
         checks.push(disk_check(&self.inner.state));
         checks.push(files_check());
         checks.extend(machine::kernel(|name| {
@@ -135,6 +140,31 @@ impl App {
             Err(error) => bad("journal", error.to_string(), "free disk space, and see that the disk works"),
         }
     }
+}
+
+/// Whether what is here could be had back. A state that is in a PostgreSQL is backed up there.
+#[cfg(feature = "databases")]
+fn state_backup_check(state: &Path, now: Timestamp) -> Option<CheckView> {
+    if state.join("shared").exists() {
+        return None;
+    }
+    let check = "backup of the state";
+    let Some(record) = crate::state_backup::Record::of(state) else {
+        let fix = "`daybook state backup --to PLACE`, or have it done: `daybook serve --state-backup PLACE`";
+        return Some(warn(check, "none: journal, releases and secrets are on this disk only", Some(fix)));
+    };
+    let (old, proven) = (now.duration_since(record.at).as_hours(), record.proven.is_some());
+    let found = format!("{} of {} in {}", record.snapshot.get(..8).unwrap_or_default(), record.at, record.to);
+    Some(match (old, proven) {
+        (OLD_HOURS.., _) => warn(check, format!("{found}: {old} h old"), Some("`daybook state backup` makes another")),
+        (_, false) => warn(check, format!("{found}, unproven"), Some("`daybook state drill` tries it")),
+        (_, true) => ok(check, format!("{found}, proven")),
+    })
+}
+
+#[cfg(not(feature = "databases"))]
+fn state_backup_check(_: &Path, _: Timestamp) -> Option<CheckView> {
+    None
 }
 
 fn disk_check(state: &Path) -> CheckView {

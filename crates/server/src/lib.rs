@@ -8,6 +8,7 @@
 //! - `change` says what a change leads to, `runs` plans it and begins it, `drivers` carries runs out.
 //! - `jobs`, `heal` and `adopt` are what happens without anyone asking. They only wake the one path.
 //! - `backups` makes, proves and restores backups of databases.
+//! - [`state_backup`] does that for our own state.
 //! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
 //! - `view` puts what is recorded and observed into the API's words.
 //! - [`policy`] judges what a manifest makes of an environment.
@@ -52,6 +53,8 @@ mod serve;
 mod shared;
 mod socket;
 mod space;
+#[cfg(feature = "databases")]
+pub mod state_backup;
 mod term;
 mod traffic;
 mod unresolved;

@@ -42,6 +42,9 @@ pub struct Config {
     pub shared: Option<Shared>,
     /// The file of what an organisation asks of all its apps; read at each plan.
     pub landing_zone: Option<PathBuf>,
+    /// How the state is backed up by itself.
+    #[cfg(feature = "databases")]
+    pub state_backup: Option<crate::state_backup::Schedule>,
     /// This program: the edge and shims are started from it.
     pub exe: PathBuf,
 }
@@ -90,6 +93,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     make_directory(&config.state).map_err(io("make the state directory"))?;
     let _lock = StateLock::take(&config.state)?;
     shared::mark(&config.state, config.shared.is_some())?;
+    #[cfg(feature = "databases")]
+    if config.shared.is_some() && config.state_backup.is_some() {
+        let why = "the state is in a PostgreSQL: back that up, and leave --state-backup out";
+        return Err(ServeError::Elsewhere(why.to_owned()));
+    }
     match &config.shared {
         Some(shared) => shared::serve(&config, shared).await,
         None => {
@@ -141,6 +149,11 @@ pub(crate) async fn govern(
     app.spawn(end_with(app.inner.stop.clone(), stop.clone(), store, term, deposed.clone()));
     let governed = async {
         app.start().await?;
+        #[cfg(feature = "databases")]
+        if let Some(schedule) = config.state_backup.clone() {
+            let key = (config.key.clone(), config.passphrase_file.clone());
+            app.spawn(crate::state_backup::tend(app.clone(), schedule, key.0, key.1));
+        }
         app.spawn(keep_edge(client, exe, state.clone(), http, https));
         let listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
         tracing::info!(state = %state.display(), "the server answers");

@@ -85,6 +85,11 @@ impl MasterKey {
         Ok(key)
     }
 
+    /// Stands where there is none: nothing was ever sealed under it.
+    pub(crate) fn none() -> Self {
+        Self::of(<[u8; KEY]>::from(Key::generate()))
+    }
+
     pub(crate) fn of(bytes: [u8; KEY]) -> Self {
         Self(Zeroizing::new(bytes))
     }

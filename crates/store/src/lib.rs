@@ -5,6 +5,7 @@
 
 mod append;
 mod chain;
+mod copy;
 #[cfg(test)]
 mod damage;
 mod database;
@@ -27,6 +28,7 @@ mod verify;
 use async_trait::async_trait;
 use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 
+pub use copy::{Holdings, copy, examine, skip_releases};
 pub use environments::{Environment, Job, LastRun};
 pub use key::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, passphrase_in, seal_key};
 pub use leadership::{Epoch, Leader};

@@ -124,6 +124,14 @@ impl Store {
         last
     }
 
+    /// Opens every version of every secret, and keeps none.
+    pub(crate) async fn open_all_secrets(&self) -> Result<()> {
+        let sql = "SELECT key, name, version, sealed FROM secrets WHERE sealed IS NOT NULL ORDER BY key, name, version";
+        let mut connection = self.reader(READ).await?;
+        let rows = sqlx::query(sql).fetch_all(&mut *connection).await.map_err(failed(READ))?;
+        rows.iter().try_for_each(|row| self.open_row(row).map_err(failed(READ))?.map(drop))
+    }
+
     fn open_row(&self, row: &sqlx::any::AnyRow) -> sqlx::Result<Result<Zeroizing<Vec<u8>>>> {
         let (key, name) = (parsed::<EnvKey>(row, 0)?, parsed::<SecretName>(row, 1)?);
         let version = row.try_get::<i64, _>(2)?.cast_unsigned();

@@ -29,15 +29,20 @@ pub(crate) async fn open(dir: &Path, options: Options) -> Result<Database> {
     sqlx::any::install_default_drivers();
     make_private(dir).map_err(|error| unavailable("open the state directory", &error))?;
     let file = std::path::absolute(dir.join(FILE)).map_err(|error| unavailable("open the database", &error))?;
-    let path = file.to_str().ok_or_else(|| internal("open the database", "its path is not UTF-8"))?;
-    let connect = format!("sqlite://{}?mode=rwc", escaped(path)).parse().map_err(failed("open the database"))?;
+    let connect = url(&file, "rwc")?.parse().map_err(failed("open the database"))?;
     let writes = format!(
         "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF",
         options.busy_timeout.as_millis()
     );
     let reads = format!("{writes}; PRAGMA query_only = ON");
-    Database::connect(Kind::Sqlite, connect, path.to_owned(), writes, reads).await
+    Database::connect(Kind::Sqlite, connect, file.display().to_string(), writes, reads).await
+}
+
+/// A file, and how it is opened, as a URL.
+pub(crate) fn url(file: &Path, mode: &str) -> Result<String> {
+    let path = file.to_str().ok_or_else(|| internal("open the database", "its path is not UTF-8"))?;
+    Ok(format!("sqlite://{}?mode={mode}", escaped(path)))
 }
 
 /// A path as it stands in a URL.

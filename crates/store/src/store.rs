@@ -76,6 +76,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the store of a state directory to look at everything but secrets: the key that it has opens none.
+    pub(crate) async fn without_key(dir: &Path) -> Result<Self> {
+        Ok(Self::over(sqlite::open(dir, Options::default()).await?, MasterKey::none()))
+    }
+
     /// Opens the store in a PostgreSQL database. Secrets are sealed under the key from `key`, which must be the same
     /// for every server; the first one to connect says which it is.
     ///

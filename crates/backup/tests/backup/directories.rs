@@ -90,6 +90,23 @@ fn what_has_not_changed_is_not_read_again() {
 }
 
 #[test]
+fn what_is_left_out_is_not_even_looked_at() {
+    let world = World::new();
+    let (root, repository) = (volume(&world), world.repository());
+    let odd = "odd [name] *?!";
+    for name in ["logs/old", odd, "kept/logs"] {
+        std::fs::create_dir_all(root.join(name)).unwrap();
+        std::fs::write(root.join(name).join("file"), name).unwrap();
+    }
+    let without = [PathBuf::from("logs"), PathBuf::from(odd), PathBuf::from("not there")];
+    let saved = repository.save_directory_without(&about("volume", 0), &root, &without).unwrap();
+    let to = world.path("restored");
+    repository.restore_directory(&saved.snapshot.id, &to).unwrap();
+    assert!(!to.join("logs").exists() && !to.join(odd).exists());
+    assert!(to.join("kept/logs/file").exists() && to.join("new").exists() == root.join("new").exists());
+}
+
+#[test]
 fn what_cannot_be_read_fails_the_backup() {
     let world = World::new();
     let (root, repository) = (volume(&world), world.repository());

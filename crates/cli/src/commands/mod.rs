@@ -38,6 +38,8 @@ mod scale;
 mod secret;
 mod serve;
 mod start;
+#[cfg(feature = "databases")]
+mod state;
 mod status;
 mod stop;
 mod target;
@@ -99,6 +101,8 @@ pub(crate) enum Command {
     Env(env::Env),
     Secret(secret::Secret),
     Target(target::Target),
+    #[cfg(feature = "databases")]
+    State(state::State),
     Doctor(doctor::Doctor),
     #[command(hide = true)]
     Dial(dial::Dial),
@@ -178,6 +182,8 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Env(command) => command.run(ctx).await?,
         Command::Secret(command) => command.run(ctx).await?,
         Command::Target(command) => command.run(ctx).await?,
+        #[cfg(feature = "databases")]
+        Command::State(command) => command.run(ctx).await?,
         Command::Doctor(command) => command.run(ctx).await?,
         Command::Dial(command) => match command.run(ctx)? {},
         Command::Explain(command) => command.run()?,

@@ -1,10 +1,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+#[cfg(feature = "databases")]
+use std::time::Duration;
+
 use clap::Args;
 use daybook_api::client::Exit;
+#[cfg(feature = "databases")]
+use daybook_server::state_backup::{KeyCopy, Schedule};
 use daybook_server::{Config, KeySource, RuntimeChoice, Shared};
 
+#[cfg(feature = "databases")]
+use crate::args::duration;
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
 
@@ -51,10 +58,65 @@ pub(crate) struct Serve {
     /// What the organisation asks of all its apps: a policy that every plan keeps to.
     #[arg(long, value_name = "FILE", env = "DAYBOOK_LANDING_ZONE")]
     landing_zone: Option<PathBuf>,
+    #[cfg(feature = "databases")]
+    #[command(flatten)]
+    state_backup: StateBackup,
     /// Lead a session of its own, so that it outlives the terminal that it was started from.
     #[arg(long, hide = true)]
     detached: bool,
 }
+
+/// How the server backs its own state up.
+#[cfg(feature = "databases")]
+#[derive(Debug, Args)]
+struct StateBackup {
+    /// Back up Daybook's own state by itself, to a directory or `s3://BUCKET/PREFIX`.
+    #[arg(
+        long = "state-backup",
+        value_name = "PLACE",
+        env = "DAYBOOK_STATE_BACKUP",
+        requires = "state_backup_password_file"
+    )]
+    to: Option<String>,
+    /// Between two backups of the state.
+    #[arg(long = "state-backup-every", value_name = "TIME", env = "DAYBOOK_STATE_BACKUP_EVERY", value_parser = duration)]
+    #[arg(default_value = "1h")]
+    every: Duration,
+    /// Between two drills of them, which restore the newest into a scratch directory.
+    #[arg(long = "state-backup-drill", value_name = "TIME", env = "DAYBOOK_STATE_BACKUP_DRILL", value_parser = duration)]
+    #[arg(default_value = "168h")]
+    drill: Duration,
+    /// The file whose first line is the password that encrypts them. Keep it where the machine is not.
+    #[arg(id = "state_backup_password_file", long = "state-backup-password-file", value_name = "FILE")]
+    #[arg(env = "DAYBOOK_STATE_BACKUP_PASSWORD_FILE")]
+    password_file: Option<PathBuf>,
+    /// Leave the master key out of them.
+    #[arg(long = "state-backup-without-key")]
+    without_key: bool,
+    #[command(flatten)]
+    s3: super::state::S3,
+}
+
+#[cfg(feature = "databases")]
+impl StateBackup {
+    fn schedule(self) -> Result<Option<Schedule>> {
+        let (Some(to), Some(password_file)) = (self.to, self.password_file) else { return Ok(None) };
+        if self.every < SHORTEST || self.drill < SHORTEST {
+            return Err(CommandError::usage("backups of the state are at least 10 s apart"));
+        }
+        let absolute = |path: PathBuf| {
+            std::path::absolute(path).map_err(|error| CommandError::io("find the password of the backups", &error))
+        };
+        let key = if self.without_key { KeyCopy::LeftOut } else { KeyCopy::Included };
+        let password_file = absolute(password_file)?;
+        let (every, drill) = (self.every, self.drill);
+        Ok(Some(Schedule { to, bucket: self.s3.bucket(), password_file, key, every, drill }))
+    }
+}
+
+/// Between two backups of the state, at least.
+#[cfg(feature = "databases")]
+const SHORTEST: Duration = Duration::from_secs(10);
 
 impl Serve {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
@@ -78,6 +140,8 @@ impl Serve {
             passphrase_file: self.passphrase_file,
             shared,
             landing_zone: self.landing_zone,
+            #[cfg(feature = "databases")]
+            state_backup: self.state_backup.schedule()?,
             exe,
         };
         Box::pin(daybook_server::serve(config)).await.map_err(|error| CommandError::failed(error.to_string()))?;

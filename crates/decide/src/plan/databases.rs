@@ -56,7 +56,7 @@ impl<'a> World<'a> {
             builder.settles(name, &last);
         }
         if let Some((migrations, why)) = self.migrations_due(name, database) {
-            if self.holds_something(name) && database.backup.is_some() {
+            if self.holds_something(name) && database.backup.is_some() && !self.is_saved_before(name, database) {
                 let action = Action::BackUp { database: name.clone() };
                 last = vec![builder.step(action, "it is about to be migrated", database.line, &last)];
             }
@@ -65,6 +65,34 @@ impl<'a> World<'a> {
             builder.settles(name, &last);
         }
         last.iter().for_each(|id| builder.end(*id));
+    }
+
+    /// Backs up what a server keeps before another version or another image of it opens its files: they may not be read by
+    /// the one before any more.
+    pub(super) fn back_up_before(&self, builder: &mut Builder, service: &Service, needs: Vec<StepId>) -> Vec<StepId> {
+        let kept = self.spec.databases.iter().filter(|(_, database)| database.is_run_by(&service.name));
+        let saved: Vec<_> = kept
+            .filter(|(name, database)| self.is_saved_before(name, database))
+            .map(|(name, database)| {
+                let action = Action::BackUp { database: name.clone() };
+                builder.step(action, "another version of its server is about to open its files", database.line, &needs)
+            })
+            .collect();
+        if saved.is_empty() { needs } else { saved }
+    }
+
+    /// Whether a database is backed up because its server changes. One that does not answer cannot be.
+    fn is_saved_before(&self, name: &DatabaseName, database: &Database) -> bool {
+        self.server_changes(database) && matches!(self.seen.databases.get(name), Some(SeenDatabase::Answers(_)))
+    }
+
+    fn server_changes(&self, database: &Database) -> bool {
+        let Some(kept) = database.kept().filter(|_| !self.cx.recovery && migrates(self.cx.purpose)) else {
+            return false;
+        };
+        let before = self.cx.current.and_then(|release| release.spec.services.get(&kept.service));
+        let after = self.spec.services.get(&kept.service);
+        before.zip(after).is_some_and(|(before, after)| before.artifact.digest() != after.artifact.digest())
     }
 
     fn before(&self, name: &DatabaseName) -> Option<&'a Database> {
@@ -177,17 +205,30 @@ pub(super) fn problems(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Ve
 fn unreadable_by(before: &DatabaseServer, after: &DatabaseServer) -> Option<(String, &'static str)> {
     let said = |server: &DatabaseServer| format!("{} {}", server.engine.name(), server.version);
     let change = || format!("{} → {}", said(before), said(after));
-    let major = |server: &DatabaseServer| parts(&server.version).first().copied();
-    let dump = "give the new one another name, and bring the data over by a dump: `pg_dump … | psql …`";
     if before.engine != after.engine {
         return Some((format!("{}: neither reads the files of the other", change()), "give the new one another name"));
-    }
-    if after.engine == Engine::Postgres && major(before) != major(after) {
-        return Some((format!("{}: a major version does not read the files of another", change()), dump));
     }
     // Of equal length: 8.0 may be anything from 8.0.0 on.
     let (old, new) = (parts(&before.version), parts(&after.version));
     let same = old.len().min(new.len());
+    let (series, why, hint) = match after.engine {
+        Engine::Postgres => (
+            1,
+            "a major version does not read the files of another",
+            "give the new one another name, and bring the data over by a dump: `pg_dump … | psql …`",
+        ),
+        // The first two numbers are a series: 10.11, 11.4, 8.0.
+        Engine::Mysql | Engine::Mariadb => (
+            2,
+            "a newer series changes the files for good, so that a rollout that fails could not go back",
+            "give the new one another name, and bring the data over by a dump: `mariadb-dump … | mariadb …`",
+        ),
+        Engine::Redis | Engine::Valkey => (0, "", ""),
+    };
+    let series = same.min(series);
+    if old[..series] < new[..series] || (after.engine == Engine::Postgres && old[..series] != new[..series]) {
+        return Some((format!("{}: {why}", change()), hint));
+    }
     (new[..same] < old[..same])
         .then(|| (format!("{}: an older version does not read the files of a newer one", change()), "keep the version"))
 }
@@ -262,7 +303,7 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
         let known = world.cx.current.and_then(|release| release.spec.databases.get(name));
         let before = known.and_then(|before| before.backup.as_ref());
         let backups = backups(world, before, database.backup.as_ref(), database.kept().is_some());
-        let details = [backups, masking(world, name, database)].into_iter().flatten();
+        let details = [unsaved(world, name, database), backups, masking(world, name, database)].into_iter().flatten();
         let details: Vec<_> = details.map(|text| Detail { text, line: database.line }).collect();
         if details.is_empty() {
             continue;
@@ -281,6 +322,14 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
         }
     }
     changes
+}
+
+/// That another version of its server opens its files without a backup before, and why.
+fn unsaved(world: &World<'_>, name: &DatabaseName, database: &Database) -> Option<String> {
+    let Some(SeenDatabase::Silent { why }) = world.seen.databases.get(name) else { return None };
+    world
+        .server_changes(database)
+        .then(|| format!("no backup before its server changes, for it does not answer: {why}"))
 }
 
 /// What changes of the backups of a database or a volume, if anything does. Without a policy there may be some that were asked for.
@@ -391,8 +440,10 @@ mod tests {
         let refused = |engine, from, to| unreadable_by(&server(engine, from), &server(engine, to)).is_some();
         assert!(refused(Engine::Postgres, "15", "16") && refused(Engine::Postgres, "16.4", "15"));
         assert!(!refused(Engine::Postgres, "15.3", "15.8") && !refused(Engine::Postgres, "15", "15-alpine"));
-        assert!(refused(Engine::Mariadb, "11.4", "10.11") && !refused(Engine::Mariadb, "10.11", "11.4"));
+        assert!(refused(Engine::Mariadb, "11.4", "10.11") && refused(Engine::Mariadb, "10.11", "11.4"));
+        assert!(!refused(Engine::Mariadb, "10.11.2", "10.11.6") && refused(Engine::Mysql, "8.0", "8.4"));
         assert!(!refused(Engine::Mysql, "8", "8.0.36") && refused(Engine::Redis, "7.2", "7.0"));
+        assert!(!refused(Engine::Redis, "7", "8"));
         let (mysql, mariadb) = (server(Engine::Mysql, "8"), server(Engine::Mariadb, "11"));
         assert!(unreadable_by(&mysql, &mariadb).is_some());
     }

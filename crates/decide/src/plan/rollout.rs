@@ -328,6 +328,7 @@ impl<'a> World<'a> {
             // What stops first is not stopped for a version that turns out to be unfit elsewhere.
             last.extend(builder.proofs());
         }
+        last = self.back_up_before(builder, service, last);
         let running: Vec<_> = turnover.going.iter().filter(|r| self.running(&r.id)).copied().collect();
         let known = self.seen.routes.backends.contains_key(&service.name);
         if service.has_edge() && known && !turnover.to_start().is_empty() {

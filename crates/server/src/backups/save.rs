@@ -92,7 +92,7 @@ impl App {
         let release = self.require_release(key).await?;
         let actor = Actor::daybook("rollout");
         let of = Holding::Database(name.clone());
-        let operation = self.begin_backup(&release, &of, "before a migration", &actor).await?;
+        let operation = self.begin_backup(&release, &of, "before a rollout changes it", &actor).await?;
         let making = self.make_backup(&release, &of, &operation, &actor);
         tokio::pin!(making);
         loop {

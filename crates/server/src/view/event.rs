@@ -137,6 +137,7 @@ impl Words {
                 plain(format!("{} {}, backup {}: {what}", of.kind(), of.name(), backup.short()))
             }
             Event::Archive { database, note } => plain(format!("database {database}: {}", archive_words(note))),
+            Event::StateBackup { what } => plain(format!("own state: {what}")),
             Event::StoppedToRestore { of, services, .. } => {
                 let names: Vec<_> = services.iter().map(ToString::to_string).collect();
                 plain(format!("about to stop {}, to restore {of}", names.join(", ")))
