@@ -24,7 +24,7 @@ async fn kept_notes(world: &World) {
 /// What `backup ls` says of how far back any moment can be had.
 async fn moments(world: &World) -> Value {
     let said = world.run(&["backup", "ls", "-o", "json"]).await.expect(0).json();
-    said["databases"][0]["point_in_time"].clone()
+    said["holdings"][0]["point_in_time"].clone()
 }
 
 async fn until_a_base_backup(world: &World) {

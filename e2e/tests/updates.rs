@@ -60,7 +60,7 @@ async fn r22_a_database_without_a_policy_is_backed_up_before_another_server_open
     assert!(plan.out.contains("a backup first"), "{plan}");
     world.run(&["up", "-y"]).await.expect(0);
     let listed = world.run(&["backup", "ls", "-o", "json"]).await.expect(0).json();
-    let backups = listed["databases"][0]["backups"].as_array().unwrap().clone();
+    let backups = listed["holdings"][0]["backups"].as_array().unwrap().clone();
     assert_eq!(backups.len(), 1, "{listed:#}");
     assert_eq!(backups[0]["why"], "before a rollout changes it", "{listed:#}");
     assert_eq!(sql(&world, "select id from orders"), "7");
