@@ -70,7 +70,9 @@ impl Model {
                     if *killed {
                         return;
                     }
-                    part.iter().for_each(|number| drop(self.spool.remove(number)));
+                    for number in part {
+                        self.spool.remove(number);
+                    }
                 }
             }
             Happens::Lost => drop(self.spool.pop_last()),
@@ -100,7 +102,7 @@ impl Model {
 const WINDOW_MS: u64 = 2 * 3_600_000;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn r20_what_is_promised_is_there_and_what_is_there_is_promised(all in prop::collection::vec(happens(), 1..80)) {
