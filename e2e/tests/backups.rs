@@ -290,7 +290,7 @@ async fn r20_mariadb_and_redis_come_back_and_a_tool_that_lies_makes_no_backup() 
     assert_eq!(redis(&["set", "greeting", "again"]), "OK", "it is nobody's replica");
 
     // Tools that fail, or say that all is well over half a dump, or over none.
-    let real = where_is("mariadb-dump");
+    let real = where_is("mariadb-dump").display().to_string();
     let lies = [
         (format!("{real} \"$@\"; echo 'disk on fire' >&2; exit 3"), "disk on fire"),
         (format!("{real} \"$@\" | head -c 3000"), "the dump has no end"),

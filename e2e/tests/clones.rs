@@ -60,7 +60,8 @@ async fn r21_a_drill_starts_what_uses_the_database_on_what_it_has_restored() {
 
     // A version that does not get healthy is told by the drill. It is what runs, so the manifest has to let it.
     let app = std::fs::read_to_string(world.path().join("web/app.py")).unwrap();
-    let in_a_drill = "import os\nif os.environ[\"DAYBOOK_ENV\"].startswith(\"drill-\"):\n    raise SystemExit(\"no\")\n";
+    let in_a_drill =
+        "import os\nif os.environ[\"DAYBOOK_ENV\"].startswith(\"drill-\"):\n    raise SystemExit(\"no\")\n";
     world.write("web/app.py", &format!("{in_a_drill}{app}"));
     world.run(&["up", "-y"]).await.expect(0);
     let drilled = world.run(&["backup", "drill"]).await.expect(1);

@@ -273,7 +273,7 @@ async fn r02_a_server_that_is_killed_in_a_restore_leaves_one_whole_state_and_eve
         restore.kill().await.unwrap();
         let settled = async |world: &World| {
             let events = world.run(&["events"]).await.expect(0).out;
-            let last = events.lines().filter(|line| line.contains("volume uploads, backup")).next_back();
+            let last = events.lines().rfind(|line| line.contains("volume uploads, backup"));
             last.is_some_and(|line| line.contains("restored") && !line.contains("about to be")).then_some(events)
         };
         world.until("it is settled", async |world| settled(world).await.is_some()).await;

@@ -44,7 +44,7 @@ fn several_snapshots_become_one_with_all_of_their_streams() {
     assert_eq!((merged.time, merged.label.as_str()), (about("shop", 3).time, "shop"));
     repository.forget(&ids).unwrap();
     repository.prune().unwrap();
-    assert_eq!(repository.snapshots().unwrap(), [merged.clone()]);
+    assert_eq!(repository.snapshots().unwrap(), std::slice::from_ref(&merged));
     let (mut all, mut begun) = (Vec::new(), Vec::new());
     let wanted = ["a", "b", "c"].map(|name| (merged.id.clone(), name.to_owned()));
     repository

@@ -136,19 +136,22 @@ impl State {
             Action::Backup { to, without_key, way } => {
                 let destination = way.to(&to)?;
                 let key = if without_key { KeyCopy::LeftOut } else { KeyCopy::Included };
-                let saved = state_backup::save(&ctx.state, &destination, key, now()).await.map_err(failed)?;
+                let saved =
+                    state_backup::save(&ctx.state, &destination, key, now()).await.map_err(|error| failed(&error))?;
                 told_saved(ctx, &destination, &saved)?;
                 Ok(Exit::Ok)
             }
             Action::Ls { from, way } => {
                 let destination = way.to(&from)?;
-                let all = state_backup::list(&destination).await.map_err(failed)?;
+                let all = state_backup::list(&destination).await.map_err(|error| failed(&error))?;
                 ctx.data(&all, |all| table(all))?;
                 Ok(Exit::Ok)
             }
             Action::Restore { from, snapshot, into, way } => {
                 let destination = way.to(&from)?;
-                let restored = state_backup::restore(&destination, snapshot.as_deref(), &into).await.map_err(failed)?;
+                let restored = state_backup::restore(&destination, snapshot.as_deref(), &into)
+                    .await
+                    .map_err(|error| failed(&error))?;
                 told_restored(ctx, &into, &restored)?;
                 Ok(Exit::Ok)
             }
@@ -163,13 +166,13 @@ impl State {
                 let key = KeyForDrill { source, passphrase: passphrase.map(|passphrase| passphrase.to_string()) };
                 let scratch = scratch.unwrap_or_else(std::env::temp_dir);
                 let drilled = state_backup::drill(&destination, snapshot.as_deref(), &scratch, &key).await;
-                told_drilled(ctx, &drilled.map_err(failed)?)
+                told_drilled(ctx, &drilled.map_err(|error| failed(&error))?)
             }
         }
     }
 }
 
-fn failed(error: StateError) -> CommandError {
+fn failed(error: &StateError) -> CommandError {
     CommandError::failed(error.to_string())
 }
 

@@ -82,7 +82,7 @@ fn r20_a_file_that_is_not_the_segment_that_its_name_says_is_found() {
     assert_eq!(verdict(&head, SIZE), Ok(()));
     assert!(verdict(&head, SIZE - 1).unwrap_err().contains("bytes, not"));
     assert!(verdict(&[], SIZE).unwrap_err().contains("does not begin"));
-    assert!(verdict(&vec![0; HEAD], SIZE).unwrap_err().contains("does not begin"));
+    assert!(verdict(&[0; HEAD], SIZE).unwrap_err().contains("does not begin"));
     assert!(check(&name(6), &head, SIZE, 7391, SIZE).unwrap_err().contains("another segment"));
     assert!(check(&name(5), &head, SIZE, 7392, SIZE).unwrap_err().contains("another server"));
     assert_eq!(check("00000002.history", &[], 42, 7391, SIZE), Ok(()), "it has no such head");

@@ -191,6 +191,7 @@ mod tests {
         };
         let newer = backup(0xaaaa_0002, "2026-11-30T12:00:00Z", BackupState::Unproven);
         let one = HoldingBackups {
+            point_in_time: None,
             of: "db".parse().unwrap(),
             policy: Some("every 6 h, all of the last 30 days kept, proven every week".to_owned()),
             proven: Some(proven.id),
@@ -217,7 +218,12 @@ mod tests {
     #[test]
     fn what_a_restore_would_do_is_told() {
         let steps = vec!["back db up as it is now".to_owned(), "restore 18 MB beside it".to_owned()];
-        let plan = RestorePlan { of: "db".parse().unwrap(), backup: view().holdings[0].backups[2].clone(), steps };
+        let plan = RestorePlan {
+            of: "db".parse().unwrap(),
+            backup: view().holdings[0].backups[2].clone(),
+            point_in_time: None,
+            steps,
+        };
         insta::assert_snapshot!(plain(&restore(&plan, at("2026-11-30T18:30:00Z"))));
     }
 }
