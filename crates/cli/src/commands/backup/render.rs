@@ -133,7 +133,7 @@ pub(super) fn restore(wanted: &Restore, plan: &RestorePlan, now: Timestamp) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use daybook_api::backup::DrillView;
+    use daybook_api::backup::{ArchiveGap, DrillView};
     use daybook_model::BackupId;
 
     use crate::output::style::plain;
@@ -191,6 +191,7 @@ mod tests {
             proven: Some(proven.id),
             unproven_since: Some(newer.begun),
             overdue: vec!["it has no backup that is as new as it should be".to_owned()],
+            point_in_time: None,
             backups: vec![failed, newer, proven],
         };
         BackupsView { place: "s3://backups/shop/production".to_owned(), databases: vec![one], unseen: None }
@@ -213,7 +214,37 @@ mod tests {
     fn what_a_restore_would_do_is_told() {
         let wanted = Restore { database: "db".parse().unwrap(), backup: None, at: None, without_backup: false };
         let steps = vec!["back db up as it is now".to_owned(), "restore 18 MB beside it".to_owned()];
-        let plan = RestorePlan { backup: view().databases[0].backups[2].clone(), steps };
+        let plan = RestorePlan { backup: view().databases[0].backups[2].clone(), point_in_time: None, steps };
         insta::assert_snapshot!(plain(&restore(&wanted, &plan, at("2026-11-30T18:30:00Z"))));
+    }
+    #[test]
+    fn r20_how_far_back_any_moment_can_be_had_is_told_with_its_gaps() {
+        let gap = |before: Option<&str>| ArchiveGap {
+            missing: "000000010000000000000007".to_owned(),
+            after: at("2026-11-30T10:00:00Z"),
+            before: before.map(at),
+        };
+        let point = PointInTime {
+            from: Some(at("2026-11-01T06:00:00Z")),
+            until: Some(at("2026-11-30T18:29:20Z")),
+            lost_ms: Some(40_000),
+            base_backups: 30,
+            segments: 4_000,
+            gaps: vec![gap(Some("2026-11-30T10:05:00Z")), gap(None)],
+            stuck: Some("since 2026-11-30 18:20:00 UTC: no space".to_owned()),
+        };
+        let now = at("2026-11-30T18:30:00Z");
+        let none = PointInTime::default();
+        insta::assert_snapshot!(plain(&format!("{}{}", moments(&point, now), moments(&none, now))));
+    }
+
+    #[test]
+    fn what_a_restore_to_a_moment_would_do_is_told() {
+        let moment = at("2026-11-30T11:58:30Z");
+        let wanted = Restore { database: "db".parse().unwrap(), backup: None, at: Some(moment), without_backup: false };
+        let steps = vec!["back db up as it is now".to_owned()];
+        let backup = view().databases[0].backups[2].clone();
+        let plan = RestorePlan { backup, point_in_time: Some(moment), steps };
+        insta::assert_snapshot!(plain(&restore(&wanted, &plan, at("2026-11-30T12:00:00Z"))));
     }
 }
