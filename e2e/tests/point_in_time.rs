@@ -23,6 +23,8 @@ async fn kept_notes(world: &World) {
 
 /// What `backup ls` says of how far back any moment can be had.
 async fn moments(world: &World) -> Value {
+    // Each look opens the repository, which is meant to take its time.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let said = world.run(&["backup", "ls", "-o", "json"]).await.expect(0).json();
     said["holdings"][0]["point_in_time"].clone()
 }

@@ -126,3 +126,32 @@ fn what_cannot_be_had_is_told_where_it_stands() {
     let (_, said) = loaded(text, &[]);
     assert!(said.contains("M0306") && said.contains("did you mean `url`?"), "{said}");
 }
+
+#[test]
+fn what_a_postgresql_writes_is_archived_where_any_moment_is_wanted() {
+    let with = |engine: &str, rest: &str| {
+        let text = format!(
+            "app: shop\nservices:\n  web: {{image: web}}\ndatabases:\n  db: {{engine: \"{engine}\", backup: {{point_in_time: true}}{rest}}}\n"
+        );
+        loaded(&text, &[])
+    };
+    let (plain, said) = with("postgres:16", ", settings: {archive_timeout: 5min}");
+    let spec = plain.spec.unwrap_or_else(|| panic!("{said}"));
+    let command = spec.services[&"db".parse().unwrap()].container.command.clone().unwrap();
+    assert!(
+        ["archive_mode=on", "wal_level=replica", "archive_timeout=5min"]
+            .iter()
+            .all(|one| { command.iter().filter(|word| word == one).count() == 1 })
+    );
+    assert!(spec.databases[&"db".parse().unwrap()].backup.as_ref().unwrap().point_in_time);
+    let wrong = [
+        ("mysql:8", "", "MySQL cannot be brought back to any moment"),
+        ("postgres:16", ", settings: {archive_command: \"true\"}", "`archive_command` and `point_in_time`"),
+        ("postgres:16", ", settings: {wal_level: minimal}", "too little is written"),
+        ("postgres", ", url: {secret: x}", "somebody else runs this database"),
+    ];
+    for (engine, rest, why) in wrong {
+        let (_, said) = with(engine, rest);
+        assert!(said.contains("M0132") && said.contains(why), "{why}: {said}");
+    }
+}

@@ -136,7 +136,7 @@ pub(super) fn restore(plan: &RestorePlan, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use daybook_api::backup::{BackupView, DrillView};
+    use daybook_api::backup::{ArchiveGap, BackupView, DrillView};
     use daybook_model::BackupId;
 
     use crate::output::style::plain;
@@ -191,12 +191,12 @@ mod tests {
         };
         let newer = backup(0xaaaa_0002, "2026-11-30T12:00:00Z", BackupState::Unproven);
         let one = HoldingBackups {
-            point_in_time: None,
             of: "db".parse().unwrap(),
             policy: Some("every 6 h, all of the last 30 days kept, proven every week".to_owned()),
             proven: Some(proven.id),
             unproven_since: Some(newer.begun),
             overdue: vec!["it has no backup that is as new as it should be".to_owned()],
+            point_in_time: None,
             backups: vec![failed, newer, proven],
         };
         BackupsView { place: "s3://backups/shop/production".to_owned(), holdings: vec![one], unseen: None }
@@ -225,5 +225,35 @@ mod tests {
             steps,
         };
         insta::assert_snapshot!(plain(&restore(&plan, at("2026-11-30T18:30:00Z"))));
+    }
+
+    #[test]
+    fn r20_how_far_back_any_moment_can_be_had_is_told_with_its_gaps() {
+        let gap = |before: Option<&str>| ArchiveGap {
+            missing: "000000010000000000000007".to_owned(),
+            after: at("2026-11-30T10:00:00Z"),
+            before: before.map(at),
+        };
+        let point = PointInTime {
+            from: Some(at("2026-11-01T06:00:00Z")),
+            until: Some(at("2026-11-30T18:29:20Z")),
+            lost_ms: Some(40_000),
+            base_backups: 30,
+            segments: 4_000,
+            gaps: vec![gap(Some("2026-11-30T10:05:00Z")), gap(None)],
+            stuck: Some("since 2026-11-30 18:20:00 UTC: no space".to_owned()),
+        };
+        let now = at("2026-11-30T18:30:00Z");
+        let none = PointInTime::default();
+        insta::assert_snapshot!(plain(&format!("{}{}", moments(&point, now), moments(&none, now))));
+    }
+
+    #[test]
+    fn what_a_restore_to_a_moment_would_do_is_told() {
+        let moment = at("2026-11-30T11:58:30Z");
+        let steps = vec!["back db up as it is now".to_owned()];
+        let backup = view().holdings[0].backups[2].clone();
+        let plan = RestorePlan { of: "db".parse().unwrap(), backup, point_in_time: Some(moment), steps };
+        insta::assert_snapshot!(plain(&restore(&plan, at("2026-11-30T12:00:00Z"))));
     }
 }
