@@ -123,7 +123,7 @@ pub trait Runtime: Send + Sync + 'static {
         let ours = self.capabilities_for(key).name;
         let message = format!("`{ours}` keeps volumes where this machine does not reach them");
         Err(Error::new(ErrorKind::Refused, format!("find what volume {name} holds"), message).hint(
-            "back it up where it is: a cluster has snapshots of its storage, and what is kept in a database of the              manifest is backed up by Daybook",
+            "back it up where it is: a cluster has snapshots of its storage, and what is kept in a database of the manifest is backed up by Daybook",
         ))
     }
 
