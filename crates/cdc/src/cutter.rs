@@ -63,54 +63,47 @@ impl Cutter {
     fn find(&self, content: &[u8], first: usize, last: usize) -> Option<usize> {
         let lengths = last + 1 - first;
         let in_lane = if lengths < LANES * SHORT_LANE { 0 } else { lengths / LANES };
-        self.find_in_lanes(content, first, in_lane).or_else(|| {
-            let first = first + LANES * in_lane;
-            let mut lane = self.lane(content, first, last + 1 - first);
-            (first..=last).find(|_| lane.next_ends())
+        self.find_in_lanes(content, first, in_lane)
+            .or_else(|| self.find_in_turn(content, first + LANES * in_lane, last))
+    }
+
+    /// Looks at lengths one after the other.
+    fn find_in_turn(&self, content: &[u8], first: usize, last: usize) -> Option<usize> {
+        let mut fingerprint = self.before(content, first);
+        (first..=last).find(|length| {
+            fingerprint = self.tables.slide(fingerprint, content[length - 1 - WINDOW], content[length - 1]);
+            fingerprint & self.mask == 0
         })
     }
 
+    /// Looks at as many lengths in each lane, from `first` on; the lanes follow each other.
     fn find_in_lanes(&self, content: &[u8], first: usize, in_lane: usize) -> Option<usize> {
         let firsts: [usize; LANES] = std::array::from_fn(|lane| first + lane * in_lane);
-        let mut lanes = firsts.map(|first| self.lane(content, first, in_lane));
+        let leaves = firsts.map(|first| &content[first - 1 - WINDOW..][..in_lane]);
+        let comes = firsts.map(|first| &content[first - 1..][..in_lane]);
+        let mut fingerprints = firsts.map(|first| self.before(content, first));
         let mut found = None;
         for step in 0..in_lane {
-            let ends: [bool; LANES] = std::array::from_fn(|lane| lanes[lane].next_ends());
-            if ends == [false; LANES] {
-                continue;
+            let mut ends = false;
+            for lane in 0..LANES {
+                fingerprints[lane] = self.tables.slide(fingerprints[lane], leaves[lane][step], comes[lane][step]);
+                ends |= fingerprints[lane] & self.mask == 0;
             }
-            if ends[0] {
-                return Some(firsts[0] + step);
+            if ends {
+                let lane = fingerprints.iter().position(|fingerprint| fingerprint & self.mask == 0)?;
+                let length = firsts[lane] + step;
+                if lane == 0 {
+                    return Some(length);
+                }
+                found = Some(found.map_or(length, |before: usize| before.min(length)));
             }
-            let here = ends.iter().zip(firsts).find(|(ends, _)| **ends).map(|(_, first)| first + step);
-            found = found.into_iter().chain(here).min();
         }
         found
     }
 
-    /// What looks at `count` lengths, from `first` on.
-    fn lane<'a>(&'a self, content: &'a [u8], first: usize, count: usize) -> Lane<'a> {
-        let before = &content[first - 1 - WINDOW..first - 1];
-        let fingerprint = before.iter().fold(0, |fingerprint, byte| self.tables.slide(fingerprint, 0, *byte));
-        let leaves = content[first - 1 - WINDOW..][..count].iter();
-        let comes = content[first - 1..][..count].iter();
-        Lane { cutter: self, fingerprint, moves: leaves.zip(comes) }
-    }
-}
-
-/// Looks at one length after the other.
-struct Lane<'a> {
-    cutter: &'a Cutter,
-    fingerprint: u64,
-    moves: std::iter::Zip<std::slice::Iter<'a, u8>, std::slice::Iter<'a, u8>>,
-}
-
-impl Lane<'_> {
-    /// Whether a chunk may end at the next length. There is none behind the last.
-    #[inline(always)]
-    fn next_ends(&mut self) -> bool {
-        let Some((leaves, comes)) = self.moves.next() else { return false };
-        self.fingerprint = self.cutter.tables.slide(self.fingerprint, *leaves, *comes);
-        self.fingerprint & self.cutter.mask == 0
+    /// The fingerprint of the window before that of `length`.
+    fn before(&self, content: &[u8], length: usize) -> u64 {
+        let window = &content[length - 1 - WINDOW..length - 1];
+        window.iter().fold(0, |fingerprint, byte| self.tables.slide(fingerprint, 0, *byte))
     }
 }
