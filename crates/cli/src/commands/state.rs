@@ -94,7 +94,7 @@ struct Way {
     s3: S3,
 }
 
-/// How a bucket is reached. Its keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: a command line is seen by everybody.
+/// How a bucket is reached. Its keys are variables (`AWS_ACCESS_KEY_ID`): a command line is seen by everybody.
 #[derive(Debug, Args)]
 pub(super) struct S3 {
     /// Of a bucket that is not Amazon's: the address of its server.
