@@ -8,7 +8,7 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 /// After a failure, until it is tried again: milliseconds, for the first, second, … in a row. The last holds on.
-const AGAIN_MS: [u64; 4] = [60_000, 5 * 60_000, 15 * 60_000, 60 * 60_000];
+pub(crate) const AGAIN_MS: [u64; 4] = [60_000, 5 * 60_000, 15 * 60_000, 60 * 60_000];
 
 /// What became of the backups of one database or volume, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -260,7 +260,7 @@ fn after(last: Timestamp, every_ms: u64, failures: usize) -> Timestamp {
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX)
 }
 
-fn lies_back(at: Timestamp, now: Timestamp) -> u64 {
+pub(crate) fn lies_back(at: Timestamp, now: Timestamp) -> u64 {
     u64::try_from(now.as_millisecond().saturating_sub(at.as_millisecond())).unwrap_or(0)
 }
 

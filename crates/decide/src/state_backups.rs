@@ -3,7 +3,7 @@
 use daybook_model::Timestamp;
 use daybook_model::backup::Keep;
 
-use crate::backups::kept;
+use crate::backups::{AGAIN_MS, kept, lies_back};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +40,11 @@ pub enum Due {
     NoProof,
 }
 
-/// How long after a failure it is tried again, minutes.
-const AGAIN: [i64; 4] = [1, 5, 15, 60];
-
 /// What is to be done now. `since` is when the server began: what it could not do before is not its fault.
 pub fn due(schedule: Schedule, known: &Known, since: Timestamp, now: Timestamp) -> Vec<Due> {
     let mut due = Vec::new();
     let may_try = known.failed.is_none_or(|(at, times)| {
-        let wait = AGAIN[times.clamp(1, AGAIN.len()) - 1] * 60_000;
-        lies_back(at, now) >= u64::try_from(wait).unwrap_or(0).min(schedule.every_ms)
+        lies_back(at, now) >= AGAIN_MS[times.clamp(1, AGAIN_MS.len()) - 1].min(schedule.every_ms)
     });
     let is_over = |last: Option<Timestamp>, span: u64| last.is_none_or(|last| lies_back(last, now) >= span);
     if may_try && is_over(known.made, schedule.every_ms) {
@@ -75,10 +71,6 @@ pub fn stays(keep: &Keep, times: &[Timestamp], now: Timestamp) -> Vec<bool> {
         *newest = true;
     }
     stays
-}
-
-fn lies_back(at: Timestamp, now: Timestamp) -> u64 {
-    u64::try_from(now.as_millisecond().saturating_sub(at.as_millisecond())).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -11,12 +11,11 @@ use daybook_model::backup::ArchiveNote;
 use daybook_model::{BackupId, DatabaseName, Release};
 use daybook_runtime::{Exec, ExecOutput};
 use futures::StreamExt as _;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::archive::{One, of};
-use super::pipe::{Piece, inlet};
+use super::pipe::{Piece, give_password, inlet};
 use super::repository::{Home, refused};
 use crate::App;
 use crate::error::ApiError;
@@ -107,9 +106,7 @@ impl App {
         segment_bytes: u64,
         to: &mpsc::Sender<Piece>,
     ) -> Result<Vec<String>, String> {
-        let line = format!("{password}\n");
-        exec.input.write_all(line.as_bytes()).await.map_err(|error| format!("tell it the password: {error}"))?;
-        exec.input.flush().await.map_err(|error| format!("tell it the password: {error}"))?;
+        give_password(&mut exec, password).await?;
         let (mut told, mut bytes) = (Vec::new(), 0_u64);
         loop {
             let next = tokio::time::timeout(SILENT_FOR, exec.output.next()).await;

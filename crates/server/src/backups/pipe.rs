@@ -209,7 +209,8 @@ pub(super) async fn hear(exec: Exec, input: &[u8], tool: &str) -> Result<String,
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
-async fn give_password(exec: &mut Exec, password: &str) -> Result<(), String> {
+/// Tells a command the password, which it reads first.
+pub(super) async fn give_password(exec: &mut Exec, password: &str) -> Result<(), String> {
     let line = format!("{password}\n");
     let given = exec.input.write_all(line.as_bytes()).await;
     given.map_err(|error| format!("tell it the password: {error}"))?;

@@ -7,7 +7,7 @@ use daybook_api::backup::{BackupState, BackupView, OperationView, Restore, Resto
 use daybook_data::dump::{Of, Owners};
 use daybook_data::{Dialect, archive as commands, replace, witness};
 use daybook_decide::archive::{Archive, Base, Choice, Point, Segment, choose};
-use daybook_decide::backups::{BEFORE_RESTORE, differences};
+use daybook_decide::backups::differences;
 use daybook_decide::text::{exact, plural};
 use daybook_executor::Databases as _;
 use daybook_model::backup::{ArchiveNote, Facts, Holding};
@@ -173,14 +173,8 @@ impl App {
         let (release, name) = (&wanted.release, &wanted.name);
         let mut said = Vec::new();
         if !wanted.without_backup {
-            operation.note("backs up what is there now");
             let of = Holding::Database(name.clone());
-            let before = self.begin_backup(release, &of, BEFORE_RESTORE, actor).await?;
-            self.make_backup(release, &of, &before, actor).await.map_err(|error| {
-                ApiError::invalid(format!("what is there now cannot be backed up: {}", error.0.message))
-                    .hint("where that may be lost: `--without-backup`")
-            })?;
-            said.push(format!("what was there is backup {}", before.id.short()));
+            said.push(self.back_up_before(release, &of, operation, actor).await?);
         }
         let one = self.archive_of(key, name);
         let _nothing_goes = one.reading.lock().await;

@@ -141,13 +141,7 @@ impl App {
     ) -> Result<Vec<String>, ApiError> {
         let mut said = Vec::new();
         if !wanted.without_backup {
-            operation.note("backs up what is there now");
-            let before = self.begin_backup(&wanted.release, &wanted.of, BEFORE_RESTORE, actor).await?;
-            self.make_backup(&wanted.release, &wanted.of, &before, actor).await.map_err(|error| {
-                ApiError::invalid(format!("what is there now cannot be backed up: {}", error.0.message))
-                    .hint("where that may be lost: `--without-backup`")
-            })?;
-            said.push(format!("what was there is backup {}", before.id.short()));
+            said.push(self.back_up_before(&wanted.release, &wanted.of, operation, actor).await?);
         }
         said.extend(match &wanted.of {
             Holding::Database(name) => self.restore_database(key, wanted, name, operation).await?,
@@ -156,6 +150,23 @@ impl App {
         let first = format!("{} is as it was at {}", wanted.of, wanted.made.as_of.strftime("%Y-%m-%d %H:%M:%S UTC"));
         said.insert(0, first);
         Ok(said)
+    }
+
+    /// Backs up what a restore is about to replace. Gives what was done, in words.
+    pub(super) async fn back_up_before(
+        &self,
+        release: &Release,
+        of: &Holding,
+        operation: &Operation,
+        actor: &Actor,
+    ) -> Result<String, ApiError> {
+        operation.note("backs up what is there now");
+        let before = self.begin_backup(release, of, BEFORE_RESTORE, actor).await?;
+        self.make_backup(release, of, &before, actor).await.map_err(|error| {
+            ApiError::invalid(format!("what is there now cannot be backed up: {}", error.0.message))
+                .hint("where that may be lost: `--without-backup`")
+        })?;
+        Ok(format!("what was there is backup {}", before.id.short()))
     }
 
     async fn restore_database(

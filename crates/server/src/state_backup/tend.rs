@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use daybook_decide::backups::{NO_BACKUP, NO_PROOF};
 use daybook_decide::state_backups::{self as decide, Due, Known};
 use daybook_decide::text::seconds;
 use daybook_model::backup::Keep;
@@ -97,8 +98,8 @@ impl Tending {
         let said = match due {
             Due::Backup => self.back_up(known).await,
             Due::Drill => self.prove(known).await,
-            Due::NoBackup => Err("it has no backup that is as new as it should be".to_owned()),
-            Due::NoProof => Err("no restore of a backup was proven for too long".to_owned()),
+            Due::NoBackup => Err(NO_BACKUP.to_owned()),
+            Due::NoProof => Err(NO_PROOF.to_owned()),
         };
         match (&said, due) {
             (Ok(_), _) => (known.failed, known.is_told) = (None, false),
