@@ -106,6 +106,11 @@ impl World {
         Self::make("process", None, None, variables).await
     }
 
+    /// A server on the `process` runtime that answers in `directory` as well, to the group that this belongs to.
+    pub async fn sharing(directory: &Path) -> Self {
+        Self::make("process", None, None, vec![("DAYBOOK_SHARE", directory.display().to_string())]).await
+    }
+
     async fn with(runtime: &str, mebibytes: Option<u64>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
         Self::make(runtime, mebibytes, alone, Vec::new()).await

@@ -94,6 +94,25 @@ async fn r21_a_database_is_brought_back_to_the_moment_before_the_mistake() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clone_has_the_data_of_the_moment_before_the_mistake() {
+    let world = World::new().await;
+    kept_notes(&world).await;
+    until_a_base_backup(&world).await;
+    ask(&world, "insert into notes (text) select 'note ' || n from generate_series(1, 500) n");
+    let before = now(&world);
+    ask(&world, "delete from notes");
+    let cloned = world.run(&["env", "clone", "production", "then", "--data", "full", "--at", &before]).await.expect(0);
+    assert!(cloned.err.contains("from base backup"), "{cloned}");
+    let count = ["db", "shell", "db", "-e", "then", "--", "-qtAc", "select count(*) from notes"];
+    assert_eq!(world.run(&count).await.expect(0).out.trim(), "500");
+    assert_eq!(ask(&world, "select count(*) from notes"), "0", "the first is as it was");
+    world.run(&["down", "-e", "then", "--volumes=db-data", "--confirm=shop/then", "-y"]).await.expect(0);
+    let environments = world.run(&["env", "ls", "-o", "json"]).await.expect(0).json();
+    assert!(!environments.to_string().contains("drill-"), "the scratch copy is gone: {environments}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r02_a_server_that_is_killed_while_it_takes_what_is_written_loses_none_of_it() {
     let mut world = World::new().await;
     kept_notes(&world).await;

@@ -14,6 +14,10 @@ pub struct CloneEnvironment {
     /// What it has of the data: `none`, `masked`, `full`.
     #[schema(value_type = String, example = "masked")]
     pub data: CloneData,
+    /// As it was at this moment, by its backups; as it is without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub at: Option<daybook_model::Timestamp>,
     /// It goes by itself after so many milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
@@ -53,6 +57,10 @@ pub struct CloneView {
     /// What it has of its data.
     #[schema(value_type = String)]
     pub data: CloneData,
+    /// Of which moment its data is. `None`: of when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub at: Option<daybook_model::Timestamp>,
     /// When it goes by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -5,6 +5,7 @@
 //! RFC 3339, durations as whole milliseconds. Unknown fields are ignored on both sides, so that a
 //! client and a server of neighbouring versions understand each other.
 
+pub mod approval;
 pub mod backup;
 pub mod change;
 pub mod client;

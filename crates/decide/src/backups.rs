@@ -176,6 +176,11 @@ impl History {
         self.backups.iter().rev().find(|backup| backup.made().is_some())
     }
 
+    /// The newest backup in the repository that is not of a later time.
+    pub fn newest_of(&self, at: Timestamp) -> Option<&Backup> {
+        self.backups.iter().rev().find(|backup| backup.made().is_some_and(|made| made.as_of <= at))
+    }
+
     /// The newest backup that a restore has proven.
     pub fn newest_proven(&self) -> Option<&Backup> {
         self.backups.iter().rev().find(|backup| matches!(backup.standing(), Standing::Proven { .. }))

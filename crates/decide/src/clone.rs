@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::database::{Database, Keeper, Kept};
 use daybook_model::spec::{Kind, MountSource};
-use daybook_model::{DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
+use daybook_model::{BackupId, DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
 
 /// The desired state of a clone, and what a person should know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
     if let Some((name, _)) = shared {
         return Err(name.clone());
     }
-    let mut clone = Spec { key: to, leaving: None, backups: None, ..spec.clone() };
+    let mut clone = Spec { key: to, leaving: None, backups: None, protected: false, ..spec.clone() };
     let mut told = Vec::new();
     clone.secrets_mut().for_each(|secret| secret.version = None);
     clone.databases.values_mut().for_each(|database| database.backup = None);
@@ -119,6 +119,10 @@ pub struct Standing {
     pub from: EnvName,
     /// What it has of its data.
     pub data: CloneData,
+    /// As it was at this moment. `None`: as it is.
+    pub at: Option<Timestamp>,
+    /// What scratch copies of the other are called, which it needs on the way.
+    pub scratch: Option<BackupId>,
     /// When it was begun.
     pub begun: Timestamp,
     /// Whether the environment was not there before.
@@ -141,11 +145,11 @@ impl Standing {
 /// comes in its place.
 pub fn standing<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -> Option<Standing> {
     let mut standing: Option<Standing> = None;
-    for (at, event) in entries {
+    for (begun, event) in entries {
         match event {
-            Event::CloneStarted { from, data, is_new } => {
+            Event::CloneStarted { from, data, is_new, at, scratch } => {
                 let (from, data, is_new) = (from.clone(), *data, *is_new);
-                standing = Some(Standing { from, data, begun: at, is_new, ended: None });
+                standing = Some(Standing { from, data, at: *at, scratch: *scratch, begun, is_new, ended: None });
             }
             Event::CloneFinished { outcome } => {
                 if let Some(standing) = &mut standing {
@@ -168,7 +172,13 @@ mod tests {
     }
 
     fn started() -> Event {
-        Event::CloneStarted { from: "production".parse().unwrap(), data: CloneData::Masked, is_new: true }
+        Event::CloneStarted {
+            from: "production".parse().unwrap(),
+            data: CloneData::Masked,
+            is_new: true,
+            at: None,
+            scratch: None,
+        }
     }
 
     fn made(expires: Option<&str>) -> Event {

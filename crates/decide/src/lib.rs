@@ -6,6 +6,7 @@
 //! - [`plan()`]: the steps from what is there to what should be.
 //! - [`run::Run`]: folds a run's journal entries and says what is next.
 //! - [`policy`]: what an environment is held to, and what breaks it.
+//! - [`approval`]: what a second person has to approve, and whether one has.
 //! - [`risk`]: whether a plan can be gone back on, and what came of the last one like it.
 //! - [`cost`]: what an environment costs a month, and where it would cost less.
 //! - [`diagram`]: an environment as a picture.
@@ -18,6 +19,7 @@
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
+pub mod approval;
 pub mod archive;
 pub mod backups;
 pub mod clone;

@@ -25,6 +25,8 @@ pub struct Beside<'a> {
     pub undo: Option<String>,
     /// What came of the last run like it.
     pub last: Option<String>,
+    /// Who has to approve it, or has.
+    pub approval: Option<String>,
 }
 
 /// The same with what is said beside it.
@@ -44,7 +46,7 @@ pub fn render_with(plan: &Plan, beside: &Beside<'_>) -> String {
     out.push('\n');
     let _ = writeln!(out, "  Order     {}", order(plan));
     let _ = writeln!(out, "  Downtime  {}", downtime(plan));
-    for (label, said) in [("Undo", &beside.undo), ("Last time", &beside.last)] {
+    for (label, said) in [("Undo", &beside.undo), ("Last time", &beside.last), ("Approval", &beside.approval)] {
         if let Some(said) = said {
             let _ = writeln!(out, "  {label:<9} {said}");
         }

@@ -147,6 +147,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     let mut spec = lower::lower(&manifest, EnvKey::new(app, options.environment.clone()));
     spec.target = options.target.clone().or_else(|| target(ctx, tree, options.environment.as_str()));
     spec.quota = quota(tree, options.environment.as_str());
+    spec.protected = loaded.environment.protected;
     spec.budget = budget(ctx, tree, options.environment.as_str());
     spec.backups = lower::backups(&manifest, own_or_whole(tree, options.environment.as_str(), "backups"));
     let vault = own_or_whole(tree, options.environment.as_str(), "vault");

@@ -283,6 +283,24 @@ pub enum Event {
         /// Which services: each is to run again afterwards.
         services: BTreeSet<ServiceName>,
     },
+    /// A plan for a protected environment waits for a second person.
+    ApprovalAsked {
+        /// The plan.
+        plan: PlanId,
+        /// Hash of what it was made from.
+        basis: String,
+        /// What for, as the person gave it: "up", "scale web=3".
+        reason: String,
+        /// The plan as people read it.
+        text: String,
+    },
+    /// A second person has looked at the plan, and lets it be carried out.
+    PlanApproved {
+        /// The plan.
+        plan: PlanId,
+        /// Hash of what it was made from.
+        basis: String,
+    },
     /// The environment is about to become a clone of another one of its app.
     CloneStarted {
         /// Of which.
@@ -291,6 +309,12 @@ pub enum Event {
         data: CloneData,
         /// Whether the environment was not there before.
         is_new: bool,
+        /// As it was at this moment. `None`: as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+        /// What scratch copies are called, one after the other, that it needs on the way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scratch: Option<BackupId>,
     },
     /// The clone is there as a whole, or not at all.
     CloneFinished {

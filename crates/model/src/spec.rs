@@ -38,6 +38,9 @@ pub struct Spec {
     /// What it may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// Whether a second person has to approve what changes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
     /// Who else keeps values of its secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<Vault>,
@@ -65,6 +68,7 @@ impl Spec {
             leaving: None,
             quota: None,
             budget: None,
+            protected: false,
             vault: None,
             services: BTreeMap::new(),
             databases: BTreeMap::new(),

@@ -16,6 +16,7 @@
 
 mod adopt;
 mod app;
+mod approvals;
 #[cfg(feature = "databases")]
 mod backups;
 #[cfg(not(feature = "databases"))]

@@ -92,6 +92,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(databases::get_database))
         .routes(routes!(databases::tune_database))
         .routes(routes!(databases::change_history))
+        .routes(routes!(runs::list_approvals, runs::approve))
         .routes(routes!(backups::list_backups, backups::create_backups))
         .routes(routes!(backups::start_drills))
         .routes(routes!(backups::plan_restore))

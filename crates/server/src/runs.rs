@@ -56,13 +56,7 @@ impl App {
             refuse_over_budget(&desired, bill.as_ref())?;
         }
         let policy = desired.policy.as_ref();
-        let beside = Beside {
-            bill: bill.as_ref(),
-            policy: policy.map(Judged::lines).unwrap_or_default(),
-            undo: Some(risk::undo(&preview.plan)),
-            last: self.last_like(&desired).await?,
-        };
-        let mut text = daybook_decide::text::render_with(&preview.plan, &beside);
+        let mut text = self.text(&desired, &preview, bill.as_ref()).await?;
         let nothing_to_do = nothing_to_do(&desired, &preview.plan);
         if preview.plan.is_empty() && !nothing_to_do {
             text.push_str(&format!("It is recorded as release {}.\n", desired.to));
@@ -79,6 +73,18 @@ impl App {
             unpriced: bill.unpriced.into_iter().map(|lacks| lacks.what).collect(),
         });
         Ok(PlanReply { empty: nothing_to_do, unresolved: desired.unresolved, cost, policy, ..reply })
+    }
+
+    /// A plan as people read it, with what is said beside it.
+    async fn text(&self, desired: &Desired, preview: &Preview, bill: Option<&Bill>) -> Result<String, ApiError> {
+        let beside = Beside {
+            bill,
+            policy: desired.policy.as_ref().map(Judged::lines).unwrap_or_default(),
+            undo: Some(risk::undo(&preview.plan)),
+            last: self.last_like(desired).await?,
+            approval: self.approval_words(desired, &preview.plan, &preview.basis).await?,
+        };
+        Ok(daybook_decide::text::render_with(&preview.plan, &beside))
     }
 
     /// What came of the last run that was for the same.
@@ -128,9 +134,14 @@ impl App {
         let preview = self.preview(&desired).await?;
         refuse_problems(&desired, &preview.problems)?;
         refuse_denied(&desired)?;
-        refuse_over_budget(&desired, self.bill(&desired)?.as_ref())?;
+        let bill = self.bill(&desired)?;
+        refuse_over_budget(&desired, bill.as_ref())?;
         if let Some(expect) = &request.expect {
             refuse_if_stale(expect, &preview)?;
+        }
+        if !nothing_to_do(&desired, &preview.plan) {
+            let text = self.text(&desired, &preview, bill.as_ref()).await?;
+            self.refuse_unapproved(&desired, &preview.plan, &preview.basis, &text, &actor).await?;
         }
         let release = desired.current.as_ref().map(|release| release.number);
         if nothing_to_do(&desired, &preview.plan) {

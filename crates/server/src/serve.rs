@@ -42,6 +42,8 @@ pub struct Config {
     pub shared: Option<Shared>,
     /// The file of what an organisation asks of all its apps; read at each plan.
     pub landing_zone: Option<PathBuf>,
+    /// A directory with a socket for the group that it belongs to.
+    pub share: Option<PathBuf>,
     /// How the state is backed up by itself.
     #[cfg(feature = "databases")]
     pub state_backup: Option<crate::state_backup::Schedule>,
@@ -155,7 +157,10 @@ pub(crate) async fn govern(
             app.spawn(crate::state_backup::tend(app.clone(), schedule, key.0, key.1));
         }
         app.spawn(keep_edge(client, exe, state.clone(), http, https));
-        let listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
+        let mut listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
+        if let Some(directory) = &config.share {
+            listener.share(directory).map_err(io("share the API's socket"))?;
+        }
         tracing::info!(state = %state.display(), "the server answers");
         answer(&app, listener).await.map_err(io("answer the API"))
     };

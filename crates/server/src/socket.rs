@@ -1,8 +1,9 @@
-//! The socket of the API. File permissions are the login: only the owner may open it.
+//! The sockets of the API. File permissions are the login: only the owner may open that of the state directory, and the
+//! group of a shared directory the one in there.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,45 +16,66 @@ use crate::request::Peer;
 /// How long answers that have begun may take once the server stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
-/// The bound socket. It goes when this does.
+/// The bound sockets. They go when this does.
 pub struct Listener {
-    socket: Option<UnixListener>,
-    path: PathBuf,
+    sockets: Vec<UnixListener>,
+    paths: Vec<PathBuf>,
 }
 
 impl Listener {
     /// Binds `state/daybook.sock`. A socket that is there is a stale one: whoever calls this holds the
     /// lock of the state directory.
     pub fn bind(state: &Path) -> io::Result<Self> {
-        let path = state.join(SOCKET_NAME);
+        let mut listener = Self { sockets: Vec::new(), paths: Vec::new() };
+        listener.add(state, 0o600)?;
+        Ok(listener)
+    }
+
+    /// Binds another one in a directory that is there, for the group that it belongs to: its members ask under their own
+    /// logins.
+    pub fn share(&mut self, directory: &Path) -> io::Result<()> {
+        let group = fs::metadata(directory)?.gid();
+        let path = self.add(directory, 0o600)?;
+        std::os::unix::fs::chown(&path, None, Some(group))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o660))
+    }
+
+    fn add(&mut self, directory: &Path, mode: u32) -> io::Result<PathBuf> {
+        let path = directory.join(SOCKET_NAME);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let socket = UnixListener::bind(&path)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(Self { socket: Some(socket), path })
+        self.sockets.push(UnixListener::bind(&path)?);
+        self.paths.push(path.clone());
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+        Ok(path)
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // A socket that stays is stale, and the next server removes it.
-        let _ = fs::remove_file(&self.path);
+        for path in &self.paths {
+            // A socket that stays is stale, and the next server removes it.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
 /// Answers requests until `app` stops; those that have begun are finished, within a bound.
 ///
 /// # Errors
-/// The socket cannot be used any more.
+/// A socket cannot be used any more.
 pub async fn answer(app: &App, mut listener: Listener) -> io::Result<()> {
-    let socket = listener.socket.take().ok_or_else(|| io::Error::other("the socket is answered already"))?;
-    let service = app.api().into_make_service_with_connect_info::<Peer>();
     let stop = app.inner.stop.clone();
-    let serving = axum::serve(socket, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = std::mem::take(&mut listener.sockets).into_iter().map(|socket| {
+        let service = app.api().into_make_service_with_connect_info::<Peer>();
+        let serving = axum::serve(socket, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        async { serving.await }
+    });
+    let serving = futures::future::try_join_all(serving);
     tokio::select! {
-        ended = async { serving.await } => ended,
+        ended = serving => ended.map(drop),
         () = async { stop.cancelled().await; tokio::time::sleep(FINISH_WITHIN).await } => Ok(()),
     }
 }

@@ -18,6 +18,7 @@ use http::Method;
 pub use error::{Error, Exit};
 pub use exec::ExecSession;
 
+use crate::approval::{ApprovalView, Approve};
 use crate::backup::{BackUp, BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
 use crate::clone::{CloneEnvironment, ClonePlan};
 use crate::database::{DatabaseView, HistoryChange, HistoryChanged, TuneView};
@@ -243,6 +244,16 @@ impl Client {
     /// Begins to look for damage in the repository.
     pub async fn verify_backups(&self, key: &EnvKey, wanted: VerifyQuery) -> Result<OperationView> {
         self.send(Method::POST, &below(key, "backups/verify"), &wanted).await
+    }
+
+    /// Plans that wait for a second person, or are approved.
+    pub async fn approvals(&self, key: &EnvKey) -> Result<Vec<ApprovalView>> {
+        self.get(&below(key, "approvals")).await
+    }
+
+    /// Approves a plan that somebody else asked for.
+    pub async fn approve(&self, key: &EnvKey, plan: &str) -> Result<ApprovalView> {
+        self.send(Method::POST, &below(key, "approvals"), &Approve { plan: plan.to_owned() }).await
     }
 
     /// What a clone of an environment would be.

@@ -80,6 +80,10 @@ enum Action {
         /// What it has of the data: `none`, `masked`, `full`.
         #[arg(long, value_name = "DATA", default_value = "masked")]
         data: CloneData,
+        /// As it was at this moment: the release of then, with the data of then from its backups. `2026-11-30T12:00:00Z`, or
+        /// without a zone in UTC: `2026-11-30 12:00`, `2026-11-30` for its beginning.
+        #[arg(long, value_name = "TIME", value_parser = super::backup::moment::parse)]
+        at: Option<Timestamp>,
         /// It goes by itself after this: `72h`, `7d`.
         #[arg(long, value_name = "SPAN", value_parser = daybook_manifest::span_ms)]
         ttl: Option<u64>,
@@ -132,9 +136,9 @@ impl Env {
                 return carry_out(ctx, Change::Leave(Leave { key, force }), Ask::AtStake).await;
             }
             #[cfg(feature = "databases")]
-            Action::Clone { source, name, data, ttl, accept_unmasked } => {
+            Action::Clone { source, name, data, at, ttl, accept_unmasked } => {
                 let key = EnvKey::new(ctx.key().await?.app, source);
-                let wanted = CloneEnvironment { to: name, data, ttl_ms: ttl, accept_unmasked };
+                let wanted = CloneEnvironment { to: name, data, at, ttl_ms: ttl, accept_unmasked };
                 return clone(ctx, &key, wanted).await;
             }
             Action::Rm { name } => {
@@ -197,7 +201,8 @@ fn render(environments: &[EnvironmentView], now: Timestamp) -> String {
 }
 
 fn clone_words(clone: &CloneView, now: Timestamp) -> String {
-    let words = format!("clone of {}, data: {}", clone.from, clone.data);
+    let then = clone.at.map(|at| format!(" as it was at {}", at.strftime("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
+    let words = format!("clone of {}{then}, data: {}", clone.from, clone.data);
     match (clone.under_way, clone.expires) {
         (true, _) => paint(WARN, format!("{words}; not whole yet")),
         (false, Some(expires)) => format!("{words}; goes {}", words::ago(expires, now)),

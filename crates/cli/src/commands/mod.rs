@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod apply;
+mod approve;
 #[cfg(feature = "databases")]
 mod backup;
 mod carry;
@@ -77,6 +78,7 @@ pub(crate) enum Command {
     Docs(dossier::Docs),
     Up(up::Up),
     Apply(apply::Apply),
+    Approve(approve::Approve),
     Rollback(rollback::Rollback),
     Scale(scale::Scale),
     Restart(restart::Restart),
@@ -158,6 +160,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Docs(command) => command.run(ctx)?,
         Command::Up(command) => command.run(ctx).await?,
         Command::Apply(command) => command.run(ctx).await?,
+        Command::Approve(command) => command.run(ctx).await?,
         Command::Rollback(command) => command.run(ctx).await?,
         Command::Scale(command) => command.run(ctx).await?,
         Command::Restart(command) => command.run(ctx).await?,

@@ -58,6 +58,10 @@ pub(crate) struct Serve {
     /// What the organisation asks of all its apps: a policy that every plan keeps to.
     #[arg(long, value_name = "FILE", env = "DAYBOOK_LANDING_ZONE")]
     landing_zone: Option<PathBuf>,
+    /// Answer in this directory as well, to the group that it belongs to: its members use `--state DIRECTORY`, and do
+    /// under their own logins all that the API can.
+    #[arg(long, value_name = "DIRECTORY", env = "DAYBOOK_SHARE")]
+    share: Option<PathBuf>,
     #[cfg(feature = "databases")]
     #[command(flatten)]
     state_backup: StateBackup,
@@ -140,6 +144,7 @@ impl Serve {
             passphrase_file: self.passphrase_file,
             shared,
             landing_zone: self.landing_zone,
+            share: self.share,
             #[cfg(feature = "databases")]
             state_backup: self.state_backup.schedule()?,
             exe,

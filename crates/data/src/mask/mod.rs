@@ -29,3 +29,21 @@ pub use error::{Error, Problem};
 pub use masker::{ColumnMask, Masker, Unfit};
 pub use plan::{Along, Plan, PlannedColumn};
 pub use report::{Copied, CopyReport, Copying, Look, Progress};
+
+use crate::Dialect;
+
+/// Looks at what a copy would do. Everything that is wrong with the rules is one error.
+pub async fn look(dialect: Dialect, copying: &Copying<'_>) -> Result<Look, Error> {
+    match dialect {
+        Dialect::PostgreSql => postgres::look(copying).await,
+        Dialect::MySql => mysql::look(copying).await,
+    }
+}
+
+/// Copies every row of every table of users, masked. See [`Copying`] for what the target has to be.
+pub async fn copy(dialect: Dialect, copying: &Copying<'_>) -> Result<CopyReport, Error> {
+    match dialect {
+        Dialect::PostgreSql => postgres::copy(copying).await,
+        Dialect::MySql => mysql::copy(copying).await,
+    }
+}

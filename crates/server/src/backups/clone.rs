@@ -19,7 +19,10 @@ use zeroize::Zeroizing;
 
 use super::operations::Operation;
 use super::pipe::{Piece, WAITING, drain, fill};
+use super::point::shown;
 use super::save::{Door, tool};
+use super::scratch::scratch_key;
+use super::then::{Origin, Then};
 use crate::App;
 use crate::error::ApiError;
 use crate::sealing::{Sealing, Values};
@@ -30,6 +33,8 @@ struct Wanted {
     clone: Cloned,
     asked: CloneEnvironment,
     unmasked: Vec<UnmaskedColumn>,
+    /// Where the data is, if that of another moment is meant.
+    then: Option<Then>,
     /// Whether the environment was not there before.
     is_new: bool,
 }
@@ -44,9 +49,19 @@ impl App {
     ) -> Result<ClonePlan, ApiError> {
         let wanted = self.clone_of(key, asked, actor).await?;
         let target = &wanted.clone.spec.key;
-        let mut steps = vec![format!("{target} with what {key} is at release {}", wanted.release.number)];
+        let (is, number) = (wanted.then.as_ref().map(|then| shown(then.at)), wanted.release.number);
+        let mut steps = vec![match is {
+            Some(at) => format!("{target} with what {key} was at {at}: release {number}"),
+            None => format!("{target} with what {key} is at release {number}"),
+        }];
         for (name, database) in &wanted.release.spec.databases {
-            steps.push(data_words(name, database, asked.data));
+            let origin = wanted.then.as_ref().and_then(|then| then.databases.get(name));
+            let words = data_words(name, database, asked.data);
+            steps.push(origin.map_or(words.clone(), |origin| format!("{words}, {}", origin.words())));
+        }
+        if wanted.then.is_some() && asked.data == CloneData::Masked {
+            steps
+                .push("columns without a rule are looked for in the data of then, before any row is copied".to_owned());
         }
         steps.extend(wanted.clone.told.iter().cloned());
         steps.extend(asked.ttl_ms.map(|ttl| format!("it goes by itself after {}", span(ttl))));
@@ -61,12 +76,19 @@ impl App {
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
         let wanted = self.clone_of(key, asked, actor).await?;
-        refuse_unmasked(&wanted)?;
+        refuse_unmasked(&wanted.unmasked, asked)?;
         self.refuse_without_space()?;
         let target = wanted.clone.spec.key.clone();
-        let event = Event::CloneStarted { from: key.env.clone(), data: asked.data, is_new: wanted.is_new };
+        let id = BackupId(Uuid::now_v7());
+        let event = Event::CloneStarted {
+            from: key.env.clone(),
+            data: asked.data,
+            is_new: wanted.is_new,
+            at: asked.at,
+            scratch: asked.at.map(|_| id),
+        };
         self.note_backup(&target, actor, event).await?;
-        let operation = self.begin_operation(BackupId(Uuid::now_v7()), format!("clone {target}"));
+        let operation = self.begin_operation(id, format!("clone {target}"));
         let view = operation.view();
         let (app, actor) = (self.clone(), actor.clone());
         self.spawn(async move { app.carry_clone(&wanted, &operation, &actor).await });
@@ -74,7 +96,7 @@ impl App {
     }
 
     async fn clone_of(&self, key: &EnvKey, asked: &CloneEnvironment, actor: &Actor) -> Result<Wanted, ApiError> {
-        let release = self.require_release(key).await?;
+        let current = self.require_release(key).await?;
         let to = EnvKey::new(key.app.clone(), asked.to.clone());
         if to == *key {
             return Err(ApiError::new(ErrorCode::Usage, format!("{key} cannot be a clone of itself")));
@@ -84,16 +106,21 @@ impl App {
             let error = ApiError::new(ErrorCode::Usage, format!("{to} is there already"));
             return Err(error.hint(format!("take it down first: `daybook down -e {}`", to.env)));
         }
+        let (release, then) = match asked.at {
+            Some(at) => self.as_of(&current, at, asked.data).await.map(|(release, then)| (release, Some(then)))?,
+            None => (current, None),
+        };
         let clone = cloned(&release.spec, to, asked.data).map_err(|name| {
             ApiError::invalid(format!("the database `{name}` is run by somebody else: the clone would write to it too"))
                 .hint("run that of the first by Daybook, or deploy the other by the manifest with a `url` of its own")
         })?;
         self.refuse_missing_secrets(&clone.spec).await?;
-        let unmasked = match asked.data {
-            CloneData::Masked => self.unmasked(key, &release.spec, actor).await?,
-            CloneData::None | CloneData::Full => Vec::new(),
+        let unmasked = match (asked.data, &then) {
+            (CloneData::Masked, None) => self.unmasked(key, &release.spec, actor).await?,
+            // Its columns are not known before it is restored.
+            (CloneData::Masked, Some(_)) | (CloneData::None | CloneData::Full, _) => Vec::new(),
         };
-        Ok(Wanted { release, clone, asked: asked.clone(), unmasked, is_new: there.is_none() })
+        Ok(Wanted { release, clone, asked: asked.clone(), unmasked, then, is_new: there.is_none() })
     }
 
     /// A clone has secrets of its own: those that nobody generates have to be there.
@@ -116,17 +143,8 @@ impl App {
             let seed = self.seed(key, name, actor).await?;
             let masking = database.masking.clone().unwrap_or_default();
             let copying = copying(&door, "", &masking, &seed, &|_| {});
-            let looked = match dialect {
-                Dialect::PostgreSql => mask::postgres::look(&copying).await,
-                Dialect::MySql => mask::mysql::look(&copying).await,
-            };
-            let looked = looked.map_err(|error| in_database(name, database, &error))?;
-            all.extend(looked.suspects.into_iter().map(|suspect| UnmaskedColumn {
-                database: name.to_string(),
-                column: suspect.column.to_string(),
-                why: suspect.why,
-                suggested: suspect.suggested.to_string(),
-            }));
+            let looked = mask::look(dialect, &copying).await.map_err(|error| in_database(name, database, &error))?;
+            all.extend(suspected(name, looked));
         }
         Ok(all)
     }
@@ -170,7 +188,7 @@ impl App {
     }
 
     async fn make_clone(&self, wanted: &Wanted, operation: &Operation, actor: &Actor) -> Result<Vec<String>, ApiError> {
-        let (from, to) = (&wanted.release.spec.key, &wanted.clone.spec.key);
+        let from = &wanted.release.spec.key;
         let mut said = vec![format!("it is there, data: {}", wanted.asked.data)];
         let volumes: Vec<_> = match wanted.asked.data {
             CloneData::Full => volumes_of_files(&wanted.release.spec).cloned().collect(),
@@ -181,10 +199,15 @@ impl App {
             self.bring(databases_alone(&wanted.clone.spec), "clone: what its data goes to", actor).await?;
             for name in &volumes {
                 operation.note(format!("copies {name}"));
-                said.push(self.copy_volume(&wanted.release.spec, &wanted.clone.spec, name).await?);
+                let (source, target) = (&wanted.release.spec, &wanted.clone.spec);
+                let of_then = wanted.then.as_ref().and_then(|then| Some((then, then.volumes.get(name)?)));
+                said.push(match of_then {
+                    Some((then, made)) => self.fill_volume(target, name, &then.home, made, operation).await?,
+                    None => self.copy_volume(source, target, name).await?,
+                });
             }
             for (name, database) in &wanted.release.spec.databases {
-                said.extend(self.carry_data(from, to, name, database, &wanted.asked, operation, actor).await?);
+                said.extend(self.carry_data(wanted, name, database, operation, actor).await?);
             }
         }
         operation.note("starts what uses them");
@@ -192,45 +215,91 @@ impl App {
         Ok(said)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two sides, and what is carried between them")]
     async fn carry_data(
         &self,
-        from: &EnvKey,
-        to: &EnvKey,
+        wanted: &Wanted,
         name: &DatabaseName,
         database: &Database,
-        asked: &CloneEnvironment,
         operation: &Operation,
         actor: &Actor,
     ) -> Result<Vec<String>, ApiError> {
-        let is_empty = asked.data == CloneData::None
-            || (asked.data == CloneData::Masked && Dialect::of(database.engine).is_none());
-        if is_empty {
+        let (from, to) = (&wanted.release.spec.key, &wanted.clone.spec.key);
+        if is_empty(database, wanted.asked.data) {
             return Ok(vec![format!("{name} is empty")]);
         }
-        let (source, target) = (self.door(from, name).await?, self.door(to, name).await?);
-        // Services that migrate by themselves change what they find: it has to be theirs.
-        let owners = if database.migrations.is_some() { Owners::Admin } else { Owners::AsTheyWere };
-        let restore = target.of().restore(owners);
-        let ends = Ends { from, source: &source, to, target: &target, operation };
-        if asked.data == CloneData::Full {
-            let bytes = self.pour_across(ends, source.of().dump(None), restore).await?;
-            return Ok(vec![format!("{name}: {} as they are", size(bytes))]);
+        let target = self.door(to, name).await?;
+        let Some(then) = &wanted.then else {
+            let source = self.door(from, name).await?;
+            let masking = database.masking.clone().unwrap_or_default();
+            let ends = Ends { from, source: &source, to, target: &target, operation };
+            return self.carry_rows(wanted, name, database, ends, &masking, actor).await;
+        };
+        if let (CloneData::Full, Some(Origin::Backup(backup))) = (wanted.asked.data, then.databases.get(name)) {
+            let owners = owners(database);
+            return Ok(vec![self.fill_database(to, name, &target, owners, backup, &then.home, operation).await?]);
         }
+        let carried = self.carry_rows_of(wanted, name, database, then, &target, operation, actor).await;
+        operation.note(format!("{name}: clears the scratch copy away"));
+        let cleared = self.clear_environment(&scratch_key(from, operation.id), true, actor).await;
+        carried.and_then(|said| cleared.map(|()| said))
+    }
+
+    /// Carries over what a database was, out of a scratch copy.
+    #[allow(clippy::too_many_arguments, reason = "what, from where, to where, and who is told")]
+    async fn carry_rows_of(
+        &self,
+        wanted: &Wanted,
+        name: &DatabaseName,
+        database: &Database,
+        then: &Then,
+        target: &Door,
+        operation: &Operation,
+        actor: &Actor,
+    ) -> Result<Vec<String>, ApiError> {
+        let (from, to) = (&wanted.release.spec.key, &wanted.clone.spec.key);
+        let (scratch, source) = self.raise_as_of(&wanted.release, name, then, operation, actor).await?;
+        let (mut masking, mut said) = (database.masking.clone().unwrap_or_default(), Vec::new());
+        if let (CloneData::Masked, Some(dialect)) = (wanted.asked.data, Dialect::of(database.engine)) {
+            let seed = self.seed(from, name, actor).await?;
+            let fitted = self.fitting(dialect, &source, &masking, &seed).await;
+            let (fitting, looked, left_out) = fitted.map_err(|error| in_database(name, database, &error))?;
+            refuse_unmasked(&suspected(name, looked).collect::<Vec<_>>(), &wanted.asked)?;
+            masking = fitting;
+            said.extend(left_out.iter().map(|rule| format!("{name}: there was no {rule} then")));
+        }
+        let ends = Ends { from: &scratch, source: &source, to, target, operation };
+        let carried = self.carry_rows(wanted, name, database, ends, &masking, actor).await?;
+        said.splice(0..0, carried);
+        Ok(said)
+    }
+
+    async fn carry_rows(
+        &self,
+        wanted: &Wanted,
+        name: &DatabaseName,
+        database: &Database,
+        ends: Ends<'_>,
+        masking: &Masking,
+        actor: &Actor,
+    ) -> Result<Vec<String>, ApiError> {
+        let Ends { source, target, operation, .. } = ends;
+        let restore = target.of().restore(owners(database));
+        let dialect = match (wanted.asked.data, Dialect::of(database.engine)) {
+            (CloneData::Masked, Some(dialect)) => dialect,
+            _ => {
+                let bytes = self.pour_across(ends, source.of().dump(None), restore).await?;
+                return Ok(vec![format!("{name}: {} as they are", size(bytes))]);
+            }
+        };
         let part = |part| source.of().dump_part(part).unwrap_or_default();
         self.pour_across(ends, part(Part::Before), restore.clone()).await?;
-        let masking = database.masking.clone().unwrap_or_default();
-        let seed = self.seed(from, name, actor).await?;
+        let seed = self.seed(&wanted.release.spec.key, name, actor).await?;
         let told = |told: mask::Progress| {
             operation.note(format!("{name}: table {} of {}, {} rows", told.nth, told.of, told.rows));
         };
         let url = target.url.clone().unwrap_or_default();
-        let copying = copying(&source, &url, &masking, &seed, &told);
-        let copied = match Dialect::of(database.engine) {
-            Some(Dialect::MySql) => mask::mysql::copy(&copying).await,
-            _ => mask::postgres::copy(&copying).await,
-        };
-        let copied = copied.map_err(|error| in_database(name, database, &error))?;
+        let copying = copying(source, &url, masking, &seed, &told);
+        let copied = mask::copy(dialect, &copying).await.map_err(|error| in_database(name, database, &error))?;
         self.pour_across(ends, part(Part::After), restore).await?;
         let rows: u64 = copied.tables.iter().map(|table| table.rows).sum();
         let (tables, masked) = (copied.tables.len() as u64, copied.masked.len() as u64);
@@ -285,6 +354,7 @@ impl App {
             under_way: standing.ended.is_none(),
             from: standing.from,
             data: standing.data,
+            at: standing.at,
         }))
     }
 
@@ -293,6 +363,10 @@ impl App {
         let left = |standing: &Standing| standing.ended.is_none() && standing.begun < self.inner.started_at;
         let Some(standing) = self.clone_standing(key).await?.filter(left) else { return Ok(()) };
         self.clear_environment(key, standing.is_new, actor).await?;
+        if let Some(scratch) = standing.scratch {
+            let from = EnvKey::new(key.app.clone(), standing.from);
+            self.clear_environment(&scratch_key(&from, scratch), true, actor).await?;
+        }
         let outcome = CloneOutcome::Failed { why: "the server ended while it was made".to_owned() };
         self.note_backup(key, actor, Event::CloneFinished { outcome }).await
     }
@@ -318,7 +392,7 @@ pub(super) struct Ends<'a> {
     pub(super) operation: &'a Operation,
 }
 
-fn copying<'a>(
+pub(super) fn copying<'a>(
     source: &'a Door,
     target: &'a str,
     masking: &'a Masking,
@@ -334,11 +408,31 @@ fn in_database(name: &DatabaseName, database: &Database, error: &mask::Error) ->
     ApiError::invalid(format!("{name}{line}: {error}"))
 }
 
-fn refuse_unmasked(wanted: &Wanted) -> Result<(), ApiError> {
-    if wanted.unmasked.is_empty() || wanted.asked.accept_unmasked {
+/// Whether a database of a clone has no rows to begin with.
+pub(super) fn is_empty(database: &Database, data: CloneData) -> bool {
+    data == CloneData::None || (data == CloneData::Masked && Dialect::of(database.engine).is_none())
+}
+
+/// Services that migrate by themselves change what they find: it has to be theirs.
+pub(super) fn owners(database: &Database) -> Owners {
+    if database.migrations.is_some() { Owners::Admin } else { Owners::AsTheyWere }
+}
+
+/// Columns of a database that look personal and have no rule.
+fn suspected(name: &DatabaseName, looked: mask::Look) -> impl Iterator<Item = UnmaskedColumn> {
+    looked.suspects.into_iter().map(|suspect| UnmaskedColumn {
+        database: name.to_string(),
+        column: suspect.column.to_string(),
+        why: suspect.why,
+        suggested: suspect.suggested.to_string(),
+    })
+}
+
+fn refuse_unmasked(unmasked: &[UnmaskedColumn], asked: &CloneEnvironment) -> Result<(), ApiError> {
+    if unmasked.is_empty() || asked.accept_unmasked {
         return Ok(());
     }
-    let lines = wanted.unmasked.iter().map(|one| {
+    let lines = unmasked.iter().map(|one| {
         format!("\n  {} of {}: {}; for example `{}: {}`", one.column, one.database, one.why, one.column, one.suggested)
     });
     let message = format!("columns look personal and have no rule of masking:{}", lines.collect::<String>());

@@ -19,6 +19,7 @@ mod restore;
 mod save;
 mod scratch;
 mod tend;
+mod then;
 mod verify;
 mod view;
 mod volume;

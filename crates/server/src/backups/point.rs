@@ -109,20 +109,59 @@ impl App {
 
     async fn point_of(&self, key: &EnvKey, wanted: &Restore) -> Result<Option<Wanted>, ApiError> {
         let (Some(at), None) = (wanted.at, &wanted.backup) else { return Ok(None) };
-        if at > self.now() {
-            let error = ApiError::new(ErrorCode::Usage, format!("{} is yet to come", shown(at)));
-            return Err(error.hint(format!("it is {} now", shown(self.now()))));
-        }
+        self.refuse_to_come(at)?;
         let release = self.require_release(key).await?;
         let Holding::Database(name) = wanted.of.clone() else { return Ok(None) };
         if release.spec.databases.get(&name).and_then(Database::kept).is_none() {
             return Ok(None);
         }
         let home = self.home(&release.spec).await?;
-        let archive = self.look_at_archive(&name, &home).await?;
-        let live = self.live_cluster(&release, &name).await;
-        let Some(point) = chosen(&archive, live, at, &name)? else { return Ok(None) };
+        let Some(point) = self.point_at(&release, &name, &home, at).await? else { return Ok(None) };
         Ok(Some(Wanted { release, name, at, point, home, without_backup: wanted.without_backup }))
+    }
+
+    /// Refuses a moment that is yet to come.
+    pub(super) fn refuse_to_come(&self, at: Timestamp) -> Result<(), ApiError> {
+        if at <= self.now() {
+            return Ok(());
+        }
+        let error = ApiError::new(ErrorCode::Usage, format!("{} is yet to come", shown(at)));
+        Err(error.hint(format!("it is {} now", shown(self.now()))))
+    }
+
+    /// What leads to a moment, as the repository has it now. `None`: no base backup is as old.
+    pub(super) async fn point_at(
+        &self,
+        release: &Release,
+        name: &DatabaseName,
+        home: &Home,
+        at: Timestamp,
+    ) -> Result<Option<Point>, ApiError> {
+        let archive = self.look_at_archive(name, home).await?;
+        let live = self.live_cluster(release, name).await;
+        chosen(&archive, live, at, name)
+    }
+
+    /// The same, after all that was written up to now is in the repository. Nothing may be removed from it meanwhile: the
+    /// caller sees to that.
+    pub(super) async fn up_to_now(
+        &self,
+        release: &Release,
+        name: &DatabaseName,
+        home: &Home,
+        at: Timestamp,
+        point: &Point,
+        operation: &Operation,
+    ) -> Result<Point, ApiError> {
+        if self.live_cluster(release, name).await != Some(point.system) {
+            return Ok(point.clone());
+        }
+        operation.note("takes what was written up to now");
+        let one = self.archive_of(&release.spec.key, name);
+        let live = self.take_up_to_now(release, name, &one).await?;
+        let archive = self.look_at_archive(name, home).await?;
+        let none = || ApiError::invalid("the base backup is not there any more");
+        chosen(&archive, Some(live), at, name)?.ok_or_else(none)
     }
 
     /// The cluster that is in use, where all that it writes is archived.
@@ -178,14 +217,7 @@ impl App {
         }
         let one = self.archive_of(key, name);
         let _nothing_goes = one.reading.lock().await;
-        let mut point = wanted.point.clone();
-        if self.live_cluster(release, name).await == Some(point.system) {
-            operation.note("takes what was written up to now");
-            let live = self.take_up_to_now(release, name, &one).await?;
-            let archive = self.look_at_archive(name, &wanted.home).await?;
-            let none = || ApiError::invalid("the base backup is not there any more");
-            point = chosen(&archive, Some(live), wanted.at, name)?.ok_or_else(none)?;
-        }
+        let point = self.up_to_now(release, name, &wanted.home, wanted.at, &wanted.point, operation).await?;
         let recovery = operation.id;
         self.note_archive(key, name, &one, ArchiveNote::RecoveryStarted { recovery }).await?;
         let carried = self.carry_over(key, wanted, &point, operation, actor).await;
@@ -321,7 +353,7 @@ fn chosen(archive: &Archive, live: Option<u64>, at: Timestamp, name: &DatabaseNa
     }
 }
 
-fn shown(at: Timestamp) -> String {
+pub(super) fn shown(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S%.f UTC").to_string()
 }
 

@@ -8,7 +8,7 @@ use daybook_decide::backups::{BEFORE_RESTORE, Backup, FOUND, History, difference
 use daybook_decide::text::size;
 use daybook_executor::Databases as _;
 use daybook_model::backup::{Holding, Made};
-use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release};
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey, Event, Release, Timestamp};
 use uuid::Uuid;
 
 use super::operations::Operation;
@@ -32,6 +32,12 @@ fn newest<'h>(history: &'h History, of: &Holding) -> Result<&'h Backup, ApiError
         Some(backup) => Ok(backup),
         None => find(history, of, None),
     }
+}
+
+/// Nothing is as old.
+pub(super) fn none_of(of: &Holding, at: Timestamp) -> ApiError {
+    ApiError::not_found(format!("{of} has no backup from {at} or before"))
+        .hint(format!("`daybook backup ls {of}` lists them"))
 }
 
 /// What a restored database is called until it is known to be good.
@@ -117,13 +123,7 @@ impl App {
             (Some(_), Some(_)) => {
                 return Err(ApiError::new(ErrorCode::Usage, "a backup is named by its id or by a time, not by both"));
             }
-            (Some(at), None) => {
-                let before = |backup: &&Backup| backup.made().is_some_and(|made| made.as_of <= at);
-                history.backups.iter().rev().find(before).ok_or_else(|| {
-                    ApiError::not_found(format!("{of} has no backup from {at} or before"))
-                        .hint(format!("`daybook backup ls {of}` lists them"))
-                })?
-            }
+            (Some(at), None) => history.newest_of(at).ok_or_else(|| none_of(&of, at))?,
             (None, Some(id)) => find(&history, &of, Some(id))?,
             (None, None) => newest(&history, &of)?,
         };

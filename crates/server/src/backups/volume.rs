@@ -243,6 +243,27 @@ impl App {
         Ok(said)
     }
 
+    /// Fills a volume, which nobody uses yet, with what another was when a backup was made. Gives what was done, in words.
+    pub(super) async fn fill_volume(
+        &self,
+        to: &Spec,
+        name: &VolumeName,
+        home: &Home,
+        made: &Made,
+        operation: &Operation,
+    ) -> Result<String, ApiError> {
+        let beside = Beside::of(&self.volume_directory(to, name).await?);
+        self.refuse_without_room(&beside.parent, made.size_bytes)?;
+        restore_beside(home, made, &beside.fresh, operation).await?;
+        let tree = compare(home, made, &beside.fresh, operation).await?;
+        on_disk("put what was restored in its place", move || {
+            beside.exchange()?;
+            remove_tree(&beside.aside)
+        })
+        .await?;
+        Ok(format!("{name}: {}", as_they_were(&tree)))
+    }
+
     async fn start_again(
         &self,
         key: &EnvKey,

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use daybook_api::ErrorBody;
+use daybook_api::approval::{ApprovalView, Approve};
 use daybook_api::plan::{PlanReply, PlanRequest};
 use daybook_api::run::{NothingToDo, RunReply, RunRequest, RunStarted, RunView, RunsQuery};
 
 use crate::App;
 use crate::error::{ApiError, Reply};
-use crate::request::{AtRun, Body, Caller, Path, Query};
+use crate::request::{AtEnvironment, AtRun, Body, Caller, Path, Query};
 use crate::view::run::Folding;
 
 /// How many runs come when nothing is said.
@@ -43,6 +44,30 @@ pub(crate) async fn start_run(
         RunReply::Started(started) => (StatusCode::ACCEPTED, Json(started)).into_response(),
         RunReply::Nothing(nothing) => Json(nothing).into_response(),
     })
+}
+
+/// Plans of a protected environment that somebody asked for and that still hold, the oldest first.
+#[utoipa::path(
+    get, path = "/v1/environments/{app}/{env}/approvals", tag = "change", params(AtEnvironment),
+    responses((status = 200, body = Vec<ApprovalView>), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn list_approvals(State(app): State<App>, Path(at): Path<AtEnvironment>) -> Reply<Vec<ApprovalView>> {
+    Ok(Json(app.approvals(&at.key()).await?))
+}
+
+/// Approves a plan that somebody else asked for: it may be carried out as long as it is still the same.
+#[utoipa::path(
+    post, path = "/v1/environments/{app}/{env}/approvals", tag = "change", params(AtEnvironment),
+    request_body = Approve,
+    responses((status = 200, body = ApprovalView), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn approve(
+    State(app): State<App>,
+    Path(at): Path<AtEnvironment>,
+    Caller(actor): Caller,
+    Body(wanted): Body<Approve>,
+) -> Reply<ApprovalView> {
+    Ok(Json(app.approve(&at.key(), &wanted.plan, &actor).await?))
 }
 
 /// Runs, newest first, without their steps.

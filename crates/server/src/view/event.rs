@@ -142,7 +142,14 @@ impl Words {
                 let names: Vec<_> = services.iter().map(ToString::to_string).collect();
                 plain(format!("about to stop {}, to restore {of}", names.join(", ")))
             }
-            Event::CloneStarted { from, data, .. } => plain(format!("about to become a clone of {from}, data: {data}")),
+            Event::ApprovalAsked { plan, reason, .. } => {
+                plain(format!("{reason}: plan {plan} waits for a second person"))
+            }
+            Event::PlanApproved { plan, .. } => plain(format!("plan {plan} is approved")),
+            Event::CloneStarted { from, data, at, .. } => {
+                let then = at.map(|at| format!(" as it was at {at}")).unwrap_or_default();
+                plain(format!("about to become a clone of {from}{then}, data: {data}"))
+            }
             Event::CloneFinished { outcome: CloneOutcome::Made { expires } } => plain(match expires {
                 Some(expires) => format!("the clone is there, until {expires}"),
                 None => "the clone is there".to_owned(),

@@ -1,5 +1,5 @@
 mod follow;
-mod moment;
+pub(super) mod moment;
 mod render;
 mod restore;
 

@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 /// A moment: with its zone, or in UTC without. A date is its beginning.
-pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
+pub(in crate::commands) fn parse(text: &str) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
