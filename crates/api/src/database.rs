@@ -19,6 +19,32 @@ pub struct DatabaseView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub logins: Vec<ServiceName>,
+    /// How large it is, and how many are logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<VitalsView>,
+}
+
+/// How large a database is, and how many are logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VitalsView {
+    /// Bytes that its files take.
+    pub size_bytes: u64,
+    /// Connections to its server.
+    pub connections: u64,
+    /// How many its server lets in.
+    pub most_connections: u64,
+    /// How its dumps have grown, by its backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<GrowthView>,
+}
+
+/// How the dump of a database has grown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrowthView {
+    /// Bytes that the newest has more than the oldest; less than 0 where it has fewer.
+    pub bytes: i64,
+    /// Milliseconds between the two.
+    pub within_ms: u64,
 }
 
 /// Where a database is.

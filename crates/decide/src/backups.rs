@@ -181,6 +181,16 @@ impl History {
         self.backups.iter().rev().find(|backup| backup.made().is_some_and(|made| made.as_of <= at))
     }
 
+    /// How the dump has grown between the oldest and the newest backup that is known: bytes, and milliseconds in between.
+    /// `None`: they are less than an hour apart, which says nothing.
+    pub fn growth(&self) -> Option<(i64, u64)> {
+        let mut all = self.backups.iter().filter_map(Backup::made);
+        let (first, last) = (all.next()?, all.next_back()?);
+        let within = u64::try_from(last.as_of.as_millisecond() - first.as_of.as_millisecond()).ok()?;
+        let bytes = |made: &Made| i64::try_from(made.size_bytes).ok();
+        (within >= 3_600_000).then_some((bytes(last)? - bytes(first)?, within))
+    }
+
     /// The newest backup that a restore has proven.
     pub fn newest_proven(&self) -> Option<&Backup> {
         self.backups.iter().rev().find(|backup| matches!(backup.standing(), Standing::Proven { .. }))

@@ -63,7 +63,7 @@ pub struct Kept {
 }
 
 /// The migrations of a database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Migrations {
     /// The directories of their files: all together are one set.
     pub sources: Vec<MigrationSource>,

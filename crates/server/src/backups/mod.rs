@@ -42,7 +42,7 @@ const PASSWORD: &str = "backup.password";
 
 impl App {
     /// What became of the backups of each database and volume, as the journal tells it.
-    async fn histories(&self, key: &EnvKey) -> Result<BTreeMap<Holding, History>, ApiError> {
+    pub(crate) async fn histories(&self, key: &EnvKey) -> Result<BTreeMap<Holding, History>, ApiError> {
         let entries = self.inner.store.backup_entries(key).await?;
         Ok(fold(entries.iter().map(|entry| (entry.at, &entry.event))))
     }

@@ -1,15 +1,19 @@
 //! A database that a manifest names: its history looked at and put right, and what would make it better.
 
 use daybook_api::ErrorCode;
-use daybook_api::database::{DatabaseView, HistoryChange, HistoryChanged, MigrationView, PlaceView, TuneView};
+use daybook_api::database::{
+    DatabaseView, GrowthView, HistoryChange, HistoryChanged, MigrationView, PlaceView, TuneView, VitalsView,
+};
 use daybook_data::migrations::error::Error as MigrationError;
 use daybook_data::migrations::run::{Patience, Run};
 use daybook_data::migrations::server::{Server, connect};
 use daybook_data::migrations::set::{Migration, Migrations as Files};
 use daybook_data::migrations::standing::{Standing, standings, version, wrong};
 use daybook_data::migrations::version::Version;
-use daybook_data::{look, tune};
+use daybook_data::{look, tune, vitals};
+use daybook_decide::backups::History;
 use daybook_executor::databases::{Opened, Place};
+use daybook_model::backup::Holding;
 use daybook_model::database::{Engine, Migrations};
 use daybook_model::{Actor, DatabaseName, EnvKey, Event, Spec};
 use daybook_runtime::{Error, ErrorKind};
@@ -23,6 +27,7 @@ use crate::error::ApiError;
 struct Joined {
     opened: Opened,
     server: Box<dyn Server>,
+    url: String,
     files: Files,
     wanted: Migrations,
 }
@@ -30,15 +35,29 @@ struct Joined {
 impl App {
     /// How the migrations of a database stand, by the files of the release in force.
     pub(crate) async fn database(&self, key: &EnvKey, name: &DatabaseName) -> Result<DatabaseView, ApiError> {
-        let mut joined = self.join(key, name).await?;
+        let opened = self.opened(key, name).await?;
+        let has_migrations = opened.migrations.is_some();
+        let mut joined = self.join(opened, name).await?;
         let operation = format!("look at {name}");
-        let rows = joined.server.history().await.map_err(|refusal| refused(&operation, &refusal))?.unwrap_or_default();
+        let told = |refusal| ApiError::from(refused(&operation, &refusal));
+        let vitals = vitals::look(joined.server.dialect(), &joined.url).await.map_err(told)?;
+        let growth = self.histories(key).await?.get(&Holding::Database(name.clone())).and_then(History::growth);
+        let vitals = VitalsView {
+            size_bytes: vitals.size_bytes,
+            // One of them is ours.
+            connections: vitals.connections.saturating_sub(1),
+            most_connections: vitals.most_connections,
+            growth: growth.map(|(bytes, within_ms)| GrowthView { bytes, within_ms }),
+        };
+        // A history that is somebody else's is not looked at.
+        let rows = if has_migrations { joined.server.history().await.map_err(told)? } else { None };
+        let rows = rows.unwrap_or_default();
         let mut options = look::options(&joined.wanted);
         options.know(joined.server.facts());
         let all = standings(&joined.files, &rows, &options);
         let wrong = wrong(&joined.files, &rows, &options).iter().map(ToString::to_string).collect();
         let logins = joined.opened.logins.iter().map(|login| login.service.clone()).collect();
-        Ok(DatabaseView { logins, ..view(joined.server.as_ref(), &all, wrong) })
+        Ok(DatabaseView { logins, vitals: Some(vitals), ..view(joined.server.as_ref(), &all, wrong) })
     }
 
     /// Puts a history right. What is meant to be done is in the journal before it is, and what came of it afterwards.
@@ -52,7 +71,12 @@ impl App {
         let planning = self.planning(key);
         let _planning = planning.lock().await;
         self.refuse_if_locked(key).await?;
-        let mut joined = self.join(key, name).await?;
+        let opened = self.opened(key, name).await?;
+        if opened.migrations.is_none() {
+            let message = format!("the database `{name}` has no migrations");
+            return Err(ApiError::invalid(message).hint("`migrations: DIRECTORY` in the manifest names them"));
+        }
+        let mut joined = self.join(opened, name).await?;
         let parse = |text: &str| {
             Version::parse(text).ok_or_else(|| {
                 ApiError::new(ErrorCode::Usage, format!("`{text}` is no version")).hint("numbers with dots: 1.2")
@@ -128,19 +152,15 @@ impl App {
         }
     }
 
-    async fn join(&self, key: &EnvKey, name: &DatabaseName) -> Result<Joined, ApiError> {
-        let opened = self.opened(key, name).await?;
+    async fn join(&self, opened: Opened, name: &DatabaseName) -> Result<Joined, ApiError> {
         let operation = format!("look at {name}");
-        let Some(wanted) = opened.migrations.clone() else {
-            let message = format!("the database `{name}` has no migrations");
-            return Err(ApiError::invalid(message).hint("`migrations: DIRECTORY` in the manifest names them"));
-        };
+        let wanted = opened.migrations.clone().unwrap_or_default();
         let reached = Reached::new(&self.inner.state);
         let files = reached.files(&wanted).map_err(|why| ApiError::invalid(why.join("\n")))?;
         let url = reached.url(&opened, &operation).await?;
-        let connected = connect(&look::place(url, &wanted)).await;
+        let connected = connect(&look::place(url.clone(), &wanted)).await;
         let server = connected.map_err(|refusal| refused(&operation, &refusal))?;
-        Ok(Joined { opened, server, files, wanted })
+        Ok(Joined { opened, server, url, files, wanted })
     }
 }
 
@@ -181,5 +201,5 @@ fn migration(standing: &Standing<'_>) -> MigrationView {
 /// How a database stands, as people are shown it.
 pub fn view(server: &dyn Server, all: &[Standing<'_>], wrong: Vec<String>) -> DatabaseView {
     let (place, migrations) = (place(server, all), all.iter().map(migration).collect());
-    DatabaseView { place, migrations, wrong, logins: Vec::new() }
+    DatabaseView { place, migrations, wrong, logins: Vec::new(), vitals: None }
 }

@@ -1,6 +1,7 @@
 //! A database's migrations for people.
 
-use daybook_api::database::{DatabaseView, MigrationView, TuneView};
+use daybook_api::database::{DatabaseView, MigrationView, TuneView, VitalsView};
+use daybook_decide::text::{plural, size};
 
 use crate::output::style::{BAD, DIM, GOOD, WARN, paint};
 use crate::output::table::Table;
@@ -10,7 +11,8 @@ pub(super) fn status(view: &DatabaseView) -> String {
     let place = &view.place;
     let version = place.version.as_ref().map_or("no version".to_owned(), |version| format!("version {version}"));
     let schema = if place.schema == place.database { String::new() } else { format!(", schema {}", place.schema) };
-    let head = format!("{} on {} {}{schema}: {version}\n\n", place.database, place.engine, place.server);
+    let vitals = view.vitals.as_ref().map(|vitals| format!("{}\n", vitals_words(vitals))).unwrap_or_default();
+    let head = format!("{} on {} {}{schema}: {version}\n{vitals}\n", place.database, place.engine, place.server);
     if view.migrations.is_empty() {
         return format!("{head}no migrations\n");
     }
@@ -29,6 +31,21 @@ pub(super) fn status(view: &DatabaseView) -> String {
         ]);
     }
     format!("{head}{}", table.render())
+}
+
+fn vitals_words(vitals: &VitalsView) -> String {
+    let growth = vitals.growth.as_ref().map(|growth| {
+        let less = if growth.bytes < 0 { "less" } else { "more" };
+        let bytes = size(growth.bytes.unsigned_abs());
+        let hours = growth.within_ms / 3_600_000;
+        let before = if hours < 48 { plural(hours, "hour") } else { plural(hours / 24, "day") };
+        format!("; its newest dump has {bytes} {less} than the one {before} before")
+    });
+    let (used, most) = (vitals.connections, vitals.most_connections);
+    let connections = format!("{used} of {most} connections");
+    // The last few are kept for who looks after it.
+    let style = if used * 10 >= most * 9 { BAD } else { DIM };
+    format!("{}, {}{}", size(vitals.size_bytes), paint(style, connections), growth.unwrap_or_default())
 }
 
 /// What would make a database better: each with its evidence, then the statement.
@@ -60,7 +77,7 @@ fn state(migration: &MigrationView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use daybook_api::database::PlaceView;
+    use daybook_api::database::{GrowthView, PlaceView};
 
     use crate::output::style::plain;
 
@@ -90,7 +107,13 @@ mod tests {
             migration(Some("1"), "applied", "orders", Some("2026-11-29 14:00:00.123")),
             migration(Some("2"), "pending", "price", None),
         ];
-        let view = DatabaseView { place, migrations, wrong: Vec::new(), logins: Vec::new() };
+        let vitals = VitalsView {
+            size_bytes: 73 << 20,
+            connections: 12,
+            most_connections: 100,
+            growth: Some(GrowthView { bytes: 9 << 20, within_ms: 7 * 86_400_000 }),
+        };
+        let view = DatabaseView { place, migrations, wrong: Vec::new(), logins: Vec::new(), vitals: Some(vitals) };
         insta::assert_snapshot!(plain(&status(&view)));
     }
 }
