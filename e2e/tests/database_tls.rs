@@ -4,7 +4,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use daybook_bench::shop::HOST;
 use daybook_e2e::notes::{environment_of, notes, read, write};
 use daybook_e2e::{Ended, World};
 
@@ -101,8 +104,12 @@ async fn r31_a_postgresql_is_spoken_to_by_tls_only() {
     let before = std::fs::read(ca_of(query)).unwrap();
     let kept = world.path().join("before.pem");
     std::fs::write(&kept, &before).unwrap();
-    let rotated = world.run(&["secret", "rotate", "database.db.authority", "-y"]).await.expect(0);
-    assert_eq!(read(&world).await, "1 in secret\n", "{rotated}");
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking = tokio::spawn(failures(format!("http://{}/", world.address()), Arc::clone(&stop)));
+    said.push(world.run(&["secret", "rotate", "database.db.authority", "-y"]).await.expect(0));
+    stop.store(true, Ordering::SeqCst);
+    let (asked, failed) = asking.await.unwrap();
+    assert!(asked > 3 && failed.is_empty(), "{asked} asked: {failed:?}");
     let url = told(&world, "DATABASE_URL");
     let (bare, query) = url.split_once('?').unwrap();
     assert_ne!(std::fs::read(ca_of(query)).unwrap(), before);
@@ -114,6 +121,22 @@ async fn r31_a_postgresql_is_spoken_to_by_tls_only() {
     said.push(world.run(&["logs", "--tail", "50"]).await.expect(0));
     expect_untold(&said);
     world.end().await;
+}
+
+/// Asks until it is told to stop: how often, and what answers were none.
+async fn failures(url: String, stop: Arc<AtomicBool>) -> (u32, Vec<String>) {
+    let (mut asked, mut failed) = (0, Vec::new());
+    while !stop.load(Ordering::SeqCst) {
+        let mut curl = tokio::process::Command::new("curl");
+        curl.args(["-sS", "-m", "20", "-w", "%{http_code}", "-H", &format!("Host: {HOST}"), &url]);
+        let said = curl.output().await.unwrap();
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        if !text.ends_with("200") {
+            failed.push(format!("{text}{}", String::from_utf8_lossy(&said.stderr)));
+        }
+        asked += 1;
+    }
+    (asked, failed)
 }
 
 /// The path that a URL names its authority by.
