@@ -128,7 +128,8 @@ fn a_plan_tells_how_a_database_is_spoken_to() {
         Planner::after(before).show(after, &world)
     };
     let is_new = Planner::first().show(&first, &Observed::nothing(first.key.clone()));
-    assert!(is_new.contains("TLS: connections without it are refused\n"), "{is_new}");
+    assert!(is_new.contains("TLS: connections without it are refused"), "{is_new}");
+    assert!(!is_new.contains("what runs now"), "{is_new}");
     let on = told(&plain, &first);
     assert!(on.contains("those of what runs now as well until it is replaced"), "{on}");
     assert!(!on.contains("a login of its own"), "who logs in has not changed: {on}");

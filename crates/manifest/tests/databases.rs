@@ -138,8 +138,8 @@ fn r31_a_database_with_tls_has_an_authority_and_its_server_takes_nothing_else() 
     assert!(command("cache").contains("--port 0 --tls-port 6379"), "{}", command("cache"));
 
     let web: Vec<_> = files("web").into_iter().map(|(target, content, _)| (target, content)).collect();
-    assert_eq!(web[0].0, "/run/daybook/cache.ca.pem");
-    assert_eq!(web[1], ("/run/daybook/db.ca.pem".to_owned(), proof));
+    assert_eq!(web[0], ("/run/daybook/db.ca.pem".to_owned(), proof));
+    assert_eq!(web[1].0, "/run/daybook/cache.ca.pem");
     assert_eq!((web.len(), files("other").len()), (2, 0), "who uses it trusts it, and nobody else");
 }
 
