@@ -4,6 +4,8 @@
 //! Where a server is a plain process its paths are beneath `DAYBOOK_ROOT`. Commands that need a password read it as the
 //! first line of their input.
 
+use crate::dump::PROVEN;
+
 /// The variables that a command knows its place by.
 const PLACE: &str = r#"data="${DAYBOOK_ROOT-}${PGDATA:?}"; spool="$data/pg_wal/daybook"
 "#;
@@ -95,16 +97,14 @@ pub fn remove(files: &[String]) -> Vec<String> {
 /// The command that writes a base backup to its output: an archive in the format of tar. It tells on its standard error
 /// which segments it needs, as the server has it written down.
 pub fn base(admin: &str, label: &str) -> Vec<String> {
-    script(
-        r#"IFS= read -r PGPASSWORD; export PGPASSWORD
+    let text = r#"IFS= read -r PGPASSWORD; export PGPASSWORD
 LC_ALL=C pg_basebackup --pgdata=- --format=tar --wal-method=none --checkpoint=fast --label="$2" \
-    --no-password --host=127.0.0.1 --port="${PORT:-5432}" --username="$1" </dev/null || exit $?
+    --no-password --host=localhost --port="${PORT:-5432}" --username="$1" </dev/null || exit $?
 for file in "$data"/pg_wal/*.backup; do
     grep -qxs "LABEL: $2" "$file" && cat "$file" >&2
 done
-exit 0"#,
-        &[admin, label],
-    )
+exit 0"#;
+    script(&format!("{PROVEN}{text}"), &[admin, label])
 }
 
 /// The names of the first and the last segment that a base backup needs to be whole, from what its command told.

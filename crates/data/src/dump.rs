@@ -63,7 +63,8 @@ impl Of<'_> {
     }
 
     fn script(self, script: &str, snapshot: &str, words: &str) -> Vec<String> {
-        ["sh", "-c", script, "daybook", self.admin, self.database, snapshot, words].map(str::to_owned).to_vec()
+        let script = format!("{PROVEN}{script}");
+        ["sh", "-c", &script, "daybook", self.admin, self.database, snapshot, words].map(str::to_owned).to_vec()
     }
 }
 
@@ -85,36 +86,45 @@ pub enum Owners {
     Admin,
 }
 
-// A replica that is a plain process has its port in PORT. Not compressed: the repository does that, and finds what it
-// has already only in what is not.
+/// Has clients ask for a certificate of the server beside them, if that has one: those of PostgreSQL by variables, the
+/// others by words of `$ca` and `$verify`. The name is one of those in the certificate, and is not looked up.
+pub(crate) const PROVEN: &str = r#"ca="${DAYBOOK_ROOT-}/run/daybook/authority.pem"; [ -f "$ca" ] || ca=
+[ -z "$ca" ] || export PGSSLMODE=verify-full PGSSLROOTCERT="$ca"
+verify=--ssl-verify-server-cert; command -v mariadb >/dev/null || verify=--ssl-mode=VERIFY_IDENTITY
+export PGHOSTADDR=127.0.0.1
+"#;
+
+// A replica that is a plain process has its port in PORT, and what is at an absolute path beneath DAYBOOK_ROOT. Not
+// compressed: the repository does that, and finds what it has already only in what is not.
 const POSTGRES_DUMP: &str = r#"IFS= read -r PGPASSWORD; export PGPASSWORD
 exec pg_dump --format=custom --compress=0 --no-password --lock-wait-timeout=60000 --no-sync ${3:+"--snapshot=$3"} $4 \
-    --host=127.0.0.1 --port="${PORT:-5432}" --username="$1" --dbname="$2" </dev/null"#;
+    --host=localhost --port="${PORT:-5432}" --username="$1" --dbname="$2" </dev/null"#;
 
 const POSTGRES_RESTORE: &str = r#"IFS= read -r PGPASSWORD; export PGPASSWORD
 exec pg_restore --exit-on-error --no-password $4 \
-    --host=127.0.0.1 --port="${PORT:-5432}" --username="$1" --dbname="$2""#;
+    --host=localhost --port="${PORT:-5432}" --username="$1" --dbname="$2""#;
 
 const MYSQL_DUMP: &str = r#"IFS= read -r MYSQL_PWD; export MYSQL_PWD
-dump=$(command -v mariadb-dump || command -v mysqldump) || { echo "there is no mysqldump here" >&2; exit 127; }
-exec "$dump" --no-defaults --host=127.0.0.1 --port="${PORT:-3306}" --user="$1" --single-transaction --quick \
-    ${4:---routines --triggers --events} --hex-blob --no-tablespaces --default-character-set=utf8mb4 "$2" </dev/null"#;
+client=$(command -v mariadb-dump || command -v mysqldump) || { echo "there is no mysqldump here" >&2; exit 127; }
+exec "$client" --no-defaults ${ca:+"--ssl-ca=$ca" $verify} --host=127.0.0.1 --port="${PORT:-3306}" --user="$1" \
+    --single-transaction --quick ${4:---routines --triggers --events} --hex-blob --no-tablespaces \
+    --default-character-set=utf8mb4 "$2" </dev/null"#;
 
 const MYSQL_RESTORE: &str = r#"IFS= read -r MYSQL_PWD; export MYSQL_PWD
 client=$(command -v mariadb || command -v mysql) || { echo "there is no mysql here" >&2; exit 127; }
-exec "$client" --no-defaults --host=127.0.0.1 --port="${PORT:-3306}" --user="$1" \
+exec "$client" --no-defaults ${ca:+"--ssl-ca=$ca" $verify} --host=127.0.0.1 --port="${PORT:-3306}" --user="$1" \
     --default-character-set=utf8mb4 "$2""#;
 
 const REDIS_DUMP: &str = r#"IFS= read -r REDISCLI_AUTH; export REDISCLI_AUTH
 client=$(command -v valkey-cli || command -v redis-cli) || { echo "there is no redis-cli here" >&2; exit 127; }
-exec "$client" -h 127.0.0.1 -p "${PORT:-6379}" --rdb - </dev/null"#;
+exec "$client" ${ca:+--tls --cacert "$ca"} -h 127.0.0.1 -p "${PORT:-6379}" --rdb - </dev/null"#;
 
 // A second server reads the file, and the first becomes its replica for a moment: what it has is replaced at once and
 // as a whole, or not at all.
 const REDIS_RESTORE: &str = r#"IFS= read -r REDISCLI_AUTH
 client=$(command -v valkey-cli || command -v redis-cli) || { echo "there is no redis-cli here" >&2; exit 127; }
 server=$(command -v valkey-server || command -v redis-server) || { echo "there is no redis-server here" >&2; exit 127; }
-ours() { REDISCLI_AUTH="$REDISCLI_AUTH" "$client" -h 127.0.0.1 -p "${PORT:-6379}" "$@"; }
+ours() { REDISCLI_AUTH="$REDISCLI_AUTH" "$client" ${ca:+--tls --cacert "$ca"} -h 127.0.0.1 -p "${PORT:-6379}" "$@"; }
 port=$((20000 + $$ % 20000))
 other() { "$client" -h 127.0.0.1 -p $port "$@"; }
 dir=$(mktemp -d) || exit 1
@@ -238,7 +248,7 @@ mod tests {
             let of = Of { engine, admin: "root", database: "shop" };
             for command in [of.dump(None), of.restore(Owners::Admin), of.restore(Owners::AsTheyWere)] {
                 assert_eq!(command[..2], ["sh", "-c"]);
-                assert!(command[2].starts_with("IFS= read -r "), "it reads the password: {}", command[2]);
+                assert!(command[2].contains("IFS= read -r "), "it reads the password: {}", command[2]);
             }
         }
     }

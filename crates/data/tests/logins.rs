@@ -12,7 +12,7 @@ use common::postgres::Postgres;
 use daybook_data::logins::{Kept, Login, Rights};
 use daybook_data::migrations::history::TABLE;
 use daybook_data::migrations::server::{Place, Refusal, Server, connect};
-use daybook_data::{Dialect, url};
+use daybook_data::{Dialect, Way, url};
 
 const WEB: Login<'_> = Login { name: "web-api_1", password: "a'b\\c@d/e" };
 const NEXT: Login<'_> = Login { name: "web-api_2", password: "next" };
@@ -40,11 +40,13 @@ impl Shop {
 
     fn kept(&self) -> Kept<'_> {
         let Self { dialect, address, admin, passwords } = self;
-        Kept { dialect: *dialect, address: *address, admin, passwords, database: "my_shop", history: TABLE }
+        let (dialect, address) = (*dialect, *address);
+        Kept { dialect, address, admin, passwords, authorities: &[], database: "my_shop", history: TABLE }
     }
 
     async fn server(&self, login: Login<'_>) -> Result<Box<dyn Server>, Refusal> {
-        let url = url(self.dialect, self.address, login.name, login.password, "my_shop");
+        let way = Way { dialect: self.dialect, address: self.address, authority: None };
+        let url = url(way, login.name, login.password, "my_shop");
         connect(&Place { url, schema: None, table: TABLE.to_owned() }).await
     }
 

@@ -66,8 +66,9 @@ fn ceil(text: &str, at: usize) -> usize {
 /// Every way in which a value may stand in a line.
 fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
-    // A log is read by lines; what is encoded is encoded whole.
+    // A log is read by lines; what is encoded is encoded whole. How a part of PEM begins and ends is no secret.
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines = lines.filter(|line| !(line.starts_with(b"-----") && line.ends_with(b"-----")));
     let password = std::str::from_utf8(value).ok().and_then(password);
     for part in lines.chain(password.map(str::as_bytes)).filter(|part| part.len() >= SHORTEST) {
         forms.push(part.to_vec());
@@ -175,6 +176,7 @@ mod tests {
     fn r31_each_line_of_a_value_and_the_password_of_a_url_are_values_too() {
         let redactor = Redactor::new([&b"-----BEGIN-----\nMIIEvQIBADAN\nend"[..], b"postgres://app:hunter22@db/app"]);
         assert_eq!(redactor.redact("key MIIEvQIBADAN, end"), "key [secret], end");
+        assert_eq!(redactor.redact("-----BEGIN-----"), "-----BEGIN-----", "it is no secret how each begins");
         assert_eq!(redactor.redact("login app hunter22"), "login app [secret]");
         assert_eq!(redactor.redact("dsn=postgres://app:hunter22@db/app?x"), "dsn=[secret]?x");
     }

@@ -55,6 +55,7 @@ fn kept(login_version: u64, files: Option<&str>) -> Spec {
         admin: "postgres".to_owned(),
         password: secret("admin", 1),
         logins: [(web.name.clone(), login)].into(),
+        authority: None,
     };
     let keeper = Keeper::Service(Box::new(kept));
     let database = Database {
@@ -110,6 +111,33 @@ fn a_new_database_is_made_and_migrated_before_what_uses_it_starts() {
     let pending = vec![pending(1, Vec::new()), pending(2, Vec::new())];
     let world = seen(Observed::nothing(spec.key.clone()), SeenDatabase::Absent { pending });
     insta::assert_snapshot!(Planner::first().show(&spec, &world));
+}
+
+/// The same, spoken to by TLS only.
+fn proven(mut spec: Spec, version: u64) -> Spec {
+    let Keeper::Service(kept) = &mut spec.databases.get_mut(&name()).unwrap().keeper else { panic!("not ours") };
+    kept.authority = Some(secret("authority", version));
+    spec
+}
+
+#[test]
+fn a_plan_tells_how_a_database_is_spoken_to() {
+    let (plain, first, second) = (kept(1, None), proven(kept(1, None), 1), proven(kept(1, None), 2));
+    let told = |before: &Spec, after: &Spec| {
+        let world = seen(converged(before), answers(Standing::default()));
+        Planner::after(before).show(after, &world)
+    };
+    let is_new = Planner::first().show(&first, &Observed::nothing(first.key.clone()));
+    assert!(is_new.contains("TLS: connections without it are refused"), "{is_new}");
+    assert!(!is_new.contains("what runs now"), "{is_new}");
+    let on = told(&plain, &first);
+    assert!(on.contains("those of what runs now as well until it is replaced"), "{on}");
+    assert!(!on.contains("a login of its own"), "who logs in has not changed: {on}");
+    let other = told(&first, &second);
+    assert!(other.contains("another certificate authority"), "{other}");
+    let off = told(&second, &plain);
+    assert!(off.contains("no TLS: what is said to it can be read on the way"), "{off}");
+    assert!(!told(&first, &first).contains("TLS"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use daybook_runtime::{ErrorKind, Progress, Reached, Runtime};
 
 use crate::drive::RunContext;
 use crate::patience::patiently;
-use crate::{Error, Executor, Result};
+use crate::{Error, Executor, Result, authority};
 
 /// Whoever knows the engines of databases.
 #[async_trait]
@@ -84,6 +84,9 @@ pub struct Server {
     pub admin: String,
     /// The password that it is to have, then those that it may still have.
     pub passwords: Vec<String>,
+    /// The certificate of the authority that it is to be proven by, then those that it may still be proven by. `None`:
+    /// it is not asked for a proof. There is one of these at least.
+    pub authorities: Vec<Option<String>>,
     /// The database in it.
     pub database: String,
     /// Keeps the way there open.
@@ -218,12 +221,32 @@ impl Executor {
                 _ => {}
             }
         }
+        let mut authorities = Vec::new();
+        for secret in std::iter::once(&kept.authority).chain(before.map(|before| &before.authority)) {
+            let certificate = match secret {
+                Some(secret) => match self.value(key, secret, unsealed).await {
+                    Ok(value) => authority::certificate(&value).map_err(|error| format!("{}: {error}", secret.name)),
+                    Err(why) => Err(why),
+                }
+                .map(Some),
+                None => Ok(None),
+            };
+            match certificate {
+                Ok(certificate) if !authorities.contains(&certificate) => authorities.push(certificate),
+                Err(why) if before.is_none() => return Ok(Place::OutOfReach(why)),
+                _ => {}
+            }
+        }
+        if authorities.is_empty() {
+            return Ok(Place::OutOfReach("nothing says by whose certificate it is known".to_owned()));
+        }
         let way = match runtime.reach(key, replica, kept.port).await {
             Ok(way) => way,
             Err(error) => return Ok(Place::OutOfReach(error.to_string())),
         };
         let (address, admin, database) = (way.address, kept.admin.clone(), kept.name.clone());
-        Ok(Place::Server(Server { replica: replica.id.clone(), address, admin, passwords, database, way }))
+        let replica = replica.id.clone();
+        Ok(Place::Server(Server { replica, address, admin, passwords, authorities, database, way }))
     }
 
     /// A database of the release in force. `None`: it has none of this name.

@@ -7,6 +7,7 @@
 
 mod act;
 mod aside;
+pub mod authority;
 mod await_steps;
 mod chart;
 pub mod databases;

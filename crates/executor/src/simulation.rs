@@ -342,6 +342,7 @@ fn database(version: &str) -> Database {
         admin: "postgres".to_owned(),
         password: secret("admin"),
         logins: [(name("web"), secret("login"))].into(),
+        authority: None,
     };
     let migrations = Migrations {
         sources: vec![MigrationSource { root: version.to_owned(), digest: None }],

@@ -91,6 +91,58 @@ fn a_cache_has_its_password_in_a_file() {
     assert!(kept.logins.is_empty(), "one password for all who use it");
 }
 
+const SEALED: &str = "
+app: shop
+services:
+  web: {image: web, environment: {DATABASE_URL: \"${db.url}\", CA: \"${db.ca}\", CACHE: \"${cache.url}\"}}
+  other: {image: web}
+databases:
+  db: {engine: \"postgres:16\", tls: true, settings: {ssl: \"off\"}}
+  old: {engine: \"postgres:13\", tls: true}
+  main: {engine: \"mysql:8.0\", tls: true}
+  cache: {engine: \"redis:7\", tls: true}
+";
+
+#[test]
+fn r31_a_database_with_tls_has_an_authority_and_its_server_takes_nothing_else() {
+    let (loaded, said) = loaded(SEALED, &[]);
+    let spec = loaded.spec.unwrap_or_else(|| panic!("{said}"));
+    let service = |name: &str| &spec.services[&name.parse().unwrap()].container;
+    let files = |name: &str| {
+        let files = service(name).files.iter();
+        files.map(|file| (file.target.clone(), file.content.clone(), file.mode)).collect::<Vec<_>>()
+    };
+    let command = |name: &str| service(name).command.clone().unwrap().join(" ");
+    let Keeper::Service(kept) = &spec.databases[&"db".parse().unwrap()].keeper else { panic!("not ours") };
+    let authority = kept.authority.clone().unwrap();
+    assert_eq!((authority.name.as_str(), authority.generate), ("database.db.authority", true));
+
+    let (proof, key) = (FileContent::Authority(authority.clone()), FileContent::Certificate(authority));
+    let hba = |method: &str| {
+        FileContent::Text(format!(
+            "local all all trust\nhostssl all all all {method}\nhostssl replication all 127.0.0.1/32 {method}\n\
+             hostssl replication all ::1/128 {method}\n"
+        ))
+    };
+    let of_db = [
+        ("/run/daybook/authority.pem".to_owned(), proof.clone(), 0o444),
+        ("/run/daybook/server.pem".to_owned(), key, 0o600),
+        ("/run/daybook/hba.conf".to_owned(), hba("scram-sha-256"), 0o444),
+    ];
+    assert_eq!(files("db"), of_db);
+    assert_eq!(files("old")[2].1, hba("md5"), "its passwords are kept in the older form");
+    let last = "-c ssl=off -c ssl=on -c ssl_cert_file=/run/daybook/server.pem -c ssl_key_file=/run/daybook/server.pem \
+                -c hba_file=/run/daybook/hba.conf";
+    assert!(command("db").ends_with(last), "the last word counts: {}", command("db"));
+    assert!(command("main").contains("--require-secure-transport=ON"), "{}", command("main"));
+    assert!(command("cache").contains("--port 0 --tls-port 6379"), "{}", command("cache"));
+
+    let web: Vec<_> = files("web").into_iter().map(|(target, content, _)| (target, content)).collect();
+    assert_eq!(web[0], ("/run/daybook/db.ca.pem".to_owned(), proof));
+    assert_eq!(web[1].0, "/run/daybook/cache.ca.pem");
+    assert_eq!((web.len(), files("other").len()), (2, 0), "who uses it trusts it, and nobody else");
+}
+
 #[test]
 fn an_environment_adds_what_only_it_is_seeded_with() {
     let text = "app: a\nservices:\n  web: {image: web}\ndatabases:\n  db: {engine: \"postgres:16\", migrations: ./migrations}\n\
@@ -114,6 +166,7 @@ fn what_cannot_be_had_is_told_where_it_stands() {
         ("db: {engine: \"redis:7\", migrations: ./migrations}", "M0131", "Redis has no tables to migrate"),
         ("db: {engine: \"postgres:16\", migrations: ./none}", "M0411", "the directory of migrations is not there"),
         ("db: {engine: \"postgres:16\", migrations: {schema: a}}", "M0119", "`path` is missing"),
+        ("db: {engine: postgres, url: \"postgres://h/d\", tls: true}", "M0131", "`tls` of `db` means nothing"),
         ("db: {engine: \"postgres:16\", migration: ./migrations}", "M0107", "did you mean `migrations`?"),
     ];
     for (database, code, words) in wrong {
@@ -125,6 +178,8 @@ fn what_cannot_be_had_is_told_where_it_stands() {
     let text = "app: a\nservices:\n  web: {image: web, environment: {A: \"${db.urll}\"}}\ndatabases:\n  db: {engine: \"redis:7\"}\n";
     let (_, said) = loaded(text, &[]);
     assert!(said.contains("M0306") && said.contains("did you mean `url`?"), "{said}");
+    let (_, said) = loaded(&text.replace("urll", "ca"), &[]);
+    assert!(said.contains("M0306") && said.contains("write `tls: true` in `databases.db`"), "{said}");
 }
 
 #[test]

@@ -60,6 +60,9 @@ pub struct Kept {
     pub password: SecretRef,
     /// Passwords of the services that use it.
     pub logins: BTreeMap<ServiceName, SecretRef>,
+    /// The certificate authority that its server is proven by. `None`: nobody has to speak TLS to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<SecretRef>,
 }
 
 /// The migrations of a database.
@@ -114,10 +117,10 @@ impl Database {
 
     pub(crate) fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let (one, many) = match &mut self.keeper {
-            Keeper::Service(kept) => (&mut kept.password, Some(kept.logins.values_mut())),
+            Keeper::Service(kept) => (&mut kept.password, Some((kept.logins.values_mut(), kept.authority.as_mut()))),
             Keeper::Elsewhere { url } => (url, None),
         };
-        std::iter::once(one).chain(many.into_iter().flatten())
+        std::iter::once(one).chain(many.into_iter().flat_map(|(logins, authority)| logins.chain(authority)))
     }
 }
 
@@ -238,23 +241,31 @@ pub enum DatabaseFact {
     Password,
     /// What the database is called in its server.
     Name,
+    /// Path of the certificate of the authority that its server is proven by.
+    Ca,
 }
 
 impl DatabaseFact {
     /// Every one with its word.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("url", Self::Url),
         ("host", Self::Host),
         ("port", Self::Port),
         ("user", Self::User),
         ("password", Self::Password),
         ("name", Self::Name),
+        ("ca", Self::Ca),
     ];
 
     /// Its word.
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(_, fact)| *fact == self).map_or("", |(word, _)| word)
     }
+}
+
+/// Where the authority's certificate of a database is in the replica of a service that uses it.
+pub fn ca_path(database: &DatabaseName) -> String {
+    format!("/run/daybook/{database}.ca.pem")
 }
 
 /// What a service logs in as. Each version of its password has a login of its own, so that replicas of the version

@@ -375,6 +375,10 @@ pub enum FileContent {
     Template(Vec<TemplatePart>),
     /// A secret in the sealed store.
     Secret(SecretRef),
+    /// The certificate of an authority whose key is sealed.
+    Authority(SecretRef),
+    /// A key and a certificate of this authority, in one file of PEM. They are made whenever a replica starts.
+    Certificate(SecretRef),
     /// A secret or config that is a file of this machine and no text: read whenever a replica starts.
     HostFile(String),
 }
@@ -382,7 +386,7 @@ pub enum FileContent {
 impl FileContent {
     fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         let (whole, parts) = match self {
-            Self::Secret(secret) => (Some(secret), &[][..]),
+            Self::Secret(secret) | Self::Authority(secret) | Self::Certificate(secret) => (Some(secret), &[][..]),
             Self::Template(parts) => (None, parts.as_slice()),
             Self::Text(_) | Self::HostFile(_) => (None, &[][..]),
         };
@@ -391,7 +395,7 @@ impl FileContent {
 
     fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let (whole, parts) = match self {
-            Self::Secret(secret) => (Some(secret), &mut [][..]),
+            Self::Secret(secret) | Self::Authority(secret) | Self::Certificate(secret) => (Some(secret), &mut [][..]),
             Self::Template(parts) => (None, parts.as_mut_slice()),
             Self::Text(_) | Self::HostFile(_) => (None, &mut [][..]),
         };

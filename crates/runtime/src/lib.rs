@@ -144,6 +144,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// this runtime cannot give one, and services reach each other's replicas directly.
     async fn service_address(&self, key: &EnvKey, service: &ServiceName) -> Result<Option<IpAddr>>;
 
+    /// Where a replica finds what the manifest has at an absolute path: there, if it has a file system of its own.
+    async fn path_inside(&self, key: &EnvKey, id: &ReplicaId, role: Role, path: &str) -> Result<String> {
+        let _ = (key, id, role);
+        Ok(path.to_owned())
+    }
+
     /// What is known to be in the way of a service's replicas, beside what [`Runtime::observe`] tells of each.
     async fn troubles(&self, _: &EnvKey, _: &ServiceName) -> Result<Vec<Trouble>> {
         Ok(Vec::new())

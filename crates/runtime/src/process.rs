@@ -193,6 +193,11 @@ impl Runtime for ProcessRuntime {
         self.blocking(move |inner| inner.addresses.get(&key, &service).map(|address| Some(IpAddr::V4(address)))).await
     }
 
+    async fn path_inside(&self, key: &EnvKey, id: &ReplicaId, role: Role, path: &str) -> Result<String> {
+        let work = self.inner.layout.replica(key, id, role).work();
+        Ok(workdir::beneath(&work, path)?.to_string_lossy().into_owned())
+    }
+
     async fn release(&self, key: &EnvKey) -> Result<()> {
         let key = key.clone();
         self.blocking(move |inner| inner.addresses.release(&key)).await

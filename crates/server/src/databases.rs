@@ -78,7 +78,7 @@ impl Reached {
             Place::OutOfReach(why) => return Ok(SeenDatabase::Silent { why: why.clone() }),
             Place::Url(url) => url.clone(),
             Place::Server(server) => {
-                let kept = kept(database, server)?;
+                let kept = kept(database, server)?.proven().await?;
                 if !kept.is_there().await? {
                     return Ok(self.absent(database));
                 }
@@ -131,7 +131,7 @@ impl Databases for Reached {
     async fn grant(&self, database: &Opened) -> Result<()> {
         let operation = format!("let services log in to {}", database.name);
         let server = of_ours(database, &operation)?;
-        let kept = kept(database, server).map_err(|refusal| refused(&operation, &refusal))?;
+        let kept = proven(database, server, &operation).await?;
         let mut wanted = Vec::with_capacity(database.logins.len());
         for Login { service, name, password } in &database.logins {
             let password = password.as_deref().ok_or_else(|| {
@@ -174,7 +174,7 @@ impl Databases for Reached {
         };
         let report = run.migrate().await.map_err(|error| failed(&operation, &error))?;
         if let Place::Server(server) = &database.place {
-            let kept = kept(database, server).map_err(|refusal| refused(&refusal))?;
+            let kept = proven(database, server, &operation).await?;
             kept.open_objects(rights(database)).await.map_err(|refusal| refused(&refusal))?;
         }
         let at = report.version.map_or("no version".to_owned(), |version| format!("version {version}"));
@@ -216,7 +216,7 @@ impl Reached {
             Place::Url(url) => Ok(url.clone()),
             _ => {
                 let server = of_ours(database, operation)?;
-                let kept = kept(database, server).map_err(|refusal| refused(operation, &refusal))?;
+                let kept = proven(database, server, operation).await?;
                 kept.url().await.map_err(|refusal| refused(operation, &refusal))
             }
         }
@@ -237,12 +237,18 @@ fn of_ours<'a>(database: &'a Opened, operation: &str) -> Result<&'a Server> {
     }
 }
 
-pub(crate) fn kept<'a>(opened: &'a Opened, server: &'a Server) -> std::result::Result<Kept<'a>, Refusal> {
+/// The server of a database, by what proves it now.
+pub(crate) async fn proven<'a>(opened: &'a Opened, server: &'a Server, operation: &str) -> Result<Kept<'a>> {
+    let proven = async { kept(opened, server)?.proven().await };
+    proven.await.map_err(|refusal| refused(operation, &refusal))
+}
+
+fn kept<'a>(opened: &'a Opened, server: &'a Server) -> std::result::Result<Kept<'a>, Refusal> {
     let dialect =
         Dialect::of(opened.engine).ok_or_else(|| Refusal::of(format!("{} has no tables", opened.engine.name())))?;
     let history = opened.migrations.as_ref().and_then(|migrations| migrations.table.as_deref()).unwrap_or(TABLE);
-    let Server { address, admin, passwords, database, .. } = server;
-    Ok(Kept { dialect, address: *address, admin, passwords, database, history })
+    let Server { address, admin, passwords, authorities, database, .. } = server;
+    Ok(Kept { dialect, address: *address, admin, passwords, authorities, database, history })
 }
 
 /// A refusal of a server. A connection that is gone may come back.

@@ -241,6 +241,10 @@ impl Runtime for Fleet {
         self.of(key).await?.service_address(key, service).await
     }
 
+    async fn path_inside(&self, key: &EnvKey, id: &ReplicaId, role: Role, path: &str) -> Result<String> {
+        self.of(key).await?.path_inside(key, id, role, path).await
+    }
+
     async fn chart_objects(&self, key: &EnvKey, service: &Service) -> Result<ChartObjects> {
         self.of(key).await?.chart_objects(key, service).await
     }

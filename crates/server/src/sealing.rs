@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use daybook_executor::authority;
 use daybook_model::spec::{EnvValue, SecretRef};
-use daybook_model::{Actor, EnvKey, SecretName, ServiceName, Spec};
+use daybook_model::{Actor, Database, EnvKey, SecretName, ServiceName, Spec};
 use daybook_store::Store;
 use zeroize::Zeroizing;
 
@@ -17,6 +18,8 @@ pub(crate) struct Sealing {
     key: EnvKey,
     /// Secrets that the spec refers to and nobody has set. References to them have no version.
     pub(crate) missing: BTreeSet<SecretName>,
+    /// Secrets that are certificate authorities: those are made otherwise than other random values.
+    authorities: BTreeSet<SecretName>,
     pending: Vec<Pending>,
 }
 
@@ -48,7 +51,9 @@ impl Sealing {
     /// Takes in new `values`, replaces literal secrets of `spec` by references, and gives every reference
     /// a version; see [`Sealing::missing`].
     pub(crate) async fn of(store: &Store, spec: &mut Spec, values: Values) -> Result<Self, ApiError> {
-        let mut sealing = Self { key: spec.key.clone(), missing: BTreeSet::new(), pending: Vec::new() };
+        let kept = spec.databases.values().filter_map(Database::kept);
+        let authorities = kept.filter_map(|kept| kept.authority.as_ref()).map(|secret| secret.name.clone()).collect();
+        let mut sealing = Self { key: spec.key.clone(), missing: BTreeSet::new(), authorities, pending: Vec::new() };
         for (name, value) in values.given {
             sealing.take(store, name, value).await?;
         }
@@ -112,8 +117,22 @@ impl Sealing {
     /// Has a random value made, and foresees its version.
     async fn generate(&mut self, store: &Store, name: SecretName) -> Result<u64, ApiError> {
         let version = store.foresee_secret(&self.key, &name, None).await?;
-        self.pending.push(Pending { name, version, value: None });
+        let value = if self.authorities.contains(&name) { Some(self.authority(store, &name).await?) } else { None };
+        self.pending.push(Pending { name, version, value });
         Ok(version)
+    }
+
+    /// A new certificate authority, which the one before vouches for.
+    async fn authority(&self, store: &Store, name: &SecretName) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+        let before = match store.secret_version(&self.key, name).await? {
+            Some(version) => store.open_secret(&self.key, name, version).await?,
+            None => None,
+        };
+        let before = before.as_deref().and_then(|value| std::str::from_utf8(value).ok());
+        let made = authority::make(before);
+        let made =
+            made.map_err(|error| ApiError::invalid(format!("make the certificate authority {name}: {error}")))?;
+        Ok(Zeroizing::new(made.into_bytes()))
     }
 
     /// The value of a secret that is given with the change and not sealed yet.

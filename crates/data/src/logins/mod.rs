@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use sqlx::Connection as _;
 
 use crate::migrations::server::{Refusal, Result};
-use crate::{Dialect, migrations, url};
+use crate::{Dialect, Way, migrations, url};
 
 /// A database in a server of ours, by who may do everything in it.
 #[derive(Clone, Copy)]
@@ -26,6 +26,9 @@ pub struct Kept<'a> {
     pub admin: &'a str,
     /// The password that it is to have, then those that it may still have.
     pub passwords: &'a [String],
+    /// The certificate of the authority that it is to be proven by, then those that it may still be proven by. `None`: it
+    /// is not asked for a proof.
+    pub authorities: &'a [Option<String>],
     /// The database.
     pub database: &'a str,
     /// The table of its history, which nobody of those who log in may write to, where the engine can keep them from it.
@@ -51,6 +54,25 @@ pub enum Rights {
 }
 
 impl Kept<'_> {
+    /// The same, by the one authority that proves it now.
+    pub async fn proven(self) -> Result<Self> {
+        let mut refused = None;
+        let several = if self.authorities.len() > 1 { self.authorities } else { &[] };
+        for one in several {
+            let kept = Self { authorities: std::slice::from_ref(one), ..self };
+            match kept.password().await {
+                Ok(_) => return Ok(kept),
+                Err(refusal) => drop(refused.get_or_insert(refusal)),
+            }
+        }
+        refused.map_or(Ok(self), Err)
+    }
+
+    fn way(&self) -> Way<'_> {
+        let authority = self.authorities.first().and_then(Option::as_deref);
+        Way { dialect: self.dialect, address: self.address, authority }
+    }
+
     /// The password that lets in now, of those that may.
     pub async fn password(&self) -> Result<&str> {
         let mut refused = Refusal::of("it has no password");
@@ -74,12 +96,12 @@ impl Kept<'_> {
             (Dialect::PostgreSql, "") => "postgres",
             (_, database) => database,
         };
-        url(self.dialect, self.address, self.admin, password, database)
+        url(self.way(), self.admin, password, database)
     }
 
     /// Whether a login lets in. An error when the server does not answer.
     pub async fn lets_in(&self, login: Login<'_>) -> Result<bool> {
-        match try_in(&url(self.dialect, self.address, login.name, login.password, self.database)).await {
+        match try_in(&url(self.way(), login.name, login.password, self.database)).await {
             Ok(()) => Ok(true),
             Err(refusal) if refusal.is_denied() || refusal.is_no_database() => Ok(false),
             Err(refusal) => Err(refusal),

@@ -202,7 +202,10 @@ session sql_mode = @@global.sql_mode, session autocommit = 1";
 }
 
 fn options(url: &str) -> Result<MySqlConnectOptions> {
-    let options: MySqlConnectOptions = url.parse()?;
+    let mut options: MySqlConnectOptions = url.parse()?;
+    if let Some(authority) = crate::authority_in(url) {
+        options = options.ssl_ca_from_pem(authority);
+    }
     Ok(options.disable_statement_logging())
 }
 

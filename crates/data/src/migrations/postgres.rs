@@ -222,7 +222,10 @@ where not i.indisvalid and c.relname = $1 and n.nspname = any (current_schemas(f
 }
 
 fn options(url: &str) -> Result<PgConnectOptions> {
-    let options: PgConnectOptions = url.parse()?;
+    let mut options: PgConnectOptions = url.parse()?;
+    if let Some(authority) = crate::authority_in(url) {
+        options = options.ssl_root_cert_from_pem(authority);
+    }
     Ok(options.application_name("daybook").disable_statement_logging())
 }
 

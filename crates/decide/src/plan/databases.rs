@@ -1,7 +1,7 @@
 //! Databases: who may log in, and which migrations are run, before anything that uses them changes.
 
 use daybook_model::backup::BackupPolicy;
-use daybook_model::database::{Database, DatabaseServer, Engine, Keeper, Pending, RemarkKind, SeenDatabase};
+use daybook_model::database::{Database, DatabaseServer, Engine, Keeper, Kept, Pending, RemarkKind, SeenDatabase};
 use daybook_model::plan::{Change, Detail, Sign, Subject};
 use daybook_model::spec::Artifact;
 use daybook_model::{Action, DatabaseName, Observed, RunKind, Service, Spec, StepId};
@@ -113,7 +113,10 @@ impl<'a> World<'a> {
             _ => {}
         }
         let before = self.before(name);
-        let same = before.and_then(Database::kept).is_some_and(|old| old == kept);
+        // Who logs in has nothing to do with what proves the server.
+        let authority = &kept.authority;
+        let old = before.and_then(Database::kept).map(|old| Kept { authority: authority.clone(), ..old.clone() });
+        let same = old.is_some_and(|old| old == *kept);
         // Services that migrate it by themselves may do more.
         let same_rights = before.is_some_and(|old| old.migrations.is_some() == database.migrations.is_some());
         (!same || !same_rights).then_some("who uses it has changed")
@@ -303,16 +306,17 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
         let known = world.cx.current.and_then(|release| release.spec.databases.get(name));
         let before = known.and_then(|before| before.backup.as_ref());
         let backups = backups(world, before, database.backup.as_ref(), database.kept().is_some());
-        let details = [unsaved(world, name, database), backups, masking(world, name, database)].into_iter().flatten();
+        let details = [tls(known, database), unsaved(world, name, database), backups, masking(world, name, database)];
+        let details = details.into_iter().flatten();
         let details: Vec<_> = details.map(|text| Detail { text, line: database.line }).collect();
         if details.is_empty() {
             continue;
         }
-        let subject = Subject::Database(name.clone());
+        let (subject, known_before) = (Subject::Database(name.clone()), known.is_some());
         match changes.iter_mut().find(|known| known.subject == subject) {
             Some(known) => known.details.extend(details),
             None => changes.push(Change {
-                sign: Sign::Change,
+                sign: if known_before { Sign::Change } else { Sign::Add },
                 subject,
                 details,
                 downtime_ms: None,
@@ -322,6 +326,23 @@ pub(super) fn changes(world: &World<'_>, steps: &[daybook_model::Step]) -> Vec<C
         }
     }
     changes
+}
+
+/// What changes of how it is spoken to.
+fn tls(before: Option<&Database>, after: &Database) -> Option<String> {
+    let kept = before.and_then(Database::kept);
+    let (old, new) = (kept.and_then(|kept| kept.authority.as_ref()), after.kept()?.authority.as_ref());
+    Some(match (old, new) {
+        (None, Some(_)) if kept.is_some() => {
+            "TLS: connections without it are refused, those of what runs now as well until it is replaced".to_owned()
+        }
+        (None, Some(_)) => "TLS: connections without it are refused".to_owned(),
+        (Some(_), None) => "no TLS: what is said to it can be read on the way".to_owned(),
+        (Some(old), Some(new)) if old.version != new.version => {
+            "another certificate authority; who trusts the one before gets in until it is replaced".to_owned()
+        }
+        _ => return None,
+    })
 }
 
 /// That another version of its server opens its files without a backup before, and why.

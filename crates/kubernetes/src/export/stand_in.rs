@@ -1,6 +1,6 @@
 //! The launch that stands for all replicas of a service: as the executor makes one, without any secret's value.
 
-use daybook_model::database::{DatabaseFact, DatabaseUse};
+use daybook_model::database::{DatabaseFact, DatabaseUse, ca_path};
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::launch::{LaunchFile, OutsideNames, Role};
 use daybook_model::spec::{Artifact, EnvValue, FileContent, SecretRef, ServiceFact, TemplatePart};
@@ -79,6 +79,7 @@ fn fact_of_database(spec: &Spec, used: &DatabaseUse) -> String {
         DatabaseFact::User => kept.admin.clone(),
         DatabaseFact::Password => login,
         DatabaseFact::Name => kept.name.clone(),
+        DatabaseFact::Ca => ca_path(&used.database),
     }
 }
 
@@ -97,7 +98,7 @@ fn fact_of(spec: &Spec, name: &ServiceName, fact: ServiceFact) -> Result<String,
 fn file(file: &daybook_model::spec::FileMount) -> LaunchFile {
     let content = match &file.content {
         FileContent::Text(text) => text.clone().into_bytes(),
-        FileContent::Secret(_) | FileContent::Template(_) | FileContent::HostFile(_) => Vec::new(),
+        _ => Vec::new(),
     };
     LaunchFile { target: file.target.clone(), content, uid: file.uid, gid: file.gid, mode: file.mode }
 }

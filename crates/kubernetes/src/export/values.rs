@@ -18,7 +18,9 @@ pub(super) fn secrets(
     let variables = variables.map(|(index, (name, value))| literal(&secret_key(index, name), value));
     let files = service.container.files.iter().enumerate().filter_map(|(index, file)| match &file.content {
         FileContent::Text(_) => None,
-        FileContent::Secret(secret) => Some(literal(&file_key(index), &place(secret))),
+        FileContent::Secret(secret) | FileContent::Authority(secret) | FileContent::Certificate(secret) => {
+            Some(literal(&file_key(index), &place(secret)))
+        }
         FileContent::Template(parts) => {
             let filled: String = parts.iter().filter_map(|part| text_of(spec, part).ok()).collect();
             Some(literal(&file_key(index), &filled))

@@ -111,6 +111,7 @@ pub(crate) const DATABASE: &[Key] = &[
     yes("resources", Object(RESOURCES)),
     yes("networks", Either(&[TEXTS, Map(&Object(NETWORK_USE))])),
     yes("settings", Map(&Text)),
+    yes("tls", Bool),
     yes("migrations", Either(&[TEXT_OR_TEXTS, Object(MIGRATIONS)])),
     yes("backup", Object(BACKUP)),
     yes("masking", Map(&Text)),

@@ -13,7 +13,7 @@ use daybook_model::spec::{
 use daybook_model::{Database, DatabaseName, ServiceName, Spec, VolumeName};
 
 use super::read::{bytes, flag, text, text_map};
-use super::{Manifest, backups, networks, resources, secrets};
+use super::{Manifest, backups, networks, resources, secrets, tls};
 use crate::context::Problem;
 use crate::secrets::secret_of_database;
 use crate::tree::{Entry, Node, Span, Value};
@@ -24,7 +24,7 @@ const GRACE_MS: u64 = 60_000;
 const CONFIGURATION: &str = "/run/daybook/server.conf";
 
 /// What only a database that Daybook runs can have.
-const OF_KEPT: [&str; 6] = ["image", "name", "storage", "resources", "networks", "settings"];
+const OF_KEPT: [&str; 7] = ["image", "name", "storage", "resources", "networks", "settings", "tls"];
 
 /// Every database; those that Daybook runs become services.
 pub(crate) fn lower(manifest: &Manifest<'_, '_>, spec: &mut Spec) {
@@ -61,6 +61,12 @@ pub(super) fn used(
         manifest.ctx.report(problem.label(label).help("write `$$` for a dollar sign"));
         return None;
     };
+    if fact == DatabaseFact::Ca && !flag(&entry.value, "tls") {
+        let problem = Problem::new("M0306", span, format!("the database `{}` has no authority", entry.key));
+        let help = format!("write `tls: true` in `databases.{}`", entry.key);
+        manifest.ctx.report(problem.label("who connects to it does not speak TLS").help(help));
+        return None;
+    }
     // What is wrong with its name or engine is told where it is described.
     let database = DatabaseName::new(entry.key.clone()).ok()?;
     let login = match entry.value.get("url") {
@@ -178,6 +184,10 @@ fn kept(
     let size = bytes(node, "storage");
     spec.volumes.entry(volume.clone()).or_insert_with(|| Volume { size, ..Volume::default() });
     let mut made = of_engine(server.engine, database, &name, node);
+    let authority = flag(node, "tls").then(|| generated(database, "authority"));
+    if let Some(authority) = &authority {
+        tls::serve(server, authority, &mut made.container);
+    }
     made.container.mounts.insert(0, mount(made.data, volume));
     made.container.networks = networks::lower(manifest, node).into_iter().collect();
     made.container.resources = resources::lower(node);
@@ -194,7 +204,7 @@ fn kept(
     };
     spec.services.insert(service.clone(), Box::new(described));
     let admin = made.admin.to_owned();
-    let kept = Kept { service, port, name, admin, password: password(database), logins: BTreeMap::new() };
+    let kept = Kept { service, port, name, admin, password: password(database), logins: BTreeMap::new(), authority };
     Some(Keeper::Service(Box::new(kept)))
 }
 
@@ -375,6 +385,9 @@ fn depend(spec: &mut Spec) {
             let Some(Keeper::Service(kept)) = databases.get_mut(&used.database).map(|found| &mut found.keeper) else {
                 continue;
             };
+            if let Some(authority) = &kept.authority {
+                tls::trust(&mut service.container, &used.database, authority);
+            }
             if used.login.name != kept.password.name {
                 kept.logins.insert(service.name.clone(), used.login.clone());
             }

@@ -19,6 +19,7 @@ mod resources;
 mod secrets;
 mod service;
 mod template;
+mod tls;
 mod vault;
 
 use std::collections::{BTreeMap, HashSet};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use daybook_api::backup::OperationView;
 use daybook_backup::{About, Entry, Error};
-use daybook_data::Dialect;
 use daybook_data::dump::{self, Look};
 use daybook_data::witness::Witness;
+use daybook_data::{Dialect, Way};
 use daybook_decide::backups::to_remove;
 use daybook_decide::text::{plural, size};
 use daybook_executor::databases::{Opened, Place};
@@ -23,7 +23,7 @@ use super::repository::{Home, made, refused, tag};
 use super::volume::tree_words;
 use super::{chosen, repository};
 use crate::App;
-use crate::databases::{kept, refused as server_refused};
+use crate::databases::{proven, refused as server_refused};
 use crate::error::ApiError;
 
 /// Between two words about a backup that a run waits for.
@@ -42,6 +42,8 @@ pub(super) struct Door {
     /// For who may do everything. `None`: it has no tables.
     pub(super) url: Option<String>,
     address: SocketAddr,
+    /// The certificate of the authority that it is proven by, if it is.
+    authority: Option<String>,
     pub(super) engine: Engine,
     /// Keeps the way there open.
     _opened: Opened,
@@ -56,7 +58,8 @@ impl Door {
     /// The URL of another database in the same server; of the one that is always there without a name.
     pub(super) fn url_of(&self, dialect: Dialect, database: &str) -> String {
         let database = if database.is_empty() && dialect == Dialect::PostgreSql { "postgres" } else { database };
-        daybook_data::url(dialect, self.address, &self.admin, &self.password, database)
+        let way = Way { dialect, address: self.address, authority: self.authority.as_deref() };
+        daybook_data::url(way, &self.admin, &self.password, database)
     }
 }
 
@@ -243,14 +246,15 @@ impl App {
         let (replica, admin, database) = (server.replica.clone(), server.admin.clone(), server.database.clone());
         let engine = opened.engine;
         let (password, url) = if engine.has_tables() {
-            let told = |refusal| server_refused(&format!("log in to {name}"), &refusal);
-            let kept = kept(&opened, server).map_err(told)?;
+            let operation = format!("log in to {name}");
+            let told = |refusal| server_refused(&operation, &refusal);
+            let kept = proven(&opened, server, &operation).await?;
             (kept.password().await.map_err(told)?.to_owned(), Some(kept.url().await.map_err(told)?))
         } else {
             (server.passwords.first().cloned().unwrap_or_default(), None)
         };
-        let address = server.address;
-        Ok(Door { replica, password, admin, database, url, address, engine, _opened: opened })
+        let (address, authority) = (server.address, server.authorities.first().cloned().flatten());
+        Ok(Door { replica, password, admin, database, url, address, authority, engine, _opened: opened })
     }
 
     /// Runs a command beside a replica.

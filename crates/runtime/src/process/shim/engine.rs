@@ -13,6 +13,9 @@ use daybook_model::database::Engine;
 
 use super::super::engine::{FILE, Installed, program};
 
+/// Where the manifest has files of ours.
+const OURS: &str = "/run/daybook/";
+
 /// Becomes the server. `arguments` are those of its image: the program's name, then what it is told.
 pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     let told = arguments.get(1..).unwrap_or_default();
@@ -40,12 +43,13 @@ impl Server {
 
     /// Returns only if it fails.
     fn begin(&self, told: &[OsString]) -> Result<io::Error, String> {
+        let told = self.placed(told);
         let mut command = match self.installed.engine {
             Engine::Postgres => self.postgres()?,
             Engine::Mysql | Engine::Mariadb => self.mysql()?,
-            Engine::Redis | Engine::Valkey => return Ok(self.redis(told).exec()),
+            Engine::Redis | Engine::Valkey => return Ok(self.redis(&told).exec()),
         };
-        Ok(command.args(told).exec())
+        Ok(command.args(&told).exec())
     }
 
     fn program(&self, name: &str) -> Command {
@@ -55,6 +59,12 @@ impl Server {
     /// A path of the manifest, which is beneath the working directory.
     fn inside(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// What a server is told, with files of ours where they are: beneath the working directory.
+    fn placed(&self, told: &[OsString]) -> Vec<OsString> {
+        let here = format!("{}/", self.inside(OURS.trim_end_matches('/')).display());
+        told.iter().map(|word| word.to_string_lossy().replace(OURS, &here).into()).collect()
     }
 
     fn postgres(&self) -> Result<Command, String> {
@@ -115,10 +125,10 @@ impl Server {
     /// `told` begins with the file of its configuration.
     fn redis(&self, told: &[OsString]) -> Command {
         let mut command = self.program(program(self.installed.engine));
-        if let Some((configuration, rest)) = told.split_first() {
-            command.arg(self.inside(&configuration.to_string_lossy())).args(rest);
-        }
-        command.args(["--port", &self.port, "--bind", "127.0.0.1", "--dir"]).arg(self.inside("/data"));
+        command.args(told);
+        let speaks_tls = told.iter().any(|word| word == "--tls-port");
+        command.args([if speaks_tls { "--tls-port" } else { "--port" }, &self.port]);
+        command.args(["--bind", "127.0.0.1", "--dir"]).arg(self.inside("/data"));
         command
     }
 
