@@ -116,7 +116,14 @@ pub(super) fn digits(key: &Key, value: &str) -> Option<String> {
     /// After so many there is none: nearly every draw is another number.
     const ATTEMPTS: u32 = 64;
     let drawn = (0..ATTEMPTS).map(|attempt| digits_once(&mut key.draws(value.as_bytes(), attempt), value));
-    drawn.into_iter().find(|other| !is_same(value, other))
+    drawn.into_iter().find(|other| !is_same(value, other) && is_held(value, other))
+}
+
+/// Whether whatever float holds one number holds the other.
+fn is_held(one: &str, other: &str) -> bool {
+    let narrow = |text: &str| text.parse::<f32>().is_ok_and(f32::is_finite);
+    let wide = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
+    (narrow(other) || !narrow(one)) && (wide(other) || !wide(one))
 }
 
 /// Whether two texts are one number in a column: 0.1 and 0.10000000001 are one `real`.
@@ -167,6 +174,15 @@ mod tests {
         }
         assert!(integer(&key, 64, false, "2147483648").unwrap().parse::<i64>().unwrap() > i64::from(i32::MAX));
         assert_eq!(integer(&key, 16, false, "40000"), None);
+    }
+
+    #[test]
+    fn a_number_near_the_largest_stays_a_number() {
+        let key = Key::new(b"seed");
+        for number in [1.104_230_147_316_925_4e308, 3.3e38] {
+            let other: f64 = digits(&key, &number.to_string()).unwrap().parse().unwrap();
+            assert!(other.is_finite() && (number > 1e300 || other <= f64::from(f32::MAX)), "{number} became {other}");
+        }
     }
 
     #[test]
