@@ -26,6 +26,7 @@ pub mod secret;
 pub mod status;
 pub mod target;
 pub mod top;
+pub mod upgrade;
 pub mod version;
 pub mod why;
 

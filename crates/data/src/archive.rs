@@ -135,7 +135,9 @@ pub fn take_base() -> Vec<String> {
         r#"{AS}IFS= read -r nothing
 rm -rf "$fresh" "$laid" && mkdir -m 700 "$fresh" "$laid" || exit 1
 [ -z "$as" ] || chown postgres "$fresh" "$laid" || exit 1
-cd "$fresh" && exec $as tar -xf -"#
+cd "$fresh" && $as tar -xf - || exit $?
+had="$(cat PG_VERSION)"; has="$(cat "$data/PG_VERSION")"
+[ "$had" = "$has" ] || {{ echo "the base backup is of PostgreSQL $had, and the server is PostgreSQL $has: no moment before an upgrade can be reached" >&2; exit 1; }}"#
     );
     script(&text, &[])
 }
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn files_that_are_recovered_are_beside_those_of_the_server() {
-        assert_eq!(recovered("/var/lib/postgresql/data/pgdata"), "/var/lib/postgresql/data/recovered");
+        assert_eq!(recovered("/var/lib/postgresql/data/16"), "/var/lib/postgresql/data/recovered");
     }
 
     #[test]

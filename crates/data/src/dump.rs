@@ -62,6 +62,13 @@ impl Of<'_> {
         self.script(script, "", if owners == Owners::Admin { "--no-owner --no-acl" } else { "" })
     }
 
+    /// The command that reads a dump of a PostgreSQL and makes the database that it is of, which is not there: with its owner,
+    /// rights and settings, as they were.
+    pub fn recreate(self) -> Vec<String> {
+        let maintenance = Of { database: "postgres", ..self };
+        maintenance.script(POSTGRES_RESTORE, "", "--create")
+    }
+
     fn script(self, script: &str, snapshot: &str, words: &str) -> Vec<String> {
         let script = format!("{PROVEN}{script}");
         ["sh", "-c", &script, "daybook", self.admin, self.database, snapshot, words].map(str::to_owned).to_vec()

@@ -9,6 +9,7 @@ pub mod mask;
 pub mod migrations;
 pub mod replace;
 pub mod tune;
+pub mod upgrade;
 pub mod vitals;
 pub mod witness;
 

@@ -13,7 +13,7 @@ pub const HOLDS_MS: i64 = 24 * 60 * 60 * 1000;
 pub fn is_needed(purpose: RunKind, before: Option<&Spec>, after: &Spec) -> bool {
     let guarded = before.is_some_and(|spec| spec.protected) || after.protected;
     match purpose {
-        RunKind::Rollback | RunKind::Restart | RunKind::Start | RunKind::Heal => false,
+        RunKind::Rollback | RunKind::Restart | RunKind::Start | RunKind::Heal | RunKind::Upgrade => false,
         RunKind::Up | RunKind::Scale | RunKind::Rotate | RunKind::Stop | RunKind::Move | RunKind::Down => guarded,
     }
 }

@@ -16,6 +16,7 @@
 //! - [`archive`]: from what a database can be had as it was at any moment.
 //! - [`state_backups`]: the same of Daybook's own state.
 //! - [`clone`]: what a clone of an environment is made of, and when it goes.
+//! - [`upgrade`]: which versions of a database server take over the files of another, and the way to those that do not.
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
@@ -38,6 +39,7 @@ pub mod routes;
 pub mod run;
 pub mod state_backups;
 pub mod text;
+pub mod upgrade;
 pub mod why;
 
 pub use plan::{PlanContext, Problem, Progress, plan};

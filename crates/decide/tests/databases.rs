@@ -7,10 +7,10 @@ mod common;
 use common::{Planner, converged, db, spec, web};
 use daybook_model::backup::{BackupPolicy, Keep};
 use daybook_model::database::{
-    DatabaseFact, DatabaseUse, Engine, Keeper, Kept, MigrationSource, Migrations, Pending, Remark, RemarkKind,
-    SeenDatabase, Standing,
+    DatabaseFact, DatabaseServer, DatabaseUse, Engine, Keeper, Kept, MigrationSource, Migrations, Pending, Remark,
+    RemarkKind, SeenDatabase, Standing,
 };
-use daybook_model::spec::{EnvValue, SecretRef, TemplatePart};
+use daybook_model::spec::{Artifact, EnvValue, SecretRef, TemplatePart};
 use daybook_model::{Database, DatabaseName, Digest, Observed, RunKind, Service, Spec};
 
 fn name() -> DatabaseName {
@@ -203,6 +203,31 @@ fn r22_a_database_is_backed_up_before_another_version_of_its_server_opens_its_fi
     let recovery = Planner { recovery: true, ..Planner::after(&after) };
     let shown = recovery.show(&before, &seen(converged(&after), answers(at(2, Vec::new()))));
     assert!(!shown.contains("back db up"), "{shown}");
+}
+
+#[test]
+fn r16_a_rollout_begins_no_server_beside_the_rows_and_an_upgrade_asks_no_database() {
+    let with = |version: &str| {
+        let mut spec = kept_by(version, Some("1"));
+        let service = spec.services.get_mut(&"db".parse().unwrap()).unwrap();
+        let place = EnvValue::Text(format!("/var/lib/postgresql/data/{version}"));
+        service.container.environment.insert("PGDATA".to_owned(), place);
+        if let Artifact::Image { server, .. } = &mut service.artifact {
+            let version = version.to_owned();
+            *server = Some(Box::new(DatabaseServer { engine: Engine::Postgres, version }));
+        }
+        spec
+    };
+    let (before, after) = (with("16"), with("17"));
+    let world = seen(converged(&before), answers(at(2, vec![pending(3, Vec::new())])));
+    let (_, problems) = Planner::after(&before).plan(&after, &world);
+    let told: Vec<_> = problems.iter().map(|problem| (problem.code.as_str(), problem.message.as_str())).collect();
+    let why = "`db` would be PostgreSQL 16 → PostgreSQL 17: a major version does not read the files of another";
+    assert_eq!(told, [("P0119", why)]);
+    assert!(problems[0].hint.contains("`daybook db upgrade db`"), "{}", problems[0].hint);
+    let (plan, problems) = Planner { purpose: RunKind::Upgrade, ..Planner::after(&before) }.plan(&after, &world);
+    assert!(problems.is_empty() && !plan.is_empty(), "{problems:?}");
+    assert!(plan.steps.iter().all(|step| step.action.database().is_none()), "nothing is migrated: {plan:?}");
 }
 
 #[test]

@@ -50,6 +50,8 @@ fn a_database_becomes_a_service_with_a_volume_and_logins() {
         "for the memory that this environment gives it"
     );
     assert_eq!(db.stop.signal, "SIGINT", "it does not wait for who is logged in");
+    let place = EnvValue::Text("/var/lib/postgresql/data/16".to_owned());
+    assert_eq!(db.container.environment.get("PGDATA"), Some(&place), "each series has a place of its own");
     assert_eq!(spec.volumes[&"db-data".parse().unwrap()].size, Some(20 << 30));
     assert!(db.stop_first(&spec.volumes), "one writer to its volume");
 

@@ -214,6 +214,27 @@ pub struct DatabaseServer {
     pub version: String,
 }
 
+impl DatabaseServer {
+    /// The part of its version that says whose files it reads and writes: `16` of PostgreSQL 16.4, `10.11` of MariaDB
+    /// 10.11.6. Each has a place of its own for its files. `None`: every version reads the files of older ones.
+    pub fn series(&self) -> Option<String> {
+        let numbers = match self.engine {
+            Engine::Postgres => 1,
+            Engine::Mysql | Engine::Mariadb => 2,
+            Engine::Redis | Engine::Valkey => return None,
+        };
+        // A tag of an image may say more than a version: `16-alpine`.
+        let version = self.version.split('-').next().unwrap_or(&self.version);
+        Some(version.split('.').take(numbers).collect::<Vec<_>>().join("."))
+    }
+}
+
+impl fmt::Display for DatabaseServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.engine.name(), self.version)
+    }
+}
+
 /// One thing that a service is told of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseUse {

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::{ArchiveNote, BackupId, BackupOutcome, DrillOutcome, Holding};
 use crate::clone::{CloneData, CloneOutcome};
+use crate::database::DatabaseServer;
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 use crate::name::{DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
 use crate::plan::{Effect, Plan};
 use crate::spec::Spec;
 use crate::target::Target;
+use crate::upgrade::{RehearsalOutcome, UpgradeOutcome};
 
 /// One line of the journal. `hash` covers every other field, `previous` among them, so that entries
 /// form a chain in which nothing can be altered, dropped or put in unseen.
@@ -321,6 +323,54 @@ pub enum Event {
         /// What came of it.
         outcome: CloneOutcome,
     },
+    /// A copy of another version of a database server was filled with what the database holds.
+    UpgradeRehearsed {
+        /// The database.
+        database: DatabaseName,
+        /// The server that it has.
+        from: DatabaseServer,
+        /// The server that was tried.
+        to: DatabaseServer,
+        /// What came of it.
+        outcome: RehearsalOutcome,
+    },
+    /// A database server is about to be replaced by one of another series. Nothing else changes the environment until
+    /// that has come to its end.
+    UpgradeStarted {
+        /// The upgrade.
+        upgrade: BackupId,
+        /// The database.
+        database: DatabaseName,
+        /// The server that it has.
+        from: DatabaseServer,
+        /// The server that it gets.
+        to: DatabaseServer,
+        /// The release in force, which is the way back.
+        release: ReleaseNumber,
+    },
+    /// The new server has every row that the old one had; what uses it is about to start.
+    UpgradeFilled {
+        /// The upgrade.
+        upgrade: BackupId,
+        /// The database.
+        database: DatabaseName,
+    },
+    /// An upgrade came to its end.
+    UpgradeFinished {
+        /// The upgrade.
+        upgrade: BackupId,
+        /// The database.
+        database: DatabaseName,
+        /// What came of it.
+        outcome: UpgradeOutcome,
+    },
+    /// The files that the server before an upgrade has left are about to be removed.
+    OldFilesRemoved {
+        /// The database.
+        database: DatabaseName,
+        /// The server that they are of.
+        of: DatabaseServer,
+    },
     /// The state was rebuilt from what runs.
     Adopted {
         /// How many replicas were found.
@@ -359,6 +409,8 @@ pub enum RunKind {
     Down,
     /// What is there is brought back to the release.
     Heal,
+    /// A step of the way from one series of a database server to another. It asks no database and migrates none.
+    Upgrade,
 }
 
 /// What a plan of a run leads to.

@@ -25,6 +25,7 @@ pub mod spec;
 pub mod target;
 pub mod traffic;
 pub mod trouble;
+pub mod upgrade;
 pub mod vault;
 
 pub use backup::BackupId;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use daybook_api::ErrorCode;
+use daybook_api::change::Change;
 use daybook_api::plan::{CostView, PlanReply, PlanRequest};
 use daybook_api::run::{Expect, NothingToDo, RunReply, RunRequest, RunStarted};
 use daybook_decide::Problem;
@@ -126,6 +127,9 @@ impl App {
     /// has looked at.
     pub(crate) async fn begin(&self, request: &RunRequest, actor: Actor) -> Result<RunReply, ApiError> {
         let key = self.key_of(&request.change)?;
+        if !matches!(request.change, Change::Down(_)) {
+            self.refuse_if_upgrading(&key).await?;
+        }
         let planning = self.planning(&key);
         let _planning = planning.lock().await;
         self.refuse_if_locked(&key).await?;

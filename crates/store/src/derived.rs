@@ -36,7 +36,7 @@ fn named_by(action: &Action) -> Option<&ReplicaId> {
     }
 }
 
-/// Whether `event` tells of a backup, a drill, a restore, or a clone and its end.
+/// Whether `event` tells of a backup, a drill, a restore, an upgrade, or a clone and its end.
 pub(crate) fn tells_of_backups(event: &Event) -> bool {
     matches!(
         event,
@@ -51,6 +51,11 @@ pub(crate) fn tells_of_backups(event: &Event) -> bool {
             | Event::Archive { .. }
             | Event::CloneStarted { .. }
             | Event::CloneFinished { .. }
+            | Event::UpgradeRehearsed { .. }
+            | Event::UpgradeStarted { .. }
+            | Event::UpgradeFilled { .. }
+            | Event::UpgradeFinished { .. }
+            | Event::OldFilesRemoved { .. }
             | Event::EnvironmentRetired
     )
 }

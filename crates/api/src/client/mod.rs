@@ -36,6 +36,7 @@ use crate::secret::{SecretVersion, SecretView, SetSecret};
 use crate::status::StatusView;
 use crate::target::{AddTarget, TargetView};
 use crate::top::TopView;
+use crate::upgrade::{Upgrade, UpgradePlan};
 use crate::version::VersionView;
 use crate::why::WhyView;
 use query::{segment, with_query};
@@ -264,6 +265,26 @@ impl Client {
     /// Begins to make a clone of an environment.
     pub async fn clone_environment(&self, key: &EnvKey, wanted: &CloneEnvironment) -> Result<OperationView> {
         self.send(Method::POST, &below(key, "clones"), wanted).await
+    }
+
+    /// What an upgrade of a database server would do.
+    pub async fn plan_upgrade(&self, key: &EnvKey, name: &DatabaseName, wanted: &Upgrade) -> Result<UpgradePlan> {
+        self.send(Method::POST, &format!("{}/upgrade/plan", database(key, name)), wanted).await
+    }
+
+    /// Begins to rehearse an upgrade of a database server on a copy.
+    pub async fn rehearse_upgrade(&self, key: &EnvKey, name: &DatabaseName, wanted: &Upgrade) -> Result<OperationView> {
+        self.send(Method::POST, &format!("{}/upgrade/rehearsal", database(key, name)), wanted).await
+    }
+
+    /// Begins to upgrade a database server.
+    pub async fn upgrade(&self, key: &EnvKey, name: &DatabaseName, wanted: &Upgrade) -> Result<OperationView> {
+        self.send(Method::POST, &format!("{}/upgrade", database(key, name)), wanted).await
+    }
+
+    /// Begins to remove the files that the servers before an upgrade have left.
+    pub async fn finish_upgrade(&self, key: &EnvKey, name: &DatabaseName) -> Result<OperationView> {
+        self.post(&format!("{}/upgrade/finish", database(key, name))).await
     }
 
     /// How far something is that was begun.

@@ -54,7 +54,7 @@ fn reached(view: &RunView, urls: &[String]) -> String {
     let undo = match (view.purpose, view.from) {
         (RunKind::Stop, _) => Some(command("start", env)),
         (RunKind::Start, _) => Some(command("stop", env)),
-        (RunKind::Restart | RunKind::Heal | RunKind::Move, _) | (_, None) => None,
+        (RunKind::Restart | RunKind::Heal | RunKind::Move | RunKind::Upgrade, _) | (_, None) => None,
         _ => Some(command("rollback", env)),
     };
     let mut next = Vec::new();

@@ -110,7 +110,7 @@ pub const CODES: &[Explanation] = &[
     row(
         "P0119",
         "files that the server could not read",
-        "Another engine, another major version of PostgreSQL, or an older version would be started on files that it cannot read. Give the new database another name and bring the data over by a dump.",
+        "Another engine, another major version of PostgreSQL, another series of MySQL or MariaDB, or an older version would be started, which does not take over the files that are there. `daybook db upgrade NAME` carries a newer one over, and rehearses that on a copy first. For another engine, give the new database another name.",
     ),
     row(
         "P0120",

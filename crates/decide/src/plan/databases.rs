@@ -1,14 +1,14 @@
 //! Databases: who may log in, and which migrations are run, before anything that uses them changes.
 
 use daybook_model::backup::BackupPolicy;
-use daybook_model::database::{Database, DatabaseServer, Engine, Keeper, Kept, Pending, RemarkKind, SeenDatabase};
+use daybook_model::database::{Database, Keeper, Kept, Pending, RemarkKind, SeenDatabase};
 use daybook_model::plan::{Change, Detail, Sign, Subject};
-use daybook_model::spec::Artifact;
 use daybook_model::{Action, DatabaseName, Observed, RunKind, Service, Spec, StepId};
 
 use super::builder::Builder;
 use super::{PlanContext, Problem, World};
 use crate::backups::words;
+use crate::upgrade::{self, Way};
 
 /// Migrations, and lines about one of them, that a plan shows at most.
 const MOST_LINES: usize = 12;
@@ -153,7 +153,7 @@ impl<'a> World<'a> {
 
 /// Whether a run of this purpose has to know what databases hold.
 pub fn asks_databases(purpose: RunKind) -> bool {
-    !matches!(purpose, RunKind::Heal | RunKind::Down)
+    !matches!(purpose, RunKind::Heal | RunKind::Down | RunKind::Upgrade)
 }
 
 /// Whether a run of this purpose changes databases.
@@ -204,62 +204,25 @@ pub(super) fn problems(spec: &Spec, seen: &Observed, cx: &PlanContext<'_>) -> Ve
     problems
 }
 
-/// Files of one server that another cannot read: why, and what to do.
-fn unreadable_by(before: &DatabaseServer, after: &DatabaseServer) -> Option<(String, &'static str)> {
-    let said = |server: &DatabaseServer| format!("{} {}", server.engine.name(), server.version);
-    let change = || format!("{} → {}", said(before), said(after));
-    if before.engine != after.engine {
-        return Some((format!("{}: neither reads the files of the other", change()), "give the new one another name"));
-    }
-    // Of equal length: 8.0 may be anything from 8.0.0 on.
-    let (old, new) = (parts(&before.version), parts(&after.version));
-    let same = old.len().min(new.len());
-    let (series, why, hint) = match after.engine {
-        Engine::Postgres => (
-            1,
-            "a major version does not read the files of another",
-            "give the new one another name, and bring the data over by a dump: `pg_dump … | psql …`",
-        ),
-        // The first two numbers are a series: 10.11, 11.4, 8.0.
-        Engine::Mysql | Engine::Mariadb => (
-            2,
-            "a newer series changes the files for good, so that a rollout that fails could not go back",
-            "give the new one another name, and bring the data over by a dump: `mariadb-dump … | mariadb …`",
-        ),
-        Engine::Redis | Engine::Valkey => (0, "", ""),
-    };
-    let series = same.min(series);
-    if old[..series] < new[..series] || (after.engine == Engine::Postgres && old[..series] != new[..series]) {
-        return Some((format!("{}: {why}", change()), hint));
-    }
-    (new[..same] < old[..same])
-        .then(|| (format!("{}: an older version does not read the files of a newer one", change()), "keep the version"))
-}
-
-fn parts(version: &str) -> Vec<u64> {
-    let numbers = version.split('-').next().unwrap_or(version);
-    numbers.split('.').map_while(|part| part.parse().ok()).collect()
-}
-
-fn server_of(service: &Service) -> Option<&DatabaseServer> {
-    match &service.artifact {
-        Artifact::Image { server, .. } => server.as_deref(),
-        _ => None,
-    }
-}
-
 /// Servers that would not read the files that are there.
 fn incompatible(spec: &Spec, cx: &PlanContext<'_>) -> Vec<Problem> {
     let before = cx.current.map(|release| &release.spec.services).into_iter().flatten();
     let found = before.filter_map(|(name, old)| {
         let new = spec.services.get(name)?;
-        let (message, hint) = unreadable_by(server_of(old)?, server_of(new)?)?;
+        let (why, hint) = match upgrade::way(old, new)? {
+            Way::Files => return None,
+            Way::Carried { why } => {
+                (why, format!("rehearse it on a copy, then carry it over: `daybook db upgrade {name}`"))
+            }
+            Way::None { why, hint } => (why, hint.to_owned()),
+        };
+        let (from, to) = (upgrade::server_of(old)?, upgrade::server_of(new)?);
         Some(Problem {
             code: "P0119".to_owned(),
             service: Some(name.clone()),
             line: new.line,
-            message: format!("`{name}` would be {message}"),
-            hint: hint.to_owned(),
+            message: format!("`{name}` would be {from} → {to}: {why}"),
+            hint,
         })
     });
     found.collect()
@@ -446,26 +409,4 @@ fn remarks(migration: &Pending) -> Vec<String> {
         lines.extend(remark.instead.iter().map(|instead| format!("      instead: {instead}")));
     }
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn server(engine: Engine, version: &str) -> DatabaseServer {
-        DatabaseServer { engine, version: version.to_owned() }
-    }
-
-    #[test]
-    fn r16_no_server_is_started_on_files_that_it_cannot_read() {
-        let refused = |engine, from, to| unreadable_by(&server(engine, from), &server(engine, to)).is_some();
-        assert!(refused(Engine::Postgres, "15", "16") && refused(Engine::Postgres, "16.4", "15"));
-        assert!(!refused(Engine::Postgres, "15.3", "15.8") && !refused(Engine::Postgres, "15", "15-alpine"));
-        assert!(refused(Engine::Mariadb, "11.4", "10.11") && refused(Engine::Mariadb, "10.11", "11.4"));
-        assert!(!refused(Engine::Mariadb, "10.11.2", "10.11.6") && refused(Engine::Mysql, "8.0", "8.4"));
-        assert!(!refused(Engine::Mysql, "8", "8.0.36") && refused(Engine::Redis, "7.2", "7.0"));
-        assert!(!refused(Engine::Redis, "7", "8"));
-        let (mysql, mariadb) = (server(Engine::Mysql, "8"), server(Engine::Mariadb, "11"));
-        assert!(unreadable_by(&mysql, &mariadb).is_some());
-    }
 }

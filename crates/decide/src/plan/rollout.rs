@@ -462,7 +462,11 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn probation_due(&self, service: &Service) -> bool {
-        !self.cx.recovery && service.rollout.probation_ms > 0 && !self.cx.progress.probations.contains(&service.name)
+        // While a database server is replaced others wait, and every row is compared anyway.
+        !self.cx.recovery
+            && self.cx.purpose != RunKind::Upgrade
+            && service.rollout.probation_ms > 0
+            && !self.cx.progress.probations.contains(&service.name)
     }
 
     fn canary_due(&self, service: &Service, live_old: &[ReplicaId]) -> bool {

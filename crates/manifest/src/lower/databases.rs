@@ -22,6 +22,10 @@ use crate::tree::{Entry, Node, Span, Value};
 const GRACE_MS: u64 = 60_000;
 /// Where the configuration is that a server reads.
 const CONFIGURATION: &str = "/run/daybook/server.conf";
+/// Where the volume of a PostgreSQL is.
+const POSTGRES_FILES: &str = "/var/lib/postgresql/data";
+/// Where the volume of a MySQL or MariaDB is.
+const MYSQL_FILES: &str = "/var/lib/mysql";
 
 /// What only a database that Daybook runs can have.
 const OF_KEPT: [&str; 7] = ["image", "name", "storage", "resources", "networks", "settings", "tls"];
@@ -183,7 +187,7 @@ fn kept(
     let name = text(node, "name").unwrap_or_else(|| database.as_str().replace(['-', '.'], "_"));
     let size = bytes(node, "storage");
     spec.volumes.entry(volume.clone()).or_insert_with(|| Volume { size, ..Volume::default() });
-    let mut made = of_engine(server.engine, database, &name, node);
+    let mut made = of_engine(server, database, &name, node);
     let authority = flag(node, "tls").then(|| generated(database, "authority"));
     if let Some(authority) = &authority {
         tls::serve(server, authority, &mut made.container);
@@ -208,6 +212,15 @@ fn kept(
     Some(Keeper::Service(Box::new(kept)))
 }
 
+/// Where a server keeps its files in its volume: beneath the mount, which may hold `lost+found`, and each series in a place
+/// of its own, so that one that does not read the files of another begins beside them, and they are the way back.
+fn place_in(mount: &str, server: &DatabaseServer) -> String {
+    match server.series() {
+        Some(series) => format!("{mount}/{series}"),
+        None => mount.to_owned(),
+    }
+}
+
 fn mount(target: &str, name: VolumeName) -> Mount {
     let source = MountSource::Volume { name, subpath: None, nocopy: false };
     Mount { target: target.to_owned(), source, read_only: false }
@@ -225,7 +238,8 @@ struct OfEngine {
 
 /// The variables that official images read, and settings by its size. Where replicas are plain processes, Daybook
 /// reads the same.
-fn of_engine(engine: Engine, database: &DatabaseName, name: &str, node: &Node) -> OfEngine {
+fn of_engine(server: &DatabaseServer, database: &DatabaseName, name: &str, node: &Node) -> OfEngine {
+    let engine = server.engine;
     let secret = |of: SecretRef| EnvValue::Secret(of);
     let written = |text: &str| EnvValue::Text(text.to_owned());
     let memory = node.get("resources").and_then(|resources| bytes(resources, "memory"));
@@ -234,7 +248,10 @@ fn of_engine(engine: Engine, database: &DatabaseName, name: &str, node: &Node) -
             let archives = node.get("backup").is_some_and(|backup| flag(backup, "point_in_time"));
             for_postgres(memory).into_iter().chain(archives.then(archiving).into_iter().flatten()).collect()
         }
-        Engine::Mysql | Engine::Mariadb => memory.map(for_mysql).unwrap_or_default(),
+        Engine::Mysql | Engine::Mariadb => {
+            let place = ("datadir".to_owned(), place_in(MYSQL_FILES, server));
+            std::iter::once(place).chain(memory.map(for_mysql).into_iter().flatten()).collect()
+        }
         Engine::Redis | Engine::Valkey => Vec::new(),
     };
     for (key, value) in text_map(node, "settings") {
@@ -247,11 +264,10 @@ fn of_engine(engine: Engine, database: &DatabaseName, name: &str, node: &Node) -
         Engine::Postgres => {
             set("POSTGRES_DB", written(name));
             set("POSTGRES_PASSWORD", secret(password(database)));
-            // Beneath the mount: a volume may hold `lost+found`.
-            set("PGDATA", written("/var/lib/postgresql/data/pgdata"));
+            set("PGDATA", EnvValue::Text(place_in(POSTGRES_FILES, server)));
             let options = settings.iter().flat_map(|(key, value)| ["-c".to_owned(), format!("{key}={value}")]);
             container.command = Some(std::iter::once("postgres".to_owned()).chain(options).collect());
-            OfEngine { container, data: "/var/lib/postgresql/data", stop: "SIGINT", admin: "postgres" }
+            OfEngine { container, data: POSTGRES_FILES, stop: "SIGINT", admin: "postgres" }
         }
         Engine::Mysql | Engine::Mariadb => {
             let (prefix, program) = if engine == Engine::Mysql { ("MYSQL", "mysqld") } else { ("MARIADB", "mariadbd") };
@@ -259,7 +275,7 @@ fn of_engine(engine: Engine, database: &DatabaseName, name: &str, node: &Node) -
             set(&format!("{prefix}_ROOT_PASSWORD"), secret(password(database)));
             let options = settings.iter().map(|(key, value)| format!("--{}={value}", key.replace('_', "-")));
             container.command = Some(std::iter::once(program.to_owned()).chain(options).collect());
-            OfEngine { container, data: "/var/lib/mysql", stop: "SIGTERM", admin: "root" }
+            OfEngine { container, data: MYSQL_FILES, stop: "SIGTERM", admin: "root" }
         }
         Engine::Redis | Engine::Valkey => {
             let mut parts =

@@ -75,6 +75,7 @@ impl App {
         asked: &CloneEnvironment,
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
+        self.refuse_if_upgrading(key).await?;
         let wanted = self.clone_of(key, asked, actor).await?;
         refuse_unmasked(&wanted.unmasked, asked)?;
         self.refuse_without_space()?;

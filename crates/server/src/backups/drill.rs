@@ -43,6 +43,7 @@ impl App {
         wanted: &RunDrill,
         actor: &Actor,
     ) -> Result<Vec<OperationView>, ApiError> {
+        self.refuse_if_upgrading(key).await?;
         let release = self.require_release(key).await?;
         let home = self.home(&release.spec).await?;
         let all = match wanted.of.is_empty() {

@@ -2,8 +2,9 @@
 
 use daybook_api::backup::{BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
 use daybook_api::clone::{CloneEnvironment, ClonePlan, CloneView};
+use daybook_api::upgrade::{Upgrade, UpgradePlan};
 use daybook_model::backup::Holding;
-use daybook_model::{Actor, BackupId, EnvKey};
+use daybook_model::{Actor, BackupId, DatabaseName, EnvKey};
 use daybook_runtime::{Error, ErrorKind};
 
 use crate::App;
@@ -59,6 +60,48 @@ impl App {
 
     pub(crate) async fn clone_view(&self, _: &EnvKey) -> Result<Option<CloneView>, ApiError> {
         Ok(None)
+    }
+
+    pub(crate) async fn plan_upgrade(
+        &self,
+        _: &EnvKey,
+        _: &DatabaseName,
+        _: &Upgrade,
+    ) -> Result<UpgradePlan, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn rehearse_upgrade(
+        &self,
+        _: &EnvKey,
+        _: &DatabaseName,
+        _: &Upgrade,
+        _: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn upgrade(
+        &self,
+        _: &EnvKey,
+        _: &DatabaseName,
+        _: &Upgrade,
+        _: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn finish_upgrade(
+        &self,
+        _: &EnvKey,
+        _: &DatabaseName,
+        _: &Actor,
+    ) -> Result<OperationView, ApiError> {
+        Err(without())
+    }
+
+    pub(crate) async fn refuse_if_upgrading(&self, _: &EnvKey) -> Result<(), ApiError> {
+        Ok(())
     }
 
     pub(crate) fn operation(&self, _: BackupId) -> Result<OperationView, ApiError> {

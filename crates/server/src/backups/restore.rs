@@ -77,6 +77,7 @@ impl App {
         actor: &Actor,
     ) -> Result<OperationView, ApiError> {
         self.refuse_if_locked(key).await?;
+        self.refuse_if_upgrading(key).await?;
         if let Some(operation) = self.restore_point(key, wanted, actor).await? {
             return Ok(operation);
         }

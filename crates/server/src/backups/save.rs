@@ -72,6 +72,7 @@ impl App {
         why: &str,
         actor: &Actor,
     ) -> Result<Vec<OperationView>, ApiError> {
+        self.refuse_if_upgrading(key).await?;
         let release = self.require_release(key).await?;
         let all = chosen(&release.spec, wanted)?;
         self.refuse_without_space()?;

@@ -139,7 +139,7 @@ impl App {
     }
 
     /// Waits until a run is over; an error unless it reached what it was meant to.
-    async fn come_to_end(&self, run: RunId) -> Result<(), ApiError> {
+    pub(super) async fn come_to_end(&self, run: RunId) -> Result<(), ApiError> {
         loop {
             let record = self.inner.store.run(run).await?;
             let finished = record.and_then(|record| record.finished);

@@ -34,11 +34,14 @@ impl App {
                 }
             };
             for key in known.iter().filter(|environment| !environment.retired).map(|environment| &environment.key) {
-                let tended = match settled.contains(key) {
-                    true => self.tend_backups_of(key).await,
-                    false => self.settle_backups(key).await.map(|()| {
+                let tended = match (self.settle_upgrade(key, &Actor::daybook("timer")).await, settled.contains(key)) {
+                    // What is half there is not backed up.
+                    (Ok(true), _) => Ok(()),
+                    (Ok(false), true) => self.tend_backups_of(key).await,
+                    (Ok(false), false) => self.settle_backups(key).await.map(|()| {
                         settled.insert(key.clone());
                     }),
+                    (Err(error), _) => Err(error),
                 };
                 if let Err(error) = tended {
                     tracing::warn!(%key, error = %error.0.message, "backups wait");

@@ -9,6 +9,7 @@ use daybook_executor::Note;
 use daybook_model::backup::{ArchiveNote, BackupOutcome, DrillOutcome, Holding};
 use daybook_model::clone::CloneOutcome;
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
+use daybook_model::upgrade::{RehearsalOutcome, UpgradeOutcome};
 use daybook_model::{BackupId, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
 use daybook_store::{Journal as _, Query, Store};
 
@@ -155,6 +156,30 @@ impl Words {
                 None => "the clone is there".to_owned(),
             }),
             Event::CloneFinished { outcome: CloneOutcome::Failed { why } } => plain(format!("no clone: {why}")),
+            Event::UpgradeRehearsed { database, from, to, outcome } => plain(match outcome {
+                RehearsalOutcome::Passed { stop_ms } => format!(
+                    "database {database}: from {from} to {to} rehearsed: every row came over; it would be away for {}",
+                    text::seconds(*stop_ms)
+                ),
+                RehearsalOutcome::Failed { why } => {
+                    format!("database {database}: from {from} to {to} rehearsed in vain: {why}")
+                }
+            }),
+            Event::UpgradeStarted { database, from, to, .. } => {
+                plain(format!("database {database}: about to go from {from} to {to}"))
+            }
+            Event::UpgradeFilled { database, .. } => {
+                plain(format!("database {database}: the new server has every row; about to start what uses it"))
+            }
+            Event::UpgradeFinished { database, outcome: UpgradeOutcome::Made, .. } => {
+                plain(format!("database {database}: the new server serves"))
+            }
+            Event::UpgradeFinished { database, outcome: UpgradeOutcome::Failed { why }, .. } => {
+                plain(format!("database {database}: the old server serves as before: {why}"))
+            }
+            Event::OldFilesRemoved { database, of } => {
+                plain(format!("database {database}: about to remove the files of {of}"))
+            }
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
             Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),

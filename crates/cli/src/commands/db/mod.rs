@@ -3,6 +3,7 @@
 mod named;
 mod render;
 mod shell;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,6 +64,23 @@ enum Action {
         /// What the client is told: `daybook db shell db -- -c "select 1"`.
         #[arg(value_name = "ARGUMENTS", last = true)]
         arguments: Vec<String>,
+    },
+    /// Go to another series of a database server, whose files the one that is there cannot take over.
+    ///
+    /// Change the version of its `engine` in the manifest, then this. A copy of the new server takes in what the database
+    /// holds, and every row and every owner is compared: that is the rehearsal, which changes nothing and tells how long it
+    /// takes. Then what uses the database is stopped, it is backed up, the new server begins with no files and is filled from
+    /// that backup, and what uses it starts again. Whatever fails brings the old server back, with its own files as they were.
+    Upgrade {
+        /// A database of the manifest.
+        #[arg(value_name = "NAME")]
+        name: DatabaseName,
+        /// Only rehearse it.
+        #[arg(long)]
+        rehearse: bool,
+        /// Remove the files that the server before an upgrade has left.
+        #[arg(long, conflicts_with = "rehearse")]
+        finish: bool,
     },
     /// Run what is to be run, in its order.
     ///
@@ -154,6 +172,7 @@ impl Action {
     fn name(&self) -> Option<&DatabaseName> {
         let name = match self {
             Self::Tune { name, .. } | Self::Shell { name, .. } => name,
+            Self::Upgrade { name, .. } => return Some(name),
             Self::Status { database }
             | Self::Migrate { database, .. }
             | Self::Validate { database }
@@ -178,7 +197,7 @@ impl Db {
 /// Carries out what is asked of the database that a URL names.
 async fn by_url(ctx: &Ctx, action: Action) -> Result<Exit> {
     match action {
-        Action::Shell { .. } => Err(no_database()),
+        Action::Shell { .. } | Action::Upgrade { .. } => Err(no_database()),
         Action::Tune { url, .. } => tune(ctx, url).await,
         Action::Status { database } => database.open().await?.status(ctx).await,
         Action::Validate { database } => database.open().await?.validate(ctx).await,

@@ -4,7 +4,7 @@ use daybook_api::client::Exit;
 use daybook_api::database::HistoryChange;
 use daybook_model::DatabaseName;
 
-use super::{Action, advise, confirm, render, say_wrong, shell, tell};
+use super::{Action, advise, confirm, render, say_wrong, shell, tell, upgrade};
 use crate::context::Ctx;
 use crate::error::{CommandError, Result};
 use crate::output::style::{GOOD, paint};
@@ -15,6 +15,14 @@ pub(super) async fn run(ctx: &Ctx, name: &DatabaseName, action: Action) -> Resul
         Action::Shell { arguments, .. } => return shell::run(ctx, name, arguments).await,
         Action::Status { .. } => status(ctx, name).await?,
         Action::Validate { .. } => validate(ctx, name).await?,
+        Action::Upgrade { rehearse, finish, .. } => {
+            let what = match (rehearse, finish) {
+                (true, _) => upgrade::What::Rehearsal,
+                (_, true) => upgrade::What::Finish,
+                _ => upgrade::What::All,
+            };
+            upgrade::run(ctx, name, what).await?
+        }
         Action::Tune { .. } => advise(ctx, &ctx.client().await?.tune(&ctx.key().await?, name).await?)?,
         Action::Migrate { .. } => {
             let message = format!("`{name}` is migrated by `daybook up`, before what uses it starts");

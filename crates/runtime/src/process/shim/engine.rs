@@ -44,12 +44,11 @@ impl Server {
     /// Returns only if it fails.
     fn begin(&self, told: &[OsString]) -> Result<io::Error, String> {
         let told = self.placed(told);
-        let mut command = match self.installed.engine {
-            Engine::Postgres => self.postgres()?,
-            Engine::Mysql | Engine::Mariadb => self.mysql()?,
-            Engine::Redis | Engine::Valkey => return Ok(self.redis(&told).exec()),
-        };
-        Ok(command.args(&told).exec())
+        match self.installed.engine {
+            Engine::Postgres => Ok(self.postgres()?.args(&told).exec()),
+            Engine::Mysql | Engine::Mariadb => Ok(self.mysql(&told)?.exec()),
+            Engine::Redis | Engine::Valkey => Ok(self.redis(&told).exec()),
+        }
     }
 
     fn program(&self, name: &str) -> Command {
@@ -85,8 +84,11 @@ impl Server {
         Ok(command)
     }
 
-    fn mysql(&self) -> Result<Command, String> {
-        let data = self.inside("/var/lib/mysql/data");
+    /// `told` says where its files are, as its image knows that place.
+    fn mysql(&self, told: &[OsString]) -> Result<Command, String> {
+        let (places, told): (Vec<_>, Vec<_>) = told.iter().partition(|one| place_of(one).is_some());
+        let place = places.last().and_then(|one| place_of(one));
+        let data = self.inside(place.unwrap_or("/var/lib/mysql/data"));
         let is_mysql = self.installed.engine == Engine::Mysql;
         if !data.join("mysql").exists() {
             make_whole(&data, |fresh| {
@@ -118,7 +120,7 @@ impl Server {
         command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--socket=server.sock"]);
         command.arg(format!("--datadir={}", data.display())).arg(format!("--port={}", self.port));
         command.arg(format!("--pid-file={}", self.root.join("server.pid").display()));
-        command.arg(format!("--init-file={}", first.display()));
+        command.arg(format!("--init-file={}", first.display())).args(told);
         Ok(command)
     }
 
@@ -144,7 +146,10 @@ impl Server {
 
 /// Makes a directory of files beside its place, and moves it there once it is whole: what was broken off is begun anew.
 fn make_whole(data: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
-    let fresh = data.with_extension("new");
+    // The name of a place may have a dot: `10.11`.
+    let mut fresh = data.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
     let wrong = |error: io::Error| format!("make {}: {error}", data.display());
     if fresh.exists() {
         fs::remove_dir_all(&fresh).map_err(wrong)?;
@@ -152,6 +157,10 @@ fn make_whole(data: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Re
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&fresh).map_err(wrong)?;
     make(&fresh)?;
     fs::rename(&fresh, data).map_err(wrong)
+}
+
+fn place_of(argument: &OsString) -> Option<&str> {
+    argument.to_str()?.strip_prefix("--datadir=")
 }
 
 fn run(mut command: Command) -> Result<(), String> {
