@@ -1,11 +1,13 @@
 //! Measurements over time: series with labels, in the data model of Prometheus.
 //!
 //! [`Labels`] name a series, [`Matcher`]s choose some, a [`Sample`] is one measurement. Whoever has series implements
-//! [`Source`]; whoever evaluates a query asks one.
+//! [`Source`]; whoever evaluates a query asks one. A [`store`] keeps them on disk.
 
+mod codec;
 mod labels;
 mod matcher;
 mod sample;
+pub mod store;
 
 pub use labels::{Label, Labels, NAME};
 pub use matcher::{BadPattern, Matcher, Op};
