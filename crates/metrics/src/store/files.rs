@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub(crate) trait Files: Send + Sync {
     /// The names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// A new file, in the place of an old one.
+    /// A new file, in the place of an old one; its name is told to the disk.
     fn create(&self, name: &str) -> io::Result<Box<dyn Output>>;
     /// A file to read.
     fn open(&self, name: &str) -> io::Result<Box<dyn Input>>;
@@ -54,6 +54,11 @@ impl Directory {
         })?;
         Ok(Self { path, _lock: lock })
     }
+
+    /// Tells the names in it to the disk.
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
 }
 
 impl Files for Directory {
@@ -62,7 +67,9 @@ impl Files for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Output>> {
-        Ok(Box::new(Written(File::create(self.path.join(name))?)))
+        let file = File::create(self.path.join(name))?;
+        self.sync()?;
+        Ok(Box::new(Written(file)))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Input>> {
@@ -71,7 +78,7 @@ impl Files for Directory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path.join(from), self.path.join(to))?;
-        File::open(&self.path)?.sync_all()
+        self.sync()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
