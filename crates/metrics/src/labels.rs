@@ -36,6 +36,12 @@ impl Labels {
         Self(labels.into())
     }
 
+    /// Of labels that are by name, each once, with a value.
+    pub(crate) fn from_sorted(all: Vec<Label>) -> Self {
+        debug_assert!(all.is_sorted_by(|a, b| a.name < b.name) && all.iter().all(|label| !label.value.is_empty()));
+        Self(all.into())
+    }
+
     /// The value of a label; empty where there is none.
     pub fn get(&self, name: &str) -> &str {
         self.0.binary_search_by(|label| label.name.as_str().cmp(name)).map_or("", |at| &self.0[at].value)
