@@ -124,7 +124,7 @@ mod tests {
     fn somebody_else_approves_this_plan_made_from_this() {
         let question = asks("2026-11-30T11:00:00Z", "ann", "a");
         let answer = |who, of, basis| approves("2026-11-30T11:30:00Z", who, of, basis);
-        assert_eq!(approved_by(&[question.clone()]), [None]);
+        assert_eq!(approved_by(std::slice::from_ref(&question)), [None]);
         assert_eq!(approved_by(&[question.clone(), answer("bob", "a", "b")]), [Some("bob".to_owned())]);
         assert_eq!(approved_by(&[question.clone(), answer("ann", "a", "b")]), [None], "nobody is his own second");
         assert_eq!(approved_by(&[question.clone(), answer("bob", "other", "b")]), [None], "another plan");

@@ -285,12 +285,10 @@ impl App {
     ) -> Result<Vec<String>, ApiError> {
         let Ends { source, target, operation, .. } = ends;
         let restore = target.of().restore(owners(database));
-        let dialect = match (wanted.asked.data, Dialect::of(database.engine)) {
-            (CloneData::Masked, Some(dialect)) => dialect,
-            _ => {
-                let bytes = self.pour_across(ends, source.of().dump(None), restore).await?;
-                return Ok(vec![format!("{name}: {} as they are", size(bytes))]);
-            }
+        let masked = Dialect::of(database.engine).filter(|_| wanted.asked.data == CloneData::Masked);
+        let Some(dialect) = masked else {
+            let bytes = self.pour_across(ends, source.of().dump(None), restore).await?;
+            return Ok(vec![format!("{name}: {} as they are", size(bytes))]);
         };
         let part = |part| source.of().dump_part(part).unwrap_or_default();
         self.pour_across(ends, part(Part::Before), restore.clone()).await?;
