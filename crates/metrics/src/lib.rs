@@ -3,13 +3,15 @@
 //! [`Labels`] name a series, [`Matcher`]s choose some, a [`Sample`] is one measurement. Whoever has series implements
 //! [`Source`]; whoever evaluates a query asks one.
 
+mod histogram;
 mod labels;
 mod matcher;
 mod sample;
 
+pub use histogram::{Bucket, CUSTOM, Counts, Histogram, Incompatible, Merge, Reset, Span};
 pub use labels::{Label, Labels, NAME};
 pub use matcher::{BadPattern, Matcher, Op};
-pub use sample::{STALE, Sample, Series, is_stale};
+pub use sample::{HistogramSample, STALE, Sample, Series, is_stale};
 
 /// Series that can be asked for.
 pub trait Source {

@@ -48,10 +48,10 @@ impl Matcher {
         let (name, value) = (name.into(), value.into());
         let pattern = match op {
             Op::Equal | Op::NotEqual => None,
-            Op::Like | Op::Unlike => Some(Regex::new(&format!("^(?s:{value})$")).map_err(|error| BadPattern {
-                pattern: value.to_string(),
-                why: error.to_string(),
-            })?),
+            Op::Like | Op::Unlike => Some(
+                Regex::new(&format!("^(?s:{value})$"))
+                    .map_err(|error| BadPattern { pattern: value.to_string(), why: error.to_string() })?,
+            ),
         };
         Ok(Self { name, op, value, pattern })
     }
