@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use daybook_metrics::{Histogram, Labels, NAME, Reset};
+use daybook_metrics::{Histogram, Labels, Reset};
 use promql_parser::parser::token;
 use promql_parser::parser::{AggregateExpr, LabelModifier};
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::eval::Evaluator;
 use crate::notes::{Meeting, Notes};
 use crate::numbers;
-use crate::rows::{Row, RowSet, Steps};
+use crate::rows::{Row, RowSet, Steps, unnamed};
 
 impl Evaluator<'_> {
     pub(crate) fn aggregate(&mut self, aggregate: &AggregateExpr, steps: Steps) -> Result<Vec<Row>, Error> {
@@ -50,7 +50,7 @@ impl Evaluator<'_> {
         rows: &[Row],
         groups: Vec<Group>,
         steps: Steps,
-        fold: &dyn Fn(&[&Value], usize, &str, &mut Notes) -> Option<Value>,
+        fold: &FoldAt<'_>,
     ) -> Result<Vec<Row>, Error> {
         let mut folded = Vec::with_capacity(groups.len());
         let mut values: Vec<&Value> = Vec::new();
@@ -64,7 +64,8 @@ impl Evaluator<'_> {
                 let empty = values.is_empty();
                 cells.push(if empty { None } else { fold(&values, step, first.labels.metric(), &mut self.notes) });
             }
-            folded.push(Row { labels: group.labels, nameless: first.nameless, cells });
+            let nameless = group.members.iter().any(|row| rows[*row].nameless);
+            folded.push(Row { labels: group.labels, nameless, cells });
         }
         Ok(folded)
     }
@@ -102,10 +103,14 @@ fn remaining(labels: &Labels, modifier: Option<&LabelModifier>) -> Labels {
         Some(LabelModifier::Include(kept)) => {
             labels.filtered(|label| kept.labels.iter().any(|name| label.name == name.as_str()))
         }
-        Some(LabelModifier::Exclude(removed)) => labels
-            .filtered(|label| label.name != NAME && !removed.labels.iter().any(|name| label.name == name.as_str())),
+        Some(LabelModifier::Exclude(removed)) => {
+            unnamed(labels).filtered(|label| !removed.labels.iter().any(|name| label.name == name.as_str()))
+        }
     }
 }
+
+/// Folds the values of a group at a step; the name of a metric is for notes.
+type FoldAt<'a> = dyn Fn(&[&Value], usize, &str, &mut Notes) -> Option<Value> + 'a;
 
 type Function = fn(&[&Value], &str, &mut Notes) -> Option<Value>;
 
@@ -157,23 +162,10 @@ fn fold(values: &[&Value], how: Fold, metric: &str, notes: &mut Notes) -> Option
 
 /// The sum or the mean of histograms; none where their schemas have nothing in common.
 pub(crate) fn fold_histograms(all: &[&Histogram], how: Fold, metric: &str, notes: &mut Notes) -> Option<Histogram> {
-    let mut folded = (*all.first()?).clone();
-    let mut reconciled = false;
-    for (before, histogram) in all.iter().enumerate().skip(1) {
-        let count = (before + 1) as f64;
-        let merge = match how {
-            Fold::Sum => folded.add(histogram),
-            Fold::Mean => step_of_mean(&folded, histogram, count).and_then(|(change, mut merge)| {
-                merge.reconciled |= folded.add(&change)?.reconciled;
-                Ok(merge)
-            }),
-        };
-        let Ok(merge) = merge else {
-            notes.mixed_schemas(metric);
-            return None;
-        };
-        reconciled |= merge.reconciled;
-    }
+    let Ok((layout, reconciled)) = Histogram::common_layout(all) else {
+        notes.mixed_schemas(metric);
+        return None;
+    };
     if reconciled {
         notes.reconciled(Meeting::Aggregation);
     }
@@ -181,20 +173,11 @@ pub(crate) fn fold_histograms(all: &[&Histogram], how: Fold, metric: &str, notes
     if has(Reset::Reset) && has(Reset::NotReset) {
         notes.reset_collision(Meeting::Aggregation);
     }
-    Some(folded)
-}
-
-/// By how much one more histogram moves the mean.
-fn step_of_mean(
-    mean: &Histogram,
-    next: &Histogram,
-    count: f64,
-) -> Result<(Histogram, daybook_metrics::Merge), daybook_metrics::Incompatible> {
-    let (mut change, mut share) = (next.clone(), mean.clone());
-    change.divide(count);
-    share.divide(count);
-    let merge = change.subtract(&share)?;
-    Ok((change, merge))
+    let fold = |values: &[f64]| match how {
+        Fold::Sum => numbers::sum(values.iter().copied()),
+        Fold::Mean => numbers::mean(values.iter().copied()),
+    };
+    Some(layout.fold(all, &fold))
 }
 
 fn count_values(rows: &[Row], label: &str, modifier: Option<&LabelModifier>, steps: Steps) -> Result<Vec<Row>, Error> {

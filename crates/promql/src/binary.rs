@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::eval::Evaluator;
 use crate::notes::{Meeting, Notes};
 use crate::rows::{Evaluated, Row, RowSet, Steps, unnamed};
+use crate::sets::set_operation;
 
 impl Evaluator<'_> {
     pub(crate) fn binary(&mut self, binary: &BinaryExpr, steps: Steps) -> Result<Evaluated, Error> {
@@ -32,7 +33,7 @@ impl Evaluator<'_> {
                 let matching = Matching::of(binary.modifier.as_ref());
                 Evaluated::Rows(match op.id {
                     token::T_LAND | token::T_LOR | token::T_LUNLESS => {
-                        set_operation(op.id, left, right, &matching, steps)
+                        set_operation(op.id, left, right, &matching, steps)?
                     }
                     _ => self.vectors(left, right, op, &matching, steps)?,
                 })
@@ -191,7 +192,7 @@ fn with_scalars(mut rows: Vec<Row>, scalars: &[f64], op: Op, swapped: bool, note
 }
 
 /// Which series of both sides belong together.
-struct Matching<'a> {
+pub(crate) struct Matching<'a> {
     on: bool,
     labels: &'a [String],
     /// Which side may have many series for one of the other; none if neither.
@@ -235,7 +236,7 @@ impl<'a> Matching<'a> {
         if self.on {
             return labels.filtered(|label| self.names(&label.name));
         }
-        labels.filtered(|label| label.name != daybook_metrics::NAME && !self.names(&label.name))
+        unnamed(labels).filtered(|label| !self.names(&label.name))
     }
 
     /// The labels of a result: those of the side with many, or of the left one.
@@ -249,14 +250,14 @@ impl<'a> Matching<'a> {
 }
 
 /// Numbers that are the same for rows that belong together, counted from zero.
-struct Keys {
-    left: Vec<usize>,
-    right: Vec<usize>,
+pub(crate) struct Keys {
+    pub(crate) left: Vec<usize>,
+    pub(crate) right: Vec<usize>,
     count: usize,
 }
 
 impl Keys {
-    fn of(left: &[Row], right: &[Row], matching: &Matching<'_>) -> Self {
+    pub(crate) fn of(left: &[Row], right: &[Row], matching: &Matching<'_>) -> Self {
         let mut known: HashMap<Labels, usize> = HashMap::new();
         let mut number = |row: &Row| {
             let next = known.len();
@@ -266,45 +267,6 @@ impl Keys {
         let right = right.iter().map(&mut number).collect();
         Self { left, right, count: known.len() }
     }
-}
-
-/// `and`, `or` and `unless`: rows of the left by whether there is one on the right that belongs to them.
-fn set_operation(op: TokenId, left: Vec<Row>, mut right: Vec<Row>, matching: &Matching<'_>, steps: Steps) -> Vec<Row> {
-    let keys = Keys::of(&left, &right, matching);
-    let present = |rows: &[Row], keys: &[usize]| {
-        let mut present = vec![false; keys.iter().max().map_or(0, |most| most + 1) * steps.len()];
-        for (row, key) in rows.iter().zip(keys) {
-            for (step, cell) in row.cells.iter().enumerate() {
-                present[key * steps.len() + step] |= cell.is_some();
-            }
-        }
-        move |key: usize, step: usize| present.get(key * steps.len() + step).copied().unwrap_or(false)
-    };
-    let keep = |rows: &mut [Row], keys: &[usize], keep: &dyn Fn(usize, usize) -> bool| {
-        for (row, key) in rows.iter_mut().zip(keys) {
-            for (step, cell) in row.cells.iter_mut().enumerate().filter(|(step, _)| !keep(*key, *step)) {
-                let _ = step;
-                *cell = None;
-            }
-        }
-    };
-    let mut left = left;
-    match op {
-        token::T_LAND => {
-            let in_right = present(&right, &keys.right);
-            keep(&mut left, &keys.left, &in_right);
-        }
-        token::T_LUNLESS => {
-            let in_right = present(&right, &keys.right);
-            keep(&mut left, &keys.left, &|key, step| !in_right(key, step));
-        }
-        _ => {
-            let in_left = present(&left, &keys.left);
-            keep(&mut right, &keys.right, &|key, step| !in_left(key, step));
-            left.append(&mut right);
-        }
-    }
-    left
 }
 
 /// One step of an operation: which row of the side with one has each key.
@@ -347,12 +309,12 @@ impl Evaluator<'_> {
                 let first = !std::mem::replace(&mut used[*key], true);
                 let Some(other_value) = other_value else { continue };
                 let (left, right) = if swapped { (other_value, value) } else { (value, other_value) };
-                let Some(result) = op.values(left, right, &mut self.notes) else { continue };
-                if matching.many.is_none() && !results.unique(*key, step, first) {
+                if matching.many.is_none() && !first {
                     return Err(Error::evaluate(
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                     ));
                 }
+                let Some(result) = op.values(left, right, &mut self.notes) else { continue };
                 results.set(&main[row], partner.map(|partner| &other[partner]), (row, partner), step, result)?;
             }
             let Some(fill) = fill_main.map(Value::Float) else { continue };
@@ -385,12 +347,13 @@ impl Ones {
 fn duplicate(first: &Labels, second: &Labels, matching: &Matching<'_>) -> Error {
     let side = if matching.many == Some(Side::Right) { "left" } else { "right" };
     let group = matching.key(first);
+    let (first, second) = (first.min(second), first.max(second));
     Error::evaluate(format!(
         "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];\
          many-to-many matching not allowed: matching labels must be unique on one side",
         braced(&group),
-        braced(second),
         braced(first),
+        braced(second),
     ))
 }
 
@@ -407,19 +370,11 @@ struct Results<'a> {
     set: RowSet,
     /// The row of a pair of rows.
     known: HashMap<(usize, Option<usize>), usize>,
-    /// The last step at which a key had a result.
-    last: HashMap<usize, usize>,
 }
 
 impl<'a> Results<'a> {
     fn new(op: Op, matching: &'a Matching<'a>, steps: Steps) -> Self {
-        Self { op, matching, set: RowSet::new(steps.len()), known: HashMap::new(), last: HashMap::new() }
-    }
-
-    /// Whether this is the first result of a key at a step. What is first of all needs no look.
-    fn unique(&mut self, key: usize, step: usize, first: bool) -> bool {
-        let before = self.last.insert(key, step);
-        first || before != Some(step)
+        Self { op, matching, set: RowSet::new(steps.len()), known: HashMap::new() }
     }
 
     fn set(

@@ -19,80 +19,108 @@ pub(crate) enum Question<'a> {
 
 /// Asks each histogram at each step. Series of one classic histogram are those that differ in `le` alone.
 pub(crate) fn ask(rows: Vec<Row>, question: Question<'_>, steps: Steps, notes: &mut Notes) -> Vec<Row> {
-    let mut set = RowSet::new(steps.len());
-    let mut classic: HashMap<Labels, Vec<(f64, Row)>> = HashMap::new();
-    let mut order: Vec<Labels> = Vec::new();
-    let mut answers: Vec<(Labels, bool, usize, f64)> = Vec::new();
-    let mut native: Vec<Row> = Vec::new();
-    for row in rows {
-        if row.cells.iter().flatten().any(|value| value.histogram().is_some()) {
-            native.push(row.clone());
-        }
-        if !row.cells.iter().flatten().any(|value| value.float().is_some()) {
-            continue;
-        }
-        let le = row.labels.get("le");
-        let Some(bound) = bound(le) else {
-            notes.bad_bucket(le, row.labels.metric());
-            continue;
-        };
-        let labels = row.labels.with("le", "");
-        let buckets = classic.entry(labels).or_insert_with_key(|labels| {
-            order.push(labels.clone());
-            Vec::new()
-        });
-        buckets.push((bound, row));
-    }
-    for row in &native {
-        for (step, histogram) in row.cells.iter().enumerate().filter_map(|(n, v)| Some((n, v.as_ref()?.histogram()?))) {
-            let has_classic = classic.get(&row.labels).is_some_and(|buckets| {
-                buckets.iter().any(|(_, row)| row.cells[step].as_ref().is_some_and(|value| value.float().is_some()))
-            });
-            if has_classic {
-                continue;
-            }
-            let answer = match question {
-                Question::Quantile(q) => quantile(q[step], histogram, row.labels.metric(), notes),
-                Question::Fraction(l, u) => fraction(l[step], u[step], histogram, row.labels.metric(), notes),
-            };
-            answers.push((row.labels.clone(), true, step, answer));
-        }
-    }
-    for labels in order {
-        let buckets = &classic[&labels];
-        let rival = native.iter().find(|row| row.labels == labels);
-        for step in 0..steps.len() {
-            let of_step = buckets.iter().filter_map(|(bound, row)| Some((*bound, row.cells[step].as_ref()?.float()?)));
-            let mut of_step: Vec<(f64, f64)> = of_step.collect();
-            if of_step.is_empty() {
-                continue;
-            }
-            if rival.is_some_and(|row| row.cells[step].as_ref().is_some_and(|value| value.histogram().is_some())) {
-                notes.mixed_buckets(labels.metric());
-                continue;
-            }
-            let answer = match question {
-                Question::Quantile(q) => classic_quantile(q[step], &mut of_step, labels.metric(), notes),
-                Question::Fraction(l, u) => classic_fraction(l[step], u[step], &mut of_step),
-            };
-            answers.push((labels.clone(), true, step, answer));
-        }
-    }
-    for (labels, nameless, step, answer) in answers {
-        let row = set.row(labels, nameless);
-        // Two native histograms of one name cannot be at one step, and a classic one beside a native one was left out.
-        let _ = set.set(row, step, Value::Float(answer));
-    }
     if let Question::Quantile(q) = question {
         q.iter().for_each(|q| notes.quantile(*q));
     }
-    set.into_rows()
+    let native: Vec<Row> = rows.iter().filter(|row| has(row, |value| value.histogram().is_some())).cloned().collect();
+    let classic = Classic::of(rows, notes);
+    let mut answers = Answers(RowSet::new(steps.len()));
+    for row in &native {
+        let rival = classic.iter().find(|classic| classic.labels == row.labels);
+        for step in 0..steps.len() {
+            let Some(histogram) = histogram_at(row, step) else { continue };
+            if rival.is_none_or(|rival| rival.at(step).is_empty()) {
+                answers.add(&row.labels, step, question.native(step, histogram, row.labels.metric(), notes));
+            }
+        }
+    }
+    for classic in &classic {
+        let rival = native.iter().find(|row| row.labels == classic.labels);
+        for step in 0..steps.len() {
+            let mut buckets = classic.at(step);
+            if buckets.is_empty() {
+                continue;
+            }
+            if rival.is_some_and(|rival| histogram_at(rival, step).is_some()) {
+                notes.mixed_buckets(classic.labels.metric());
+                continue;
+            }
+            answers.add(&classic.labels, step, question.classic(step, &mut buckets, classic.labels.metric(), notes));
+        }
+    }
+    answers.0.into_rows()
+}
+
+fn has(row: &Row, is: impl Fn(&Value) -> bool) -> bool {
+    row.cells.iter().flatten().any(is)
+}
+
+fn histogram_at(row: &Row, step: usize) -> Option<&Histogram> {
+    row.cells[step].as_ref()?.histogram().map(AsRef::as_ref)
+}
+
+impl Question<'_> {
+    fn native(self, step: usize, histogram: &Histogram, metric: &str, notes: &mut Notes) -> f64 {
+        match self {
+            Self::Quantile(q) => quantile(q[step], histogram, metric, notes),
+            Self::Fraction(lower, upper) => fraction(lower[step], upper[step], histogram, metric, notes),
+        }
+    }
+
+    fn classic(self, step: usize, buckets: &mut Vec<(f64, f64)>, metric: &str, notes: &mut Notes) -> f64 {
+        match self {
+            Self::Quantile(q) => classic_quantile(q[step], buckets, metric, notes),
+            Self::Fraction(lower, upper) => classic_fraction(lower[step], upper[step], buckets),
+        }
+    }
+}
+
+/// One classic histogram: its buckets, by bound.
+struct Classic {
+    labels: Labels,
+    buckets: Vec<(f64, Row)>,
+}
+
+impl Classic {
+    fn of(rows: Vec<Row>, notes: &mut Notes) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        let mut index: HashMap<Labels, usize> = HashMap::new();
+        for row in rows.into_iter().filter(|row| has(row, |value| value.float().is_some())) {
+            let le = row.labels.get("le");
+            let Some(bound) = bound(le) else {
+                notes.bad_bucket(le, row.labels.metric());
+                continue;
+            };
+            let at = *index.entry(row.labels.with("le", "")).or_insert_with_key(|labels| {
+                all.push(Self { labels: labels.clone(), buckets: Vec::new() });
+                all.len() - 1
+            });
+            all[at].buckets.push((bound, row));
+        }
+        all
+    }
+
+    /// The bounds and counts of a step.
+    fn at(&self, step: usize) -> Vec<(f64, f64)> {
+        self.buckets.iter().filter_map(|(bound, row)| Some((*bound, row.cells[step].as_ref()?.float()?))).collect()
+    }
+}
+
+/// What was answered so far.
+struct Answers(RowSet);
+
+impl Answers {
+    fn add(&mut self, labels: &Labels, step: usize, answer: f64) {
+        let row = self.0.row(labels.clone(), true);
+        let added = self.0.set(row, step, Value::Float(answer));
+        debug_assert!(added.is_ok(), "one histogram of each name was asked at each step");
+    }
 }
 
 fn bound(le: &str) -> Option<f64> {
     match le {
         "+Inf" => Some(f64::INFINITY),
-        le => le.parse().ok(),
+        le => le.parse().ok().filter(|bound: &f64| !bound.is_nan()),
     }
 }
 
@@ -206,9 +234,15 @@ fn linear(value: f64, bucket: &Bucket, below: f64) -> f64 {
     below + bucket.count * (value - bucket.lower) / (bucket.upper - bucket.lower)
 }
 
-/// The buckets of a native histogram. One around zero reaches to zero only, where there are buckets on one side alone.
+/// The buckets of a native histogram. One around zero reaches to zero only, where there are buckets on one side alone; the
+/// first of custom ones begins at zero if it ends above it.
 fn native(histogram: &Histogram) -> Vec<Bucket> {
     let mut buckets = histogram.buckets();
+    if histogram.is_custom() {
+        let first = buckets.first_mut().filter(|bucket| bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0);
+        first.into_iter().for_each(|bucket| bucket.lower = 0.0);
+        return buckets;
+    }
     for bucket in buckets.iter_mut().filter(|bucket| bucket.lower <= 0.0 && bucket.upper >= 0.0) {
         match (histogram.negative.is_empty(), histogram.positive.is_empty()) {
             (true, false) => bucket.lower = 0.0,

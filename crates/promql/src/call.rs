@@ -50,7 +50,11 @@ impl Evaluator<'_> {
             "max_of" | "min_of" => {
                 let (a, b) = (self.scalars(args.get(0)?, steps)?, self.scalars(args.get(1)?, steps)?);
                 let least = call.func.name == "min_of";
-                let of = |(a, b): (f64, f64)| crate::numbers::extreme([a, b], least);
+                let of = |(a, b): (f64, f64)| match least {
+                    _ if a.is_nan() || b.is_nan() => f64::NAN,
+                    true => a.min(b),
+                    false => a.max(b),
+                };
                 Ok(Some(a.into_iter().zip(b).map(of).collect()))
             }
             _ => Ok(None),
@@ -66,6 +70,12 @@ impl Evaluator<'_> {
             "vector" => Ok(vectors::of_scalars(self.scalars(args.get(0)?, steps)?)),
             "timestamp" => self.timestamps(args.get(0)?, steps),
             "round" | "clamp" | "clamp_min" | "clamp_max" => self.rounded(args, steps),
+            name if name.starts_with("sort") && self.query.len() > 1 => {
+                self.notes.sorted_range();
+                let rows = self.rows(args.get(0)?, steps)?;
+                let by_label = name.starts_with("sort_by_label");
+                Ok(if by_label { rows } else { vectors::sort(rows, false, steps) })
+            }
             "sort" | "sort_desc" => Ok(vectors::sort(self.rows(args.get(0)?, steps)?, args.name == "sort_desc", steps)),
             "sort_by_label" | "sort_by_label_desc" => {
                 let names = self.texts(&args.args[1..])?;
@@ -178,7 +188,10 @@ impl Evaluator<'_> {
         let mut all = Vec::new();
         for arg in &args.args[2..] {
             let q = self.scalars(arg, steps)?;
-            let text = number(q.first().copied().unwrap_or(f64::NAN));
+            let mut text = number(q.first().copied().unwrap_or(f64::NAN));
+            if text.chars().all(|c| c.is_ascii_digit()) {
+                text.push_str(".0");
+            }
             let mut answers = buckets::ask(rows.clone(), Question::Quantile(&q), steps, &mut self.notes);
             answers.iter_mut().for_each(|row| row.labels = row.labels.with(&label, &text));
             all.append(&mut answers);

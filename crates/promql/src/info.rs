@@ -3,13 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use daybook_metrics::{Labels, Matcher, NAME, Op};
-use promql_parser::label::{MatchOp, Matcher as ParsedMatcher};
+use promql_parser::label::Matcher as ParsedMatcher;
+use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, VectorSelector};
 
 use crate::answer::Value;
 use crate::error::Error;
 use crate::eval::{Evaluator, without_parens};
+use crate::limits::children;
 use crate::rows::{Row, RowSet, Steps};
+use crate::selector::Reach;
 
 /// The labels by which a series and its information belong together.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -19,12 +22,13 @@ const TARGET_INFO: &str = "target_info";
 
 impl Evaluator<'_> {
     /// Adds the labels that the second argument selects; without one, all of `target_info`.
-    pub(crate) fn info(&mut self, base: &Expr, wanted: Option<&Expr>, steps: Steps) -> Result<Vec<Row>, Error> {
+    pub(crate) fn info(&mut self, base_expr: &Expr, wanted: Option<&Expr>, steps: Steps) -> Result<Vec<Row>, Error> {
         let wanted = Wanted::of(wanted)?;
-        let base = self.rows(base, steps)?;
+        let base = self.rows(base_expr, steps)?;
         let own: HashSet<usize> = (0..base.len()).filter(|row| wanted.is_name(base[*row].labels.metric())).collect();
-        let values = self.information(&base, &own, &wanted, steps, false)?;
-        let times = self.information(&base, &own, &wanted, steps, true)?;
+        let reach = self.common_reach(base_expr).unwrap_or_default();
+        let values = self.information(&base, &own, &wanted, steps, (reach, false))?;
+        let times = self.information(&base, &own, &wanted, steps, (reach, true))?;
         let mut set = RowSet::new(steps.len());
         for step in 0..steps.len() {
             self.check_cancelled()?;
@@ -51,12 +55,9 @@ impl Evaluator<'_> {
         own: &HashSet<usize>,
         wanted: &Wanted<'_>,
         steps: Steps,
-        times: bool,
+        (reach, times): (Reach, bool),
     ) -> Result<Vec<Row>, Error> {
-        let mut matchers: Vec<ParsedMatcher> = wanted.matchers.iter().map(|m| (*m).clone()).collect();
-        if !matchers.iter().any(|matcher| matcher.name == NAME) {
-            matchers.push(ParsedMatcher::new(MatchOp::Equal, NAME, TARGET_INFO));
-        }
+        let matchers = wanted.matchers.iter().map(|matcher| (*matcher).clone()).collect();
         let selector = VectorSelector::new(None, promql_parser::label::Matchers::new(matchers));
         let of_base: HashSet<Labels> = base
             .iter()
@@ -64,9 +65,34 @@ impl Evaluator<'_> {
             .filter(|(row, _)| !own.contains(row))
             .map(|(_, row)| identity(&row.labels))
             .collect();
-        let mut rows = self.select_instants(&selector, steps, times)?;
-        rows.retain(|row| of_base.contains(&identity(&row.labels)));
+        let mut rows = self.instants(&selector, reach, steps, times)?;
+        rows.retain(|row| wanted.is_name(row.labels.metric()) && of_base.contains(&identity(&row.labels)));
         Ok(rows)
+    }
+
+    /// Where all vectors that an expression is made of look; none if not all at the same time.
+    fn common_reach(&self, expr: &Expr) -> Option<Reach> {
+        match expr {
+            Expr::VectorSelector(selector) => Some(self.reach_of(selector)),
+            Expr::MatrixSelector(matrix) => Some(self.reach_of(&matrix.vs)),
+            Expr::Subquery(subquery) => {
+                let outer = Reach::new(subquery.at.as_ref(), subquery.offset.as_ref(), self.query);
+                self.common_reach(&subquery.expr).map(|inner| outer.then(inner))
+            }
+            Expr::Call(call) if matches!(call.func.name, "vector" | "absent") => Some(Reach::default()),
+            // The second argument of `info` is no vector that is evaluated.
+            Expr::Call(call) if call.func.name == "info" => self.common_reach(&call.args.args[0]),
+            _ => {
+                let is_vector = |inner: &&Expr| !matches!(inner.value_type(), ValueType::Scalar | ValueType::String);
+                let mut all = children(expr).into_iter().filter(is_vector).map(|inner| self.common_reach(inner));
+                let first = all.next()??;
+                all.all(|reach| reach == Some(first)).then_some(first)
+            }
+        }
+    }
+
+    fn reach_of(&self, selector: &VectorSelector) -> Reach {
+        Reach::new(selector.at.as_ref(), selector.offset.as_ref(), self.query)
     }
 }
 
@@ -119,15 +145,17 @@ impl<'a> Wanted<'a> {
         for matcher in matchers.iter().filter(|matcher| matcher.name == NAME) {
             names.push(crate::selector::parsed(matcher)?);
         }
-        if names.is_empty() && argument.is_none() {
+        if names.is_empty() {
             names.push(crate::selector::matcher(NAME, Op::Equal, TARGET_INFO)?);
+        } else if names.iter().all(|matcher| matches!(matcher.op, Op::NotEqual | Op::Unlike)) {
+            names.push(crate::selector::matcher(NAME, Op::Like, ".+_info")?);
         }
         Ok(Self { matchers, names })
     }
 
     /// Whether a series of this name has information itself.
     fn is_name(&self, name: &str) -> bool {
-        self.names.iter().any(|matcher| matcher.takes(name))
+        self.names.iter().all(|matcher| matcher.takes(name))
     }
 
     /// The matchers that are about labels, not about the name of the metric.
@@ -151,7 +179,7 @@ impl<'a> Wanted<'a> {
                 added.insert(&label.name, &label.value);
             }
         }
-        if added.is_empty() && !self.data().all(|matcher| matcher.is_match("")) {
+        if information.is_none() && !self.data().all(|matcher| matcher.is_match("")) {
             return Ok(None);
         }
         Ok(Some(added.into_iter().fold(base.clone(), |labels, (name, value)| labels.with(name, value))))

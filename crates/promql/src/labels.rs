@@ -8,9 +8,9 @@ use promql_parser::parser::{Expr, VectorSelector};
 use regex::Regex;
 
 use crate::answer::Value;
-use crate::error::{Error, SAME_LABELS};
+use crate::error::Error;
 use crate::eval::without_parens;
-use crate::rows::{Row, Steps};
+use crate::rows::{Row, RowSet, Steps, unnamed};
 
 /// `label_replace`: sets a label to what a pattern finds in another.
 pub(crate) fn replace(rows: Vec<Row>, to: &str, template: &str, from: &str, pattern: &str) -> Result<Vec<Row>, Error> {
@@ -41,19 +41,16 @@ pub(crate) fn join(rows: Vec<Row>, to: &str, separator: &str, from: &[String]) -
     })
 }
 
-/// Sets a label; a name that is set is not dropped.
-fn relabel(mut rows: Vec<Row>, to: &str, value: impl Fn(&Labels) -> Option<String>) -> Result<Vec<Row>, Error> {
-    let mut seen = std::collections::HashSet::with_capacity(rows.len());
-    for row in &mut rows {
-        if let Some(value) = value(&row.labels) {
-            row.labels = row.labels.with(to, &value);
-            row.nameless &= to != NAME;
-        }
-        if !seen.insert(row.labels.clone()) {
-            return Err(Error::evaluate(SAME_LABELS));
+/// Sets a label; a name that is set is not dropped. Series that then are one have to be so at different steps.
+fn relabel(rows: Vec<Row>, to: &str, value: impl Fn(&Labels) -> Option<String>) -> Result<Vec<Row>, Error> {
+    let mut set = RowSet::new(rows.first().map_or(0, |row| row.cells.len()));
+    for row in rows {
+        match value(&row.labels) {
+            Some(value) => set.merge(row.labels.with(to, &value), row.nameless && to != NAME, row.cells)?,
+            None => set.merge(row.labels, row.nameless, row.cells)?,
         }
     }
-    Ok(rows)
+    Ok(set.into_rows())
 }
 
 /// One where a vector or a range has nothing, with the labels that its selector asks for.
@@ -74,8 +71,8 @@ fn asked(argument: &Expr) -> Labels {
     };
     let matchers = &selector.matchers.matchers;
     let once = |name: &str| matchers.iter().filter(|other| other.name == name).count() == 1;
-    let equal = matchers.iter().filter(|m| matches!(m.op, MatchOp::Equal) && m.name != NAME && once(&m.name));
-    Labels::new(equal.map(|matcher| (matcher.name.as_str(), matcher.value.as_str())))
+    let equal = matchers.iter().filter(|matcher| matches!(matcher.op, MatchOp::Equal) && once(&matcher.name));
+    unnamed(&Labels::new(equal.map(|matcher| (matcher.name.as_str(), matcher.value.as_str()))))
 }
 
 /// Compares texts as people sort them: numbers within them by their value.

@@ -31,6 +31,7 @@ mod query;
 mod rate;
 mod rows;
 mod selector;
+mod sets;
 pub mod testfile;
 mod vectors;
 mod window;

@@ -85,6 +85,9 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let lower = rank.floor();
     let weight = rank - lower;
     let at = lower as usize;
+    if weight == 0.0 {
+        return values[at];
+    }
     values[at] * (1.0 - weight) + values[(at + 1).min(values.len() - 1)] * weight
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn find(name: &str) -> Option<Function> {
         "ts_of_min_over_time" => |window, notes| floats(window, notes, |w| time_of(w, |a, b| a <= b)),
         "ts_of_max_over_time" => |window, notes| floats(window, notes, |w| time_of(w, |a, b| a >= b)),
         "double_exponential_smoothing" => smoothed,
+        "integral" => integral,
         _ => return None,
     })
 }
@@ -63,6 +64,9 @@ fn fold(window: &Window<'_>, how: Fold, notes: &mut Notes) -> Option<Value> {
 /// The median of how far each number is from the median of all.
 fn median_deviation(window: &Window<'_>) -> f64 {
     let mut values: Vec<f64> = window.values().collect();
+    if values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
     let median = numbers::quantile(0.5, &mut values);
     values.iter_mut().for_each(|value| *value = (*value - median).abs());
     numbers::quantile(0.5, &mut values)
@@ -100,6 +104,29 @@ fn time_of(window: &Window<'_>, is: fn(f64, f64) -> bool) -> f64 {
         }
     }
     best.at as f64 / 1e3
+}
+
+/// The area under the samples: each stretch between two as wide as it lasts in seconds, and as high as the sample before it
+/// (0), after it (1), or their mean (2, unless another is chosen). What is no number has no height.
+fn integral(window: &Window<'_>, notes: &mut Notes) -> Result<Option<Value>, Error> {
+    if !window.only_floats(notes) {
+        return Ok(None);
+    }
+    let strategy = window.numbers.first().copied().unwrap_or(2.0);
+    if ![0.0, 1.0, 2.0].contains(&strategy) {
+        notes.integral_strategy(strategy);
+    }
+    let shares: &[(usize, f64)] = match strategy {
+        0.0 => &[(0, 1.0)],
+        1.0 => &[(1, 1.0)],
+        _ => &[(0, 0.5), (1, 0.5)],
+    };
+    let areas = window.floats.windows(2).flat_map(|pair| {
+        let seconds = (pair[1].at - pair[0].at) as f64 / 1e3;
+        let height = |at: usize| if pair[at].value.is_nan() { 0.0 } else { pair[at].value };
+        shares.iter().map(move |(at, share)| height(*at) * share * seconds)
+    });
+    number(numbers::sum(areas))
 }
 
 /// Holt's linear method: a level and a trend, each smoothed.

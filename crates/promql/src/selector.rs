@@ -13,7 +13,7 @@ use crate::eval::{Evaluator, without_parens};
 use crate::rows::{Row, Steps};
 
 /// Where a selector looks at a step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Reach {
     /// Always at this time, whatever the step.
     pub(crate) fixed: Option<i64>,
@@ -21,7 +21,7 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    fn new(at: Option<&AtModifier>, offset: Option<&Offset>, query: Steps) -> Self {
+    pub(crate) fn new(at: Option<&AtModifier>, offset: Option<&Offset>, query: Steps) -> Self {
         let fixed = at.map(|at| match at {
             AtModifier::Start => query.from,
             AtModifier::End => query.to,
@@ -32,12 +32,26 @@ impl Reach {
             Some(Offset::Pos(duration)) => milliseconds(*duration),
             Some(Offset::Neg(duration)) => -milliseconds(*duration),
         };
-        Self { fixed, offset }
+        match fixed {
+            Some(at) => Self { fixed: Some(at.saturating_sub(offset)), offset: 0 },
+            None => Self { fixed, offset },
+        }
+    }
+
+    /// Where one looks whose step is where this one looks.
+    pub(crate) fn then(self, inner: Self) -> Self {
+        match inner.fixed {
+            Some(_) => inner,
+            None => Self {
+                fixed: self.fixed.map(|at| at.saturating_sub(inner.offset)),
+                offset: self.offset.saturating_add(inner.offset),
+            },
+        }
     }
 
     /// The time it looks at.
     pub(crate) fn at(self, step: i64) -> i64 {
-        self.fixed.unwrap_or(step).saturating_sub(self.offset)
+        self.fixed.unwrap_or_else(|| step.saturating_sub(self.offset))
     }
 
     /// The first and the last time it looks at.
@@ -73,6 +87,17 @@ impl Evaluator<'_> {
         timestamps: bool,
     ) -> Result<Vec<Row>, Error> {
         let reach = Reach::new(selector.at.as_ref(), selector.offset.as_ref(), self.query);
+        self.instants(selector, reach, steps, timestamps)
+    }
+
+    /// The same, looking elsewhere than the selector says.
+    pub(crate) fn instants(
+        &mut self,
+        selector: &VectorSelector,
+        reach: Reach,
+        steps: Steps,
+        timestamps: bool,
+    ) -> Result<Vec<Row>, Error> {
         let lookback = self.options.lookback;
         let all = self.select_series(selector, reach, lookback, steps)?;
         let distinct = reach.distinct(steps);
@@ -136,7 +161,7 @@ impl Evaluator<'_> {
                 match cell {
                     Some(Value::Float(value)) => series.samples.push(Sample { at, value }),
                     Some(Value::Histogram(value)) => {
-                        series.histograms.push(HistogramSample { at, value: apart(value) })
+                        series.histograms.push(HistogramSample { at, value: apart(value) });
                     }
                     None => {}
                 }

@@ -31,7 +31,7 @@ pub enum Verdict {
     Passed,
     /// Not as expected: why.
     Failed(String),
-    /// The query cannot be parsed: why.
+    /// The query, or what it needs to be loaded, cannot be parsed: why.
     Unparsed(String),
 }
 
@@ -39,12 +39,24 @@ pub enum Verdict {
 pub fn run(text: &str) -> Result<Vec<Case>, BadFile> {
     let mut storage = storage::Storage::default();
     let mut cases = Vec::new();
+    let mut incomplete = false;
     for command in script::parse(text)? {
         match command {
-            script::Command::Load { every, histograms, series } => storage.load(every, histograms, series),
-            script::Command::Clear => storage = storage::Storage::default(),
+            script::Command::Load { every, histograms, series, beginnings } => {
+                storage.load(every, histograms, series);
+                incomplete |= beginnings;
+            }
+            script::Command::Clear => {
+                storage = storage::Storage::default();
+                incomplete = false;
+            }
             script::Command::Eval(eval) => {
-                let verdict = evaluate::verdict(&eval, &storage);
+                let verdict = match incomplete {
+                    true => {
+                        Verdict::Unparsed("it needs to know when counters began, which samples do not say".to_owned())
+                    }
+                    false => evaluate::verdict(&eval, &storage),
+                };
                 cases.push(Case { line: eval.line, query: eval.query, verdict });
             }
         }

@@ -1,7 +1,7 @@
 //! Sums, differences and multiples of histograms.
 
 use super::layout::{combine, common, rebound};
-use super::{Histogram, Reset};
+use super::{Counts, Histogram, Reset};
 
 /// Exponential buckets and custom ones cannot be brought together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +85,43 @@ impl Histogram {
         collision
     }
 
+    /// A histogram in whose layout all of some fit, and whether custom bounds differed.
+    pub fn common_layout(all: &[&Self]) -> Result<(Self, bool), Incompatible> {
+        let Some((first, rest)) = all.split_first() else { return Ok((Self::default(), false)) };
+        let mut layout = (*first).clone();
+        let mut reconciled = false;
+        for other in rest {
+            reconciled |= layout.add(other)?.reconciled;
+        }
+        Ok((layout, reconciled))
+    }
+
+    /// Makes each count, and the sum, what `fold` makes of those of some histograms whose common layout this is.
+    #[must_use]
+    pub fn fold(mut self, all: &[&Self], fold: &dyn Fn(&[f64]) -> f64) -> Self {
+        let fitted: Vec<Self> = all.iter().map(|other| self.fit(other)).collect();
+        self.zero_count = folded(&fitted, fold, |histogram| histogram.zero_count);
+        self.count = folded(&fitted, fold, |histogram| histogram.count);
+        self.sum = folded(&fitted, fold, |histogram| histogram.sum);
+        self.positive = folded_side(&fitted, fold, |histogram| &histogram.positive);
+        self.negative = folded_side(&fitted, fold, |histogram| &histogram.negative);
+        self
+    }
+
+    /// Another in the layout of this one, which has to be as coarse.
+    fn fit(&self, other: &Self) -> Self {
+        let mut fitted = other.clone();
+        if self.is_custom() {
+            if other.bounds != self.bounds {
+                fitted.positive = rebound(&other.positive, &other.bounds, &self.bounds);
+            }
+            return fitted;
+        }
+        fitted.widen_zero(self.zero_threshold);
+        fitted.reduce(self.schema);
+        fitted
+    }
+
     /// Multiplies each count and the sum.
     pub fn multiply(&mut self, factor: f64) {
         self.change(factor, |count| count * factor);
@@ -111,4 +148,22 @@ impl Histogram {
             self.reset = Reset::Gauge;
         }
     }
+}
+
+fn folded(all: &[Histogram], fold: &dyn Fn(&[f64]) -> f64, value: impl Fn(&Histogram) -> f64) -> f64 {
+    fold(&all.iter().map(value).collect::<Vec<f64>>())
+}
+
+/// Each bucket that any of some histograms has on one side.
+fn folded_side(all: &[Histogram], fold: &dyn Fn(&[f64]) -> f64, side: fn(&Histogram) -> &Counts) -> Counts {
+    let mut indices: Vec<i32> =
+        all.iter().flat_map(|histogram| side(histogram).iter().map(|(index, _)| *index)).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    let count = |histogram: &Histogram, index: i32| {
+        let counts = side(histogram);
+        counts.binary_search_by_key(&index, |(index, _)| *index).map_or(0.0, |at| counts[at].1)
+    };
+    let counts = indices.into_iter().map(|index| (index, folded(all, fold, |histogram| count(histogram, index))));
+    counts.filter(|(_, count)| *count != 0.0).collect()
 }

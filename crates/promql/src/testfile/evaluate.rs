@@ -1,5 +1,7 @@
 //! Evaluates a case in each way, and says whether all of them are as expected.
 
+use promql_parser::parser::Expr;
+
 use super::Verdict;
 use super::compare;
 use super::pinned::pinned;
@@ -7,6 +9,7 @@ use super::script::{Eval, Expected, Text, When};
 use super::storage::Storage;
 use crate::answer::{Answer, Element, Output};
 use crate::error::Error;
+use crate::limits::children;
 use crate::query::{Options, Query};
 
 const MINUTE: i64 = 60_000;
@@ -45,12 +48,18 @@ fn instant(query: &Query, at: i64, expected: &Expected, storage: &Storage) -> Re
     let output = query.instant(storage, at, &Options::default());
     let failed = output.is_err();
     as_expected(output, expected, expected.range)?;
-    if failed || expected.ordered || expected.range.is_some() || expected.text.is_some() {
+    if failed || of_range(&query.expr) || expected.ordered || expected.range.is_some() || expected.text.is_some() {
         return Ok(());
     }
     let output = query.range(storage, at - MINUTE, at + MINUTE, MINUTE, &Options::default());
     let output = output.map_err(|error| format!("as a range: {error}"))?;
     compare::answer(&middle(output, at, expected), expected, None).map_err(|why| format!("as a range: {why}"))
+}
+
+/// Whether the answer depends on the range of the query.
+fn of_range(expr: &Expr) -> bool {
+    let calls = matches!(expr, Expr::Call(call) if matches!(call.func.name, "start" | "end" | "range" | "step"));
+    calls || children(expr).into_iter().any(of_range)
 }
 
 /// The answer to a range, at one of its steps.

@@ -7,7 +7,7 @@ use promql_parser::parser::{AtModifier, Expr};
 use crate::query::Query;
 
 /// Functions whose result depends on the time of the evaluation, whatever `@` says.
-const OF_TIME: [&str; 14] = [
+const OF_TIME: &[&str] = &[
     "days_in_month",
     "day_of_month",
     "day_of_week",
@@ -21,6 +21,8 @@ const OF_TIME: [&str; 14] = [
     "timestamp",
     "start",
     "end",
+    "range",
+    "step",
     "info",
 ];
 

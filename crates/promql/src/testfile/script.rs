@@ -23,9 +23,11 @@ pub(super) enum Command {
         /// Also adds a native histogram for each classic one.
         histograms: bool,
         series: Vec<(Labels, Vec<Item>)>,
+        /// It also says when counters began (`@st`), which samples here cannot.
+        beginnings: bool,
     },
     Clear,
-    Eval(Eval),
+    Eval(Box<Eval>),
 }
 
 /// A query and what is expected of it.
@@ -91,7 +93,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Command>, BadFile> {
         } else if line.starts_with("load") {
             commands.push(load(line, &mut lines)?);
         } else if line.starts_with("eval") {
-            commands.push(Command::Eval(eval(line, &mut lines)?));
+            commands.push(Command::Eval(Box::new(eval(line, &mut lines)?)));
         } else {
             return Err(bad(format!("`{line}` is no command")));
         }
@@ -127,10 +129,15 @@ fn load(line: &str, lines: &mut Lines<'_>) -> Result<Command, BadFile> {
     };
     let every = time(every).map_err(|why| BadFile { line: at, why })?;
     let mut series = Vec::new();
+    let mut beginnings = false;
     while let Some(line) = lines.within() {
+        if line.split_whitespace().any(|word| word.ends_with("@st")) {
+            beginnings = true;
+            continue;
+        }
         series.push(sequence::parse(line).map_err(|why| BadFile { line: lines.next, why })?);
     }
-    Ok(Command::Load { every, histograms, series })
+    Ok(Command::Load { every, histograms, series, beginnings })
 }
 
 fn eval(line: &str, lines: &mut Lines<'_>) -> Result<Eval, BadFile> {
@@ -249,8 +256,8 @@ fn expect_note(what: &str, expected: &mut Expected) -> Result<(), String> {
     let (kind, rest) = word(what);
     let text = match rest.split_once(':') {
         None if rest.is_empty() => Text::Any,
-        Some(("msg", message)) => Text::Exactly(message.trim().to_owned()),
-        Some(("regex", pattern)) => like(pattern)?,
+        Some(("msg", message)) => Text::Exactly(without_place(message.trim(), "(", ")").to_owned()),
+        Some(("regex", pattern)) => like(without_place(pattern.trim(), "\\(", "\\)"))?,
         _ => return Err(format!("`{rest}` is neither `msg:` nor `regex:`")),
     };
     match kind {
@@ -263,6 +270,15 @@ fn expect_note(what: &str, expected: &mut Expected) -> Result<(), String> {
         _ => return Err(format!("`{kind}` cannot be expected")),
     }
     Ok(())
+}
+
+/// A message without the place in the query that Prometheus adds to it, ` (1:7)`: the parser does not tell places.
+fn without_place<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
+    let place = || {
+        let (before, place) = text.strip_suffix(close)?.rsplit_once(&format!(" {open}"))?;
+        place.chars().all(|c| "0123456789:[]-+".contains(c)).then_some(before)
+    };
+    place().unwrap_or(text)
 }
 
 fn like(pattern: &str) -> Result<Text, String> {

@@ -78,7 +78,7 @@ impl Source for Storage {
                 match value {
                     Value::Float(value) => series.samples.push(Sample { at: *at, value: *value }),
                     Value::Histogram(value) => {
-                        series.histograms.push(HistogramSample { at: *at, value: value.clone() })
+                        series.histograms.push(HistogramSample { at: *at, value: value.clone() });
                     }
                 }
             }
