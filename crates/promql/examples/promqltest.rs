@@ -1,5 +1,7 @@
 //! Runs test files of the format of Prometheus and says how many of their cases pass.
 
+#![expect(clippy::print_stdout, reason = "it is a program that prints")]
+
 use daybook_promql::testfile::{Verdict, run};
 
 fn main() {
