@@ -10,6 +10,8 @@ const LEAVES: [&str; 8] = ["manifest", "decide", "rego", "store", "metrics", "ru
 const OUTSIDE: [&str; 3] = ["connect", "backup", "api"];
 /// Below the leaves: they know nothing of ours, and a leaf may use them.
 const ROOTS: [(&str, &str); 1] = [("cdc", "backup")];
+/// A leaf that is about what another has: queries are of series.
+const UPON: [(&str, &str); 1] = [("promql", "metrics")];
 /// What drives something with a client so large that a build may leave it out: above the runtime's trait, and used by
 /// the server, and by the export.
 const DRIVERS: [&str; 1] = ["kubernetes"];
@@ -27,10 +29,14 @@ fn allowed() -> Edges {
         table.insert(root.to_owned(), BTreeSet::new());
         table.entry(leaf.to_owned()).or_default().insert(root.to_owned());
     }
+    for (name, other) in UPON {
+        table.insert(name.to_owned(), [other.to_owned()].into());
+    }
     for driver in DRIVERS {
         table.insert(driver.to_owned(), ["model", "runtime"].map(ToOwned::to_owned).into());
     }
     below.extend(leaves.iter().map(|leaf| (*leaf).to_owned()));
+    below.extend(UPON.map(|(name, _)| name.to_owned()));
     below.extend(DRIVERS.map(ToOwned::to_owned));
     for layer in LAYERS {
         table.insert(layer.to_owned(), below.clone());

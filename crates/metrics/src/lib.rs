@@ -6,14 +6,16 @@
 
 mod codec;
 pub mod exposition;
+mod histogram;
 mod labels;
 mod matcher;
 mod sample;
 pub mod store;
 
+pub use histogram::{Bucket, CUSTOM, Counts, Histogram, Incompatible, Merge, Reset, Span};
 pub use labels::{Label, Labels, NAME};
 pub use matcher::{BadPattern, Matcher, Op};
-pub use sample::{STALE, Sample, Series, is_stale};
+pub use sample::{HistogramSample, STALE, Sample, Series, is_stale};
 
 /// Series that can be asked for.
 pub trait Source {

@@ -63,7 +63,7 @@ impl Source for Store {
         let mut series: Vec<Series> = all
             .into_iter()
             .filter(|(_, samples)| !samples.is_empty())
-            .map(|(labels, samples)| Series { labels, samples: in_order(samples) })
+            .map(|(labels, samples)| Series { labels, samples: in_order(samples), ..Series::default() })
             .collect();
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         Ok(series)
