@@ -4,6 +4,8 @@
 //! Where a server is a plain process its paths are beneath `DAYBOOK_ROOT`. Commands that need a password read it as the
 //! first line of their input.
 
+use daybook_model::database::RECOVERED;
+
 use crate::dump::PROVEN;
 
 /// The variables that a command knows its place by.
@@ -119,7 +121,7 @@ pub fn needs(told: &str) -> Option<(String, String)> {
 /// Where the files are that are brought to a moment, as `PGDATA` names it, beside those of the server.
 pub fn recovered(pgdata: &str) -> String {
     let (parent, _) = pgdata.rsplit_once('/').unwrap_or(("", pgdata));
-    format!("{parent}/recovered")
+    format!("{parent}/{RECOVERED}")
 }
 
 /// Who the server's programs are run as: they refuse to be run by root.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_model::database::{DatabaseServer, Engine};
+use daybook_model::database::{DatabaseServer, Engine, RECOVERED};
 use daybook_model::spec::{Artifact, EnvValue};
 use daybook_model::upgrade::{RehearsalOutcome, UpgradeOutcome};
 use daybook_model::{BackupId, DatabaseName, Event, ReleaseNumber, Service, ServiceName, Spec, Timestamp};
@@ -51,6 +51,8 @@ pub fn way(before: &Service, after: &Service) -> Option<Way> {
     Some(match unread(old, new) {
         Some(why) if has_moved => Way::Carried { why },
         Some(why) => Way::None { why, hint: "leave `datadir` out of its settings: each series has a place of its own" },
+        // They were put there by a recovery, out of what this server had written.
+        None if place(after).is_some_and(|place| place.ends_with(&format!("/{RECOVERED}"))) => Way::Files,
         None if has_moved => Way::Carried { why: "its files would be in another place" },
         None => Way::Files,
     })
@@ -343,6 +345,11 @@ mod tests {
         assert!(takes_over(Mariadb, "10.11.2", "10.11.6") && takes_over(Redis, "7", "8"));
         // A version that says less has another place: never is a server started beside the rows without a word.
         assert!(is_carried(Mysql, "8", "8.0.36"));
+        // A scratch copy goes on with the files that a recovery has put beside its own.
+        let before = running(Postgres, "15", "/var/lib/postgresql/data/15");
+        let way_to = |place| way(&before, &running(Postgres, "15", place)).unwrap();
+        assert_eq!(way_to("/var/lib/postgresql/data/recovered"), Way::Files);
+        assert!(matches!(way_to("/var/lib/postgresql/data/pgdata"), Way::Carried { .. }));
         let (mysql, mariadb) = (running(Mysql, "8", "8"), running(Mariadb, "11", "11"));
         assert!(matches!(way(&mysql, &mariadb), Some(Way::None { .. })));
         let here = |version| running(Mariadb, version, "/var/lib/mysql/data");

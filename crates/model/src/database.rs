@@ -284,6 +284,9 @@ impl DatabaseFact {
     }
 }
 
+/// What the directory is called, beside that of a server's own files, in which a scratch copy is brought to a moment.
+pub const RECOVERED: &str = "recovered";
+
 /// Where the authority's certificate of a database is in the replica of a service that uses it.
 pub fn ca_path(database: &DatabaseName) -> String {
     format!("/run/daybook/{database}.ca.pem")
