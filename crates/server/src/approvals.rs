@@ -3,7 +3,7 @@
 use daybook_api::ErrorCode;
 use daybook_api::approval::{ApprovalView, Vote};
 use daybook_decide::approval::{Asked, HOLDS_MS, asked, is_needed};
-use daybook_model::{Actor, EnvKey, Event, Plan, Timestamp};
+use daybook_model::{Actor, EnvKey, Event, Plan, PlanId, Timestamp};
 use daybook_store::{Journal as _, Query, Write};
 
 use crate::App;
@@ -16,6 +16,43 @@ const LOOKED_AT: usize = 5_000;
 
 /// The login of whoever could not be told.
 const UNKNOWN: &str = "unknown";
+
+/// How a plan stands with a second person.
+pub(crate) enum Approval {
+    /// Nobody has to approve it.
+    NotNeeded,
+    /// Somebody has to, and was not asked.
+    NotAsked,
+    /// Somebody was asked, and may have approved it.
+    Asked(Asked),
+}
+
+impl Approval {
+    /// Whether it must not be carried out yet.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            Self::NotNeeded => false,
+            Self::NotAsked => true,
+            Self::Asked(asked) => asked.approved.is_none(),
+        }
+    }
+
+    fn was_asked_by(&self, name: &str) -> bool {
+        matches!(self, Self::Asked(asked) if asked.by.iter().any(|(who, _)| who == name))
+    }
+
+    /// What is said of it beside a plan. `None`: nothing.
+    pub(crate) fn words(&self) -> Option<String> {
+        Some(match self {
+            Self::NotNeeded => return None,
+            Self::NotAsked => "a second person has to approve it: the environment is protected".to_owned(),
+            Self::Asked(asked) => match &asked.approved {
+                Some((who, _)) => format!("{who} has approved it"),
+                None => format!("a second person has to approve it: daybook approve {}", asked.plan),
+            },
+        })
+    }
+}
 
 impl App {
     /// Plans of an environment that were asked for and still hold.
@@ -53,51 +90,37 @@ impl App {
         Ok(view(Asked { approved, ..one.clone() }))
     }
 
-    /// What is said of it beside a plan. `None`: nobody has to approve it.
-    pub(crate) async fn approval_words(
-        &self,
-        desired: &Desired,
-        plan: &Plan,
-        basis: &str,
-    ) -> Result<Option<String>, ApiError> {
+    /// How a plan stands with a second person.
+    pub(crate) async fn approval(&self, desired: &Desired, plan: &Plan, basis: &str) -> Result<Approval, ApiError> {
         if !needs(desired) || plan.is_empty() {
-            return Ok(None);
+            return Ok(Approval::NotNeeded);
         }
         let all = self.asked(&desired.key).await?;
-        let known = all.iter().find(|one| one.plan == plan.id && one.basis == basis);
-        Ok(Some(match known.map(|one| (one, &one.approved)) {
-            Some((_, Some((who, _)))) => format!("{who} has approved it"),
-            Some((one, None)) => format!("a second person has to approve it: daybook approve {}", one.plan),
-            None => "a second person has to approve it: the environment is protected".to_owned(),
-        }))
+        let known = all.into_iter().find(|one| one.plan == plan.id && one.basis == basis);
+        Ok(known.map_or(Approval::NotAsked, Approval::Asked))
     }
 
-    /// Refuses a plan for a protected environment that nobody else has approved, and asks for it.
+    /// Asks for the approval of a plan, unless this person has, and refuses it.
     pub(crate) async fn refuse_unapproved(
         &self,
         desired: &Desired,
-        plan: &Plan,
-        basis: &str,
-        text: &str,
+        plan: &PlanId,
+        basis: String,
+        text: String,
+        approval: &Approval,
         actor: &Actor,
-    ) -> Result<(), ApiError> {
-        if !needs(desired) || plan.is_empty() {
-            return Ok(());
+    ) -> ApiError {
+        let key = &desired.key;
+        if !approval.was_asked_by(&actor.name) {
+            let (plan, reason) = (plan.clone(), desired.reason.clone());
+            if let Err(error) = self.note(key, actor, Event::ApprovalAsked { plan, basis, reason, text }).await {
+                return error;
+            }
         }
-        let (key, id) = (&desired.key, plan.id.clone());
-        let all = self.asked(key).await?;
-        let known = all.iter().find(|one| one.plan == id && one.basis == basis);
-        if known.is_some_and(|one| one.approved.is_some()) {
-            return Ok(());
-        }
-        if !known.is_some_and(|one| one.by.iter().any(|(who, _)| *who == actor.name)) {
-            let (basis, reason, text) = (basis.to_owned(), desired.reason.clone(), text.to_owned());
-            self.note(key, actor, Event::ApprovalAsked { plan: id.clone(), basis, reason, text }).await?;
-        }
-        let message = format!("{key} is protected: a second person has to approve plan {id}");
+        let message = format!("{key} is protected: a second person has to approve plan {plan}");
         let env = &key.env;
-        Err(ApiError::new(ErrorCode::Denied, message)
-            .hint(format!("somebody else: `daybook approve {id} -e {env}`; then this again, within a day")))
+        ApiError::new(ErrorCode::Denied, message)
+            .hint(format!("somebody else: `daybook approve {plan} -e {env}`; then this again, within a day"))
     }
 
     async fn note(&self, key: &EnvKey, actor: &Actor, event: Event) -> Result<(), ApiError> {

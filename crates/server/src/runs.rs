@@ -21,6 +21,7 @@ use daybook_store::{Journal, Query, Write};
 use serde::Serialize;
 
 use crate::App;
+use crate::approvals::Approval;
 use crate::change::Desired;
 use crate::error::ApiError;
 use crate::policy::{Judged, refuse_denied};
@@ -57,7 +58,8 @@ impl App {
             refuse_over_budget(&desired, bill.as_ref())?;
         }
         let policy = desired.policy.as_ref();
-        let mut text = self.text(&desired, &preview, bill.as_ref()).await?;
+        let approval = self.approval(&desired, &preview.plan, &preview.basis).await?;
+        let mut text = self.text(&desired, &preview.plan, bill.as_ref(), &approval).await?;
         let nothing_to_do = nothing_to_do(&desired, &preview.plan);
         if preview.plan.is_empty() && !nothing_to_do {
             text.push_str(&format!("It is recorded as release {}.\n", desired.to));
@@ -77,15 +79,21 @@ impl App {
     }
 
     /// A plan as people read it, with what is said beside it.
-    async fn text(&self, desired: &Desired, preview: &Preview, bill: Option<&Bill>) -> Result<String, ApiError> {
+    async fn text(
+        &self,
+        desired: &Desired,
+        plan: &Plan,
+        bill: Option<&Bill>,
+        approval: &Approval,
+    ) -> Result<String, ApiError> {
         let beside = Beside {
             bill,
             policy: desired.policy.as_ref().map(Judged::lines).unwrap_or_default(),
-            undo: Some(risk::undo(&preview.plan)),
+            undo: Some(risk::undo(plan)),
             last: self.last_like(desired).await?,
-            approval: self.approval_words(desired, &preview.plan, &preview.basis).await?,
+            approval: approval.words(),
         };
-        Ok(daybook_decide::text::render_with(&preview.plan, &beside))
+        Ok(daybook_decide::text::render_with(plan, &beside))
     }
 
     /// What came of the last run that was for the same.
@@ -143,9 +151,11 @@ impl App {
         if let Some(expect) = &request.expect {
             refuse_if_stale(expect, &preview)?;
         }
-        if !nothing_to_do(&desired, &preview.plan) {
-            let text = self.text(&desired, &preview, bill.as_ref()).await?;
-            self.refuse_unapproved(&desired, &preview.plan, &preview.basis, &text, &actor).await?;
+        let approval = self.approval(&desired, &preview.plan, &preview.basis).await?;
+        if approval.is_missing() {
+            let text = self.text(&desired, &preview.plan, bill.as_ref(), &approval).await?;
+            let Preview { plan, basis, .. } = preview;
+            return Err(self.refuse_unapproved(&desired, &plan.id, basis, text, &approval, &actor).await);
         }
         let release = desired.current.as_ref().map(|release| release.number);
         if nothing_to_do(&desired, &preview.plan) {
