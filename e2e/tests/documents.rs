@@ -87,13 +87,24 @@ async fn the_examples_about_backups_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_examples_about_watching_do_what_they_say() {
+    run_examples("docs/observe.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_examples_about_clones_do_what_they_say() {
     run_examples("docs/clones.md").await;
 }
 
 #[test]
 fn the_manifests_of_the_book_are_valid() {
-    let pages = [("docs/secrets.md", 3), ("docs/databases.md", 3), ("docs/backups.md", 4), ("docs/clones.md", 1)];
+    let pages = [
+        ("docs/secrets.md", 3),
+        ("docs/databases.md", 3),
+        ("docs/backups.md", 4),
+        ("docs/clones.md", 1),
+        ("docs/observe.md", 1),
+    ];
     for (page, count) in pages {
         let text = text(page.as_ref());
         let manifests: Vec<&str> = text.split("<!-- valid -->\n```yaml\n").skip(1).collect();

@@ -21,6 +21,7 @@ pub mod journal;
 pub mod logs;
 pub mod oneoff;
 pub mod plan;
+pub mod query;
 pub mod run;
 pub mod secret;
 pub mod status;

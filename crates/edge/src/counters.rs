@@ -17,6 +17,7 @@ pub(crate) struct ReplicaCounters {
     by_status: [AtomicU64; 5],
     failed: AtomicU64,
     latency: [AtomicU64; 15],
+    latency_us: AtomicU64,
 }
 
 /// The class in which a request or connection is counted while it is in flight.
@@ -40,7 +41,9 @@ impl ReplicaCounters {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.by_status[class].fetch_add(1, Relaxed);
         let Some(took) = took else { return };
-        let millis = took.as_micros().div_ceil(1000) as u64;
+        let micros = took.as_micros() as u64;
+        self.latency_us.fetch_add(micros, Relaxed);
+        let millis = micros.div_ceil(1000);
         self.latency[LATENCY_BOUNDS_MS.partition_point(|bound| *bound < millis)].fetch_add(1, Relaxed);
     }
 
@@ -59,6 +62,7 @@ impl ReplicaCounters {
             by_status: self.by_status.each_ref().map(load),
             failed: load(&self.failed),
             latency: self.latency.each_ref().map(load),
+            latency_us: load(&self.latency_us),
             healthy: None,
             last_failure: None,
         }

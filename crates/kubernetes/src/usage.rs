@@ -40,6 +40,7 @@ struct PodRef {
 #[serde(rename_all = "camelCase", default)]
 struct Cpu {
     usage_nano_cores: f64,
+    usage_core_nano_seconds: f64,
 }
 
 #[derive(Deserialize, Default)]
@@ -96,6 +97,7 @@ fn usage(id: &daybook_model::ReplicaId, pod: &Pod, measured: &Measured) -> Usage
     Usage {
         id: id.clone(),
         cpu_cores: measured.cpu.usage_nano_cores / 1e9,
+        cpu_seconds: measured.cpu.usage_core_nano_seconds / 1e9,
         memory_bytes: measured.memory.working_set_bytes,
         memory_limit_bytes: limit,
         pids: measured.processes.process_count.max(1),

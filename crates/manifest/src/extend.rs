@@ -10,7 +10,7 @@ use crate::tree::{Map, Node, Span, Value};
 
 /// What `from` does not copy: how the other service is reached, checked, scaled and rolled out. What
 /// remains is what it runs.
-const NOT_COPIED: [&str; 13] = [
+const NOT_COPIED: [&str; 14] = [
     "port",
     "ports",
     "expose",
@@ -19,6 +19,7 @@ const NOT_COPIED: [&str; 13] = [
     "release",
     "scale",
     "rollout",
+    "metrics",
     "slo",
     "schedule",
     "timezone",

@@ -65,6 +65,12 @@ pub(crate) fn percent(text: &str) -> Option<u8> {
     (0.0..=100.0).contains(&number).then_some(number.round() as u8)
 }
 
+/// A share with decimals, in millionths: `99.9%`.
+pub(crate) fn millionths(text: &str) -> Option<u32> {
+    let number: f64 = text.trim().strip_suffix('%')?.trim_end().parse().ok()?;
+    (0.0..=100.0).contains(&number).then_some((number * 10_000.0).round() as u32)
+}
+
 /// A truth value: `true`, `false`, and what older YAML and people write for them.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {

@@ -164,6 +164,12 @@ pub struct Service {
     pub stop: Stop,
     /// How a new version replaces the old.
     pub rollout: Rollout,
+    /// Where it tells measurements of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Scrape>,
+    /// How well it is to serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
     /// Command that runs once in the new artifact before traffic moves, as an argument vector.
     pub release_hook: Option<Vec<String>>,
     /// The service should not run now (`daybook stop`), though it stays configured.
@@ -172,6 +178,42 @@ pub struct Service {
     /// Grows with each `daybook restart`, so that replicas are replaced without another change.
     #[serde(default)]
     pub generation: u64,
+}
+
+/// Where replicas tell measurements of their own, as Prometheus and OpenMetrics have them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scrape {
+    /// The container's port.
+    pub port: u16,
+    /// The path, with its query.
+    pub path: String,
+    /// Between two askings, milliseconds.
+    pub every_ms: u64,
+}
+
+impl Scrape {
+    /// Between two askings where nothing else is said, milliseconds.
+    pub const EVERY_MS: u64 = 15_000;
+}
+
+/// How well a service is to serve, over a month. At least one goal is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Slo {
+    /// Millionths of the requests that are to be answered without a fault of the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<u32>,
+    /// How fast they are to be answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latency: Vec<LatencyGoal>,
+}
+
+/// A share of the requests that is to be answered within a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencyGoal {
+    /// Millionths of the requests.
+    pub share: u32,
+    /// Milliseconds.
+    pub within_ms: u64,
 }
 
 /// When a service runs.
@@ -846,6 +888,8 @@ impl Service {
             restart: Restart::Always,
             stop: Stop::default(),
             rollout: Rollout::default(),
+            metrics: None,
+            slo: None,
             release_hook: None,
             stopped: false,
             generation: 0,

@@ -47,6 +47,9 @@ pub struct ReplicaTraffic {
     /// Latencies: one count for each of [`LATENCY_BOUNDS_MS`], then the rest. From the replica's having the whole
     /// request to the head of its answer; an answer that comes earlier has none.
     pub latency: [u64; 15],
+    /// All these latencies together, in microseconds.
+    #[serde(default)]
+    pub latency_us: u64,
     /// The edge's own check, `None` before its first answer.
     pub healthy: Option<bool>,
     /// What the last failed check or attempt said.
@@ -70,6 +73,7 @@ impl ReplicaTraffic {
         self.by_status.iter_mut().zip(other.by_status).for_each(|(mine, theirs)| *mine += theirs);
         self.latency.iter_mut().zip(other.latency).for_each(|(mine, theirs)| *mine += theirs);
         self.failed += other.failed;
+        self.latency_us += other.latency_us;
         self.healthy = match (self.healthy, other.healthy) {
             (Some(mine), Some(theirs)) => Some(mine && theirs),
             (mine, theirs) => mine.or(theirs),
@@ -89,6 +93,7 @@ impl ReplicaTraffic {
             *now = diff(*now, then);
         }
         out.failed = diff(self.failed, earlier.failed);
+        out.latency_us = diff(self.latency_us, earlier.latency_us);
         out
     }
 

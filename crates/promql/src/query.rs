@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use daybook_metrics::Source;
+use daybook_metrics::{Matcher, Source};
 use promql_parser::parser::{Expr, parse};
 
 use crate::answer::{Answer, Element, Output, Point, Row, Value};
@@ -10,6 +10,7 @@ use crate::error::{Error, SAME_LABELS};
 use crate::eval::Evaluator;
 use crate::limits;
 use crate::rows::{self, Evaluated, RowSet, Steps};
+use crate::selector::alternatives;
 
 /// How queries are evaluated.
 #[derive(Clone, Copy)]
@@ -55,6 +56,14 @@ impl Query {
         let expr = parsed.map_err(Error::Parse)?;
         limits::check_depth(&expr).map_err(Error::Parse)?;
         Ok(Self { expr })
+    }
+
+    /// Parses a selector of series, such as `up{job="web"}`: lists of matchers, of which one has to choose a series.
+    pub fn selector(text: &str) -> Result<Vec<Vec<Matcher>>, Error> {
+        match Self::parse(text)?.expr {
+            Expr::VectorSelector(selector) => alternatives(&selector),
+            _ => Err(Error::Parse("a selector of series is expected, such as up{job=\"web\"}".to_owned())),
+        }
     }
 
     /// Answers it for one time, in milliseconds since 1970.

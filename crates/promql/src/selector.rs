@@ -197,7 +197,7 @@ impl Evaluator<'_> {
 }
 
 /// The matchers of a selector; more than one list where it has `or`.
-fn alternatives(selector: &VectorSelector) -> Result<Vec<Vec<Matcher>>, Error> {
+pub(crate) fn alternatives(selector: &VectorSelector) -> Result<Vec<Vec<Matcher>>, Error> {
     let lists: Vec<&[ParsedMatcher]> = match selector.matchers.or_matchers.as_slice() {
         [] => vec![&selector.matchers.matchers],
         lists => lists.iter().map(Vec::as_slice).collect(),

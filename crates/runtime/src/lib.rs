@@ -500,6 +500,8 @@ pub struct Usage {
     pub id: ReplicaId,
     /// Cores, over the last moment: 0.5 is half a core.
     pub cpu_cores: f64,
+    /// Processor time since its process began, in seconds.
+    pub cpu_seconds: f64,
     /// Bytes of memory that cannot be dropped.
     pub memory_bytes: u64,
     /// Its limit, if there is one.

@@ -15,11 +15,12 @@ const ADOPT_WITHIN: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 impl App {
-    /// Starts what goes on by itself: open runs, adoption, jobs, health.
+    /// Starts what goes on by itself: open runs, adoption, jobs, health, measurements.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn start(&self) -> Result<(), daybook_store::Error> {
+        self.open_metrics().await;
         self.place_all().await?;
         self.resume_open_runs().await?;
         // Whoever asks first should find what runs; a runtime that is away delays nobody for long.
@@ -28,6 +29,7 @@ impl App {
         }
         self.spawn(self.clone().tend_jobs());
         self.spawn(self.clone().tend_health());
+        self.spawn(self.clone().tend_metrics());
         self.spawn(self.clone().keep_notes());
         self.spawn(self.clone().tend_vaults());
         self.spawn(self.clone().tend_backups());

@@ -17,6 +17,7 @@ use crate::backups::Operations;
 use crate::databases::Handle;
 use crate::drivers::Drivers;
 use crate::edge::Edge;
+use crate::observe::Observatory;
 use crate::secrets::SealedSecrets;
 use crate::vault::Vaults;
 use crate::view::run::Folding;
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
     #[cfg(feature = "databases")]
     pub(crate) operations: Operations,
     pub(crate) vaults: Vaults,
+    pub(crate) observatory: Observatory,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
 }
@@ -115,6 +117,7 @@ impl App {
             #[cfg(feature = "databases")]
             operations: Operations::default(),
             vaults: Vaults::default(),
+            observatory: Observatory::default(),
             planning: Mutex::default(),
             live: Mutex::default(),
         };

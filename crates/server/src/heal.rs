@@ -56,9 +56,11 @@ impl App {
         self.notice(key, &seen, watched).await?;
         let Some(release) = release.filter(|_| environment.open_run.is_none()) else {
             watched.healing.look(false, self.now());
+            self.inner.observatory.saw(seen);
             return Ok(());
         };
         let amiss = self.what_is_amiss(&release, &seen).await?;
+        self.inner.observatory.saw(seen);
         if watched.healing.look(amiss.is_some(), self.now()) {
             let why = amiss.unwrap_or_default();
             tracing::info!(%key, %why, "healing");

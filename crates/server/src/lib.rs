@@ -10,6 +10,7 @@
 //! - `backups` makes, proves and restores backups of databases.
 //! - [`state_backup`] does that for our own state.
 //! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
+//! - `observe` measures what goes on, and answers questions about it.
 //! - `view` puts what is recorded and observed into the API's words.
 //! - [`policy`] judges what a manifest makes of an environment.
 //! - `sealing` keeps secrets out of all of it.
@@ -43,6 +44,11 @@ mod lock;
 mod logs;
 mod manifest;
 mod moves;
+#[cfg(feature = "observe")]
+mod observe;
+#[cfg(not(feature = "observe"))]
+#[path = "observe/none.rs"]
+mod observe;
 mod one_off;
 pub mod policy;
 mod request;

@@ -41,6 +41,7 @@ impl App {
     pub fn api(&self) -> Router {
         let (router, _) = documented().split_for_parts();
         router
+            .nest("/prometheus", crate::observe::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -81,6 +82,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(look::status))
         .routes(routes!(look::history))
         .routes(routes!(look::logs))
+        .routes(routes!(look::search_logs))
         .routes(routes!(look::top))
         .routes(routes!(look::why))
         .routes(routes!(exec::exec))

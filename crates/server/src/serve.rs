@@ -44,6 +44,8 @@ pub struct Config {
     pub landing_zone: Option<PathBuf>,
     /// A directory with a socket for the group that it belongs to.
     pub share: Option<PathBuf>,
+    /// Where what was measured can be asked for over TCP.
+    pub prometheus: Option<SocketAddr>,
     /// How the state is backed up by itself.
     #[cfg(feature = "databases")]
     pub state_backup: Option<crate::state_backup::Schedule>,
@@ -160,6 +162,10 @@ pub(crate) async fn govern(
         let mut listener = Listener::bind(&state).map_err(io("bind the API's socket"))?;
         if let Some(directory) = &config.share {
             listener.share(directory).map_err(io("share the API's socket"))?;
+        }
+        if let Some(address) = config.prometheus {
+            let open = crate::socket::open_door(&app, address).await.map_err(io("listen for --prometheus"))?;
+            app.spawn(open);
         }
         tracing::info!(state = %state.display(), "the server answers");
         answer(&app, listener).await.map_err(io("answer the API"))

@@ -3,12 +3,13 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daybook_api::SOCKET_NAME;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::App;
 use crate::request::Peer;
@@ -60,6 +61,26 @@ impl Drop for Listener {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Answers questions about what was measured, and takes measurements, at an address of this machine: nobody logs in there, so
+/// no other machine may reach it.
+///
+/// # Errors
+/// The address is not of this machine alone, or cannot be had.
+pub(crate) async fn open_door(app: &App, address: SocketAddr) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    if !address.ip().is_loopback() {
+        let why = format!("{address} can be reached by others, and nobody logs in there: take 127.0.0.1");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    let listener = TcpListener::bind(address).await?;
+    let routes = crate::observe::routes();
+    let routes = routes.clone().nest("/prometheus", routes).with_state(app.clone());
+    Ok(async move {
+        if let Err(error) = axum::serve(listener, routes).await {
+            tracing::error!(%error, %address, "questions are answered there no more");
+        }
+    })
 }
 
 /// Answers requests until `app` stops; those that have begun are finished, within a bound.

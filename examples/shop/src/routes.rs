@@ -57,6 +57,7 @@ fn respond(shop: &Shop, request: &Request, body: &[u8]) -> Response {
         ("GET", "/api/migrations") => {
             or_error(tasks::migrations(&shop.settings).map(|lines| Response::json(200, &lines)))
         }
+        ("GET", "/metrics") => or_error(metrics(shop)),
         ("GET", "/api/served") => or_error(shop.served.all().map(|counts| Response::json(200, &counts))),
         _ => Response::text(404, "there is nothing here"),
     }
@@ -81,6 +82,18 @@ fn orders(shop: &Shop) -> Response {
     or_error(shop.orders.count().map(|(waiting, packed)| {
         Response::json(200, &json!({"orders": waiting + packed, "waiting": waiting, "packed": packed}))
     }))
+}
+
+/// What the shop measures of itself, as Prometheus reads it: `metrics: /metrics` in the manifest has it asked for.
+fn metrics(shop: &Shop) -> io::Result<Response> {
+    let (waiting, packed) = shop.orders.count()?;
+    let text = format!(
+        "# HELP shop_orders Orders that are on disk, by whether they are packed.\n\
+         # TYPE shop_orders gauge\n\
+         shop_orders{{state=\"waiting\"}} {waiting}\n\
+         shop_orders{{state=\"packed\"}} {packed}\n"
+    );
+    Ok(Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text))
 }
 
 fn order(shop: &Shop, body: &[u8]) -> Response {

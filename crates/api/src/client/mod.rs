@@ -28,9 +28,10 @@ use crate::event::{EventView, EventsQuery};
 use crate::exec::ExecRequest;
 use crate::history::{HistoryEntry, HistoryQuery};
 use crate::journal::JournalVerified;
-use crate::logs::{LogLineView, LogsQuery};
+use crate::logs::{LogLineView, LogSearch, LogsFound, LogsQuery};
 use crate::oneoff::{OneOffRequest, OneOffStarted, OneOffView};
 use crate::plan::{PlanReply, PlanRequest};
+use crate::query::{InstantQuery, QueryAnswer, RangeQuery};
 use crate::run::{RunReply, RunRequest, RunView, RunsQuery};
 use crate::secret::{SecretVersion, SecretView, SetSecret};
 use crate::status::StatusView;
@@ -110,6 +111,21 @@ impl Client {
     /// A run and how far it is.
     pub async fn run_view(&self, run: RunId) -> Result<RunView> {
         self.get(&format!("/v1/runs/{run}")).await
+    }
+
+    /// Lines that are kept, also of replicas that are gone.
+    pub async fn search_logs(&self, key: &EnvKey, search: &LogSearch) -> Result<LogsFound> {
+        self.get(&with_query(&below(key, "logs/search"), search)).await
+    }
+
+    /// What was measured, at one time.
+    pub async fn query(&self, query: &InstantQuery) -> Result<QueryAnswer> {
+        self.get(&with_query("/prometheus/api/v1/query", query)).await
+    }
+
+    /// What was measured, at each step of a range.
+    pub async fn query_range(&self, query: &RangeQuery) -> Result<QueryAnswer> {
+        self.get(&with_query("/prometheus/api/v1/query_range", query)).await
     }
 
     /// Runs, newest first, without their steps.

@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use super::{Client, Error, Result};
 use crate::ORIGIN_HEADER;
 use crate::error::{ErrorBody, ErrorCode};
+use crate::query::Refusal;
 
 impl Client {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -93,7 +94,11 @@ async fn refusal(response: Response<Incoming>, path: &str) -> Error {
         Ok(body) => body.to_bytes(),
         Err(error) => return lost(path, error),
     };
+    let prometheus = || serde_json::from_slice(&body).ok().map(|Refusal { error }| error);
     let body = serde_json::from_slice(&body).unwrap_or_else(|_| {
+        if let Some(error) = prometheus() {
+            return ErrorBody::new(ErrorCode::of_status(status.as_u16()), error);
+        }
         let text = String::from_utf8_lossy(&body);
         let text = text.trim();
         let said = if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };

@@ -3,7 +3,7 @@ use std::pin::pin;
 use clap::Args;
 use daybook_api::Client;
 use daybook_api::client::Exit;
-use daybook_api::logs::{LogLineView, LogsQuery};
+use daybook_api::logs::{FoundLine, LogLineView, LogSearch, LogsFound, LogsQuery};
 use daybook_model::{EnvKey, ReplicaId, ServiceName, Timestamp};
 use futures::StreamExt as _;
 use jiff::SignedDuration;
@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use crate::args::{self, Format};
 use crate::context::{Ctx, now};
 use crate::error::Result;
-use crate::output::style::{DIM, paint};
+use crate::output::style::{BAD, DIM, WARN, paint};
 use crate::output::{self, words};
 use crate::server;
 
@@ -33,6 +33,13 @@ pub(crate) struct Logs {
     /// Only of this replica: `web.3`.
     #[arg(long, value_name = "REPLICA")]
     replica: Option<ReplicaId>,
+    /// Search the lines that are kept, also of replicas that are gone: `timeout`, `"lost connection"`, `/5\d\d$/`,
+    /// `level>=warn`, `user=7`, `-health`, with blanks between. The newest 100, unless `-n` says otherwise.
+    #[arg(short, long, value_name = "QUERY", conflicts_with = "follow")]
+    search: Option<String>,
+    /// Search until this time.
+    #[arg(long, value_name = "TIME", value_parser = since, requires = "search")]
+    until: Option<Timestamp>,
     /// Services; all by default.
     #[arg(value_name = "SERVICE")]
     pub(crate) services: Vec<ServiceName>,
@@ -43,6 +50,9 @@ impl Logs {
         let key = ctx.key().await?;
         let client = ctx.client().await?;
         let names: Vec<_> = self.services.iter().map(ToString::to_string).collect();
+        if let Some(query) = &self.search {
+            return self.search(ctx, client, &key, query, &names).await;
+        }
         let query = LogsQuery {
             service: (!names.is_empty()).then(|| names.join(",")),
             replica: self.replica.clone(),
@@ -54,6 +64,33 @@ impl Logs {
             return self.all(ctx, &client.logs(&key, &query).await?);
         }
         self.follow(ctx, &key, client.clone(), query).await
+    }
+
+    async fn search(&self, ctx: &Ctx, client: &Client, key: &EnvKey, query: &str, names: &[String]) -> Result<Exit> {
+        let mut query = query.to_owned();
+        if let Some(replica) = &self.replica {
+            query.push_str(&format!(" replica:{replica}"));
+        }
+        let search = LogSearch {
+            query: Some(query),
+            service: (!names.is_empty()).then(|| names.join(",")),
+            from: self.since,
+            to: self.until,
+            limit: self.tail,
+            ..LogSearch::default()
+        };
+        let mut found = client.search_logs(key, &search).await?;
+        // People read from the top; machines get the order that they asked for.
+        if ctx.format() == Format::Table {
+            found.lines.reverse();
+        }
+        let more = found.next.is_some();
+        ctx.data(&found, |found| found_lines(found, now()))?;
+        if more {
+            let count = found.lines.len();
+            ctx.say(&format!("there are more: these are the newest {count}; --until goes back, -n shows more"));
+        }
+        Ok(Exit::Ok)
     }
 
     /// Goes on across restarts of the server, after the last line that was seen. Ends when the server says
@@ -87,6 +124,24 @@ impl Logs {
         ctx.data(&lines, |lines| lines.iter().map(|line| render(line, width, self.timestamps)).collect())?;
         Ok(Exit::Ok)
     }
+}
+
+fn found_lines(found: &LogsFound, now: Timestamp) -> String {
+    if found.lines.is_empty() {
+        return "no line that is kept says that\n".to_owned();
+    }
+    let width = found.lines.iter().map(|line| line.replica.len()).max().unwrap_or(0);
+    let render = |line: &FoundLine| {
+        let (time, name) = (paint(DIM, words::moment(line.at, now)), format!("{:width$}", line.replica));
+        let name = line.replica.parse().map_or_else(|_| name.clone(), |replica| paint(colour(&replica), &name));
+        let text = match line.level.as_deref() {
+            Some("error" | "fatal") => paint(BAD, &line.text),
+            Some("warn") => paint(WARN, &line.text),
+            _ => line.text.clone(),
+        };
+        format!("{time}  {name} {} {text}\n", paint(DIM, if line.stderr { "!" } else { "|" }))
+    };
+    found.lines.iter().map(render).collect()
 }
 
 /// One line behind its replica's name, which has a colour of its own.

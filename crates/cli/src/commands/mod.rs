@@ -31,6 +31,7 @@ mod open;
 mod plan;
 mod policy;
 mod ps;
+mod query;
 mod restart;
 mod resume;
 mod rollback;
@@ -68,7 +69,7 @@ pub(crate) enum Command {
     Import(import::Import),
     #[cfg(feature = "kubernetes")]
     Export(export::Export),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Validate(validate::Validate),
     Plan(plan::Plan),
     Diff(plan::Diff),
@@ -90,6 +91,7 @@ pub(crate) enum Command {
     Status(status::Status),
     Logs(logs::Logs),
     Top(top::Top),
+    Query(query::Query),
     Events(events::Events),
     Why(why::Why),
     History(history::History),
@@ -172,6 +174,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Status(command) => command.run(ctx).await?,
         Command::Logs(command) => command.run(ctx).await?,
         Command::Top(command) => command.run(ctx).await?,
+        Command::Query(command) => command.run(ctx).await?,
         Command::Events(command) => command.run(ctx).await?,
         Command::Why(command) => command.run(ctx).await?,
         Command::History(command) => command.run(ctx).await?,

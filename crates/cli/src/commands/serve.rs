@@ -62,6 +62,9 @@ pub(crate) struct Serve {
     /// under their own logins all that the API can.
     #[arg(long, value_name = "DIRECTORY", env = "DAYBOOK_SHARE")]
     share: Option<PathBuf>,
+    /// Answer as a Prometheus at this address of the machine, for Grafana: http://ADDRESS.
+    #[arg(long, value_name = "ADDRESS", env = "DAYBOOK_PROMETHEUS")]
+    prometheus: Option<SocketAddr>,
     #[cfg(feature = "databases")]
     #[command(flatten)]
     state_backup: StateBackup,
@@ -145,6 +148,7 @@ impl Serve {
             shared,
             landing_zone: self.landing_zone,
             share: self.share,
+            prometheus: self.prometheus,
             #[cfg(feature = "databases")]
             state_backup: self.state_backup.schedule()?,
             exe,

@@ -315,4 +315,28 @@ pub(super) const TABLE: &[Explanation] = &[
         "The key is there and its value is empty, usually because of a variable that is not set. `daybook validate` and `daybook plan` go on; `daybook up` refuses.",
         "services:\n  web: {image: \"${IMAGE}\"}\n",
     ),
+    error(
+        "M0525",
+        "no place of measurements",
+        "`metrics` is a port and a path, such as `:9090/metrics`, or one of both, or a mapping of `port`, `path` and `every`.",
+        "services:\n  web: {image: nginx, metrics: \"http://web/metrics\"}\n",
+    ),
+    error(
+        "M0526",
+        "measurements without a port",
+        "Replicas are asked for measurements at a port. Give it in `metrics`, or give the service a `port`.",
+        "services:\n  web: {image: nginx, metrics: /metrics}\n",
+    ),
+    error(
+        "M0527",
+        "no goal",
+        "A goal is a share of the requests below 100%, such as `99.9%`. What is left is the budget of faults.",
+        "services:\n  web: {image: nginx, port: 80, slo: {availability: \"100%\"}}\n",
+    ),
+    error(
+        "M0528",
+        "no share of requests",
+        "A goal of latency is named by a share of the requests: `p95: 300ms` asks for 95 of 100 within 300 ms.",
+        "services:\n  web: {image: nginx, port: 80, slo: {latency: {fast: 300ms}}}\n",
+    ),
 ];

@@ -28,7 +28,8 @@ pub(crate) const SERVICE: &[Key] = &[
     yes("helm", Object(HELM)),
     yes("resources", Object(RESOURCES)),
     yes("rollout", Object(ROLLOUT)),
-    later("slo", Any),
+    yes("metrics", Either(&[Text, Object(METRICS)])),
+    yes("slo", Object(SLO)),
     // What Compose has.
     no("annotations", PAIRS, "they are read by OCI runtimes only", "use `labels`"),
     no("attach", Bool, "nothing is attached: every log is kept", "read them with `daybook logs`"),
@@ -171,6 +172,12 @@ pub(crate) const ROLLOUT: &[Key] = &[
     yes("ready", Duration),
     yes("drain", Duration),
 ];
+
+/// `metrics`.
+pub(crate) const METRICS: &[Key] = &[yes("port", Integer), yes("path", Text), yes("every", Duration)];
+
+/// `slo`.
+pub(crate) const SLO: &[Key] = &[yes("availability", Text), yes("latency", Map(&Duration))];
 
 /// `scale`.
 pub(crate) const SCALE: &[Key] = &[

@@ -12,6 +12,7 @@ mod image;
 mod lifecycle;
 mod mounts;
 mod networks;
+mod observe;
 mod options;
 mod ports;
 pub(crate) mod read;

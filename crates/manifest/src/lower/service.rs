@@ -7,7 +7,8 @@ use daybook_model::{ServiceName, VolumeName};
 
 use super::read::text;
 use super::{
-    Manifest, check, domain, environment, files, image, lifecycle, mounts, networks, options, ports, read, resources,
+    Manifest, check, domain, environment, files, image, lifecycle, mounts, networks, observe, options, ports, read,
+    resources,
 };
 use crate::context::Problem;
 use crate::tree::{Entry, Node, Value};
@@ -35,6 +36,8 @@ pub(crate) fn lower(
         restart,
         stop: lifecycle::stop(manifest, node),
         rollout: lifecycle::rollout(node),
+        metrics: observe::metrics(manifest, node, &ports),
+        slo: observe::slo(manifest, node),
         release_hook: words_of(manifest, node, "release").filter(|words| !words.is_empty()),
         stopped: false,
         generation: 0,

@@ -74,7 +74,8 @@ impl DockerRuntime {
         }
         let before = last.or_else(|| sample(stats.preread.as_deref(), stats.precpu_stats.as_ref()));
         let cores = before.zip(now).map_or(0.0, |(before, now)| cores(before, now));
-        Ok(Some(usage(seen.identity.id, cores, &stats, self.engine.memory)))
+        let cpu = (cores, now.map_or(0.0, |now| now.nanoseconds as f64 / 1e9));
+        Ok(Some(usage(seen.identity.id, cpu, &stats, self.engine.memory)))
     }
 }
 
@@ -88,11 +89,17 @@ fn cores(before: Sample, now: Sample) -> f64 {
     if elapsed <= 0.0 { 0.0 } else { now.nanoseconds.saturating_sub(before.nanoseconds) as f64 / 1e9 / elapsed }
 }
 
-fn usage(id: ReplicaId, cpu_cores: f64, stats: &ContainerStatsResponse, machine_memory: u64) -> Usage {
+fn usage(
+    id: ReplicaId,
+    (cpu_cores, cpu_seconds): (f64, f64),
+    stats: &ContainerStatsResponse,
+    machine_memory: u64,
+) -> Usage {
     let memory = stats.memory_stats.clone().unwrap_or_default();
     Usage {
         id,
         cpu_cores,
+        cpu_seconds,
         memory_bytes: kept_memory(&memory),
         // Without a limit daemons report the machine's memory.
         memory_limit_bytes: memory.limit.filter(|limit| machine_memory == 0 || *limit < machine_memory),

@@ -55,6 +55,7 @@ fn measure_one(inner: &Inner, record: &Record, life: &Life) -> (Usage, bool) {
     let usage = Usage {
         id: record.id.clone(),
         cpu_cores: cores.unwrap_or(0.0),
+        cpu_seconds: nanos as f64 / 1e9,
         memory_bytes: memory,
         memory_limit_bytes: record.resources.memory_bytes,
         pids: cgroup::pids(&place).unwrap_or_else(|| stats.iter().map(|stat| stat.threads).sum()),

@@ -250,6 +250,7 @@ impl Runtime for Simulated {
             .map(|replica| Usage {
                 id: replica.id,
                 cpu_cores: 0.1,
+                cpu_seconds: 1.0,
                 memory_bytes: 10 << 20,
                 memory_limit_bytes: None,
                 pids: 1,

@@ -6,7 +6,7 @@ use daybook_api::database::{
 };
 use daybook_data::migrations::error::Error as MigrationError;
 use daybook_data::migrations::run::{Patience, Run};
-use daybook_data::migrations::server::{Server, connect};
+use daybook_data::migrations::server::{Server, connect, dialect_of};
 use daybook_data::migrations::set::{Migration, Migrations as Files};
 use daybook_data::migrations::standing::{Standing, standings, version, wrong};
 use daybook_data::migrations::version::Version;
@@ -58,6 +58,16 @@ impl App {
         let wrong = wrong(&joined.files, &rows, &options).iter().map(ToString::to_string).collect();
         let logins = joined.opened.logins.iter().map(|login| login.service.clone()).collect();
         Ok(DatabaseView { logins, vitals: Some(vitals), ..view(joined.server.as_ref(), &all, wrong) })
+    }
+
+    /// How large a database is, and how many are logged in to its server.
+    #[cfg(feature = "observe")]
+    pub(crate) async fn vitals(&self, key: &EnvKey, name: &DatabaseName) -> Result<vitals::Vitals, ApiError> {
+        let opened = self.opened(key, name).await?;
+        let operation = format!("look at {name}");
+        let url = Reached::new(&self.inner.state).url(&opened, &operation).await?;
+        let dialect = dialect_of(&url).ok_or_else(|| ApiError::invalid(format!("{name} is asked in no SQL")))?;
+        vitals::look(dialect, &url).await.map_err(|refusal| refused(&operation, &refusal).into())
     }
 
     /// Puts a history right. What is meant to be done is in the journal before it is, and what came of it afterwards.

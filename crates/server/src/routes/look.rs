@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use daybook_api::ErrorBody;
 use daybook_api::event::{EventView, EventsQuery};
 use daybook_api::history::{HistoryEntry, HistoryQuery};
-use daybook_api::logs::{LogLineView, LogsQuery};
+use daybook_api::logs::{LogLineView, LogSearch, LogsFound, LogsQuery};
 use daybook_api::status::StatusView;
 use daybook_api::top::{HostView, TopView, UsageView};
 use daybook_api::why::WhyView;
@@ -96,6 +96,20 @@ pub(crate) async fn logs(
         return Ok(Json(app.logs(&key, &query).await?).into_response());
     }
     Ok(stream(app.follow_logs(key, query)?.map(|line| (None, line))))
+}
+
+/// Lines that are kept, also of replicas that are gone.
+#[utoipa::path(
+    get, path = "/v1/environments/{app}/{env}/logs/search", tag = "look", params(AtEnvironment, LogSearch),
+    responses((status = 200, body = LogsFound), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn search_logs(
+    State(app): State<App>,
+    Path(at): Path<AtEnvironment>,
+    Query(query): Query<LogSearch>,
+) -> Reply<LogsFound> {
+    let key = app.known(at.key()).await?;
+    Ok(Json(app.search_logs(&key, query).await?))
 }
 
 /// What replicas and their machine use now.

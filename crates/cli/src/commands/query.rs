@@ -1,0 +1,185 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use daybook_api::client::Exit;
+use daybook_api::query::{InstantQuery, MatrixRow, Point, QueryAnswer, QueryData, RangeQuery, VectorElement};
+
+use crate::args::duration;
+use crate::context::{Ctx, now};
+use crate::error::Result;
+use crate::output::spark::sparkline;
+use crate::output::style::{DIM, WARN, paint};
+use crate::output::table::Table;
+
+/// Ask what was measured, in PromQL.
+///
+/// Everything that runs is measured from its first start: `daybook_http_requests_total`,
+/// `daybook_replica_cpu_seconds_total` and more, which docs/observe.md lists, and what services tell by `metrics` in the
+/// manifest.
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// The question, for example `sum by (service) (rate(daybook_http_requests_total[5m]))`.
+    query: String,
+    /// Over so much time until now, and not only now.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    range: Option<Duration>,
+    /// Between two values of a range: by default so long that there are 60.
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "range")]
+    step: Option<Duration>,
+}
+
+/// Values of a range where nothing else is said: a line on most terminals.
+const VALUES: f64 = 60.0;
+
+impl Query {
+    pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
+        let client = ctx.client().await?;
+        let answer = match self.range {
+            None => client.query(&InstantQuery { query: self.query, time: None }).await?,
+            Some(range) => {
+                let end = now().as_millisecond() as f64 / 1000.0;
+                let range = range.as_secs_f64();
+                let step = self.step.map_or_else(|| (range / VALUES).max(1.0).ceil(), |step| step.as_secs_f64());
+                client.query_range(&RangeQuery { query: self.query, start: end - range, end, step }).await?
+            }
+        };
+        for note in answer.warnings.iter().chain(&answer.infos) {
+            ctx.say(&paint(WARN, note));
+        }
+        ctx.data(&answer, render)?;
+        Ok(Exit::Ok)
+    }
+}
+
+fn render(answer: &QueryAnswer) -> String {
+    match &answer.data {
+        QueryData::Scalar((_, value)) | QueryData::String((_, value)) => format!("{}\n", short(value)),
+        QueryData::Vector(all) if all.is_empty() => nothing(),
+        QueryData::Matrix(all) if all.is_empty() => nothing(),
+        QueryData::Vector(all) => vector(all),
+        QueryData::Matrix(all) => matrix(all),
+    }
+}
+
+fn nothing() -> String {
+    "nothing was measured that this asks for\n".to_owned()
+}
+
+fn vector(all: &[VectorElement]) -> String {
+    let mut table = Table::new(&["SERIES", "VALUE>"]);
+    let common = common(&all.iter().map(|element| &element.metric).collect::<Vec<_>>());
+    for element in all {
+        let value = element.value.as_ref().map_or("a histogram".to_owned(), |(_, value)| short(value));
+        table.row([series(&element.metric, &common), value]);
+    }
+    headed(&common, &table)
+}
+
+fn matrix(all: &[MatrixRow]) -> String {
+    let mut table = Table::new(&["SERIES", "LEAST>", "MOST>", "LAST>", "OVER TIME"]);
+    let common = common(&all.iter().map(|row| &row.metric).collect::<Vec<_>>());
+    for row in all {
+        let numbers: Vec<f64> = row.values.iter().filter_map(number).collect();
+        let finite = || numbers.iter().copied().filter(|value| value.is_finite());
+        let told = |value: Option<f64>| value.map(|value| short(&value.to_string())).unwrap_or_default();
+        table.row([
+            series(&row.metric, &common),
+            told(finite().min_by(f64::total_cmp)),
+            told(finite().max_by(f64::total_cmp)),
+            told(numbers.last().copied()),
+            sparkline(&numbers),
+        ]);
+    }
+    headed(&common, &table)
+}
+
+/// What all series have stands above them once.
+fn headed(common: &BTreeMap<&str, &str>, table: &Table) -> String {
+    let common: Vec<_> = common.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let head = if common.is_empty() { String::new() } else { format!("{}\n\n", paint(DIM, common.join("  "))) };
+    head + &table.render()
+}
+
+/// Labels that every one of several series has with the same value, where there are several.
+fn common<'a>(all: &[&'a BTreeMap<String, String>]) -> BTreeMap<&'a str, &'a str> {
+    let [first, _, ..] = all else { return BTreeMap::new() };
+    let everywhere = |(name, value): &(&String, &String)| {
+        name.as_str() != "__name__" && all.iter().all(|labels| labels.get(*name) == Some(*value))
+    };
+    first.iter().filter(everywhere).map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn series(labels: &BTreeMap<String, String>, common: &BTreeMap<&str, &str>) -> String {
+    let own = labels.iter().filter(|(name, _)| name.as_str() != "__name__" && !common.contains_key(name.as_str()));
+    let own: Vec<_> = own.map(|(name, value)| format!("{name}={value}")).collect();
+    let name = labels.get("__name__").map(String::as_str).unwrap_or_default();
+    match (name, own.as_slice()) {
+        ("", []) => "all".to_owned(),
+        ("", own) => own.join(" "),
+        (name, []) => name.to_owned(),
+        (name, own) => format!("{name} {}", own.join(" ")),
+    }
+}
+
+fn number((_, text): &Point) -> Option<f64> {
+    match text.as_str() {
+        "+Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        text => text.parse().ok(),
+    }
+}
+
+/// A number as people read it; what is no number stays as it is.
+fn short(text: &str) -> String {
+    let Ok(value) = text.parse::<f64>() else { return text.to_owned() };
+    let size = value.abs();
+    let text = match size {
+        _ if value == value.trunc() && size < 1e15 => return format!("{value}"),
+        1000.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.3}"),
+        0.0001.. => format!("{value:.6}"),
+        _ => return format!("{value:e}"),
+    };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::style::plain;
+
+    fn answer(text: &str) -> String {
+        plain(&render(&serde_json::from_str::<QueryAnswer>(text).unwrap()))
+    }
+
+    #[test]
+    fn what_series_share_is_said_once() {
+        let text = answer(
+            r#"{"status": "success", "data": {"resultType": "vector", "result": [
+                {"metric": {"__name__": "up", "app": "shop", "service": "web"}, "value": [1.5, "1"]},
+                {"metric": {"__name__": "up", "app": "shop", "service": "worker"}, "value": [1.5, "0.12345678"]}]}}"#,
+        );
+        insta::assert_snapshot!(text, @r"
+        app=shop
+
+        SERIES                 VALUE
+        up service=web             1
+        up service=worker   0.123457
+        ");
+    }
+
+    #[test]
+    fn a_range_is_a_line() {
+        let text = answer(
+            r#"{"data": {"resultType": "matrix", "result": [
+                {"metric": {"service": "web"}, "values": [[1, "0"], [2, "5"], [3, "10"], [4, "+Inf"]]}]}}"#,
+        );
+        insta::assert_snapshot!(text, @"
+        SERIES       LEAST  MOST  LAST  OVER TIME
+        service=web      0    10   inf  ▁▄█·
+        ");
+        assert_eq!(answer(r#"{"data": {"resultType": "vector", "result": []}}"#), nothing());
+        assert_eq!(answer(r#"{"data": {"resultType": "scalar", "result": [1, "1234.5678"]}}"#), "1234.6\n");
+    }
+}

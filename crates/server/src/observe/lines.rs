@@ -1,0 +1,282 @@
+//! What replicas print is kept: it is followed, its secrets are taken out, and it can be searched when the replicas are long gone.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_api::ErrorCode;
+use daybook_api::logs::{FoundLine, LogSearch, LogsFound};
+use daybook_logs::query::{Condition, Direction, Op, Query};
+use daybook_logs::store::{NotKept, NotSearched, Options, Step, Store};
+use daybook_logs::{Field, Kept, Line, Stream};
+use daybook_model::launch::Role;
+use daybook_model::{EnvKey, ReplicaId, SeenReplica, Timestamp};
+use daybook_runtime::LogQuery;
+use futures::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::unavailable;
+use crate::App;
+use crate::error::ApiError;
+use crate::view::status::word;
+
+/// Between two looks for replicas that began.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A line waits so long for others, at most, before it is kept.
+const GATHER_FOR: Duration = Duration::from_millis(300);
+/// Lines that are kept together, at most.
+const TOGETHER: usize = 2_000;
+/// Lines that wait to be kept; then replicas' streams wait, and nothing is lost that the runtime still has.
+const WAITING: usize = 8_000;
+/// Until it is tried again to keep lines that found no room.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Between two looks at what the store has to put in order.
+const TEND_EVERY: Duration = Duration::from_secs(10);
+/// A search takes no longer.
+const SEARCH_WITHIN: Duration = Duration::from_secs(30);
+/// Lines of one answer.
+const USUAL: usize = 100;
+const MOST: usize = 10_000;
+
+/// One life of one replica: its log ends when its process does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Life {
+    key: EnvKey,
+    id: ReplicaId,
+    role: Role,
+    began: Option<Timestamp>,
+}
+
+/// Opens the lines of before. Where they cannot be opened none are kept, and everything else goes on.
+pub(super) fn open(directory: &Path) -> Result<Arc<Store>, String> {
+    let (store, report) = Store::open(directory, Options::default()).map_err(|error| {
+        tracing::error!(%error, directory = %directory.display(), "no lines are kept");
+        error.to_string()
+    })?;
+    for aside in &report.aside {
+        tracing::warn!(?aside, "lines that cannot be read were set aside");
+    }
+    Ok(Arc::new(store))
+}
+
+impl App {
+    /// Follows every replica until the server stops.
+    pub(super) async fn tend_lines(self, store: Arc<Store>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        self.spawn(self.clone().keep_lines(store.clone(), receiver));
+        self.spawn(tend_store(self.clone(), store.clone()));
+        // Whether each is followed now; what was followed to its end is remembered while it is there.
+        let mut known: HashMap<Life, bool> = HashMap::new();
+        let mut following: JoinSet<Life> = JoinSet::new();
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(ended) = following.join_next() => {
+                    if let Ok(life) = ended {
+                        known.insert(life, false);
+                    }
+                    continue;
+                }
+            }
+            let mut there = HashMap::new();
+            for key in self.managed().await {
+                let Some(seen) = self.inner.observatory.last_seen(&key) else { continue };
+                for replica in &seen.replicas {
+                    let life = Life {
+                        key: key.clone(),
+                        id: replica.id.clone(),
+                        role: replica.role,
+                        began: replica.started_at,
+                    };
+                    there.insert(life, (stream(&key, replica), replica.is_running()));
+                }
+            }
+            known.retain(|life, followed| *followed || there.contains_key(life));
+            for (life, (stream, is_running)) in there {
+                // The stream of what runs may have been cut off.
+                if known.get(&life).is_none_or(|followed| !followed && is_running) {
+                    known.insert(life.clone(), true);
+                    following.spawn(self.clone().follow(store.clone(), life, stream, sender.clone()));
+                }
+            }
+        }
+    }
+
+    /// Hands on what a replica prints, from where it was left, until its process ends.
+    async fn follow(self, store: Arc<Store>, life: Life, stream: Stream, lines: mpsc::Sender<Line>) -> Life {
+        let since = newest(&store, &stream).and_then(|at| Timestamp::from_microsecond(at + 1).ok());
+        let wanted = LogQuery { since, tail: None, follow: true };
+        let Ok(mut log) = self.inner.executor.logs(&life.key, &life.id, life.role, &wanted).await else { return life };
+        while let Some(Ok(said)) = log.next().await {
+            let mut line = Line::read(said.at.as_microsecond(), stream.clone(), said.text);
+            if said.stderr {
+                line.fields.push(Field { name: "stderr".into(), value: "true".into() });
+            }
+            if life.role != Role::Main {
+                line.fields.push(Field { name: "role".into(), value: word(&life.role).into() });
+            }
+            if lines.send(line).await.is_err() {
+                break;
+            }
+        }
+        life
+    }
+
+    /// Keeps lines as they come, many at a time.
+    async fn keep_lines(self, store: Arc<Store>, mut lines: mpsc::Receiver<Line>) {
+        let mut batch = Vec::with_capacity(TOGETHER);
+        loop {
+            if lines.recv_many(&mut batch, TOGETHER).await == 0 {
+                return;
+            }
+            let full = async { while batch.len() < TOGETHER && lines.recv_many(&mut batch, TOGETHER).await > 0 {} };
+            let _ = tokio::time::timeout(GATHER_FOR, full).await;
+            let all = Arc::new(std::mem::take(&mut batch));
+            while !self.kept(&store, all.clone()).await {
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
+    /// Whether lines need not be tried again.
+    async fn kept(&self, store: &Arc<Store>, lines: Arc<Vec<Line>>) -> bool {
+        let (store, now) = (store.clone(), self.now().as_microsecond());
+        match tokio::task::spawn_blocking(move || store.append(&lines, now)).await {
+            Ok(Ok(receipt)) => {
+                for ((stream, why), amount) in &receipt.dropped {
+                    tracing::warn!(%stream, lines = amount.lines, "lines are not kept: {why}");
+                }
+                true
+            }
+            Ok(Err(NotKept::Full(error))) => {
+                tracing::debug!(%error, "lines wait for room");
+                false
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "lines wait");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "keeping lines broke off");
+                true
+            }
+        }
+    }
+
+    /// Lines of an environment that are kept.
+    pub(crate) async fn search_logs(&self, key: &EnvKey, asked: LogSearch) -> Result<LogsFound, ApiError> {
+        let store = self.inner.observatory.lines().map_err(unavailable)?;
+        let query = query(key, &asked, self.now())?;
+        let ends = super::ask::Ends::default();
+        let ended = ends.flag();
+        let found = tokio::task::spawn_blocking(move || {
+            store.search(&query, &|| ended.load(std::sync::atomic::Ordering::Relaxed))
+        });
+        let found = tokio::time::timeout(SEARCH_WITHIN, found).await.map_err(|_| {
+            let why = format!("the search took longer than {} s and was ended", SEARCH_WITHIN.as_secs());
+            ApiError::new(ErrorCode::Unavailable, why).hint("search a shorter time, or one service")
+        })?;
+        drop(ends);
+        let page = match found {
+            Ok(Ok(page)) => page,
+            Ok(Err(NotSearched::Io(error))) => return Err(unavailable(format!("lines cannot be read: {error}"))),
+            Ok(Err(error)) => return Err(ApiError::invalid(error.to_string())),
+            Err(error) => return Err(ApiError::new(ErrorCode::Internal, error.to_string())),
+        };
+        Ok(LogsFound {
+            lines: page.lines.iter().map(view).collect(),
+            next: page.next.map(|next| next.to_string()),
+            scanned_lines: page.scanned.lines,
+            ruled_out_chunks: page.scanned.ruled_out,
+        })
+    }
+}
+
+fn stream(key: &EnvKey, replica: &SeenReplica) -> Stream {
+    Stream::new([
+        ("app", key.app.to_string()),
+        ("environment", key.env.to_string()),
+        ("service", replica.id.service.to_string()),
+        ("release", replica.release.to_string()),
+        ("replica", replica.id.to_string()),
+    ])
+}
+
+/// The time of the newest line of a stream.
+fn newest(store: &Store, stream: &Stream) -> Option<i64> {
+    let labels = stream.iter().map(|(name, value)| Condition::new(name, Op::Equal, value)).collect::<Result<_, _>>();
+    let query = Query { labels: labels.ok()?, direction: Direction::Newest, limit: 1, ..everything() };
+    let page = store.search(&query, &|| false).ok()?;
+    page.lines.first().map(|line| line.position.at)
+}
+
+fn everything() -> Query {
+    Query::parse("").expect("what has no term searches for everything")
+}
+
+fn query(key: &EnvKey, asked: &LogSearch, now: Timestamp) -> Result<Query, ApiError> {
+    let bad = |why: String| ApiError::new(ErrorCode::Usage, why);
+    let text = asked.query.as_deref().unwrap_or_default();
+    let mut query = Query::parse(text).map_err(|error| bad(error.to_string()))?;
+    for (name, value) in [("app", key.app.to_string()), ("environment", key.env.to_string())] {
+        query.labels.push(Condition::new(name, Op::Equal, value).map_err(|error| bad(error.to_string()))?);
+    }
+    let services: Vec<_> = asked.services().collect();
+    if !services.is_empty() {
+        let any = services.iter().map(|name| name.replace('.', "\\.")).collect::<Vec<_>>().join("|");
+        query.labels.push(Condition::new("service", Op::Like, any).map_err(|error| bad(error.to_string()))?);
+    }
+    query.from = asked.from.map_or(i64::MIN, Timestamp::as_microsecond);
+    query.to = asked.to.unwrap_or(now).as_microsecond().max(query.from);
+    query.direction = if asked.oldest_first { Direction::Oldest } else { Direction::Newest };
+    query.limit = asked.limit.unwrap_or(USUAL).clamp(1, MOST);
+    query.after = match &asked.after {
+        Some(after) => Some(after.parse().map_err(|error: daybook_logs::BadPosition| bad(error.to_string()))?),
+        None => None,
+    };
+    Ok(query)
+}
+
+fn view(kept: &Kept) -> FoundLine {
+    let line = &kept.line;
+    let label = |name: &str| line.stream.get(name).to_owned();
+    FoundLine {
+        at: Timestamp::from_microsecond(line.at).unwrap_or_default(),
+        service: label("service"),
+        replica: label("replica"),
+        release: label("release"),
+        level: line.level.map(|level| level.name().to_owned()),
+        request: line.request(),
+        stderr: line.fields.iter().any(|field| field.name == "stderr"),
+        text: line.text().into_owned(),
+    }
+}
+
+/// Puts the store in order until the server stops.
+async fn tend_store(app: App, store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(TEND_EVERY).await;
+        while let Some(step) = tend_once(&app, &store).await {
+            tracing::debug!(?step, "the store of lines is tended");
+        }
+    }
+}
+
+async fn tend_once(app: &App, store: &Arc<Store>) -> Option<Step> {
+    let (store, now) = (store.clone(), app.now().as_microsecond());
+    match tokio::task::spawn_blocking(move || store.tend(now)).await {
+        Ok(Ok(step)) => step,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "lines cannot be put in order now");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "putting lines in order broke off");
+            None
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What environments do over time: measured, kept, and asked about in PromQL.
+//!
+//! - `tend` measures again and again, and keeps what came of it.
+//! - `gather` makes samples of what the edge counted, of what runs and of what it uses; `host` of the machine. Pure, but for
+//!   reading `/proc`.
+//! - `records` makes samples of what the journal says: jobs, backups; and asks databases.
+//! - `scrape` asks services for measurements of their own.
+//! - `names` lists every metric of our own.
+//! - `ask` answers questions, within bounds.
+//! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
+
+mod ask;
+mod gather;
+mod host;
+mod lines;
+mod names;
+mod prometheus;
+mod records;
+mod samples;
+mod scrape;
+mod tend;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use daybook_api::ErrorCode;
+use daybook_metrics::store::{Options, Store};
+use daybook_model::{EnvKey, Observed};
+use tokio::sync::Semaphore;
+
+use crate::App;
+use crate::error::ApiError;
+use samples::Told;
+
+pub(crate) use prometheus::routes;
+
+/// Questions that are answered at once. Each may take a core and much memory.
+const AT_ONCE: usize = 4;
+
+/// Where measurements are kept, and what is remembered between two.
+pub(crate) struct Observatory {
+    store: OnceLock<Result<Arc<Store>, String>>,
+    lines: OnceLock<Result<Arc<daybook_logs::store::Store>, String>>,
+    questions: Semaphore,
+    /// What the last look at each environment saw: whoever looks anyway leaves it here.
+    seen: Mutex<HashMap<EnvKey, Arc<Observed>>>,
+    /// The last samples of our own, by what they are of.
+    told: Mutex<BTreeMap<String, Told>>,
+    /// What services say of their metrics.
+    metadata: Mutex<scrape::Metadata>,
+}
+
+impl Default for Observatory {
+    fn default() -> Self {
+        Self {
+            store: OnceLock::new(),
+            lines: OnceLock::new(),
+            questions: Semaphore::new(AT_ONCE),
+            seen: Mutex::default(),
+            told: Mutex::default(),
+            metadata: Mutex::default(),
+        }
+    }
+}
+
+impl Observatory {
+    /// Opens what is kept. Where that cannot be opened nothing is measured, and everything else goes on.
+    fn open(&self, state: &Path) {
+        // Whoever opened it first has it.
+        let _ = self.store.set(open_series(&state.join("metrics")));
+        let _ = self.lines.set(lines::open(&state.join("logs")));
+    }
+
+    /// What is measured; nothing before the server has started.
+    pub(crate) fn store(&self) -> Result<Arc<Store>, String> {
+        opened(&self.store, "measurements")
+    }
+
+    /// What replicas printed.
+    fn lines(&self) -> Result<Arc<daybook_logs::store::Store>, String> {
+        opened(&self.lines, "lines")
+    }
+
+    /// Leaves here what a look at an environment saw.
+    pub(crate) fn saw(&self, seen: Observed) {
+        lock(&self.seen).insert(seen.key.clone(), Arc::new(seen));
+    }
+
+    fn last_seen(&self, key: &EnvKey) -> Option<Arc<Observed>> {
+        lock(&self.seen).get(key).cloned()
+    }
+}
+
+impl App {
+    /// Opens what was measured and printed before.
+    pub(crate) async fn open_metrics(&self) {
+        let app = self.clone();
+        // Where it panics there is no store, as if it could not be opened.
+        let _ = tokio::task::spawn_blocking(move || app.inner.observatory.open(&app.inner.state)).await;
+    }
+}
+
+fn open_series(directory: &Path) -> Result<Arc<Store>, String> {
+    let (store, report) = Store::open(directory, Options::default()).map_err(|error| {
+        tracing::error!(%error, directory = %directory.display(), "nothing is measured");
+        error.to_string()
+    })?;
+    for aside in &report.aside {
+        tracing::warn!(?aside, "measurements that cannot be read were set aside");
+    }
+    Ok(Arc::new(store))
+}
+
+fn opened<T>(store: &OnceLock<Result<Arc<T>, String>>, what: &str) -> Result<Arc<T>, String> {
+    match store.get() {
+        Some(Ok(store)) => Ok(store.clone()),
+        Some(Err(why)) => Err(format!("{what} cannot be read: {why}")),
+        None => Err("the server has just begun".to_owned()),
+    }
+}
+
+fn unavailable(message: String) -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, message)
+}
+
+/// A thread that panicked left nothing half done in these.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,167 @@
+//! What the journal says of jobs and backups, and what databases say of themselves, as samples.
+
+use std::collections::BTreeMap;
+
+use daybook_model::spec::Kind;
+use daybook_model::{EnvKey, ServiceName, Spec, Timestamp};
+use daybook_store::Job;
+
+use super::gather::seconds;
+use super::samples::{Base, Samples};
+
+/// How often each job ended badly, as far as that was seen, and which of its runs was seen last.
+#[derive(Debug, Default)]
+pub(super) struct Failures(BTreeMap<(EnvKey, ServiceName), (u64, Option<Timestamp>)>);
+
+/// How the last runs of jobs ended, and when the next are to start.
+pub(super) fn jobs(spec: &Spec, jobs: &BTreeMap<ServiceName, Job>, failures: &mut Failures, out: &mut Samples) {
+    let key = &spec.key;
+    for (service, job) in jobs {
+        let of = Base::new([("app", &key.app), ("env", &key.env), ("service", service)]);
+        let described = spec.services.get(service).filter(|service| !service.stopped);
+        if let Some(Kind::Job(schedule)) = described.map(|service| &service.kind)
+            && let Some(next) = daybook_decide::jobs::next(schedule, job.settled)
+        {
+            out.add(&of, "daybook_job_next_due_timestamp_seconds", seconds(next));
+        }
+        out.add(&of, "daybook_job_failures_total", failures.of(key, service, job) as f64);
+        out.add(&of, "daybook_job_running", f64::from(u8::from(job.running.is_some())));
+        let Some(last) = &job.last else { continue };
+        out.add(&of, "daybook_job_last_due_timestamp_seconds", seconds(last.due));
+        let Some(code) = last.code else { continue };
+        out.add(&of, "daybook_job_last_exit_code", f64::from(code));
+        if code == 0 {
+            out.add(&of, "daybook_job_last_success_timestamp_seconds", seconds(last.due));
+        }
+    }
+}
+
+impl Failures {
+    /// How many there were until now. What ended before the first look counts as seen.
+    fn of(&mut self, key: &EnvKey, service: &ServiceName, job: &Job) -> u64 {
+        let last = job.last.as_ref();
+        let due = last.map(|last| last.due);
+        let (count, seen) = self.0.entry((key.clone(), service.clone())).or_insert((0, due));
+        if *seen != due {
+            *seen = due;
+            *count += u64::from(last.and_then(|last| last.code).is_some_and(|code| code != 0));
+        }
+        *count
+    }
+}
+
+#[cfg(feature = "databases")]
+pub(super) use databases::{asked, backups};
+
+#[cfg(feature = "databases")]
+mod databases {
+    use std::time::Duration;
+
+    use daybook_data::vitals::Vitals;
+    use daybook_decide::backups::{Backup, History};
+    use daybook_model::backup::Holding;
+    use daybook_model::database::Engine;
+    use daybook_model::{DatabaseName, EnvKey, Spec, Timestamp};
+
+    use super::{Base, Samples, seconds};
+    use crate::App;
+
+    /// A database that does not answer until then counts as down.
+    const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+    /// How what has a policy is backed up.
+    pub(in crate::observe) fn backups<'a>(
+        spec: &Spec,
+        accepted: Timestamp,
+        history: impl Fn(&Holding) -> Option<&'a History>,
+        out: &mut Samples,
+    ) {
+        let none = History::default();
+        for (holding, policy) in spec.backup_policies() {
+            let history = history(&holding).unwrap_or(&none);
+            let of = Base::new([("app", &spec.key.app), ("env", &spec.key.env), ("holding", &holding)]);
+            for (metric, every) in [
+                ("daybook_backup_interval_seconds", policy.every_ms),
+                ("daybook_backup_drill_interval_seconds", policy.drill_ms),
+            ] {
+                every.into_iter().for_each(|ms| out.add(&of, metric, ms as f64 / 1000.0));
+            }
+            // Before the first of each, it is as if one had been made when backups began.
+            let first = history.backups.first().map_or(accepted, |backup| backup.begun);
+            let made = history.newest().map_or(first, |backup| backup.begun);
+            out.add(&of, "daybook_backup_last_success_timestamp_seconds", seconds(made));
+            out.add(&of, "daybook_backup_proven_timestamp_seconds", seconds(history.last_proof().unwrap_or(first)));
+            if let Some(made) = history.newest().and_then(Backup::made) {
+                out.add(&of, "daybook_backup_size_bytes", made.size_bytes as f64);
+            }
+        }
+    }
+
+    /// What each database of an environment says of itself.
+    pub(in crate::observe) async fn asked(app: &App, spec: &Spec, out: &mut Samples) {
+        let asked = |(name, database): (&DatabaseName, &daybook_model::database::Database)| {
+            matches!(database.engine, Engine::Postgres | Engine::Mysql | Engine::Mariadb).then(|| name.clone())
+        };
+        for name in spec.databases.iter().filter_map(asked) {
+            let vitals = tokio::time::timeout(ANSWER_WITHIN, app.vitals(&spec.key, &name)).await;
+            said(&spec.key, &name, vitals.ok().and_then(Result::ok), out);
+        }
+    }
+
+    fn said(key: &EnvKey, name: &DatabaseName, vitals: Option<Vitals>, out: &mut Samples) {
+        let of = Base::new([("app", &key.app), ("env", &key.env), ("database", name)]);
+        out.add(&of, "daybook_database_up", f64::from(u8::from(vitals.is_some())));
+        let Some(vitals) = vitals else { return };
+        out.add(&of, "daybook_database_size_bytes", vitals.size_bytes as f64);
+        out.add(&of, "daybook_database_connections", vitals.connections as f64);
+        out.add(&of, "daybook_database_max_connections", vitals.most_connections as f64);
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_database_that_does_not_answer_is_down() {
+            let (key, name) = ("shop/production".parse().unwrap(), "db".parse().unwrap());
+            let mut out = Samples::default();
+            said(&key, &name, None, &mut out);
+            assert_eq!(
+                out.text(),
+                "daybook_database_up{app=\"shop\",database=\"db\",env=\"production\",job=\"daybook\"} 0\n"
+            );
+            said(&key, &name, Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100 }), &mut out);
+            crate::observe::names::tests::all_are_listed(&out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_model::Timestamp;
+    use daybook_store::LastRun;
+
+    use super::*;
+
+    #[test]
+    fn a_job_is_told_by_its_last_run() {
+        let due = Timestamp::from_second(60).unwrap();
+        let job = |code| Job { settled: due, running: None, last: Some(LastRun { due, code, skipped: None }) };
+        let all = BTreeMap::from([
+            ("report".parse().unwrap(), job(Some(0))),
+            ("sweep".parse().unwrap(), job(Some(3))),
+            ("tidy".parse().unwrap(), job(None)),
+        ]);
+        let mut out = Samples::default();
+        let spec = Spec::empty("shop/production".parse().unwrap());
+        let mut failures = Failures::default();
+        jobs(&spec, &all, &mut failures, &mut out);
+        let text = out.text();
+        assert_eq!(text.matches("daybook_job_last_success_timestamp_seconds").count(), 1);
+        assert!(
+            text.contains(r#"daybook_job_last_exit_code{app="shop",env="production",job="daybook",service="sweep"} 3"#)
+        );
+        assert_eq!(text.matches("daybook_job_last_due_timestamp_seconds").count(), 3);
+        super::super::names::tests::all_are_listed(&out);
+    }
+}
