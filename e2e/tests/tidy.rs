@@ -10,8 +10,8 @@ const LEAVES: [&str; 9] = ["manifest", "decide", "rego", "store", "metrics", "lo
 const OUTSIDE: [&str; 3] = ["connect", "backup", "api"];
 /// Below the leaves: they know nothing of ours, and a leaf may use them.
 const ROOTS: [(&str, &str); 1] = [("cdc", "backup")];
-/// A leaf that is about what another has: queries are of series.
-const UPON: [(&str, &str); 1] = [("promql", "metrics")];
+/// A leaf that is about what others have: queries are of series, and rules are of queries.
+const UPON: [(&str, &[&str]); 2] = [("promql", &["metrics"]), ("rules", &["metrics", "promql"])];
 /// What drives something with a client so large that a build may leave it out: above the runtime's trait, and used by
 /// the server, and by the export.
 const DRIVERS: [&str; 1] = ["kubernetes"];
@@ -29,8 +29,8 @@ fn allowed() -> Edges {
         table.insert(root.to_owned(), BTreeSet::new());
         table.entry(leaf.to_owned()).or_default().insert(root.to_owned());
     }
-    for (name, other) in UPON {
-        table.insert(name.to_owned(), [other.to_owned()].into());
+    for (name, others) in UPON {
+        table.insert(name.to_owned(), others.iter().map(|other| (*other).to_owned()).collect());
     }
     for driver in DRIVERS {
         table.insert(driver.to_owned(), ["model", "runtime"].map(ToOwned::to_owned).into());

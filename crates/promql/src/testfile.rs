@@ -3,6 +3,8 @@
 //! [`run`] takes the text of a file and tells of each query how it went. An instant query is also evaluated as the middle
 //! step of a range, and with `@` set to its time, as Prometheus does. What the parser of queries cannot read is reported
 //! apart, as [`Verdict::Unparsed`]: it says nothing of the evaluation.
+//!
+//! The notation for series ([`series`]) and the [`Storage`] that holds them are of use to other kinds of test files too.
 
 mod compare;
 mod evaluate;
@@ -11,7 +13,17 @@ mod script;
 mod sequence;
 mod storage;
 
+use daybook_metrics::Labels;
+
 pub use script::BadFile;
+pub use sequence::Item;
+pub use storage::Storage;
+
+/// Reads a series and its values in the notation of test files: `up{job="web"} 1 0x3 _ stale 1+2x5`. The error says what is
+/// wrong.
+pub fn series(line: &str) -> Result<(Labels, Vec<Item>), String> {
+    sequence::parse(line)
+}
 
 /// How the cases of a file went.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use daybook_metrics::{CUSTOM, Histogram, Labels, NAME, Reset, STALE};
 use crate::answer::Value;
 
 /// A value, or none where one is left out.
-pub(super) type Item = Option<Value>;
+pub type Item = Option<Value>;
 
 /// Reads a series and its values.
 pub(super) fn parse(line: &str) -> Result<(Labels, Vec<Item>), String> {

@@ -11,8 +11,9 @@ use daybook_metrics::{
 use super::sequence::Item;
 use crate::answer::Value;
 
-#[derive(Default)]
-pub(super) struct Storage {
+/// Series in memory.
+#[derive(Debug, Default, Clone)]
+pub struct Storage {
     series: BTreeMap<Labels, BTreeMap<i64, Value>>,
 }
 
@@ -32,12 +33,13 @@ impl Storage {
         }
         for (labels, by_time) in classic {
             let values = by_time.into_iter().filter_map(|(at, classic)| Some((at, Value::from(classic.histogram()?))));
-            self.append(labels, values.collect());
+            self.append(labels, values);
         }
     }
 
-    /// Adds samples. As a store would, it notes of each histogram whether it continues the one before.
-    fn append(&mut self, labels: Labels, values: Vec<(i64, Value)>) {
+    /// Adds samples, with their times in milliseconds since 1970. As a store would, it notes of each histogram whether it
+    /// continues the one before. A sample at a time that has one takes its place.
+    pub fn append(&mut self, labels: Labels, values: impl IntoIterator<Item = (i64, Value)>) {
         let series = self.series.entry(labels).or_default();
         for (at, value) in values {
             let before = series.range(..at).next_back().and_then(|(_, value)| value.histogram());

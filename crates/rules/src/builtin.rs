@@ -1,0 +1,161 @@
+//! The rules that hold where nobody wrote any: one table by subject, with a fixture beside each rule.
+//!
+//! The rules are over series that the server writes; [`METRICS`] lists their names and labels. They are quiet by construction:
+//! each waits (`for`) before it fires, fires on for a while (`keep_firing_for`) so that it does not flap, and rates have a floor of
+//! traffic below which they say nothing.
+
+mod databases;
+mod duties;
+mod hosts;
+mod metrics;
+mod replicas;
+mod traffic;
+
+pub use metrics::{METRICS, Metric};
+
+use daybook_promql::Query;
+
+use crate::duration;
+use crate::problem::Place;
+use crate::rule::{Alerting, Expression, Group, Recording, Rule};
+use crate::template::Template;
+
+/// How much somebody has to hurry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// Users are hurt or soon will be: somebody has to look now.
+    Page,
+    /// It has to be seen to on a working day.
+    Ticket,
+    /// It is worth knowing when something else is wrong.
+    Info,
+    /// It says nothing but that alerts arrive at all.
+    None,
+}
+
+impl Severity {
+    /// The value of the label `severity`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Ticket => "ticket",
+            Self::Info => "info",
+            Self::None => "none",
+        }
+    }
+}
+
+/// An alert by default.
+#[derive(Debug)]
+pub struct Builtin {
+    /// Its name.
+    pub name: &'static str,
+    /// How much somebody has to hurry.
+    pub severity: Severity,
+    /// The query.
+    pub expr: &'static str,
+    /// How long it has to be true.
+    pub hold: &'static str,
+    /// How long it fires on.
+    pub keep: &'static str,
+    /// What is wrong, in a line.
+    pub summary: &'static str,
+    /// What is wrong, with its numbers.
+    pub description: &'static str,
+    /// The name of the page that says what to do.
+    pub runbook: &'static str,
+    /// Series that make it fire, and others that must not.
+    pub fixture: Fixture,
+}
+
+/// Series in the notation of Prometheus' test files, beginning at time zero.
+#[derive(Debug)]
+pub struct Fixture {
+    /// The distance of their samples, and of evaluations.
+    pub every: &'static str,
+    /// When the alert fires.
+    pub at: &'static str,
+    /// Series that make it fire.
+    pub fires: &'static [&'static str],
+    /// Nearly the same, which must not make it fire at any time until then.
+    pub quiet: &'static [&'static str],
+}
+
+/// Rules on one subject.
+pub(crate) struct Subject {
+    name: &'static str,
+    /// Names and queries of what is recorded for the alerts.
+    recorded: &'static [(&'static str, &'static str)],
+    alerts: &'static [Builtin],
+}
+
+const SUBJECTS: [&Subject; 5] =
+    [&traffic::SUBJECT, &replicas::SUBJECT, &hosts::SUBJECT, &databases::SUBJECT, &duties::SUBJECT];
+
+/// All alerts by default.
+pub fn alerts() -> impl Iterator<Item = &'static Builtin> {
+    SUBJECTS.into_iter().flat_map(|subject| subject.alerts)
+}
+
+/// The rules by default, as groups.
+pub fn groups() -> Vec<Group> {
+    SUBJECTS.into_iter().map(group).collect()
+}
+
+fn group(subject: &Subject) -> Group {
+    let recorded = subject.recorded.iter().map(|(name, query)| record(name, query));
+    let alerts = subject.alerts.iter().map(Builtin::rule);
+    Group {
+        name: format!("daybook-{}", subject.name),
+        file: "builtin".into(),
+        interval: None,
+        query_offset: 0,
+        limit: 0,
+        rules: recorded.chain(alerts).collect(),
+    }
+}
+
+impl Builtin {
+    /// The alert as a rule.
+    pub fn rule(&self) -> Rule {
+        let annotations = [("description", self.description), ("runbook", self.runbook), ("summary", self.summary)];
+        Rule::Alert(Alerting {
+            name: self.name.to_owned(),
+            query: expression(self.expr),
+            hold: milliseconds(self.hold),
+            keep: milliseconds(self.keep),
+            labels: vec![("severity".to_owned(), template(self.severity.word()))],
+            annotations: annotations.into_iter().map(|(name, text)| (name.to_owned(), template(text))).collect(),
+            place: place(),
+        })
+    }
+}
+
+/// A rule of ours that records.
+pub(crate) fn record(name: &str, query: &str) -> Rule {
+    Rule::Record(Recording { name: name.to_owned(), query: expression(query), labels: Vec::new(), place: place() })
+}
+
+/// Rules of ours are written in no file.
+pub(crate) fn place() -> Place {
+    Place { file: "builtin".into(), line: 1, column: 1 }
+}
+
+/// A query of ours.
+pub(crate) fn expression(text: &str) -> Expression {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let query = Query::parse(&text).expect("queries of ours can be read, which a test checks");
+    Expression { text, query }
+}
+
+/// A template of ours.
+pub(crate) fn template(text: &str) -> Template {
+    Template::parse(text).expect("templates of ours can be read, which a test checks")
+}
+
+fn milliseconds(text: &str) -> i64 {
+    duration::parse(text).expect("durations of ours can be read, which a test checks")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! Databases.
+
+use super::{Builtin, Fixture, Severity, Subject};
+
+pub(super) const SUBJECT: Subject = Subject { name: "databases", recorded: &[], alerts: ALERTS };
+
+const ALERTS: &[Builtin] = &[
+    Builtin {
+        name: "DatabaseDown",
+        severity: Severity::Page,
+        expr: "daybook_database_up == 0",
+        hold: "1m",
+        keep: "2m",
+        summary: "The database {{ $labels.database }} in {{ $labels.env }} does not answer",
+        description: "Nothing can be read from or written to {{ $labels.database }} of {{ $labels.app }}.",
+        runbook: "database-down",
+        fixture: Fixture {
+            every: "1m",
+            at: "5m",
+            fires: &[r#"daybook_database_up{app="shop", env="production", database="db"} 1 0x5"#],
+            quiet: &[r#"daybook_database_up{app="shop", env="production", database="db"} 1 0 1x5"#],
+        },
+    },
+    Builtin {
+        name: "DatabaseConnectionsNearlyUsedUp",
+        severity: Severity::Ticket,
+        expr: "daybook_database_connections / daybook_database_max_connections > 0.85",
+        hold: "5m",
+        keep: "5m",
+        summary: "{{ $value | humanizePercentage }} of the connections to {{ $labels.database }} in {{ $labels.env }} are taken",
+        description: "When none is left, {{ $labels.database }} of {{ $labels.app }} refuses whoever connects next.",
+        runbook: "database-connections",
+        fixture: Fixture {
+            every: "1m",
+            at: "10m",
+            fires: &[
+                r#"daybook_database_connections{app="shop", env="production", database="db"} 90x10"#,
+                r#"daybook_database_max_connections{app="shop", env="production", database="db"} 100x10"#,
+            ],
+            quiet: &[
+                r#"daybook_database_connections{app="shop", env="production", database="db"} 90x4 50x6"#,
+                r#"daybook_database_max_connections{app="shop", env="production", database="db"} 100x10"#,
+            ],
+        },
+    },
+    Builtin {
+        name: "DatabaseReplicationLags",
+        severity: Severity::Ticket,
+        expr: "daybook_database_replication_lag_seconds > 60",
+        hold: "10m",
+        keep: "5m",
+        summary: "The standby {{ $labels.standby }} of {{ $labels.database }} in {{ $labels.env }} is {{ $value | humanizeDuration }} behind",
+        description: "What was written since would be lost if {{ $labels.standby }} had to take over.",
+        runbook: "replication-lag",
+        fixture: Fixture {
+            every: "1m",
+            at: "15m",
+            fires: &[
+                r#"daybook_database_replication_lag_seconds{app="shop", env="production", database="db", standby="b"} 90x15"#,
+            ],
+            quiet: &[
+                r#"daybook_database_replication_lag_seconds{app="shop", env="production", database="db", standby="b"} 90x8 1x7"#,
+            ],
+        },
+    },
+];

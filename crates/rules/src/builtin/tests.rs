@@ -1,0 +1,128 @@
+use std::collections::BTreeSet;
+
+use daybook_metrics::Labels;
+use daybook_metrics::exposition::Kind;
+use daybook_promql::testfile::{self, Storage};
+use promql_parser::parser::{Expr, VectorSelector};
+use promql_parser::util::{ExprVisitor, walk_expr};
+
+use super::*;
+use crate::group::Environment;
+use crate::replay::{Range, Replayed};
+
+fn storage(fixture: &Fixture, series: &[&str]) -> Storage {
+    let every = milliseconds(fixture.every);
+    let mut storage = Storage::default();
+    for line in series {
+        let (labels, items) = testfile::series(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let values = (0..).zip(items).filter_map(|(n, item): (i64, _)| Some((n * every, item?)));
+        storage.append(labels, values);
+    }
+    storage
+}
+
+/// What the alert, with what is recorded for it, does over the series of its fixture.
+fn replay(subject: &Subject, builtin: &Builtin, series: &[&str]) -> Replayed {
+    let mut group = group(subject);
+    group.rules.retain(|rule| matches!(rule, Rule::Record(_)) || rule.name() == builtin.name);
+    let storage = storage(&builtin.fixture, series);
+    let range = Range { from: 0, to: milliseconds(builtin.fixture.at), step: milliseconds(builtin.fixture.every) };
+    let external = Labels::default();
+    let mut all = group.replay(&storage, range, &Environment::new(&external, "https://daybook.example"));
+    all.pop().unwrap()
+}
+
+#[test]
+fn every_alert_fires_over_its_fixture_and_stays_quiet_over_its_twin() {
+    for subject in SUBJECTS {
+        for builtin in subject.alerts {
+            let at = milliseconds(builtin.fixture.at);
+            let loud = replay(subject, builtin, builtin.fixture.fires);
+            assert!(loud.error.is_none(), "{}: {:?}", builtin.name, loud.error);
+            let fires = loud.episodes.iter().filter(|episode| episode.fired_at.is_some() && episode.ended_at.is_none());
+            let fires: Vec<_> = fires.collect();
+            assert_eq!(fires.len(), 1, "{} at {at}: {:?}", builtin.name, loud.episodes);
+            assert!(!fires[0].summary.contains("error expanding"), "{}", fires[0].summary);
+            assert!(!fires[0].summary.contains("  ") && !fires[0].summary.ends_with(' '), "{}", fires[0].summary);
+            let quiet = replay(subject, builtin, builtin.fixture.quiet);
+            assert!(quiet.error.is_none(), "{}: {:?}", builtin.name, quiet.error);
+            assert_eq!(quiet.notified(), 0, "{}: {:?}", builtin.name, quiet.episodes);
+        }
+    }
+}
+
+#[test]
+fn names_are_unique_and_everything_is_said() {
+    let mut names = BTreeSet::new();
+    for builtin in alerts() {
+        assert!(names.insert(builtin.name), "{} is there twice", builtin.name);
+        assert!(!builtin.summary.is_empty() && builtin.description.ends_with('.'), "{}", builtin.name);
+        let page = |c: char| c.is_ascii_lowercase() || c == '-';
+        assert!(!builtin.runbook.is_empty() && builtin.runbook.chars().all(page), "{}", builtin.name);
+        let waits = milliseconds(builtin.hold) + milliseconds(builtin.keep);
+        assert!(waits > 0, "{} neither waits nor fires on", builtin.name);
+    }
+}
+
+/// Collects the selectors of a query.
+#[derive(Default)]
+struct Selectors(Vec<VectorSelector>);
+
+impl ExprVisitor for Selectors {
+    type Error = ();
+    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, ()> {
+        match expr {
+            Expr::VectorSelector(selector) => self.0.push(selector.clone()),
+            Expr::MatrixSelector(matrix) => self.0.push(matrix.vs.clone()),
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+#[test]
+fn queries_are_over_metrics_that_are_listed() {
+    let listed = |name: &str| {
+        METRICS.iter().find(|metric| {
+            let suffixes: &[&str] = if metric.kind == Kind::Histogram { &["_bucket", "_sum", "_count"] } else { &[""] };
+            suffixes.iter().any(|suffix| name.strip_suffix(suffix) == Some(metric.name))
+        })
+    };
+    let groups = groups();
+    let recorded: BTreeSet<&str> = groups.iter().flat_map(|group| &group.rules).map(Rule::name).collect();
+    for rule in groups.iter().flat_map(|group| &group.rules) {
+        let mut selectors = Selectors::default();
+        let expr = promql_parser::parser::parse(&rule.query().text).unwrap();
+        walk_expr(&mut selectors, &expr).unwrap();
+        for selector in selectors.0 {
+            let name = selector.name.unwrap_or_default();
+            let known = listed(&name).is_some() || recorded.contains(name.as_str());
+            assert!(known, "{} asks for {name}, which is in no table", rule.name());
+        }
+    }
+}
+
+#[test]
+fn fixtures_have_the_labels_that_are_listed() {
+    for builtin in alerts() {
+        for line in builtin.fixture.fires.iter().chain(builtin.fixture.quiet) {
+            let (labels, _) = testfile::series(line).unwrap();
+            let metric = METRICS.iter().find(|metric| labels.metric().starts_with(metric.name));
+            let metric = metric.unwrap_or_else(|| panic!("{line} is of no metric that is listed"));
+            let mut wanted: BTreeSet<&str> = metric.labels.iter().copied().collect();
+            if labels.metric().ends_with("_bucket") {
+                wanted.insert("le");
+            }
+            let has: BTreeSet<&str> =
+                labels.iter().map(|label| label.name.as_str()).filter(|name| *name != "__name__").collect();
+            assert_eq!(has, wanted, "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_rules_are_a_file_that_is_read_back() {
+    let text = crate::file::write(&groups());
+    let again = crate::file::read("builtin.yml", &text).unwrap();
+    assert_eq!(crate::file::write(&again), text);
+}
