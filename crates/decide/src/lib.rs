@@ -18,6 +18,7 @@
 //! - [`clone`]: what a clone of an environment is made of, and when it goes.
 //! - [`upgrade`]: which versions of a database server take over the files of another, and the way to those that do not.
 //! - [`elect`]: which of several servers leads, and until when it may act.
+//! - [`incident`]: which alerts belong together, and what became of them.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
 pub mod approval;
@@ -28,6 +29,7 @@ pub mod cost;
 pub mod diagram;
 pub mod elect;
 pub mod heal;
+pub mod incident;
 pub mod jobs;
 pub mod plan;
 pub mod policy;
