@@ -19,11 +19,13 @@
 //! - [`upgrade`]: which versions of a database server take over the files of another, and the way to those that do not.
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`incident`]: which alerts belong together, and what became of them.
+//! - [`cause`]: what probably caused an incident.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
 pub mod approval;
 pub mod archive;
 pub mod backups;
+pub mod cause;
 pub mod clone;
 pub mod cost;
 pub mod diagram;
