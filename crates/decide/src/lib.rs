@@ -20,6 +20,7 @@
 //! - [`elect`]: which of several servers leads, and until when it may act.
 //! - [`incident`]: which alerts belong together, and what became of them.
 //! - [`cause`]: what probably caused an incident.
+//! - [`oncall`]: who is on call, whom to wake, and when nobody is to be woken.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
 pub mod approval;
@@ -33,6 +34,7 @@ pub mod elect;
 pub mod heal;
 pub mod incident;
 pub mod jobs;
+pub mod oncall;
 pub mod plan;
 pub mod policy;
 pub mod probation;
