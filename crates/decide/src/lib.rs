@@ -21,6 +21,7 @@
 //! - [`incident`]: which alerts belong together, and what became of them.
 //! - [`cause`]: what probably caused an incident.
 //! - [`oncall`]: who is on call, whom to wake, and when nobody is to be woken.
+//! - [`remedy`]: whether a rule may mend something by itself.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
 pub mod approval;
@@ -40,6 +41,7 @@ pub mod policy;
 pub mod probation;
 pub mod readiness;
 pub mod redact;
+pub mod remedy;
 pub mod risk;
 pub mod routes;
 pub mod run;
