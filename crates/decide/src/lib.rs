@@ -22,6 +22,7 @@
 //! - [`cause`]: what probably caused an incident.
 //! - [`oncall`]: who is on call, whom to wake, and when nobody is to be woken.
 //! - [`remedy`]: whether a rule may mend something by itself.
+//! - [`postmortem`], [`status_page`]: what is told of an incident, inside and outside.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
 pub mod approval;
@@ -38,6 +39,7 @@ pub mod jobs;
 pub mod oncall;
 pub mod plan;
 pub mod policy;
+pub mod postmortem;
 pub mod probation;
 pub mod readiness;
 pub mod redact;
@@ -46,6 +48,7 @@ pub mod risk;
 pub mod routes;
 pub mod run;
 pub mod state_backups;
+pub mod status_page;
 pub mod text;
 pub mod upgrade;
 pub mod why;
