@@ -18,6 +18,7 @@
 //! - [`clone`]: what a clone of an environment is made of, and when it goes.
 //! - [`upgrade`]: which versions of a database server take over the files of another, and the way to those that do not.
 //! - [`elect`]: which of several servers leads, and until when it may act.
+//! - [`anomaly`]: what is unusual in a series.
 //! - [`incident`]: which alerts belong together, and what became of them.
 //! - [`cause`]: what probably caused an incident.
 //! - [`oncall`]: who is on call, whom to wake, and when nobody is to be woken.
@@ -25,6 +26,7 @@
 //! - [`postmortem`], [`status_page`]: what is told of an incident, inside and outside.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
+pub mod anomaly;
 pub mod approval;
 pub mod archive;
 pub mod backups;
