@@ -18,26 +18,39 @@
 //! - [`clone`]: what a clone of an environment is made of, and when it goes.
 //! - [`upgrade`]: which versions of a database server take over the files of another, and the way to those that do not.
 //! - [`elect`]: which of several servers leads, and until when it may act.
+//! - [`anomaly`]: what is unusual in a series.
+//! - [`incident`]: which alerts belong together, and what became of them.
+//! - [`cause`]: what probably caused an incident.
+//! - [`oncall`]: who is on call, whom to wake, and when nobody is to be woken.
+//! - [`remedy`]: whether a rule may mend something by itself.
+//! - [`postmortem`], [`status_page`]: what is told of an incident, inside and outside.
 //! - [`why()`]: the cause of a service's trouble, from evidence.
 
+pub mod anomaly;
 pub mod approval;
 pub mod archive;
 pub mod backups;
+pub mod cause;
 pub mod clone;
 pub mod cost;
 pub mod diagram;
 pub mod elect;
 pub mod heal;
+pub mod incident;
 pub mod jobs;
+pub mod oncall;
 pub mod plan;
 pub mod policy;
+pub mod postmortem;
 pub mod probation;
 pub mod readiness;
 pub mod redact;
+pub mod remedy;
 pub mod risk;
 pub mod routes;
 pub mod run;
 pub mod state_backups;
+pub mod status_page;
 pub mod text;
 pub mod upgrade;
 pub mod why;

@@ -9,6 +9,7 @@ use crate::backup::{ArchiveNote, BackupId, BackupOutcome, DrillOutcome, Holding}
 use crate::clone::{CloneData, CloneOutcome};
 use crate::database::DatabaseServer;
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
+use crate::incident::{IncidentEvent, IncidentId};
 use crate::name::{DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
 use crate::plan::{Effect, Plan};
 use crate::spec::Spec;
@@ -370,6 +371,13 @@ pub enum Event {
         database: DatabaseName,
         /// The server that they are of.
         of: DatabaseServer,
+    },
+    /// Something happened to an incident.
+    Incident {
+        /// Which.
+        incident: IncidentId,
+        /// What.
+        what: Box<IncidentEvent>,
     },
     /// The state was rebuilt from what runs.
     Adopted {

@@ -9,6 +9,7 @@ pub mod database;
 pub mod event;
 pub mod fingerprint;
 pub mod id;
+pub mod incident;
 pub mod launch;
 pub mod masking;
 pub mod money;
@@ -32,6 +33,7 @@ pub use backup::BackupId;
 pub use database::Database;
 pub use event::{Actor, Entry, Event, RunKind, Verdict};
 pub use id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
+pub use incident::{Alert, IncidentId, Severity};
 pub use jiff::Timestamp;
 pub use launch::Launch;
 pub use name::{

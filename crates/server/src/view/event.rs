@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use daybook_api::event::EventView;
 use daybook_api::run::ActorView;
-use daybook_decide::text;
+use daybook_decide::{incident, text};
 use daybook_executor::Note;
 use daybook_model::backup::{ArchiveNote, BackupOutcome, DrillOutcome, Holding};
 use daybook_model::clone::CloneOutcome;
@@ -179,6 +179,9 @@ impl Words {
             }
             Event::OldFilesRemoved { database, of } => {
                 plain(format!("database {database}: about to remove the files of {of}"))
+            }
+            Event::Incident { incident: id, what } => {
+                plain(format!("incident {}: {}", id.short(), incident::words(what)))
             }
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),

@@ -1,0 +1,259 @@
+//! Whom to wake next.
+
+use daybook_model::Timestamp;
+use daybook_model::incident::Severity;
+use serde::{Deserialize, Serialize};
+
+use super::Schedule;
+use crate::incident::Incident;
+
+/// Levels that are gone through until somebody acknowledges.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// In their order.
+    pub levels: Vec<Level>,
+    /// How often it begins again after the last level.
+    #[serde(default)]
+    pub repeat: u32,
+}
+
+/// One level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Whom it wakes.
+    pub targets: Vec<Target>,
+    /// How long it waits for an acknowledgement before the next is woken: milliseconds.
+    pub wait_ms: u64,
+}
+
+/// Whom a level wakes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Somebody by name.
+    Person(String),
+    /// Who is on call in the schedule of this name.
+    Schedule(String),
+}
+
+/// What is due for an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Wake these now; journal it as `Paged` first.
+    Page {
+        /// The level, from 1.
+        level: u32,
+        /// How often the policy had begun again.
+        round: u32,
+        /// Who. Empty: the levels that are due have nobody on call, which is itself to be told.
+        who: Vec<String>,
+    },
+    /// Nothing before this moment.
+    Wait(Timestamp),
+    /// Nothing, until something happens to the incident.
+    Nothing,
+}
+
+/// After an incident was opened again it is left to who knows of it for so long before anybody is woken: milliseconds.
+pub const REOPENED_MS: u64 = 15 * 60_000;
+
+/// What is due for an incident now. Nothing is, unless it is open, pages, and nobody sees to it.
+///
+/// Each level is woken once in a round, at least its `wait_ms` after the level before. A level at which nobody is on
+/// call is passed over at once. Who acknowledged before an incident was opened again still sees to it for
+/// [`REOPENED_MS`]; then the policy begins anew.
+pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Timestamp) -> Due {
+    if !incident.is_open() || incident.severity < Severity::Page || policy.levels.is_empty() {
+        return Due::Nothing;
+    }
+    let began = match (incident.reopened, &incident.acknowledged) {
+        (None, Some(_)) => return Due::Nothing,
+        (None, None) => None,
+        (Some(at), Some((_, seen))) if *seen >= at => return Due::Nothing,
+        // Somebody was woken before, or has seen it before: they are told, and not woken at once.
+        (Some(at), _) => Some((at, after(at, REOPENED_MS))),
+    };
+    if let Some((_, until)) = began
+        && now < until
+    {
+        return Due::Wait(until);
+    }
+    let pages = incident.pages.iter().filter(|page| began.is_none_or(|(at, _)| page.at >= at));
+    let Some(last) = pages.max_by_key(|page| (page.round, page.level)) else {
+        return page(policy, schedules, 0, 0, now);
+    };
+    let index = last.level.saturating_sub(1) as usize;
+    let wait = policy.levels.get(index).map_or(0, |level| level.wait_ms);
+    let until = after(last.at, wait);
+    let (level, round) = match index + 1 {
+        next if next < policy.levels.len() => (next, last.round),
+        _ if last.round < policy.repeat => (0, last.round + 1),
+        _ => return Due::Nothing,
+    };
+    if now < until { Due::Wait(until) } else { page(policy, schedules, level, round, now) }
+}
+
+/// Wakes a level, or the first after it at which somebody is on call.
+fn page(policy: &Policy, schedules: &[Schedule], from: usize, round: u32, now: Timestamp) -> Due {
+    let levels = policy.levels.iter().enumerate().skip(from);
+    let manned = levels.map(|(index, level)| (index, who(level, schedules, now))).find(|(_, who)| !who.is_empty());
+    let (index, who) = manned.unwrap_or((policy.levels.len() - 1, Vec::new()));
+    Due::Page { level: u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1), round, who }
+}
+
+/// Whom a level wakes at a moment; nobody twice.
+pub fn who(level: &Level, schedules: &[Schedule], at: Timestamp) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for target in &level.targets {
+        let person = match target {
+            Target::Person(name) => Some(name.as_str()),
+            Target::Schedule(name) => schedules.iter().find(|one| one.name == *name).and_then(|one| one.on_call(at)),
+        };
+        if let Some(person) = person.filter(|person| !all.iter().any(|known| known == person)) {
+            all.push(person.to_owned());
+        }
+    }
+    all
+}
+
+fn after(at: Timestamp, ms: u64) -> Timestamp {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(at.as_millisecond().saturating_add(ms)).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
+    use daybook_model::{Actor, ServiceName};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::incident::Incidents;
+    use crate::oncall::{Layer, Turn};
+
+    const MINUTE: u64 = 60_000;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + minute * 60).unwrap()
+    }
+
+    fn policy() -> Policy {
+        let level = |targets: Vec<Target>, minutes| Level { targets, wait_ms: minutes * MINUTE };
+        Policy {
+            name: "web".to_owned(),
+            levels: vec![
+                level(vec![Target::Schedule("web".to_owned())], 5),
+                level(vec![Target::Schedule("empty".to_owned())], 5),
+                level(vec![Target::Person("lead".to_owned()), Target::Person("lead".to_owned())], 10),
+            ],
+            repeat: 1,
+        }
+    }
+
+    fn schedules() -> Vec<Schedule> {
+        let layer = Layer {
+            people: vec!["ada".to_owned()],
+            start: "2020-01-06T09:00".parse().unwrap(),
+            until: None,
+            turn: Turn::Weeks(1),
+            only: Vec::new(),
+        };
+        let schedule = |name: &str, layers| Schedule {
+            name: name.to_owned(),
+            zone: "UTC".to_owned(),
+            layers,
+            overrides: Vec::new(),
+        };
+        vec![schedule("web", vec![layer]), schedule("empty", Vec::new())]
+    }
+
+    /// Looks every minute, and does what is due.
+    struct Watch {
+        all: Incidents,
+        log: Vec<String>,
+    }
+
+    const ID: IncidentId = IncidentId(Uuid::from_u128(1));
+
+    impl Watch {
+        fn new(severity: Severity) -> Self {
+            let mut watch = Self { all: Incidents::default(), log: Vec::new() };
+            let services = [ServiceName::new("web").unwrap()].into();
+            watch.happens(0, &IncidentEvent::Opened { title: "x".to_owned(), severity, services, alert: None });
+            watch
+        }
+
+        fn happens(&mut self, minute: i64, event: &IncidentEvent) {
+            let actor = Actor { name: "ada".to_owned(), origin: "cli".to_owned() };
+            self.all.record(at(minute), &actor, ID, event).unwrap();
+        }
+
+        fn look(&mut self, minutes: std::ops::Range<i64>) {
+            for minute in minutes {
+                let incident = self.all.get(ID).unwrap();
+                if let Due::Page { level, round, who } = due(&policy(), &schedules(), incident, at(minute)) {
+                    self.log.push(format!("{minute}: level {level}, round {round}: {}", who.join(" ")));
+                    self.happens(minute, &IncidentEvent::Paged { level, round, who });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn levels_follow_each_other_until_the_policy_has_begun_again_as_often_as_it_says() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.look(0..120);
+        insta::assert_snapshot!(watch.log.join("\n"), @"
+        0: level 1, round 0: ada
+        5: level 3, round 0: lead
+        15: level 1, round 1: ada
+        20: level 3, round 1: lead
+        ");
+    }
+
+    #[test]
+    fn an_acknowledgement_stops_it() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.look(0..2);
+        watch.happens(2, &IncidentEvent::Acknowledged);
+        watch.look(3..120);
+        assert_eq!(watch.log, ["0: level 1, round 0: ada"], "one incident, one page");
+    }
+
+    #[test]
+    fn an_incident_that_opens_again_wakes_nobody_who_sees_to_it() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.look(0..2);
+        watch.happens(2, &IncidentEvent::Acknowledged);
+        watch.happens(30, &IncidentEvent::Resolved { ending: Ending::ByHand, note: String::new() });
+        watch.look(31..40);
+        watch.happens(40, &IncidentEvent::Reopened { alert: None, why: String::new() });
+        watch.look(41..50);
+        assert_eq!(watch.log.len(), 1);
+        watch.look(50..57);
+        assert_eq!(watch.log[1..], ["55: level 1, round 0: ada"], "nobody has said that they see to it");
+        watch.happens(57, &IncidentEvent::Acknowledged);
+        watch.look(58..120);
+        assert_eq!(watch.log.len(), 2);
+    }
+
+    #[test]
+    fn a_ticket_wakes_nobody_until_it_is_more() {
+        let mut watch = Watch::new(Severity::Ticket);
+        watch.look(0..30);
+        assert!(watch.log.is_empty());
+        watch.happens(30, &IncidentEvent::Regraded { severity: Severity::Page, why: String::new() });
+        watch.look(30..32);
+        assert_eq!(watch.log, ["30: level 1, round 0: ada"]);
+    }
+
+    #[test]
+    fn a_policy_with_nobody_on_call_says_so() {
+        let nobody = Policy { levels: policy().levels[1..2].to_vec(), ..policy() };
+        let watch = Watch::new(Severity::Page);
+        let due = due(&nobody, &schedules(), watch.all.get(ID).unwrap(), at(1));
+        assert_eq!(due, Due::Page { level: 1, round: 0, who: Vec::new() });
+    }
+}

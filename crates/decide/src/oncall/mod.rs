@@ -1,0 +1,15 @@
+//! Who is on call, whom to wake next, and when nobody is to be woken at all.
+//!
+//! - [`schedule`]: layers of rotations, overrides, and who is on call at a moment.
+//! - [`escalation`]: levels with delays, which an acknowledgement stops.
+//! - [`maintenance`]: windows in which alerts open nothing.
+//!
+//! A hand-over is at a time of day where the team is: across a change of the clocks it stays at that time.
+
+pub mod escalation;
+pub mod maintenance;
+pub mod schedule;
+
+pub use escalation::{Due, Level, Policy, Target, due};
+pub use maintenance::{When, Window, muted};
+pub use schedule::{Layer, Override, Restriction, Schedule, Shift, Turn};

@@ -1,0 +1,301 @@
+//! Whether a rule may mend something by itself, and how.
+//!
+//! Nothing is mended unless a rule of the manifest asks for it. A rule is bounded: so many times in a window, never
+//! while something else changes the environment, and never twice for one incident. What is decided is a plan like any
+//! other that a person could have started.
+
+use std::collections::BTreeSet;
+
+use daybook_model::incident::{NextStep, Suspect};
+use daybook_model::{ReleaseNumber, ServiceName, Timestamp};
+
+use crate::backups::{lies_back, span};
+use crate::incident::Incident;
+
+/// What a rule may have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remedy {
+    /// Go back to the release before.
+    SwapBack,
+    /// Replace replicas by equal ones.
+    Restart,
+    /// Run more replicas.
+    Scale,
+}
+
+impl Remedy {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SwapBack => "swap back",
+            Self::Restart => "restart",
+            Self::Scale => "scale",
+        }
+    }
+}
+
+/// A rule that mends something by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub may: BTreeSet<Remedy>,
+    /// About which services. Empty: all.
+    pub services: BTreeSet<ServiceName>,
+    /// The first suspect must have at least this share, percent.
+    pub least_share: u8,
+    /// At most so many times
+    pub most: u32,
+    /// in so many milliseconds.
+    pub within_ms: u64,
+    /// It never runs more replicas of a service than this.
+    pub most_replicas: u32,
+}
+
+/// What else counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Around {
+    /// What is under way, in words, where something changes the environment or is about to: a run, a backup, an upgrade.
+    pub under_way: Option<String>,
+    /// When each rule had something done, newest last.
+    pub done: Vec<(String, Timestamp)>,
+    /// The release in force.
+    pub release: Option<ReleaseNumber>,
+    /// Releases that something keeps one from going back to: a migration that the release before cannot work with.
+    pub no_way_back: BTreeSet<ReleaseNumber>,
+}
+
+/// What would be started, or why nothing is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Start this.
+    Start {
+        /// By which rule.
+        rule: String,
+        /// What.
+        step: NextStep,
+        /// Why, in words: it becomes the reason of the run.
+        why: String,
+    },
+    /// Nothing is started.
+    Leave {
+        /// Why, in words; one line for each rule.
+        why: Vec<String>,
+    },
+}
+
+/// What the rules have done about an incident now. The first that may do something does.
+pub fn decide(rules: &[Rule], incident: &Incident, around: &Around, now: Timestamp) -> Decision {
+    let leave = |why: &str| Decision::Leave { why: vec![why.to_owned()] };
+    if rules.is_empty() {
+        return leave("no rule mends anything by itself");
+    }
+    if !incident.is_open() {
+        return leave("the incident is over");
+    }
+    if let Some(taken) = incident.actions.iter().find(|taken| taken.rule.is_some()) {
+        return leave(&format!("{} was done for this incident already", taken.what));
+    }
+    if let Some((who, _)) = &incident.acknowledged {
+        return leave(&format!("{who} sees to it"));
+    }
+    if let Some(what) = &around.under_way {
+        return leave(&format!("{what} is under way"));
+    }
+    let Some(suspect) = incident.suspects.first() else { return leave("nothing is suspected") };
+    let mut why = Vec::new();
+    for rule in rules {
+        match apply(rule, suspect, around, now) {
+            Ok(step) => {
+                let share = suspect.share;
+                let why =
+                    format!("{} ({share} % of what is suspected), incident {}", suspect.title, incident.id.short());
+                return Decision::Start { rule: rule.name.clone(), step, why };
+            }
+            Err(not) => why.push(format!("{}: {not}", rule.name)),
+        }
+    }
+    Decision::Leave { why }
+}
+
+/// What a rule would have done, or why it would not.
+fn apply(rule: &Rule, suspect: &Suspect, around: &Around, now: Timestamp) -> Result<NextStep, String> {
+    let Some((remedy, step)) = suspect.next.as_ref().and_then(|step| Some((remedy_of(step)?, step))) else {
+        return Err(format!("{} is nothing that can be mended by itself", suspect.title));
+    };
+    if !rule.may.contains(&remedy) {
+        return Err(format!("it may not {}", remedy.word()));
+    }
+    let is_covered = rule.services.is_empty()
+        || (!suspect.services.is_empty() && suspect.services.iter().all(|service| rule.services.contains(service)));
+    if !is_covered {
+        return Err("it is about other services".to_owned());
+    }
+    if suspect.share < rule.least_share {
+        return Err(format!("{} % is suspected of it, and {} % is asked for", suspect.share, rule.least_share));
+    }
+    let times = around.done.iter().filter(|(name, at)| *name == rule.name && lies_back(*at, now) < rule.within_ms);
+    let times = times.count();
+    if times >= usize::try_from(rule.most).unwrap_or(usize::MAX) {
+        return Err(format!("it was done {times} times within {}", span(rule.within_ms)));
+    }
+    match step {
+        NextStep::SwapBack { to } => {
+            let from = around.release.ok_or("there is no release in force")?;
+            if *to >= from {
+                return Err(format!("release {from} is in force, which release {to} is not before"));
+            }
+            if around.no_way_back.contains(&from) {
+                return Err(format!("the release before cannot work with what release {from} has migrated"));
+            }
+        }
+        NextStep::Scale { service, replicas } if *replicas > rule.most_replicas => {
+            return Err(format!("{service} would have {replicas} replicas, at most {} may be", rule.most_replicas));
+        }
+        _ => {}
+    }
+    Ok(step.clone())
+}
+
+fn remedy_of(step: &NextStep) -> Option<Remedy> {
+    match step {
+        NextStep::SwapBack { .. } => Some(Remedy::SwapBack),
+        NextStep::Scale { .. } => Some(Remedy::Scale),
+        NextStep::Restart { .. } => Some(Remedy::Restart),
+        NextStep::ShowPlan { .. } | NextStep::Look { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_model::incident::{IncidentEvent, IncidentId, Severity};
+    use daybook_model::{Actor, Event};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::incident::fold;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + minute * 60).unwrap()
+    }
+
+    fn web() -> ServiceName {
+        ServiceName::new("web").unwrap()
+    }
+
+    fn rule() -> Rule {
+        Rule {
+            name: "swap-back".to_owned(),
+            may: [Remedy::SwapBack, Remedy::Scale].into(),
+            services: [web()].into(),
+            least_share: 60,
+            most: 2,
+            within_ms: 3_600_000,
+            most_replicas: 6,
+        }
+    }
+
+    fn suspect(share: u8, next: NextStep) -> Suspect {
+        Suspect {
+            kind: "release".to_owned(),
+            title: "release 12 of web, 3 min before the onset".to_owned(),
+            at: at(0),
+            services: [web()].into(),
+            share,
+            evidence: Vec::new(),
+            factors: Vec::new(),
+            next: Some(next),
+        }
+    }
+
+    fn back() -> NextStep {
+        NextStep::SwapBack { to: ReleaseNumber(11) }
+    }
+
+    fn incident(more: Vec<IncidentEvent>) -> Incident {
+        let opened = IncidentEvent::Opened {
+            title: "web fails".to_owned(),
+            severity: Severity::Page,
+            services: [web()].into(),
+            alert: None,
+        };
+        let id = IncidentId(Uuid::from_u128(7));
+        let events: Vec<_> = std::iter::once(opened)
+            .chain(more)
+            .map(|what| Event::Incident { incident: id, what: Box::new(what) })
+            .collect();
+        let actor = Actor::daybook("alerts");
+        fold(events.iter().map(|event| (at(1), &actor, event))).get(id).cloned().unwrap()
+    }
+
+    fn suspected(share: u8, next: NextStep) -> IncidentEvent {
+        IncidentEvent::Suspected { suspects: vec![suspect(share, next)] }
+    }
+
+    fn around() -> Around {
+        Around { release: Some(ReleaseNumber(12)), ..Around::default() }
+    }
+
+    fn told(rules: &[Rule], incident: &Incident, around: &Around) -> String {
+        match decide(rules, incident, around, at(5)) {
+            Decision::Start { rule, step, why } => format!("{rule}: {}: {why}", step.choice().command),
+            Decision::Leave { why } => format!("nothing: {}", why.join("; ")),
+        }
+    }
+
+    #[test]
+    fn a_rule_goes_back_when_a_release_is_to_blame() {
+        insta::assert_snapshot!(told(&[rule()], &incident(vec![suspected(80, back())]), &around()), @"swap-back: daybook rollback 11: release 12 of web, 3 min before the onset (80 % of what is suspected), incident 00000007");
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let open = incident(vec![suspected(80, back())]);
+        let weak = incident(vec![suspected(40, back())]);
+        let wide = incident(vec![suspected(80, NextStep::Scale { service: web(), replicas: 9 })]);
+        let restart = incident(vec![suspected(80, NextStep::Restart { service: web() })]);
+        let acted = IncidentEvent::Acted {
+            what: "swapped back to release 11".to_owned(),
+            run: None,
+            rule: Some("swap-back".to_owned()),
+        };
+        let twice = incident(vec![suspected(80, back()), acted]);
+        let seen = incident(vec![suspected(80, back()), IncidentEvent::Acknowledged]);
+        let often = Around { done: vec![("swap-back".to_owned(), at(1)), ("swap-back".to_owned(), at(3))], ..around() };
+        let long_ago = Around { done: vec![("swap-back".to_owned(), at(-90)); 5], ..around() };
+        let busy = Around { under_way: Some("a run".to_owned()), ..around() };
+        let gone = Around { release: Some(ReleaseNumber(11)), ..around() };
+        let stuck = Around { no_way_back: [ReleaseNumber(12)].into(), ..around() };
+        let other = Rule { services: [ServiceName::new("docs").unwrap()].into(), ..rule() };
+        let cases = [
+            told(&[], &open, &around()),
+            told(&[rule()], &weak, &around()),
+            told(&[rule()], &wide, &around()),
+            told(&[rule()], &restart, &around()),
+            told(&[rule()], &twice, &around()),
+            told(&[rule()], &seen, &around()),
+            told(&[rule()], &open, &often),
+            told(&[rule()], &open, &busy),
+            told(&[rule()], &open, &gone),
+            told(&[rule()], &open, &stuck),
+            told(&[other], &open, &around()),
+            told(&[rule()], &incident(Vec::new()), &around()),
+        ];
+        insta::assert_snapshot!(cases.join("\n"), @"
+        nothing: no rule mends anything by itself
+        nothing: swap-back: 40 % is suspected of it, and 60 % is asked for
+        nothing: swap-back: web would have 9 replicas, at most 6 may be
+        nothing: swap-back: it may not restart
+        nothing: swapped back to release 11 was done for this incident already
+        nothing: daybook sees to it
+        nothing: swap-back: it was done 2 times within 1 h
+        nothing: a run is under way
+        nothing: swap-back: release 11 is in force, which release 11 is not before
+        nothing: swap-back: the release before cannot work with what release 12 has migrated
+        nothing: swap-back: it is about other services
+        nothing: nothing is suspected
+        ");
+        assert!(told(&[rule()], &open, &long_ago).starts_with("swap-back"));
+    }
+}
