@@ -10,8 +10,8 @@ const LEAVES: [&str; 8] = ["manifest", "decide", "rego", "store", "metrics", "ru
 const OUTSIDE: [&str; 3] = ["connect", "backup", "api"];
 /// Below the leaves: they know nothing of ours, and a leaf may use them.
 const ROOTS: [(&str, &str); 1] = [("cdc", "backup")];
-/// A leaf that is about what another has: queries are of series.
-const UPON: [(&str, &str); 1] = [("promql", "metrics")];
+/// A leaf that is about what another has: queries are of series, and what others send becomes series.
+const UPON: [(&str, &str); 2] = [("promql", "metrics"), ("ingest", "metrics")];
 /// What drives something with a client so large that a build may leave it out: above the runtime's trait, and used by
 /// the server, and by the export.
 const DRIVERS: [&str; 1] = ["kubernetes"];
