@@ -39,6 +39,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For OTLP, whose bodies take many times their bytes while they are read: four mebibytes, as collectors have it.
+    pub fn otlp() -> Self {
+        Self { bytes: 4 << 20 }
+    }
+}
+
 /// What is said of a metric.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metadata {

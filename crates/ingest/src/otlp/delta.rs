@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use daybook_metrics::{Histogram, Labels};
 
+/// A histogram has at most so many buckets, so that what is remembered of it is bounded.
+pub(super) const MOST_BUCKETS: usize = 1_000;
+
 /// What series came to that tell only what they grew by. It is memory: what is sent again after a restart begins anew, which
 /// is a reset of a counter.
 #[derive(Debug, Default)]
@@ -85,7 +88,7 @@ impl Deltas {
     }
 }
 
-/// What is of another kind, or has other buckets, begins anew.
+/// What is of another kind, or has other buckets, or too many, begins anew.
 fn together(before: &Total, grown: Total) -> Total {
     match (before, grown) {
         (Total::Number(before), Total::Number(grown)) => Total::Number(before + grown),
@@ -99,10 +102,8 @@ fn together(before: &Total, grown: Total) -> Total {
         }
         (Total::Native(before), Total::Native(grown)) => {
             let mut both = before.clone();
-            match both.add(&grown) {
-                Ok(_) => Total::Native(both),
-                Err(_) => Total::Native(grown),
-            }
+            let added = both.add(&grown).is_ok() && both.check(MOST_BUCKETS).is_ok();
+            Total::Native(if added { both } else { grown })
         }
         (_, grown) => grown,
     }

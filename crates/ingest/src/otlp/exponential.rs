@@ -4,6 +4,8 @@ use daybook_metrics::{Counts, Histogram};
 use opentelemetry_proto::tonic::metrics::v1::ExponentialHistogramDataPoint as Point;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 
+use super::delta::MOST_BUCKETS;
+
 /// The resolutions that are kept.
 const COARSEST: i32 = -4;
 const FINEST: i32 = 8;
@@ -30,6 +32,7 @@ pub(super) fn histogram(point: &Point) -> Result<Histogram, String> {
     if histogram.schema > FINEST {
         histogram.reduce(FINEST);
     }
+    histogram.check(MOST_BUCKETS).map_err(|malformed| malformed.to_string())?;
     Ok(histogram)
 }
 

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     SummaryDataPoint,
 };
 
-use super::delta::Total;
+use super::delta::{MOST_BUCKETS, Total};
 use super::names::Ending;
 use super::resource::Sender;
 use super::{Deltas, Format, Pending, Skipped, body, exponential, names, values};
@@ -180,6 +180,9 @@ impl Translation<'_> {
         let (bounds, counts) = (point.explicit_bounds, point.bucket_counts);
         if !counts.is_empty() && counts.len() != bounds.len() + 1 {
             return Err(format!("a histogram of {} has {} buckets and {} bounds", of.name, counts.len(), bounds.len()));
+        }
+        if counts.len() > MOST_BUCKETS {
+            return Err(format!("a histogram of {} has more than {MOST_BUCKETS} buckets", of.name));
         }
         let stale = point.flags & NO_VALUE != 0;
         let told = Total::Buckets { bounds, counts, count: point.count, sum: point.sum };

@@ -130,6 +130,23 @@ fn histograms_become_classic_and_native_ones() {
 }
 
 #[test]
+fn a_histogram_that_is_too_wide_is_skipped_and_not_remembered() {
+    let counts = vec!["1"; 1_001];
+    let bounds: Vec<f64> = (0..1_000).map(f64::from).collect();
+    let point = json!({ "count": "1001", "bucketCounts": counts, "explicitBounds": bounds });
+    let classic = json!({ "name": "a", "histogram": { "aggregationTemporality": 1, "dataPoints": [point] } });
+    let point = json!({ "count": "1001", "positive": { "bucketCounts": counts } });
+    let native = json!({ "name": "b", "exponentialHistogram": { "aggregationTemporality": 1, "dataPoints": [point] } });
+    for metric in [classic, native] {
+        let mut deltas = Deltas::new(9);
+        let read = read(&request(&metric), &deltas);
+        assert_eq!((told(&read.batch).len(), read.skipped.count), (0, 1));
+        deltas.commit(read.pending);
+        assert!(deltas.is_empty());
+    }
+}
+
+#[test]
 fn a_point_without_a_value_ends_its_series() {
     let gone = json!({ "name": "up", "gauge": { "dataPoints": [{ "timeUnixNano": "7000000", "flags": 1 }] } });
     let read = read(&request(&gone), &Deltas::new(9));
