@@ -4,10 +4,12 @@
 //! is nearly zero, or buckets with bounds of their own. Counts are floats, so that rates of histograms are histograms.
 
 mod arithmetic;
+mod check;
 mod layout;
 mod text;
 
 pub use arithmetic::{Incompatible, Merge};
+pub use check::Malformed;
 pub use layout::{Bucket, Span};
 
 /// The schema of buckets with bounds of their own.
@@ -93,10 +95,14 @@ impl Histogram {
     /// Whether it cannot be a continuation of `before`: some count fell, or the resolution grew.
     pub fn resets(&self, before: &Self) -> bool {
         match self.reset {
-            Reset::Reset => return true,
-            Reset::NotReset => return false,
-            Reset::Unknown | Reset::Gauge => {}
+            Reset::Reset => true,
+            Reset::NotReset => false,
+            Reset::Unknown | Reset::Gauge => self.falls_from(before),
         }
+    }
+
+    /// Whether some count fell, or the resolution grew.
+    fn falls_from(&self, before: &Self) -> bool {
         if self.count < before.count {
             return true;
         }

@@ -12,7 +12,7 @@ mod matcher;
 mod sample;
 pub mod store;
 
-pub use histogram::{Bucket, CUSTOM, Counts, Histogram, Incompatible, Merge, Reset, Span};
+pub use histogram::{Bucket, CUSTOM, Counts, Histogram, Incompatible, Malformed, Merge, Reset, Span};
 pub use labels::{Label, Labels, NAME};
 pub use matcher::{BadPattern, Matcher, Op};
 pub use sample::{HistogramSample, STALE, Sample, Series, is_stale};

@@ -50,9 +50,9 @@ impl Query {
     /// Parses it.
     pub fn parse(text: &str) -> Result<Self, Error> {
         limits::check_text(text).map_err(Error::Parse)?;
-        // The parser panics at durations that are negative or larger than it can hold.
-        let parsed = catch_unwind(AssertUnwindSafe(|| parse(text)))
-            .unwrap_or_else(|_| Err("a duration is negative or too large".to_owned()));
+        // What is known to make the parser panic was refused; what is not known takes no process with it.
+        let parsed =
+            catch_unwind(AssertUnwindSafe(|| parse(text))).unwrap_or_else(|_| Err("it cannot be parsed".to_owned()));
         let expr = parsed.map_err(Error::Parse)?;
         limits::check_depth(&expr).map_err(Error::Parse)?;
         Ok(Self { expr })

@@ -45,6 +45,61 @@ fn source() -> impl Strategy<Value = Fixed> {
     })
 }
 
+/// Texts that are nearly queries with durations and numbers of all kinds.
+fn broken() -> impl Strategy<Value = String> {
+    let parts = [
+        "m",
+        "[",
+        "]",
+        ":",
+        " offset ",
+        "-",
+        "+",
+        " ",
+        "1e40",
+        "inf",
+        "NaN",
+        "5m",
+        "0x7fffffffffffffff",
+        "99999999999y",
+        ".5",
+        "1e",
+        "@",
+        "#\n",
+        "(",
+        ")",
+        "rate(",
+        "'",
+        "{a=\"[\"}",
+        "ms",
+        "077",
+        "1.5e+300",
+        "d",
+        "_offset",
+        "by (offset)",
+    ];
+    prop::collection::vec(prop::sample::select(parts.to_vec()), 0..12).prop_map(|parts| parts.concat())
+}
+
+thread_local! {
+    static PANICS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Whether a text is parsed without a panic, also one that is caught.
+fn parse_without_a_net(text: &str) -> bool {
+    static COUNT: std::sync::Once = std::sync::Once::new();
+    COUNT.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            usual(info);
+        }));
+    });
+    let before = PANICS.get();
+    _ = Query::parse(text);
+    PANICS.get() == before
+}
+
 const QUERIES: [&str; 16] = [
     "m",
     "m offset 1m",
@@ -127,6 +182,11 @@ proptest! {
     }
 
     #[test]
+    fn no_text_breaks_the_parser(text in broken()) {
+        prop_assert!(parse_without_a_net(&text), "{text}");
+    }
+
+    #[test]
     fn no_text_panics(text in "[a-z0-9(){}\\[\\]\"'=~!<>+*/^%@:., -]{0,40}") {
         if let Ok(query) = Query::parse(&text) {
             let _ = query.instant(&Fixed(Vec::new()), 0, &Options::default());
@@ -154,6 +214,7 @@ fn a_query_that_would_take_too_much_is_refused() {
 fn a_query_that_would_break_the_parser_is_refused() {
     for text in ["m[1e40]", "m[-1e3]", "m offset 1e30", "m[NaN]"] {
         assert!(matches!(Query::parse(text), Err(Error::Parse(_))), "{text}");
+        assert!(parse_without_a_net(text), "{text}");
     }
     let nested = format!("{}1{}", "(".repeat(5_000), ")".repeat(5_000));
     assert!(matches!(Query::parse(&nested), Err(Error::Parse(_))));

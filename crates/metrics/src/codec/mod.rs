@@ -2,6 +2,7 @@
 
 pub(crate) mod bits;
 pub(crate) mod floats;
+pub(crate) mod histograms;
 pub(crate) mod ints;
 mod xor;
 

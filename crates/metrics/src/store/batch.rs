@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 
-use crate::Labels;
+use super::run::Inserted;
+use crate::{Histogram, Labels, Malformed};
 
 /// A series that the store knows. It goes when the series has been silent for some hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,14 +19,25 @@ pub struct SeriesId {
 /// Samples of many series, which are kept together or not at all.
 #[derive(Debug, Default)]
 pub struct Batch {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<Row<f64>>,
+    /// They are kept after the others.
+    pub(super) histograms: Vec<Row<Arc<Histogram>>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct Row<T> {
     pub(super) of: Of,
     pub(super) at: i64,
-    pub(super) value: f64,
+    pub(super) value: T,
+}
+
+impl<T> Row<T> {
+    fn labels(&self) -> Option<&Labels> {
+        match &self.of {
+            Of::Labels(labels) => Some(labels),
+            Of::Known(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -44,19 +57,41 @@ impl Batch {
         self.rows.push(Row { of: Of::Known(series), at, value });
     }
 
+    /// One more sample that is a histogram, of the series with these labels. [`Histogram::stale`] marks the end of a series,
+    /// as the float does.
+    pub fn add_histogram(&mut self, labels: Labels, at: i64, value: Histogram) {
+        self.histograms.push(Row { of: Of::Labels(labels), at, value: Arc::new(value.settled()) });
+    }
+
+    /// One more sample that is a histogram, of a series that is known.
+    pub fn add_known_histogram(&mut self, series: SeriesId, at: i64, value: Histogram) {
+        self.histograms.push(Row { of: Of::Known(series), at, value: Arc::new(value.settled()) });
+    }
+
+    /// Its samples that name their series by labels, but for histograms.
+    pub fn samples(&self) -> impl Iterator<Item = (&Labels, i64, f64)> {
+        self.rows.iter().filter_map(|row| Some((row.labels()?, row.at, row.value)))
+    }
+
+    /// Its histograms that name their series by labels.
+    pub fn histograms(&self) -> impl Iterator<Item = (&Labels, i64, &Histogram)> {
+        self.histograms.iter().filter_map(|row| Some((row.labels()?, row.at, row.value.as_ref())))
+    }
+
     /// How many samples it has.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.len() + self.histograms.len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
     /// Leaves it empty, to be filled again.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.histograms.clear();
     }
 }
 
@@ -67,11 +102,21 @@ pub struct Receipt {
     pub accepted: u64,
     /// Samples that were there already, with the same value.
     pub repeated: u64,
+    /// How many of the accepted and the repeated ones are histograms.
+    pub histograms: u64,
     /// Samples that are not kept, by why.
     pub refused: BTreeMap<Why, u64>,
 }
 
 impl Receipt {
+    pub(super) fn note(&mut self, inserted: &Inserted) {
+        match inserted {
+            Inserted::New => self.accepted += 1,
+            Inserted::Repeated => self.repeated += 1,
+            Inserted::OtherValue => self.refuse(Why::OtherValue),
+        }
+    }
+
     pub(super) fn refuse(&mut self, why: Why) {
         *self.refused.entry(why).or_default() += 1;
     }
@@ -86,6 +131,8 @@ pub enum Why {
     TooFarAhead,
     /// The series has another value at this time.
     OtherValue,
+    /// It is a histogram that is none.
+    Malformed(Malformed),
     /// The series went; name it by its labels again.
     Gone,
     /// It would be one series too many.
@@ -103,6 +150,7 @@ impl fmt::Display for Why {
             Self::TooOld => f.write_str("they are too old"),
             Self::TooFarAhead => f.write_str("they are ahead of the clock"),
             Self::OtherValue => f.write_str("the series has another value at that time"),
+            Self::Malformed(malformed) => malformed.fmt(f),
             Self::Gone => f.write_str("the series was silent for too long"),
             Self::TooMany { limit, culprit } => {
                 write!(f, "{limit}")?;

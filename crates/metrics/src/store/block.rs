@@ -5,11 +5,12 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::both::Both;
 use super::files::{Files, Input, Output};
 use super::format::{self, Chunk, Contents, Extent, FOOT, MAGIC, Meta, Rollup, Times};
 use super::rollup;
-use crate::codec::{Corrupt, Effort, floats, ints};
-use crate::{Labels, Sample};
+use crate::codec::{Corrupt, Effort, floats, histograms, ints};
+use crate::{HistogramSample, Labels, Sample};
 
 /// So many samples of a series share a chunk: two hours, if there is one each 15 seconds.
 const CHUNK: usize = 480;
@@ -68,35 +69,50 @@ impl<'a> Writer<'a> {
     }
 
     /// A series with samples as they came.
-    pub(super) fn raw(&mut self, labels: &Labels, samples: &[Sample]) -> io::Result<()> {
-        self.series(
-            labels,
-            samples,
-            |sample| sample.at,
-            |samples, effort, out| {
-                floats::encode(&samples.iter().map(|sample| sample.value).collect::<Vec<_>>(), effort, out);
-            },
-        )
+    pub(super) fn raw(&mut self, labels: &Labels, all: &Both) -> io::Result<()> {
+        let mut chunks = Vec::new();
+        let encode = |samples: &[Sample], effort: &mut Effort, out: &mut Vec<u8>| {
+            floats::encode(&samples.iter().map(|sample| sample.value).collect::<Vec<_>>(), effort, out);
+        };
+        self.chunks(&all.samples, |sample| sample.at, encode, &mut chunks)?;
+        self.series(labels, &all.histograms, chunks)
     }
 
-    /// A series with what became of its samples.
-    pub(super) fn rollups(&mut self, labels: &Labels, rollups: &[Rollup]) -> io::Result<()> {
-        self.series(labels, rollups, |rollup| rollup.last.at, rollup::encode)
-    }
-
-    fn series<T>(
+    /// A series with what became of its samples, and with the histograms that stand for more.
+    pub(super) fn rollups(
         &mut self,
         labels: &Labels,
+        rollups: &[Rollup],
+        histograms: &[HistogramSample],
+    ) -> io::Result<()> {
+        let mut chunks = Vec::new();
+        self.chunks(rollups, |rollup| rollup.last.at, rollup::encode, &mut chunks)?;
+        self.series(labels, histograms, chunks)
+    }
+
+    fn chunks<T>(
+        &mut self,
         all: &[T],
         at: impl Fn(&T) -> i64,
         encode: impl Fn(&[T], &mut Effort, &mut Vec<u8>),
+        chunks: &mut Vec<Chunk>,
     ) -> io::Result<()> {
-        let mut chunks = Vec::new();
         for some in all.chunks(CHUNK) {
             let times = self.times(&some.iter().map(&at).collect::<Vec<_>>())?;
             let mut bytes = Vec::new();
             encode(some, &mut self.effort, &mut bytes);
-            chunks.push(Chunk { times, extent: self.column(&bytes)? });
+            chunks.push(Chunk { times, columns: 0, extent: self.column(&bytes)? });
+        }
+        self.meta.samples += all.len() as u64;
+        Ok(())
+    }
+
+    fn series(&mut self, labels: &Labels, all: &[HistogramSample], mut chunks: Vec<Chunk>) -> io::Result<()> {
+        for group in histograms::groups(all, CHUNK) {
+            let times = self.times(&group.iter().map(|sample| sample.at).collect::<Vec<_>>())?;
+            let mut bytes = Vec::new();
+            let columns = histograms::encode(group, &mut self.effort, &mut bytes);
+            chunks.push(Chunk { times, columns, extent: self.column(&bytes)? });
         }
         self.meta.samples += all.len() as u64;
         self.contents.push(labels, chunks);
@@ -234,6 +250,15 @@ impl Reader<'_> {
         self.chunk(contents, chunk, |bytes, times| {
             let values = floats::decode(bytes, times.len())?;
             Ok(times.iter().zip(values).map(|(at, value)| Sample { at: *at, value }).collect())
+        })
+    }
+
+    /// The histograms of a chunk. One that is broken has none, and is remembered.
+    pub(super) fn histograms(&mut self, contents: &Contents, chunk: Chunk) -> io::Result<Vec<HistogramSample>> {
+        self.chunk(contents, chunk, |bytes, times| {
+            let values = histograms::decode(bytes, times.len())?;
+            let both = times.iter().zip(values);
+            Ok(both.map(|(at, value)| HistogramSample { at: *at, value: Arc::new(value) }).collect())
         })
     }
 

@@ -1,7 +1,7 @@
 //! What a block looks like.
 //!
 //! A block is a file that never changes: a mark, columns, an index, a foot. A column holds the times of a chunk or its
-//! values; series that were measured at the same times share the column of times. Each column has its CRC-32 in the index,
+//! values, or as much as a group of histograms needs; series that were measured at the same times share the column of times. Each column has its CRC-32 in the index,
 //! the index has its own in the foot. The index names texts, columns of times, and series by their labels, each with its
 //! chunks; it is compressed with zstd.
 
@@ -54,6 +54,8 @@ pub(super) struct Times {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk {
     pub(super) times: u32,
+    /// How many columns of counts its histograms have; none if it has no histograms.
+    pub(super) columns: u32,
     pub(super) extent: Extent,
 }
 
@@ -88,6 +90,16 @@ impl Contents {
     pub(super) fn chunks(&self, series: u32) -> &[Chunk] {
         let (from, to) = (self.start(series).1, self.ends[series as usize].1);
         &self.chunks[from as usize..to as usize]
+    }
+
+    /// Its chunks of histograms, or of what are none, by time.
+    pub(super) fn of_kind(&self, series: u32, histograms: bool) -> impl DoubleEndedIterator<Item = Chunk> {
+        self.chunks(series).iter().copied().filter(move |chunk| (chunk.columns > 0) == histograms)
+    }
+
+    /// How many samples a chunk is worth when memory is counted.
+    pub(super) fn weight(&self, chunk: Chunk) -> usize {
+        self.times[chunk.times as usize].count as usize * chunk.columns.max(1) as usize
     }
 
     /// One more series, after all others.
@@ -151,6 +163,7 @@ pub(super) fn write_index(meta: &Meta, contents: &Contents, offset: u64) -> Opti
         put_varint(&mut out, chunks.len() as u64);
         for chunk in chunks {
             put_varint(&mut out, u64::from(chunk.times));
+            put_varint(&mut out, u64::from(chunk.columns));
             put_extent(&mut out, &mut at, chunk.extent);
         }
     }
@@ -227,12 +240,14 @@ pub(super) fn read_index(packed: &[u8], plain: usize) -> Result<(Meta, Contents)
             let mut symbol = || bytes.varint().ok().filter(|symbol| *symbol < texts.len() as u64).ok_or(Corrupt);
             contents.pairs.push((symbol()? as Symbol, symbol()? as Symbol));
         }
-        for _ in 0..bytes.count(7)? {
+        for _ in 0..bytes.count(8)? {
             let times = bytes.varint()?;
+            let columns = u32::try_from(bytes.varint()?).map_err(|_| Corrupt)?;
             if times >= contents.times.len() as u64 {
                 return Err(Corrupt);
             }
-            contents.chunks.push(Chunk { times: times as u32, extent: extent(&mut bytes, &mut at)? });
+            let extent = extent(&mut bytes, &mut at)?;
+            contents.chunks.push(Chunk { times: times as u32, columns, extent });
         }
         contents.ends.push((contents.pairs.len() as u32, contents.chunks.len() as u32));
     }

@@ -1,20 +1,17 @@
 //! The newest samples of each series, in memory.
 
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use compact_str::CompactString;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::batch::{Culprit, Limit, SeriesId};
+use super::both::Both;
 use super::index::{Index, Pairs};
 use super::log::Place;
 use super::options::Options;
-use crate::codec::{self, Effort};
-use crate::{Labels, Matcher, NAME, Sample};
-
-/// So many samples of a series are kept as they are; then they are packed.
-const OPEN: usize = 64;
+use super::run::{Inserted, Run};
+use crate::{HistogramSample, Labels, Matcher, NAME, Sample};
 
 /// The newest samples of each series.
 #[derive(Default)]
@@ -38,32 +35,16 @@ struct Slot {
     place: Place,
     hash: u64,
     pairs: Pairs,
-    /// By time.
-    open: Vec<Sample>,
-    sealed: Vec<Sealed>,
-}
-
-/// Packed samples.
-#[derive(Clone)]
-struct Sealed {
-    from: i64,
-    to: i64,
-    bytes: Arc<[u8]>,
+    samples: Run<Sample>,
+    /// Most series have none.
+    histograms: Option<Box<Run<HistogramSample>>>,
 }
 
 /// What a series had when it was asked for.
 pub(super) struct Snapshot {
     pub(super) labels: Labels,
-    open: Vec<Sample>,
-    sealed: Vec<Sealed>,
-}
-
-/// What became of a sample.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Inserted {
-    New,
-    Repeated,
-    OtherValue,
+    samples: Run<Sample>,
+    histograms: Option<Run<HistogramSample>>,
 }
 
 impl Head {
@@ -185,9 +166,23 @@ impl Head {
     /// One more sample of a series.
     pub(super) fn insert(&mut self, slot: u32, sample: Sample) -> Inserted {
         let slot = &mut self.slots[slot as usize];
-        let inserted = slot.insert(sample);
+        let taken = slot.histograms.as_ref().is_some_and(|run| run.find(sample.at).is_some());
+        let inserted = if taken { Inserted::OtherValue } else { slot.samples.insert(sample) };
+        self.note(inserted, sample.at)
+    }
+
+    /// One more histogram of a series.
+    pub(super) fn insert_histogram(&mut self, slot: u32, sample: HistogramSample) -> Inserted {
+        let (slot, at) = (&mut self.slots[slot as usize], sample.at);
+        let taken = slot.samples.find(at).is_some();
+        let inserted =
+            if taken { Inserted::OtherValue } else { slot.histograms.get_or_insert_default().insert(sample) };
+        self.note(inserted, at)
+    }
+
+    fn note(&mut self, inserted: Inserted, at: i64) -> Inserted {
         if inserted == Inserted::New {
-            self.newest = self.newest.max(Some(sample.at));
+            self.newest = self.newest.max(Some(at));
         }
         inserted
     }
@@ -205,20 +200,18 @@ impl Head {
     /// What a series has between two times, both included; none if there is nothing.
     pub(super) fn snapshot(&self, slot: u32, from: i64, to: i64) -> Option<Snapshot> {
         let slot = &self.slots[slot as usize];
-        let open: Vec<_> = slot.open.iter().filter(|sample| (from..=to).contains(&sample.at)).copied().collect();
-        let sealed: Vec<_> =
-            slot.sealed.iter().filter(|sealed| sealed.to >= from && sealed.from <= to).cloned().collect();
-        if open.is_empty() && sealed.is_empty() {
+        let samples = slot.samples.piece(from, to);
+        let histograms = slot.histograms.as_ref().map(|run| run.piece(from, to)).filter(|run| !run.is_empty());
+        if samples.is_empty() && histograms.is_none() {
             return None;
         }
-        Some(Snapshot { labels: self.index.labels(&slot.pairs), open, sealed })
+        Some(Snapshot { labels: self.index.labels(&slot.pairs), samples, histograms })
     }
 
     /// The series that have something in this range.
     pub(super) fn any(&self, slot: u32, from: i64, to: i64) -> bool {
         let slot = &self.slots[slot as usize];
-        slot.sealed.iter().any(|sealed| sealed.to >= from && sealed.from <= to)
-            || slot.open.iter().any(|sample| (from..=to).contains(&sample.at))
+        slot.samples.any(from, to) || slot.histograms.as_ref().is_some_and(|run| run.any(from, to))
     }
 
     /// Every series, in no order.
@@ -237,7 +230,7 @@ impl Head {
         let mut gone = Vec::new();
         for (at, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.live) {
             slot.forget(end);
-            if slot.open.is_empty() && slot.sealed.is_empty() {
+            if slot.samples.is_empty() && slot.histograms.is_none() {
                 gone.push(at as u32);
             }
         }
@@ -274,14 +267,10 @@ impl Head {
     /// How many samples there are, and about how many bytes of memory all takes.
     pub(super) fn size(&self) -> (usize, usize) {
         let live = self.slots.iter().filter(|slot| slot.live);
-        let samples = live.clone().map(|slot| slot.open.len() + slot.sealed.len() * OPEN).sum();
+        let samples = live.clone().map(Slot::len).sum();
         let bytes = live.map(|slot| {
-            let sealed: usize = slot.sealed.iter().map(|sealed| sealed.bytes.len() + 32).sum();
-            slot.pairs.len() * 8
-                + 16
-                + slot.open.capacity() * 16
-                + slot.sealed.capacity() * size_of::<Sealed>()
-                + sealed
+            let histograms = slot.histograms.as_ref().map_or(0, |run| run.bytes() + 64);
+            slot.pairs.len() * 8 + 16 + slot.samples.bytes() + histograms
         });
         let tables = self.slots.capacity() * size_of::<Slot>() + self.by_labels.capacity() * 5 + self.index.bytes();
         (samples, bytes.sum::<usize>() + tables)
@@ -299,84 +288,32 @@ fn hash(hasher: &DefaultHashBuilder, labels: &Labels) -> u64 {
 
 impl Slot {
     fn oldest(&self) -> Option<i64> {
-        let open = self.open.first().map(|sample| sample.at);
-        self.sealed.iter().map(|sealed| sealed.from).chain(open).min()
+        let histograms = self.histograms.as_ref().and_then(|run| run.oldest());
+        self.samples.oldest().into_iter().chain(histograms).min()
     }
 
-    fn insert(&mut self, sample: Sample) -> Inserted {
-        if self.open.len() == self.open.capacity() {
-            self.open.reserve_exact(if self.open.is_empty() { 4 } else { 20 });
-        }
-        let newer = self.sealed.iter().all(|sealed| sample.at > sealed.to);
-        let after = self.open.last().is_none_or(|last| sample.at > last.at);
-        if newer && after {
-            self.open.push(sample);
-        } else {
-            let here = self.sealed.iter().filter(|sealed| (sealed.from..=sealed.to).contains(&sample.at));
-            let sealed = here.flat_map(Sealed::samples).find(|other| other.at == sample.at);
-            let place = self.open.binary_search_by_key(&sample.at, |other| other.at);
-            if let Some(known) = sealed.or_else(|| place.ok().map(|at| self.open[at])) {
-                let same = known.value.to_bits() == sample.value.to_bits();
-                return if same { Inserted::Repeated } else { Inserted::OtherValue };
-            }
-            self.open.insert(place.unwrap_or_else(|at| at), sample);
-        }
-        if self.open.len() >= OPEN {
-            self.seal();
-        }
-        Inserted::New
-    }
-
-    fn seal(&mut self) {
-        let (Some(first), Some(last)) = (self.open.first(), self.open.last()) else { return };
-        let bytes = codec::encode(&self.open, &mut Effort::Least).into();
-        self.sealed.push(Sealed { from: first.at, to: last.at, bytes });
-        self.open.clear();
+    fn len(&self) -> usize {
+        self.samples.len() + self.histograms.as_ref().map_or(0, |run| run.len())
     }
 
     fn forget(&mut self, end: i64) {
-        let straddling: Vec<_> = self.sealed.extract_if(.., |sealed| sealed.from < end).collect();
-        let mut kept: Vec<Sample> =
-            straddling.iter().filter(|sealed| sealed.to >= end).flat_map(Sealed::samples).collect();
-        kept.append(&mut self.open);
-        kept.retain(|sample| sample.at >= end);
-        kept.sort_by_key(|sample| sample.at);
-        kept.shrink_to_fit();
-        self.open = kept;
-        self.sealed.shrink_to_fit();
-        if self.open.len() >= OPEN {
-            self.seal();
-            self.open = Vec::new();
+        self.samples.forget(end);
+        if let Some(run) = &mut self.histograms {
+            run.forget(end);
         }
-    }
-}
-
-impl Sealed {
-    /// Nobody else wrote the bytes, so that they are whole.
-    fn samples(&self) -> Vec<Sample> {
-        let mut samples = Vec::with_capacity(OPEN);
-        _ = codec::decode(&self.bytes, &mut samples);
-        samples
+        self.histograms.take_if(|run| run.is_empty());
     }
 }
 
 impl Snapshot {
-    /// About how many samples it has.
-    pub(super) fn len(&self) -> usize {
-        self.open.len() + self.sealed.len() * OPEN
+    /// About how many samples it is worth when memory is counted.
+    pub(super) fn weight(&self) -> usize {
+        self.samples.weight() + self.histograms.as_ref().map_or(0, Run::weight)
     }
 
-    /// The samples between two times, both included, by time.
-    pub(super) fn samples(&self, from: i64, to: i64) -> Vec<Sample> {
-        let mut samples = Vec::with_capacity(self.len());
-        for sealed in &self.sealed {
-            _ = codec::decode(&sealed.bytes, &mut samples);
-        }
-        samples.extend_from_slice(&self.open);
-        samples.retain(|sample| (from..=to).contains(&sample.at));
-        if !samples.is_sorted_by(|a, b| a.at < b.at) {
-            samples.sort_by_key(|sample| sample.at);
-        }
-        samples
+    /// What is between two times, both included, by time.
+    pub(super) fn all(&self, from: i64, to: i64) -> Both {
+        let histograms = self.histograms.as_ref().map(|run| run.all(from, to)).unwrap_or_default();
+        Both { samples: self.samples.all(from, to), histograms }
     }
 }

@@ -1,17 +1,19 @@
 //! The log: what was acknowledged and is in no block yet.
 //!
 //! A segment names each series before its first sample, so that it is understood without any other and goes as soon as all
-//! of its samples are in blocks. A frame is a batch: its length, the CRC-32 of what follows, and then new series and
-//! samples. A process never writes on in a segment of another one, so what is torn stays at an end.
+//! of its samples are in blocks. A frame is a batch: its length, the CRC-32 of what follows, and then new series,
+//! samples and histograms. A process never writes on in a segment of another one, so what is torn stays at an end.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use super::files::{Files, Output};
 use super::index::{Symbol, Symbols};
 use crate::codec::Corrupt;
 use crate::codec::bits::{Bytes, put_bytes, put_signed, put_varint};
-use crate::{Labels, Sample};
+use crate::codec::histograms;
+use crate::{HistogramSample, Labels, Sample};
 
 const MAGIC: &[u8; 8] = b"dblog\0\0\x01";
 const HEAD: usize = 8;
@@ -61,10 +63,27 @@ pub(super) struct Frame {
     before: (u32, usize),
     series: Vec<u8>,
     named: u32,
-    samples: Vec<u8>,
+    samples: Column,
+    histograms: Column,
+    newest: i64,
+}
+
+/// Samples of one kind, each named by how far its series and its time are from those before.
+#[derive(Default)]
+struct Column {
+    bytes: Vec<u8>,
     count: u64,
     last: (i64, i64),
-    newest: i64,
+}
+
+impl Column {
+    fn add(&mut self, place: Place, at: i64) {
+        let number = i64::from(place.number);
+        put_signed(&mut self.bytes, number.wrapping_sub(self.last.0));
+        put_signed(&mut self.bytes, at.wrapping_sub(self.last.1));
+        self.last = (number, at);
+        self.count += 1;
+    }
 }
 
 impl Frame {
@@ -107,25 +126,41 @@ impl Log {
         labels: impl Iterator<Item = (&'a str, &'a str)>,
         sample: Sample,
     ) {
-        let Some(segment) = &mut self.open else { return };
-        if place.segment != self.segment || place.number == 0 {
-            segment.series += 1;
-            *place = Place { segment: self.segment, number: segment.series };
-            let labels: Vec<_> = labels.collect();
-            put_varint(&mut frame.series, labels.len() as u64);
-            for (name, value) in labels {
-                segment.name(name, &mut frame.series);
-                segment.name(value, &mut frame.series);
-            }
-            frame.named += 1;
-        }
-        let number = i64::from(place.number);
-        put_signed(&mut frame.samples, number.wrapping_sub(frame.last.0));
-        put_signed(&mut frame.samples, sample.at.wrapping_sub(frame.last.1));
-        frame.samples.extend_from_slice(&sample.value.to_bits().to_le_bytes());
-        frame.last = (number, sample.at);
+        self.name(frame, place, labels);
+        frame.samples.add(*place, sample.at);
+        frame.samples.bytes.extend_from_slice(&sample.value.to_bits().to_le_bytes());
         frame.newest = frame.newest.max(sample.at);
-        frame.count += 1;
+    }
+
+    /// One more sample that is a histogram; likewise.
+    pub(super) fn add_histogram<'a>(
+        &mut self,
+        frame: &mut Frame,
+        place: &mut Place,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        sample: &HistogramSample,
+    ) {
+        self.name(frame, place, labels);
+        frame.histograms.add(*place, sample.at);
+        histograms::put(&mut frame.histograms.bytes, &sample.value);
+        frame.newest = frame.newest.max(sample.at);
+    }
+
+    /// Names a series, if this segment does not yet.
+    fn name<'a>(&mut self, frame: &mut Frame, place: &mut Place, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+        let Some(segment) = &mut self.open else { return };
+        if place.segment == self.segment && place.number != 0 {
+            return;
+        }
+        segment.series += 1;
+        *place = Place { segment: self.segment, number: segment.series };
+        let labels: Vec<_> = labels.collect();
+        put_varint(&mut frame.series, labels.len() as u64);
+        for (name, value) in labels {
+            segment.name(name, &mut frame.series);
+            segment.name(value, &mut frame.series);
+        }
+        frame.named += 1;
     }
 
     /// Writes a frame. When this returns, the process may die; see [`Log::sync`] for the machine.
@@ -136,8 +171,10 @@ impl Log {
         put_varint(&mut bytes, frame.before.1 as u64);
         put_varint(&mut bytes, u64::from(frame.named));
         bytes.extend_from_slice(&frame.series);
-        put_varint(&mut bytes, frame.count);
-        bytes.extend_from_slice(&frame.samples);
+        for column in [&frame.samples, &frame.histograms] {
+            put_varint(&mut bytes, column.count);
+            bytes.extend_from_slice(&column.bytes);
+        }
         let length = bytes.len() - HEAD;
         let written = if length > LONGEST {
             Err(io::Error::other("a batch is too long"))
@@ -227,8 +264,23 @@ pub(super) struct Read {
     pub(super) lost: usize,
 }
 
+/// A sample that was logged.
+pub(super) enum Logged {
+    Sample(Sample),
+    Histogram(HistogramSample),
+}
+
+impl Logged {
+    pub(super) fn at(&self) -> i64 {
+        match self {
+            Self::Sample(sample) => sample.at,
+            Self::Histogram(sample) => sample.at,
+        }
+    }
+}
+
 /// Reads a segment. `take` is told each sample, with the number that its series has here and its labels when they are new.
-pub(super) fn read(bytes: &[u8], take: impl FnMut(usize, Option<Labels>, Sample)) -> Result<Read, Corrupt> {
+pub(super) fn read(bytes: &[u8], take: impl FnMut(usize, Option<Labels>, Logged)) -> Result<Read, Corrupt> {
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         let torn = MAGIC.starts_with(bytes).then_some(bytes.len()).ok_or(Corrupt)?;
         return Ok(Read { torn, ..Read::default() });
@@ -274,7 +326,7 @@ enum Named {
     Told,
 }
 
-impl<'a, F: FnMut(usize, Option<Labels>, Sample)> Replay<'a, F> {
+impl<'a, F: FnMut(usize, Option<Labels>, Logged)> Replay<'a, F> {
     fn frame(&mut self, frame: &'a [u8]) -> Result<(), Corrupt> {
         let mut bytes = Bytes(frame);
         let (series, texts) = (bytes.varint()? as usize, bytes.varint()? as usize);
@@ -291,11 +343,23 @@ impl<'a, F: FnMut(usize, Option<Labels>, Sample)> Replay<'a, F> {
             }
             self.series.push(labels.map_or(Named::Lost, |labels| Named::New(Labels::new(labels))));
         }
+        self.column(&mut bytes, |bytes, at| Ok(Logged::Sample(Sample { at, value: f64::from_bits(bytes.word()?) })))?;
+        self.column(&mut bytes, |bytes, at| {
+            let value = Arc::new(histograms::take(bytes)?);
+            Ok(Logged::Histogram(HistogramSample { at, value }))
+        })
+    }
+
+    fn column(
+        &mut self,
+        bytes: &mut Bytes<'a>,
+        take: impl Fn(&mut Bytes<'a>, i64) -> Result<Logged, Corrupt>,
+    ) -> Result<(), Corrupt> {
         let (mut number, mut at) = (0i64, 0i64);
         for _ in 0..bytes.count(10)? {
             number = number.wrapping_add(bytes.signed()?);
             at = at.wrapping_add(bytes.signed()?);
-            let sample = Sample { at, value: f64::from_bits(bytes.word()?) };
+            let sample = take(bytes, at)?;
             self.sample(number, sample)?;
         }
         Ok(())
@@ -309,7 +373,7 @@ impl<'a, F: FnMut(usize, Option<Labels>, Sample)> Replay<'a, F> {
         self.texts.get(number).copied().ok_or(Corrupt)
     }
 
-    fn sample(&mut self, number: i64, sample: Sample) -> Result<(), Corrupt> {
+    fn sample(&mut self, number: i64, sample: Logged) -> Result<(), Corrupt> {
         let known = number.checked_sub(1).and_then(|number| usize::try_from(number).ok()).ok_or(Corrupt)?;
         let named = self.series.get_mut(known).ok_or(Corrupt)?;
         let labels = match std::mem::replace(named, Named::Told) {
@@ -321,8 +385,8 @@ impl<'a, F: FnMut(usize, Option<Labels>, Sample)> Replay<'a, F> {
                 return Ok(());
             }
         };
+        self.read.newest = self.read.newest.max(Some(sample.at()));
         (self.take)(known, labels, sample);
-        self.read.newest = self.read.newest.max(Some(sample.at));
         Ok(())
     }
 }
@@ -360,7 +424,7 @@ mod tests {
         let (mut names, mut told) = (BTreeMap::new(), Vec::new());
         let read = read(bytes, |number, labels, sample| {
             labels.map(|labels| names.insert(number, labels.to_string()));
-            told.push((names[&number].clone(), sample.at));
+            told.push((names[&number].clone(), sample.at()));
         });
         (read, told)
     }

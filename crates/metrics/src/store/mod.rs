@@ -6,6 +6,7 @@
 
 mod batch;
 mod block;
+mod both;
 pub(crate) mod files;
 mod format;
 mod head;
@@ -14,6 +15,7 @@ mod log;
 mod open;
 mod options;
 mod rollup;
+mod run;
 mod statistics;
 mod tend;
 #[cfg(test)]
@@ -32,12 +34,13 @@ pub use statistics::{OfTier, Statistics};
 pub use tend::{NotTended, Step};
 pub use view::{NotRead, Rollups};
 
-use crate::{Labels, Sample};
+use crate::{HistogramSample, Labels, Sample};
 use batch::Of;
 use block::Block;
 use files::{Directory, Files};
-use head::{Head, Inserted};
+use head::Head;
 use log::Log;
+use run::Inserted;
 use statistics::Refusals;
 
 /// Series that are kept in a directory. All its functions block, and may be called from many threads at once.
@@ -61,6 +64,7 @@ struct Writer {
     /// Samples before this become a block now.
     cutting: Option<i64>,
     accepted: Vec<(u32, Sample)>,
+    histograms: Vec<(u32, HistogramSample)>,
 }
 
 /// Why no sample of a batch is kept.
@@ -99,11 +103,12 @@ impl Store {
         if written.is_ok() {
             let mut head = write(&self.head);
             for (slot, sample) in &writer.accepted {
-                match head.insert(*slot, *sample) {
-                    Inserted::New => receipt.accepted += 1,
-                    Inserted::Repeated => receipt.repeated += 1,
-                    Inserted::OtherValue => receipt.refuse(Why::OtherValue),
-                }
+                receipt.note(&head.insert(*slot, *sample));
+            }
+            for (slot, sample) in writer.histograms.drain(..) {
+                let inserted = head.insert_histogram(slot, sample);
+                receipt.histograms += u64::from(inserted != Inserted::OtherValue);
+                receipt.note(&inserted);
             }
         }
         lock(&self.refusals).add(&receipt);
@@ -113,21 +118,14 @@ impl Store {
     /// Logs the samples that may be kept, and remembers them.
     fn log_batch(&self, writer: &mut Writer, batch: &Batch, now: i64, receipt: &mut Receipt) -> Result<(), NotKept> {
         writer.accepted.clear();
+        writer.histograms.clear();
         let mut frame = writer.log.begin(self.files.as_ref())?;
         let mut head = write(&self.head);
         let newest = head.newest.unwrap_or(now).min(now);
         let oldest = newest.saturating_sub(self.options.late).max(writer.cutting.unwrap_or(i64::MIN));
-        let ahead = now.saturating_add(self.options.ahead);
+        let times = (oldest, now.saturating_add(self.options.ahead));
         for row in &batch.rows {
-            let slot = match &row.of {
-                _ if row.at < oldest => Err(Why::TooOld),
-                _ if row.at > ahead => Err(Why::TooFarAhead),
-                Of::Known(id) => head.known(*id).ok_or(Why::Gone),
-                Of::Labels(labels) => {
-                    head.find_or_add(labels, &self.options).map_err(|(limit, culprit)| Why::TooMany { limit, culprit })
-                }
-            };
-            match slot {
+            match self.slot(&mut head, &row.of, row.at, times) {
                 Ok(slot) => {
                     let sample = Sample { at: row.at, value: row.value };
                     let (place, labels) = head.logged(slot);
@@ -137,8 +135,33 @@ impl Store {
                 Err(why) => receipt.refuse(why),
             }
         }
+        for row in &batch.histograms {
+            let well_formed = row.value.check(self.options.buckets).map_err(Why::Malformed);
+            match well_formed.and_then(|()| self.slot(&mut head, &row.of, row.at, times)) {
+                Ok(slot) => {
+                    let sample = HistogramSample { at: row.at, value: row.value.clone() };
+                    let (place, labels) = head.logged(slot);
+                    writer.log.add_histogram(&mut frame, place, labels, &sample);
+                    writer.histograms.push((slot, sample));
+                }
+                Err(why) => receipt.refuse(why),
+            }
+        }
         drop(head);
-        if writer.accepted.is_empty() { Ok(()) } else { Ok(writer.log.write(&frame)?) }
+        let none = writer.accepted.is_empty() && writer.histograms.is_empty();
+        if none { Ok(()) } else { Ok(writer.log.write(&frame)?) }
+    }
+
+    /// Where a sample goes that is neither too old nor too far ahead.
+    fn slot(&self, head: &mut Head, of: &Of, at: i64, (oldest, ahead): (i64, i64)) -> Result<u32, Why> {
+        match of {
+            _ if at < oldest => Err(Why::TooOld),
+            _ if at > ahead => Err(Why::TooFarAhead),
+            Of::Known(id) => head.known(*id).ok_or(Why::Gone),
+            Of::Labels(labels) => {
+                head.find_or_add(labels, &self.options).map_err(|(limit, culprit)| Why::TooMany { limit, culprit })
+            }
+        }
     }
 
     /// What was acknowledged until now is on disk when this returns, even if the machine dies.

@@ -6,8 +6,9 @@ use std::sync::{Mutex, RwLock};
 
 use super::block::{Block, Unusable};
 use super::files::Files;
-use super::head::{Head, Inserted};
-use super::log::{self, Log};
+use super::head::Head;
+use super::log::{self, Log, Logged};
+use super::run::Inserted;
 use super::statistics::Refusals;
 use super::{Options, Store, Writer};
 
@@ -58,7 +59,7 @@ impl Store {
             files,
             options,
             head: RwLock::new(head),
-            writer: Mutex::new(Writer { log, cutting: None, accepted: Vec::new() }),
+            writer: Mutex::new(Writer { log, cutting: None, accepted: Vec::new(), histograms: Vec::new() }),
             blocks: RwLock::default(),
             tending: Mutex::default(),
             refusals: Mutex::new(Refusals::default()),
@@ -120,14 +121,18 @@ fn replay(
             if let Some(labels) = labels {
                 named.insert(number, labels);
             }
-            if sample.at < from {
+            if sample.at() < from {
                 return;
             }
             let slot = *slots.entry(number).or_insert_with(|| {
                 let labels = named.remove(&number).unwrap_or_default();
                 head.find(&labels).unwrap_or_else(|| head.add(&labels))
             });
-            report.samples += u64::from(head.insert(slot, sample) == Inserted::New);
+            let inserted = match sample {
+                Logged::Sample(sample) => head.insert(slot, sample),
+                Logged::Histogram(sample) => head.insert_histogram(slot, sample),
+            };
+            report.samples += u64::from(inserted == Inserted::New);
         });
         match read {
             Ok(read) => {

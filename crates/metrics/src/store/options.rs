@@ -35,7 +35,9 @@ pub struct Options {
     pub series_of_source: usize,
     /// The label that names a source.
     pub source: CompactString,
-    /// How many samples one question may read.
+    /// How many buckets a histogram may have.
+    pub buckets: usize,
+    /// How many samples one question may read. A histogram counts as many as it has buckets, and three more.
     pub samples: usize,
     /// How many bytes of indexes are kept in memory.
     pub cache: usize,
@@ -56,6 +58,7 @@ impl Default for Options {
             series_of_metric: 50_000,
             series_of_source: 50_000,
             source: "job".into(),
+            buckets: 1_000,
             samples: 50_000_000,
             cache: 8 << 20,
             segment: 32 << 20,

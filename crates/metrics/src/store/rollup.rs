@@ -1,9 +1,12 @@
 //! What samples come to, so that much older ones take little.
+//!
+//! Of histograms the last of each while stays as it is, and so does each that a counter began anew with, and the one before
+//! it: what a histogram grew by between two times is then what it was. Between them, a gauge is not known any more.
 
 use super::format::Rollup;
 use crate::codec::bits::{Bytes, put_bytes};
 use crate::codec::{Corrupt, Effort, floats, ints};
-use crate::{Labels, NAME, Sample, is_stale};
+use crate::{HistogramSample, Labels, NAME, Reset, Sample, is_stale};
 
 /// What samples come to in each while of so many milliseconds. `before` is the last value before them, for what a counter grew.
 pub(super) fn of_samples(samples: &[Sample], step: i64, mut before: Option<f64>) -> Vec<Rollup> {
@@ -24,6 +27,22 @@ fn of_while(samples: &[Sample], before: &mut Option<f64>) -> Rollup {
         *before = Some(value);
     }
     all
+}
+
+/// The histograms that stand for more of them. The first stays as well, as it may be a new beginning.
+pub(super) fn of_histograms(all: &[HistogramSample], step: i64) -> Vec<HistogramSample> {
+    let of = |sample: &HistogramSample| sample.at.div_euclid(step);
+    let last = |at: usize| all.get(at + 1).is_none_or(|next| of(next) != of(&all[at]));
+    let mut stays: Vec<bool> = (0..all.len()).map(|at| at == 0 || last(at)).collect();
+    let values = all.iter().enumerate().filter(|(_, sample)| !sample.value.is_stale());
+    let values: Vec<_> = values.map(|(at, sample)| (at, &sample.value)).collect();
+    for two in values.windows(2) {
+        let ((before, was), (now, is)) = (two[0], two[1]);
+        if is.reset != Reset::Gauge && is.resets(was) {
+            (stays[before], stays[now]) = (true, true);
+        }
+    }
+    all.iter().zip(stays).filter(|(_, stays)| *stays).map(|(sample, _)| sample.clone()).collect()
 }
 
 /// By how much a counter grew.
@@ -115,8 +134,10 @@ pub(super) fn decode(bytes: &[u8], times: &[i64]) -> Result<Vec<Rollup>, Corrupt
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::STALE;
+    use crate::{Histogram, STALE};
 
     fn samples_of(values: &[f64]) -> Vec<Sample> {
         (0..).map(|at| at * 100).zip(values).map(|(at, value)| Sample { at, value: *value }).collect()
@@ -143,6 +164,26 @@ mod tests {
             assert_eq!(hours.iter().map(|rollup| rollup.count).sum::<u64>(), values.len() as u64);
             assert_eq!(samples(&rollups, false).len(), rollups.len());
         }
+    }
+
+    #[test]
+    fn histograms_grow_by_as_much_as_they_did() {
+        let raw: Vec<HistogramSample> = [1.0, 4.0, 9.0, 2.0, 3.0, 30.0, 31.0, 32.0, 5.0]
+            .iter()
+            .zip(0..)
+            .map(|(count, at)| {
+                let value = Histogram { count: *count, positive: vec![(1, *count)], ..Histogram::default() };
+                HistogramSample { at: at * 100, value: Arc::new(value) }
+            })
+            .collect();
+        let grown_by = |all: &[HistogramSample]| {
+            let counts: Vec<Sample> = all.iter().map(|one| Sample { at: one.at, value: one.value.count }).collect();
+            growth(&counts)
+        };
+        let some = of_histograms(&raw, 400);
+        assert_eq!(some.iter().map(|one| one.at / 100).collect::<Vec<_>>(), [0, 2, 3, 7, 8]);
+        assert_eq!(grown_by(&some), grown_by(&raw));
+        assert_eq!(grown_by(&of_histograms(&some, 800)), grown_by(&raw));
     }
 
     #[test]

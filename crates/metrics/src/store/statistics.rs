@@ -70,6 +70,7 @@ impl Why {
             Self::TooOld => "too_old",
             Self::TooFarAhead => "too_far_ahead",
             Self::OtherValue => "other_value",
+            Self::Malformed(_) => "malformed",
             Self::Gone => "gone",
             Self::TooMany { .. } => "too_many_series",
         }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::block::{Block, Unusable, Writer};
+use super::both::Both;
 use super::format::{Contents, Meta, Rollup};
 use super::open::set_aside;
 use super::options::WINDOW;
-use super::view::in_order;
 use super::{DAY, Store, Tier, lock, read, rollup, write};
-use crate::{Labels, Sample};
+use crate::Labels;
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,13 +148,15 @@ impl Store {
             head.slots().into_iter().map(|slot| (head.labels(slot), slot)).collect()
         };
         series.sort_unstable();
-        let samples = |slot: u32, from: i64, to: i64| -> Vec<Sample> {
+        let all = |slot: u32, from: i64, to: i64| -> Both {
             let snapshot = read(&self.head).snapshot(slot, from, to);
-            snapshot.map(|snapshot| snapshot.samples(from, to)).unwrap_or_default()
+            snapshot.map(|snapshot| snapshot.all(from, to)).unwrap_or_default()
         };
         let mut windows = BTreeSet::new();
         for (_, slot) in &series {
-            windows.extend(samples(*slot, i64::MIN, end - 1).iter().map(|sample| floor(sample.at, WINDOW)));
+            let both = all(*slot, i64::MIN, end - 1);
+            windows.extend(both.samples.iter().map(|sample| floor(sample.at, WINDOW)));
+            windows.extend(both.histograms.iter().map(|sample| floor(sample.at, WINDOW)));
         }
         let last = windows.last().copied();
         let mut blocks: Vec<Block> = Vec::new();
@@ -166,9 +168,9 @@ impl Store {
                 Meta { tier: Tier::Raw, start, end: start + WINDOW, sequence, log, parents: Vec::new(), samples: 0 };
             let mut block = Writer::create(self.files.as_ref(), meta)?;
             for (labels, slot) in &series {
-                let samples = samples(*slot, start, start + WINDOW - 1);
-                if !samples.is_empty() {
-                    block.raw(labels, &samples)?;
+                let both = all(*slot, start, start + WINDOW - 1);
+                if !both.is_empty() {
+                    block.raw(labels, &both)?;
                 }
             }
             blocks.push(block.finish()?);
@@ -233,19 +235,21 @@ impl Store {
         let mut out = Writer::create(self.files.as_ref(), meta)?;
         let mut readers: Vec<_> = parents.iter().map(|block| block.reader()).collect();
         for (labels, of) in Joined::of(&parents)? {
-            let (mut samples, mut rollups) = (Vec::new(), Vec::new());
+            let (mut both, mut rollups) = (Both::default(), Vec::new());
             for (at, contents, series) in &of {
                 for chunk in contents.chunks(*series) {
                     match tier {
-                        Tier::Raw => samples.extend(readers[*at].raw(contents, *chunk)?),
+                        _ if chunk.columns > 0 => both.histograms.extend(readers[*at].histograms(contents, *chunk)?),
+                        Tier::Raw => both.samples.extend(readers[*at].raw(contents, *chunk)?),
                         _ => rollups.extend(readers[*at].rollups(contents, *chunk)?),
                     }
                 }
             }
-            if !samples.is_empty() {
-                out.raw(&labels, &in_order(samples))?;
-            } else if !rollups.is_empty() {
-                out.rollups(&labels, &rollups)?;
+            let both = both.in_order();
+            match tier {
+                _ if both.is_empty() && rollups.is_empty() => {}
+                Tier::Raw => out.raw(&labels, &both)?,
+                _ => out.rollups(&labels, &rollups, &both.histograms)?,
             }
         }
         let block = out.finish()?;
@@ -272,29 +276,36 @@ impl Store {
             before.filter(|_| source.meta.tier == Tier::Raw).into_iter().chain([source]).cloned().collect();
         let mut readers: Vec<_> = blocks.iter().map(|block| block.reader()).collect();
         for (labels, of) in Joined::of(&blocks)? {
-            let (mut last, mut rollups): (Option<f64>, Vec<Rollup>) = (None, Vec::new());
+            let (mut last, mut rollups, mut histograms): (Option<f64>, Vec<Rollup>, _) = (None, Vec::new(), Vec::new());
             for (at, contents, series) in &of {
-                let (reader, chunks) = (&mut readers[*at], contents.chunks(*series));
+                let reader = &mut readers[*at];
+                let mut chunks = contents.of_kind(*series, false);
                 if !Arc::ptr_eq(&blocks[*at], source) {
-                    let chunk = chunks.last().copied();
-                    let samples = chunk.map(|chunk| reader.raw(contents, chunk)).transpose()?.unwrap_or_default();
-                    last = samples.iter().rev().map(|sample| sample.value).find(|value| !crate::is_stale(*value));
-                } else if source.meta.tier == Tier::Raw {
+                    let samples = chunks.next_back().map(|chunk| reader.raw(contents, chunk)).transpose()?;
+                    let values = samples.iter().flatten().rev().map(|sample| sample.value);
+                    last = values.into_iter().find(|value| !crate::is_stale(*value));
+                    continue;
+                }
+                if source.meta.tier == Tier::Raw {
                     let mut samples = Vec::new();
                     for chunk in chunks {
-                        samples.extend(reader.raw(contents, *chunk)?);
+                        samples.extend(reader.raw(contents, chunk)?);
                     }
                     rollups = rollup::of_samples(&samples, step, last);
                 } else {
                     let mut finer = Vec::new();
                     for chunk in chunks {
-                        finer.extend(reader.rollups(contents, *chunk)?);
+                        finer.extend(reader.rollups(contents, chunk)?);
                     }
                     rollups = rollup::of_rollups(&finer, step);
                 }
+                for chunk in contents.of_kind(*series, true) {
+                    histograms.extend(reader.histograms(contents, chunk)?);
+                }
             }
-            if !rollups.is_empty() {
-                out.rollups(&labels, &rollups)?;
+            let histograms = rollup::of_histograms(&histograms, step);
+            if !rollups.is_empty() || !histograms.is_empty() {
+                out.rollups(&labels, &rollups, &histograms)?;
             }
         }
         let block = out.finish()?;

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod faults;
+mod histograms;
 mod model;
 mod reading;
 
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use super::files::{Files, Input, Output};
 use super::{Batch, MINUTE, Options, Report, Store};
-use crate::{Labels, Matcher, NAME, Op, Sample, Source};
+use crate::{Histogram, Labels, Matcher, NAME, Op, Source};
 
 /// A directory in memory.
 #[derive(Clone, Default)]
@@ -179,8 +180,45 @@ type All = BTreeMap<Labels, BTreeMap<i64, u64>>;
 fn all(store: &Store) -> All {
     let every = [Matcher::new(NAME, Op::Like, ".+").unwrap()];
     let series = store.select(&every, i64::MIN, i64::MAX).unwrap();
-    let bits = |samples: Vec<Sample>| samples.into_iter().map(|sample| (sample.at, sample.value.to_bits())).collect();
-    series.into_iter().map(|series| (series.labels, bits(series.samples))).collect()
+    let mut all = All::new();
+    for one in series {
+        let bits = all.entry(one.labels).or_default();
+        bits.extend(one.samples.iter().map(|sample| (sample.at, sample.value.to_bits())));
+        bits.extend(one.histograms.iter().map(|sample| (sample.at, of_histogram(&sample.value))));
+    }
+    all
+}
+
+/// A number for a histogram, but for its hint. No value that tests append has these bits.
+fn of_histogram(value: &Histogram) -> u64 {
+    let mut bytes = Vec::new();
+    let told = Histogram { reset: crate::Reset::Unknown, ..value.clone() };
+    crate::codec::histograms::put(&mut bytes, &told);
+    u64::from(crc32fast::hash(&bytes)) | 0xfff8_8000_0000_0000
+}
+
+/// Scrapes with a histogram of each number; its counts follow from what they are of as well.
+fn mixed(count: usize, at: i64) -> Batch {
+    let mut batch = scrape(count, at);
+    for number in 0..count {
+        batch.add_histogram(labels("seconds", number), at, latencies(number, (at - START) / MINUTE));
+    }
+    batch
+}
+
+/// A histogram that grows with each tick, and begins anew every five hours. Now and then its buckets are others.
+fn latencies(number: usize, tick: i64) -> Histogram {
+    let since = (tick % 300 + 1) as f64;
+    let first = number as i32 - 3 + (tick / 1000) as i32;
+    Histogram {
+        schema: 3,
+        zero_threshold: 1e-128,
+        zero_count: (number + 1) as f64,
+        count: since * 8.0 + (number + 1) as f64,
+        sum: since / 8.0,
+        positive: (first..first + 8).map(|index| (index, since)).collect(),
+        ..Histogram::default()
+    }
 }
 
 /// Tends until nothing is due.

@@ -5,10 +5,11 @@ use std::io;
 use std::sync::Arc;
 
 use super::block::{Block, Unusable};
+use super::both::Both;
 use super::format::{Chunk, Contents, Rollup};
 use super::head::Snapshot;
-use super::{Store, Tier, read, rollup};
-use crate::{Labels, Matcher, Sample, Series, Source};
+use super::{MINUTE, Store, Tier, read, rollup};
+use crate::{Labels, Matcher, Series, Source};
 
 /// Why something is not read.
 #[derive(Debug, thiserror::Error)]
@@ -45,35 +46,46 @@ struct Chosen {
 impl Source for Store {
     type Error = NotRead;
 
-    /// Where samples are not kept any more, those of the next tier stand for them: see [`Store::tier`].
+    /// Where samples are not kept any more, those of the next tier stand for them: see [`Store::tier`] and
+    /// [`Store::lookback`].
     fn select(&self, matchers: &[Matcher], from: i64, to: i64) -> Result<Vec<Series>, NotRead> {
         // First the head: what leaves it is in a block before.
         let snapshots = self.snapshots(matchers, from, to);
         let chosen = self.chosen(matchers, from, to)?;
-        let of_blocks = chosen.iter().flat_map(|one| one.times(from, to)).sum::<usize>();
-        self.check(of_blocks + snapshots.iter().map(Snapshot::len).sum::<usize>())?;
-        let mut all: HashMap<Labels, Vec<Sample>> = HashMap::new();
+        let of_blocks = chosen.iter().map(|one| one.weight(from, to)).sum::<usize>();
+        self.check(of_blocks + snapshots.iter().map(Snapshot::weight).sum::<usize>())?;
+        let mut all: HashMap<Labels, Both> = HashMap::new();
         for one in &chosen {
-            one.each(from, to, |labels, samples| all.entry(labels).or_default().extend(samples))?;
+            one.each(from, to, |labels, both| all.entry(labels).or_default().extend(both))?;
         }
         for snapshot in snapshots {
-            let samples = snapshot.samples(from, to);
-            all.entry(snapshot.labels).or_default().extend(samples);
+            let both = snapshot.all(from, to);
+            all.entry(snapshot.labels).or_default().extend(both);
         }
-        let mut series: Vec<Series> = all
-            .into_iter()
-            .filter(|(_, samples)| !samples.is_empty())
-            .map(|(labels, samples)| Series { labels, samples: in_order(samples), ..Series::default() })
-            .collect();
+        let some = all.into_iter().filter(|(_, both)| !both.is_empty());
+        let mut series: Vec<Series> = some.map(|(labels, both)| both.into_series(labels)).collect();
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         Ok(series)
     }
 }
 
+/// How old the present sample of a series may be, where samples are as they came.
+const LOOKBACK: i64 = 5 * MINUTE;
+
 impl Store {
     /// The coarsest tier that is read for times between these. A question with a shorter step sees gaps.
     pub fn tier(&self, from: i64, to: i64) -> Tier {
         self.used(from, to).iter().map(|block| block.meta.tier).max().unwrap_or(Tier::Raw)
+    }
+
+    /// How old a sample may be to count as the present one, for questions about times between these: what a caller gives to
+    /// whoever evaluates them. Five minutes, as is usual; and where a coarser tier is read, one of its whiles more, since of
+    /// each while only the last sample is there. A range that is selected (`[5m]`) is not widened by it: it should cover two whiles of
+    /// [`Store::tier`].
+    pub fn lookback(&self, from: i64, to: i64) -> i64 {
+        let steps = Tier::ALL.into_iter().rev().filter_map(|tier| Some((tier, LOOKBACK + tier.step()?)));
+        let reached = |(tier, back): &(Tier, i64)| self.tier(from.saturating_sub(*back), to) >= *tier;
+        steps.into_iter().find(reached).map_or(LOOKBACK, |(_, back)| back)
     }
 
     /// The names of labels of what the matchers choose with a sample between two times, by name.
@@ -108,17 +120,18 @@ impl Store {
         Ok(series.into_iter().collect())
     }
 
-    /// What the samples of series came to in whiles of a tier, as far as it is kept: days that have ended.
+    /// What the samples of series came to in whiles of a tier, as far as it is kept: days that have ended. What histograms came
+    /// to is told by [`Source::select`] alone.
     pub fn rollups(&self, matchers: &[Matcher], tier: Tier, from: i64, to: i64) -> Result<Vec<Rollups>, NotRead> {
         let blocks = self.blocks().into_iter().filter(|block| block.meta.tier == tier && tier != Tier::Raw);
         let chosen = choose(blocks.filter(|block| block.covers(from, to)).collect(), matchers)?;
-        self.check(chosen.iter().flat_map(|one| one.times(from, to)).sum())?;
+        self.check(chosen.iter().map(|one| one.weight(from, to)).sum())?;
         let mut all: BTreeMap<Labels, Vec<Rollup>> = BTreeMap::new();
         for Chosen { block, contents, series } in &chosen {
             let mut reader = block.reader();
             for one in series {
                 let rollups = all.entry(contents.labels(*one)).or_default();
-                for chunk in overlapping(contents, *one, from, to) {
+                for chunk in overlapping(contents, *one, from, to).filter(|chunk| chunk.columns == 0) {
                     rollups.extend(reader.rollups(contents, chunk)?);
                 }
                 rollups.retain(|rollup| (from..=to).contains(&rollup.last.at));
@@ -203,41 +216,28 @@ fn overlapping(contents: &Contents, series: u32, from: i64, to: i64) -> impl Ite
 }
 
 impl Chosen {
-    /// How many samples are in the chunks that are read.
-    fn times(&self, from: i64, to: i64) -> impl Iterator<Item = usize> {
+    /// How many samples the chunks that are read are worth.
+    fn weight(&self, from: i64, to: i64) -> usize {
         let chunks = self.series.iter().flat_map(move |one| overlapping(&self.contents, *one, from, to));
-        chunks.map(|chunk| self.contents.times[chunk.times as usize].count as usize)
+        chunks.map(|chunk| self.contents.weight(chunk)).sum()
     }
 
-    fn each(&self, from: i64, to: i64, mut take: impl FnMut(Labels, Vec<Sample>)) -> io::Result<()> {
+    fn each(&self, from: i64, to: i64, mut take: impl FnMut(Labels, Both)) -> io::Result<()> {
         let Self { block, contents, series } = self;
         let mut reader = block.reader();
         for one in series {
-            let mut samples = Vec::new();
+            let (mut both, mut rollups) = (Both::default(), Vec::new());
             let labels = contents.labels(*one);
-            if block.meta.tier == Tier::Raw {
-                for chunk in overlapping(contents, *one, from, to) {
-                    samples.extend(reader.raw(contents, chunk)?);
+            for chunk in overlapping(contents, *one, from, to) {
+                match block.meta.tier {
+                    _ if chunk.columns > 0 => both.histograms.extend(reader.histograms(contents, chunk)?),
+                    Tier::Raw => both.samples.extend(reader.raw(contents, chunk)?),
+                    Tier::FiveMinutes | Tier::Hour => rollups.extend(reader.rollups(contents, chunk)?),
                 }
-            } else {
-                let mut rollups = Vec::new();
-                for chunk in overlapping(contents, *one, from, to) {
-                    rollups.extend(reader.rollups(contents, chunk)?);
-                }
-                samples = rollup::samples(&rollups, rollup::counts(&labels));
             }
-            samples.retain(|sample| (from..=to).contains(&sample.at));
-            take(labels, samples);
+            both.samples.extend(rollup::samples(&rollups, rollup::counts(&labels)));
+            take(labels, both.within(from, to));
         }
         Ok(())
     }
-}
-
-/// By time, of one time the first.
-pub(super) fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
-    if !samples.is_sorted_by(|a, b| a.at < b.at) {
-        samples.sort_by_key(|sample| sample.at);
-        samples.dedup_by_key(|sample| sample.at);
-    }
-    samples
 }

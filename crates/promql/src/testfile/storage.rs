@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use daybook_metrics::{
-    CUSTOM, Histogram, HistogramSample, Labels, Matcher, NAME, Reset, STALE, Sample, Series, Source, is_stale,
+    CUSTOM, Histogram, HistogramSample, Labels, Matcher, NAME, STALE, Sample, Series, Source, is_stale,
 };
 
 use super::sequence::Item;
@@ -44,7 +43,7 @@ impl Storage {
         for (at, value) in values {
             let before = series.range(..at).next_back().and_then(|(_, value)| value.histogram());
             let value = match value {
-                Value::Histogram(histogram) => Value::Histogram(hinted(histogram, before)),
+                Value::Histogram(histogram) => Value::Histogram(histogram.after(before.map(AsRef::as_ref))),
                 // An end after a histogram is one of a histogram.
                 Value::Float(end) if is_stale(end) && before.is_some() => Histogram::stale().into(),
                 float => float,
@@ -52,20 +51,6 @@ impl Storage {
             series.insert(at, value);
         }
     }
-}
-
-/// What a histogram says of the one before it, as Prometheus' store has it: that it is no reset, or nothing.
-fn hinted(histogram: Arc<Histogram>, before: Option<&Arc<Histogram>>) -> Arc<Histogram> {
-    let reset = match (histogram.reset, before.filter(|before| !before.is_stale())) {
-        (Reset::Gauge | Reset::Reset, _) => return histogram,
-        (_, Some(before)) if before.reset == Reset::Gauge => Reset::Unknown,
-        (_, Some(before)) => {
-            let open = Histogram { reset: Reset::Unknown, ..histogram.as_ref().clone() };
-            if open.resets(before) { Reset::Unknown } else { Reset::NotReset }
-        }
-        (_, None) => Reset::Unknown,
-    };
-    Arc::new(Histogram { reset, ..histogram.as_ref().clone() })
 }
 
 impl Source for Storage {

@@ -23,22 +23,25 @@ struct Told {
 }
 
 fn note(into: &mut All, count: usize, at: i64) {
-    for row in scrape(count, at).rows {
-        if let super::super::batch::Of::Labels(labels) = row.of {
-            into.entry(labels).or_default().insert(row.at, row.value.to_bits());
+    let batch = mixed(count, at);
+    let mut note = |of, at, bits| {
+        if let super::super::batch::Of::Labels(labels) = of {
+            into.entry(labels).or_default().insert(at, bits);
         }
-    }
+    };
+    batch.rows.into_iter().for_each(|row| note(row.of, row.at, row.value.to_bits()));
+    batch.histograms.into_iter().for_each(|row| note(row.of, row.at, of_histogram(&row.value)));
 }
 
-/// A day and a night with a sample of six series each hour, until the process dies.
+/// A day and a night with a sample of nine series each hour, three of them histograms, until the process dies.
 fn run(files: &Memory) -> Told {
     let mut told = Told { old: i64::MIN, ..Told::default() };
     let Ok((store, _)) = Store::open_in(Box::new(files.clone()), options()) else { return told };
     for hour in 0..40 {
         let at = START + hour * HOUR;
-        match store.append(&scrape(3, at), at) {
+        match store.append(&mixed(3, at), at) {
             Ok(receipt) => {
-                assert_eq!(receipt.accepted, 6);
+                assert_eq!(receipt.accepted, 9);
                 note(&mut told.kept, 3, at);
             }
             Err(_) => {
@@ -80,7 +83,7 @@ fn check(files: &Memory, promised: &All, told: &Told, what: &str) {
     }
     // It goes on from there.
     let newest = store.statistics().newest.unwrap_or(START) + HOUR;
-    assert_eq!(store.append(&scrape(3, newest), newest).unwrap().accepted, 6, "{what}");
+    assert_eq!(store.append(&mixed(3, newest), newest).unwrap().accepted, 9, "{what}");
     settle(&store, newest);
     assert!(files.names().iter().all(|name| !name.ends_with(".new")), "{what}");
 }
@@ -130,7 +133,11 @@ fn a_second_death_while_it_is_opened_changes_nothing() {
 #[test]
 fn each_length_of_the_log_opens() {
     let files = Memory::default();
-    fill(&open(&files, Options::default()).0, 2, 0..20);
+    let (store, _) = open(&files, Options::default());
+    for at in (0..20).map(|minute| START + minute * MINUTE) {
+        store.append(&mixed(2, at), at).unwrap();
+    }
+    drop(store);
     let name = super::super::log::name(1);
     let bytes = files.bytes(&name);
     let mut most = 0;
@@ -140,11 +147,11 @@ fn each_length_of_the_log_opens() {
         let (store, report) = open(&files, Options::default());
         let there = all(&store);
         let count: usize = there.values().map(BTreeMap::len).sum();
-        assert_eq!((count as u64, count % 4, report.aside), (report.samples, 0, vec![]));
+        assert_eq!((count as u64, count % 6, report.aside), (report.samples, 0, vec![]));
         assert!(count >= most);
         most = count;
     }
-    assert_eq!(most, 80);
+    assert_eq!(most, 120);
 }
 
 #[test]
@@ -160,7 +167,7 @@ fn r12_a_disk_that_is_full_at_any_point_loses_nothing_acknowledged() {
         let (store, _) = open(&files, options());
         let mut told = Told { old: START + 39 * HOUR - KEEP, ..Told::default() };
         for at in (0..40).map(|hour| START + hour * HOUR) {
-            match store.append(&scrape(3, at), at) {
+            match store.append(&mixed(3, at), at) {
                 Ok(_) => note(&mut told.kept, 3, at),
                 Err(refused) => {
                     assert!(matches!(refused, super::super::NotKept::Full(_)), "{refused:?}");

@@ -36,7 +36,9 @@ fn r12_a_full_disk_refuses_samples_and_is_read_on() {
 fn a_flipped_byte_of_a_block_loses_no_more_than_its_column() {
     let files = Memory::default();
     let (store, _) = open(&files, Options::default());
-    fill(&store, 2, 0..150);
+    for at in (0..150).map(|minute| START + minute * MINUTE) {
+        store.append(&mixed(1, at), at).unwrap();
+    }
     settle(&store, START + 150 * MINUTE);
     let whole = all(&store);
     drop(store);

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 
 use super::super::{DAY, HOUR};
 use super::*;
-use crate::STALE;
+use crate::{Reset, STALE};
 
 /// Numbers that look random.
 struct Random(u64);
@@ -26,6 +26,25 @@ impl Random {
             3 => 0.0,
             _ => self.below(100_000) as f64 / 100.0,
         }
+    }
+}
+
+impl Random {
+    /// One of few shapes, so that some share columns.
+    fn histogram(&mut self) -> Histogram {
+        if self.below(9) == 0 {
+            return Histogram::stale();
+        }
+        let index = self.below(6) as i32 - 3;
+        Histogram {
+            schema: self.below(2) as i32,
+            count: self.below(1000) as f64,
+            sum: self.value(),
+            positive: vec![(index, self.below(9) as f64 + 1.0), (index + 2, self.below(99) as f64 / 7.0 + 1.0)],
+            reset: [Reset::Unknown, Reset::Gauge][self.below(2) as usize],
+            ..Histogram::default()
+        }
+        .settled()
     }
 }
 
@@ -57,22 +76,31 @@ fn one(seed: u64) {
                 let mut batch = Batch::default();
                 let (mut accepted, mut repeated, mut refused) = (0, 0, 0);
                 let oldest = newest.unwrap_or(now).min(now) - options.late;
-                for _ in 0..random.below(30) {
+                let rows = random.below(30);
+                for row in 0..rows {
                     let labels = labels("metric", random.below(5) as usize);
                     let at = (now - random.below(14 * MINUTE as u64) as i64) / 5000 * 5000;
-                    let value = random.value();
-                    batch.add(labels.clone(), at, value);
+                    // Histograms are kept after the others.
+                    let bits = if row * 3 < rows * 2 {
+                        let value = random.value();
+                        batch.add(labels.clone(), at, value);
+                        value.to_bits()
+                    } else {
+                        let value = random.histogram();
+                        batch.add_histogram(labels.clone(), at, value.clone());
+                        of_histogram(&value)
+                    };
                     if at < oldest {
                         refused += 1;
                         continue;
                     }
                     match model.entry(labels).or_default().entry(at) {
                         Entry::Vacant(new) => {
-                            new.insert(value.to_bits());
+                            new.insert(bits);
                             newest = newest.max(Some(at));
                             accepted += 1;
                         }
-                        Entry::Occupied(old) if *old.get() == value.to_bits() => repeated += 1,
+                        Entry::Occupied(old) if *old.get() == bits => repeated += 1,
                         Entry::Occupied(_) => refused += 1,
                     }
                 }
@@ -85,8 +113,11 @@ fn one(seed: u64) {
             assert_eq!(all(&store), model, "seed {seed}, step {step}");
             let (from, to) = (now - random.below(DAY as u64) as i64, now - random.below(HOUR as u64) as i64);
             for series in store.select(&metric("metric"), from, to).unwrap() {
-                let there: Vec<_> = series.samples.iter().map(|sample| (sample.at, sample.value.to_bits())).collect();
-                let expected: Vec<_> = model[&series.labels].range(from..=to).map(|(at, bits)| (*at, *bits)).collect();
+                let histograms = series.histograms.iter().map(|sample| (sample.at, of_histogram(&sample.value)));
+                let samples = series.samples.iter().map(|sample| (sample.at, sample.value.to_bits()));
+                let there: BTreeMap<_, _> = samples.chain(histograms).collect();
+                let expected: BTreeMap<_, _> =
+                    model[&series.labels].range(from..=to).map(|(at, bits)| (*at, *bits)).collect();
                 assert_eq!(there, expected, "seed {seed}, step {step}");
             }
         }

@@ -77,6 +77,16 @@ fn a_coarser_tier_stands_for_samples_that_are_gone() {
     assert_eq!(store.tier(START, end), Tier::Hour);
     assert_eq!(store.tier(START + 2 * DAY, end), Tier::FiveMinutes);
     assert_eq!(store.tier(START + 3 * DAY, end), Tier::Raw);
+    // As far back as it takes to see a sample.
+    assert_eq!(store.lookback(START + 4 * DAY, end), 5 * MINUTE);
+    assert_eq!(store.lookback(START + 3 * DAY, end), 10 * MINUTE);
+    assert_eq!(store.lookback(START + 2 * DAY + 2 * HOUR, end), 10 * MINUTE);
+    assert_eq!(store.lookback(START + 2 * DAY, end), 65 * MINUTE);
+    for at in (START + 2 * HOUR..end).step_by(7 * MINUTE as usize) {
+        let back = store.lookback(at, at);
+        let seen = store.select(&metric("requests_total"), at - back + 1, at).unwrap();
+        assert!(seen.first().is_some_and(|series| !series.samples.is_empty()), "{at}");
+    }
 }
 
 #[test]
