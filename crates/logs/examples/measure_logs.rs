@@ -111,16 +111,19 @@ struct Generator {
     /// The rest of a stack trace.
     trace: u64,
     replica: u64,
+    /// Whether the next plain line is one that is seldom.
+    seldom: bool,
 }
 
 impl Generator {
     fn new() -> Self {
-        Self { random: Random(1), at: START, number: 0, requests: 0, trace: 0, replica: 0 }
+        Self { random: Random(1), at: START, number: 0, requests: 0, trace: 0, replica: 0, seldom: false }
     }
 
     fn next(&mut self) -> Printed {
         self.at += self.random.below(2 * GAP) as i64;
         self.number += 1;
+        self.seldom |= self.number % 1_999_993 == 77_777;
         let (service, text) = if self.trace > 0 {
             self.trace -= 1;
             (3, self.frame())
@@ -207,8 +210,7 @@ impl Generator {
 
     fn plain(&mut self) -> String {
         let job = self.random.below(10_000_000);
-        // Seldom, and not like anything else.
-        if self.number % 1_999_993 == 77_777 {
+        if std::mem::take(&mut self.seldom) {
             return format!("ERROR payments: card was declined: code=DX-{} gateway=north", 1000 + job % 9000);
         }
         match self.random.below(1000) {
