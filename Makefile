@@ -2,7 +2,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test lint format shop docs audit bench-backup soak fuzz clean
+.PHONY: help demo test lint format shop docs audit bench-backup bench-logs soak fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,13 +29,17 @@ docs: ## Build the book into target/book
 audit: ## Check dependencies against RustSec's advisories (fetches its database with git)
 	cargo deny check advisories
 
-bench-%: shop ## Measure: rollout, edge, plan, cost, footprint, crash, migrate, backup, kubernetes-scale (COUNT, SECONDS, RUNTIME bound it)
+bench-%: shop ## Measure: rollout, edge, plan, cost, footprint, crash, migrate, backup, logs, kubernetes-scale (COUNT, SECONDS, RUNTIME, LINES bound it)
 	cargo build --quiet --release -p daybook-cli -p daybook-bench
 	scripts/bench $*
 
 bench-backup:
 	cargo build --quiet --release -p daybook-bench --features backup
 	scripts/bench backup
+
+bench-logs:
+	cargo build --quiet --release -p daybook-logs --example measure_logs
+	scripts/bench logs
 
 soak: ## The crash simulation with many more seeds (SEEDS, default 100000)
 	SEEDS=$(or $(SEEDS),100000) cargo test --release -p daybook-executor --test crash -- --nocapture

@@ -10,10 +10,9 @@ const LEAVES: [&str; 9] = ["manifest", "decide", "rego", "store", "metrics", "lo
 const OUTSIDE: [&str; 3] = ["connect", "backup", "api"];
 /// Below the leaves: they know nothing of ours, and a leaf may use them.
 const ROOTS: [(&str, &str); 1] = [("cdc", "backup")];
-/// A leaf that is about what others have: queries are of series, and rules are of queries.
-const UPON: [(&str, &[&str]); 2] = [("promql", &["metrics"]), ("rules", &["metrics", "promql"])];
-/// A leaf that is about what another has: queries are of series, and what others send becomes series.
-const UPON: [(&str, &str); 2] = [("promql", "metrics"), ("ingest", "metrics")];
+/// Leaves that are about what others have: queries are of series, rules are of queries, and what others send becomes series.
+const UPON: [(&str, &[&str]); 3] =
+    [("promql", &["metrics"]), ("rules", &["metrics", "promql"]), ("ingest", &["metrics"])];
 /// What drives something with a client so large that a build may leave it out: above the runtime's trait, and used by
 /// the server, and by the export.
 const DRIVERS: [&str; 1] = ["kubernetes"];

@@ -17,6 +17,7 @@ pub mod error;
 pub mod event;
 pub mod exec;
 pub mod history;
+pub mod incident;
 pub mod journal;
 pub mod logs;
 pub mod oneoff;

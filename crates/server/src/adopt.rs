@@ -21,6 +21,8 @@ impl App {
     /// The store cannot be read.
     pub async fn start(&self) -> Result<(), daybook_store::Error> {
         self.open_metrics().await;
+        #[cfg(feature = "observe")]
+        self.read_incidents().await?;
         self.place_all().await?;
         self.resume_open_runs().await?;
         // Whoever asks first should find what runs; a runtime that is away delays nobody for long.

@@ -67,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) operations: Operations,
     pub(crate) vaults: Vaults,
     pub(crate) observatory: Observatory,
+    #[cfg(feature = "observe")]
+    pub(crate) incidents: crate::incidents::Known,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
 }
@@ -118,6 +120,8 @@ impl App {
             operations: Operations::default(),
             vaults: Vaults::default(),
             observatory: Observatory::default(),
+            #[cfg(feature = "observe")]
+            incidents: crate::incidents::Known::default(),
             planning: Mutex::default(),
             live: Mutex::default(),
         };

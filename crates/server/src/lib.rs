@@ -10,7 +10,7 @@
 //! - `backups` makes, proves and restores backups of databases.
 //! - [`state_backup`] does that for our own state.
 //! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
-//! - `observe` measures what goes on, and answers questions about it.
+//! - `observe` measures what goes on, answers questions about it, and finds what hurts; `incidents` are what becomes of that.
 //! - `view` puts what is recorded and observed into the API's words.
 //! - [`policy`] judges what a manifest makes of an environment.
 //! - `sealing` keeps secrets out of all of it.
@@ -39,6 +39,8 @@ mod events;
 mod exec;
 mod fleet;
 mod heal;
+#[cfg(feature = "observe")]
+mod incidents;
 mod jobs;
 mod lock;
 mod logs;

@@ -111,6 +111,15 @@ pub(crate) struct AtOperation {
     pub(crate) operation: BackupId,
 }
 
+/// One incident.
+#[cfg(feature = "observe")]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AtIncident {
+    /// Its id, or the end of it.
+    pub(crate) incident: String,
+}
+
 /// One secret.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

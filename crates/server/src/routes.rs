@@ -3,6 +3,8 @@
 mod backups;
 mod databases;
 mod environments;
+#[cfg(feature = "observe")]
+mod incidents;
 mod look;
 mod runs;
 mod secrets;
@@ -61,7 +63,7 @@ fn documented() -> OpenApiRouter<App> {
         .version("1")
         .description(Some("The API of a Daybook server, over the Unix socket `daybook.sock` of its state directory."))
         .build();
-    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
+    let routes = OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
         .routes(routes!(system::version))
         .routes(routes!(system::openapi_document))
         .routes(routes!(system::doctor))
@@ -108,7 +110,23 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(backups::plan_clone))
         .routes(routes!(backups::clone_environment))
         .routes(routes!(secrets::list_secrets))
-        .routes(routes!(secrets::set_secret, secrets::remove_secret))
+        .routes(routes!(secrets::set_secret, secrets::remove_secret));
+    watching(routes)
+}
+
+/// What is there where things are watched.
+#[cfg(feature = "observe")]
+fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    routes
+        .routes(routes!(incidents::list_alerts))
+        .routes(routes!(incidents::list_incidents, incidents::open_incident))
+        .routes(routes!(incidents::get_incident, incidents::mark_incident))
+        .routes(routes!(incidents::get_postmortem))
+}
+
+#[cfg(not(feature = "observe"))]
+fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    routes
 }
 
 async fn not_found(request: Request) -> ApiError {

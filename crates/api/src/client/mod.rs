@@ -27,6 +27,7 @@ use crate::environment::{CreateEnvironment, EnvironmentView, OtherEnvironmentVie
 use crate::event::{EventView, EventsQuery};
 use crate::exec::ExecRequest;
 use crate::history::{HistoryEntry, HistoryQuery};
+use crate::incident::{AlertView, IncidentView, IncidentsQuery, Marking, OpenIncident};
 use crate::journal::JournalVerified;
 use crate::logs::{LogLineView, LogSearch, LogsFound, LogsQuery};
 use crate::oneoff::{OneOffRequest, OneOffStarted, OneOffView};
@@ -116,6 +117,36 @@ impl Client {
     /// Lines that are kept, also of replicas that are gone.
     pub async fn search_logs(&self, key: &EnvKey, search: &LogSearch) -> Result<LogsFound> {
         self.get(&with_query(&below(key, "logs/search"), search)).await
+    }
+
+    /// What fires, or is about to.
+    pub async fn alerts(&self, query: &IncidentsQuery) -> Result<Vec<AlertView>> {
+        self.get(&with_query("/v1/alerts", query)).await
+    }
+
+    /// Incidents, newest first.
+    pub async fn incidents(&self, query: &IncidentsQuery) -> Result<Vec<IncidentView>> {
+        self.get(&with_query("/v1/incidents", query)).await
+    }
+
+    /// One incident, by its id or the end of it.
+    pub async fn incident(&self, name: &str) -> Result<IncidentView> {
+        self.get(&format!("/v1/incidents/{}", segment(name))).await
+    }
+
+    /// Opens an incident that no alert told of.
+    pub async fn open_incident(&self, incident: &OpenIncident) -> Result<IncidentView> {
+        self.send(Method::POST, "/v1/incidents", incident).await
+    }
+
+    /// Says something about an incident.
+    pub async fn mark_incident(&self, name: &str, marking: &Marking) -> Result<IncidentView> {
+        self.send(Method::POST, &format!("/v1/incidents/{}", segment(name)), marking).await
+    }
+
+    /// The draft of a post-mortem, as Markdown.
+    pub async fn postmortem(&self, name: &str) -> Result<String> {
+        self.get(&format!("/v1/incidents/{}/postmortem", segment(name))).await
     }
 
     /// What was measured, at one time.

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod alert;
 mod apply;
 mod approve;
 #[cfg(feature = "databases")]
@@ -23,6 +24,7 @@ mod export;
 mod fleet;
 mod history;
 mod import;
+mod incident;
 mod init;
 mod journal;
 mod logs;
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     Logs(logs::Logs),
     Top(top::Top),
     Query(query::Query),
+    Alert(alert::Alert),
+    Incident(incident::Incident),
     Events(events::Events),
     Why(why::Why),
     History(history::History),
@@ -175,6 +179,8 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Logs(command) => command.run(ctx).await?,
         Command::Top(command) => command.run(ctx).await?,
         Command::Query(command) => command.run(ctx).await?,
+        Command::Alert(command) => command.run(ctx).await?,
+        Command::Incident(command) => command.run(ctx).await?,
         Command::Events(command) => command.run(ctx).await?,
         Command::Why(command) => command.run(ctx).await?,
         Command::History(command) => command.run(ctx).await?,

@@ -81,6 +81,19 @@ impl Piece {
         self.columns.row(&self.texts, row)
     }
 
+    /// Gives back memory that is kept for more lines.
+    pub(super) fn shrink(&mut self) {
+        let Self { columns, texts, .. } = self;
+        texts.text.shrink_to_fit();
+        texts.beside.shrink_to_fit();
+        columns.at.shrink_to_fit();
+        columns.number.shrink_to_fit();
+        columns.level.shrink_to_fit();
+        for column in [&mut columns.stream, &mut columns.missing, &mut columns.text_ends, &mut columns.beside_ends] {
+            column.shrink_to_fit();
+        }
+    }
+
     /// The bytes of its lines.
     pub(super) fn bytes(&self) -> usize {
         self.texts.text.len() + self.texts.beside.len()

@@ -65,7 +65,9 @@ impl Head {
         self.open.push(row);
         self.bytes += row.text.len() + row.beside.len();
         if self.open.bytes() >= PIECE {
-            self.full.push(Arc::new(std::mem::take(&mut self.open)));
+            let mut full = std::mem::take(&mut self.open);
+            full.shrink();
+            self.full.push(Arc::new(full));
         }
     }
 

@@ -6,9 +6,11 @@
 //! - `records` makes samples of what the journal says: jobs, backups; and asks databases.
 //! - `scrape` asks services for measurements of their own.
 //! - `names` lists every metric of our own.
+//! - `alerts` evaluates rules, and makes incidents of what fires; `suspect` finds what may have caused them.
 //! - `ask` answers questions, within bounds.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
+mod alerts;
 mod ask;
 mod gather;
 mod host;
@@ -18,6 +20,7 @@ mod prometheus;
 mod records;
 mod samples;
 mod scrape;
+mod suspect;
 mod tend;
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +36,8 @@ use crate::App;
 use crate::error::ApiError;
 use samples::Told;
 
+pub(crate) use alerts::Fired;
+
 pub(crate) use prometheus::routes;
 
 /// Questions that are answered at once. Each may take a core and much memory.
@@ -47,6 +52,8 @@ pub(crate) struct Observatory {
     seen: Mutex<HashMap<EnvKey, Arc<Observed>>>,
     /// The last samples of our own, by what they are of.
     told: Mutex<BTreeMap<String, Told>>,
+    /// What fires, is about to, or ended not long ago.
+    fired: Mutex<Vec<Fired>>,
     /// What services say of their metrics.
     metadata: Mutex<scrape::Metadata>,
 }
@@ -59,6 +66,7 @@ impl Default for Observatory {
             questions: Semaphore::new(AT_ONCE),
             seen: Mutex::default(),
             told: Mutex::default(),
+            fired: Mutex::default(),
             metadata: Mutex::default(),
         }
     }

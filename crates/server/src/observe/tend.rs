@@ -37,6 +37,7 @@ impl App {
         self.spawn(tend_store(self.clone(), store.clone()));
         self.spawn(self.clone().tend_records(store.clone()));
         self.spawn(self.clone().tend_scrapes(store.clone()));
+        self.spawn(self.clone().tend_alerts(store.clone()));
         let mut kills = Kills::default();
         let mut ticks = tokio::time::interval(MEASURE_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

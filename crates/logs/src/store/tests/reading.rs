@@ -5,14 +5,19 @@ use super::*;
 use crate::query::Condition;
 use crate::{Level, Levels};
 
+/// An id that looks random.
+fn request(number: u64) -> String {
+    let mixed = (number ^ number << 40).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    format!("{:016x}", (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb))
+}
+
 /// Lines of three services, most of them in blocks of some chunks.
 fn store(files: &Memory, lines: i64) -> Store {
     let (store, _) = open(files, Options { block: 512 << 10, ..small() });
     let batch: Vec<Line> = (0..lines)
         .map(|number| {
-            let id = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let mut line = line(number);
-            line.text = format!("{} request_id={id:016x}", line.text()).into_bytes();
+            line.text = format!("{} request_id={}", line.text(), request(number as u64)).into_bytes();
             line
         })
         .collect();
@@ -27,7 +32,7 @@ fn store(files: &Memory, lines: i64) -> Store {
 fn a_selective_search_reads_few_chunks() {
     let store = store(&Memory::default(), 40_000);
     assert!(store.statistics().blocks >= 3);
-    let id = format!("{:016x}", 20_000u64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let id = request(20_000);
     for text in
         [id.clone(), format!("request_id={id}"), format!("/{id}$/"), id[2..13].to_owned(), format!("trace-id={id}")]
     {

@@ -1,0 +1,331 @@
+//! What users feel of an incident, and what is suspected: measured, and read out of the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use daybook_decide::cause::{self, Change, Changed, Symptom, What};
+use daybook_decide::incident::{Incident, Related};
+use daybook_model::incident::{Impact, IncidentEvent, IncidentId};
+use daybook_model::spec::Artifact;
+use daybook_model::{Actor, Entry, EnvKey, Event, Release, ReleaseNumber, RunKind, Service, ServiceName, Timestamp};
+use daybook_promql::Answer;
+use daybook_store::{Journal as _, Query};
+use jiff::SignedDuration;
+
+use super::ask::{When, ask};
+use crate::App;
+use crate::error::ApiError;
+
+/// What happened longer before is not suspected.
+const BEFORE: SignedDuration = SignedDuration::from_hours(3);
+/// Entries that are looked at, at most.
+const ENTRIES: usize = 5_000;
+/// A question about what users feel takes no longer.
+const WITHIN: Duration = Duration::from_secs(10);
+
+impl App {
+    /// Measures what users feel of an incident, compares what changed before with it, and writes both down.
+    pub(super) async fn suspect(
+        &self,
+        key: Option<&EnvKey>,
+        id: IncidentId,
+        related: &Related,
+    ) -> Result<(), ApiError> {
+        let known = self.inner.incidents.of(key);
+        let Some(incident) = known.get(id).filter(|incident| incident.is_open()) else { return Ok(()) };
+        let actor = Actor::daybook("alerts");
+        let mut symptoms: Vec<Symptom> = incident.alerts.iter().map(Symptom::of).collect();
+        if let Some(key) = key {
+            for symptom in &mut symptoms {
+                if let Some(service) = symptom.service.clone() {
+                    symptom.by_release = self.errors_by_release(key, &service).await;
+                }
+            }
+            let impact = self.impact(key, incident).await;
+            if incident.impact.as_ref() != Some(&impact) {
+                self.note_incident(Some(key), &actor, id, IncidentEvent::Felt { impact }).await?;
+            }
+        }
+        let changes = self.changes(key, incident.onset).await?;
+        let suspects = cause::rank(&symptoms, &changes, related, incident.onset);
+        if suspects != incident.suspects {
+            self.note_incident(key, &actor, id, IncidentEvent::Suspected { suspects }).await?;
+        }
+        Ok(())
+    }
+
+    /// The share of requests that fail, percent, by release.
+    async fn errors_by_release(&self, key: &EnvKey, service: &ServiceName) -> BTreeMap<ReleaseNumber, f64> {
+        let of = selector(key, Some(service));
+        let question = format!(
+            "100 * sum by (release) (rate(daybook_http_requests_total{{{of},code=~\"5xx|failed\"}}[5m])) \
+             / sum by (release) (rate(daybook_http_requests_total{{{of}}}[5m]))"
+        );
+        let elements = self.vector(&question).await;
+        let number = |release: &str| release.parse().ok().map(ReleaseNumber);
+        elements.into_iter().filter_map(|(labels, value)| Some((number(labels.get("release"))?, value))).collect()
+    }
+
+    async fn impact(&self, key: &EnvKey, incident: &Incident) -> Impact {
+        let felt = self.now().duration_since(incident.onset).as_secs().clamp(60, 24 * 3600);
+        let one = (incident.services.len() == 1).then(|| incident.services.first()).flatten();
+        let of = selector(key, one);
+        let all = format!("sum(increase(daybook_http_requests_total{{{of}}}[{felt}s]))");
+        let failed =
+            format!("sum(increase(daybook_http_requests_total{{{of},code=~\"5xx|failed|unserved\"}}[{felt}s]))");
+        let p95 = |offset: &str| {
+            format!(
+                "1000 * histogram_quantile(0.95, sum by (le) \
+                 (rate(daybook_http_request_duration_seconds_bucket{{{of}}}[5m]{offset})))"
+            )
+        };
+        let (requests, failed) = (self.number(&all).await, self.number(&failed).await);
+        let (usual, now) = (self.number(&p95(" offset 30m")).await, self.number(&p95("")).await);
+        let count = |value: Option<f64>| value.unwrap_or(0.0).round().max(0.0) as u64;
+        let p95_ms = usual.zip(now).map(|(usual, now)| (count(Some(usual)), count(Some(now))));
+        Impact { requests: count(requests), failed: count(failed), p95_ms, routes: Vec::new() }
+    }
+
+    async fn number(&self, question: &str) -> Option<f64> {
+        self.vector(question).await.first().map(|(_, value)| *value).filter(|value| value.is_finite())
+    }
+
+    /// What a question answers now; nothing where it cannot be asked.
+    async fn vector(&self, question: &str) -> Vec<(daybook_metrics::Labels, f64)> {
+        let Ok(store) = self.inner.observatory.store() else { return Vec::new() };
+        let when = When::At(self.now().as_millisecond());
+        let answer = ask(store, &self.inner.observatory.questions, question, when, Some(WITHIN)).await;
+        let Ok(Answer::Vector(elements)) = answer.map(|output| output.answer) else { return Vec::new() };
+        elements.into_iter().filter_map(|element| Some((element.labels, element.value.float()?))).collect()
+    }
+
+    /// What changed before an incident began, and until now.
+    async fn changes(&self, key: Option<&EnvKey>, onset: Timestamp) -> Result<Vec<Change>, ApiError> {
+        let query = Query { key: key.cloned(), limit: Some(ENTRIES), newest: true, ..Query::default() };
+        let entries = self.inner.store.read(&query).await?;
+        let from = onset.checked_sub(BEFORE).unwrap_or(onset);
+        let mut releases = BTreeMap::new();
+        for number in entries.iter().filter_map(|entry| release_of(&entry.event)) {
+            if let (Some(key), false) = (key, releases.contains_key(&number)) {
+                releases.extend(self.inner.store.release(key, number).await?.map(|release| (number, release)));
+            }
+        }
+        Ok(read(&entries, &releases, from))
+    }
+}
+
+/// The release before a change, whose specification is compared.
+fn release_of(event: &Event) -> Option<ReleaseNumber> {
+    match event {
+        Event::RunStarted { from, .. } => *from,
+        _ => None,
+    }
+}
+
+fn selector(key: &EnvKey, service: Option<&ServiceName>) -> String {
+    let service = service.map(|service| format!(",service=\"{service}\"")).unwrap_or_default();
+    format!("app=\"{}\",env=\"{}\"{service}", key.app, key.env)
+}
+
+/// What entries of the journal say of changes.
+fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Timestamp) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.at >= from) {
+        let at = entry.at;
+        let ended = entries.iter().find(|later| {
+            later.run.is_some() && later.run == entry.run && matches!(later.event, Event::RunFinished { .. })
+        });
+        let ended = ended.map(|entry| entry.at);
+        let one = |what, service: Option<&ServiceName>| Change {
+            at,
+            ended: Some(at),
+            what,
+            services: service.into_iter().cloned().collect(),
+            host: None,
+        };
+        match &entry.event {
+            Event::RunStarted { purpose, reason, to, from, spec, .. } => {
+                let before = from.and_then(|from| releases.get(&from)).map(|release| &release.spec);
+                let differing: Vec<_> = spec
+                    .services
+                    .values()
+                    .filter_map(|service| Some((service, before?.services.get(&service.name)?)))
+                    .filter(|(now, before)| now != before)
+                    .collect();
+                changes.extend(
+                    run(*purpose, reason, (*to, *from), &differing).into_iter().map(|(what, services)| Change {
+                        at,
+                        ended,
+                        what,
+                        services,
+                        host: None,
+                    }),
+                );
+            }
+            Event::Noticed { replica, what } => {
+                let service = Some(&replica.service);
+                changes.push(match what.contains("more memory than its limit") {
+                    true => one(What::OutOfMemory { times: 1, limit_bytes: None }, service),
+                    false => one(What::Crash { times: 1, code: exit_code(what) }, service),
+                });
+            }
+            Event::JobStarted { service, .. } => {
+                let finished = entries.iter().find(|later| {
+                    later.seq > entry.seq
+                        && matches!(&later.event, Event::JobFinished { service: other, .. } if other == service)
+                });
+                let job = What::Job { job: service.clone() };
+                changes.push(Change { ended: finished.map(|entry| entry.at), ..one(job, Some(service)) });
+            }
+            Event::BackupStarted { of, .. } => changes.push(one(What::Backup { of: of.to_string() }, None)),
+            Event::Restored { of, .. } => {
+                changes.push(one(What::Hand { what: format!("{of} was restored from a backup") }, None));
+            }
+            Event::Executed { replica, program } => {
+                let what = format!("{program} was run in {replica}");
+                changes.push(one(What::Hand { what }, Some(&replica.service)));
+            }
+            _ => {}
+        }
+    }
+    together(changes)
+}
+
+/// What a run changes, and of which services.
+fn run(
+    purpose: RunKind,
+    reason: &str,
+    (to, from): (ReleaseNumber, Option<ReleaseNumber>),
+    differing: &[(&Box<Service>, &Box<Service>)],
+) -> Option<(What, BTreeSet<ServiceName>)> {
+    let services = differing.iter().map(|(now, _)| now.name.clone()).collect();
+    if purpose == RunKind::Heal {
+        return None;
+    }
+    if reason.starts_with("restart") {
+        return Some((What::Restart, services));
+    }
+    if reason.starts_with("stop") {
+        return Some((What::Stopped, services));
+    }
+    let scaled: Vec<_> = differing.iter().filter(|(now, before)| now.scale != before.scale).collect();
+    let changed = changed(differing);
+    if let ([(now, before)], true) = (scaled.as_slice(), changed.is_empty()) {
+        return Some((What::Scale { from: before.replicas(), to: now.replicas() }, services));
+    }
+    Some((What::Release { number: to, previous: from, changed }, services))
+}
+
+fn changed(differing: &[(&Box<Service>, &Box<Service>)]) -> Vec<Changed> {
+    let mut all = Vec::new();
+    for (now, before) in differing {
+        if now.artifact != before.artifact {
+            all.push(Changed::Image { from: artifact(&before.artifact), to: artifact(&now.artifact) });
+        }
+        let (new, old) = (&now.container, &before.container);
+        let names = new.environment.keys().chain(old.environment.keys()).collect::<BTreeSet<_>>();
+        let mut keys: Vec<_> = names
+            .into_iter()
+            .filter(|name| new.environment.get(*name) != old.environment.get(*name))
+            .map(ToString::to_string)
+            .collect();
+        if new.command != old.command || new.entrypoint != old.entrypoint {
+            keys.push("command".to_owned());
+        }
+        if new.files != old.files {
+            keys.push("files".to_owned());
+        }
+        if !keys.is_empty() {
+            all.push(Changed::Configuration { keys });
+        }
+        let less = |new: Option<u64>, old: Option<u64>| new.zip(old).filter(|(new, old)| new < old);
+        if let Some((new, old)) = less(new.resources.memory_bytes, old.resources.memory_bytes) {
+            let size = daybook_decide::text::size;
+            let what = format!("{} → {}", size(old), size(new));
+            all.push(Changed::Less { resource: cause::Resource::Memory, what });
+        }
+        if now.routes != before.routes {
+            all.push(Changed::Routes);
+        }
+    }
+    all
+}
+
+fn artifact(artifact: &Artifact) -> String {
+    match artifact {
+        Artifact::Image { reference, digest, .. } => {
+            digest.as_ref().map_or_else(|| reference.clone(), |digest| format!("{reference} {}", digest.short()))
+        }
+        Artifact::Build(build) => build.tag.clone().unwrap_or_else(|| build.context.clone()),
+        Artifact::Static { root, .. } => root.clone(),
+        Artifact::Chart(chart) => chart.reference.clone(),
+    }
+}
+
+/// The exit code that words of a crash name.
+fn exit_code(words: &str) -> i32 {
+    let code = words.split("exit code ").nth(1).and_then(|rest| rest.split([' ', ',']).next());
+    code.and_then(|code| code.parse().ok()).unwrap_or(-1)
+}
+
+/// Ends of replicas of one service count as one change, which began with the first.
+fn together(changes: Vec<Change>) -> Vec<Change> {
+    let mut all: Vec<Change> = Vec::new();
+    for change in changes {
+        let same = all.iter_mut().find(|other| {
+            other.services == change.services
+                && match (&other.what, &change.what) {
+                    (What::OutOfMemory { .. }, What::OutOfMemory { .. }) => true,
+                    (What::Crash { code: one, .. }, What::Crash { code: other, .. }) => one == other,
+                    _ => false,
+                }
+        });
+        match same {
+            Some(known) => {
+                known.ended = change.ended;
+                if let What::OutOfMemory { times, .. } | What::Crash { times, .. } = &mut known.what {
+                    *times += 1;
+                }
+            }
+            None => all.push(change),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_model::Digest;
+
+    use super::*;
+
+    fn entry(seq: u64, second: i64, event: Event) -> Entry {
+        Entry {
+            seq,
+            at: Timestamp::from_second(second).unwrap(),
+            key: Some("shop/production".parse().unwrap()),
+            run: None,
+            actor: Actor::daybook("heal"),
+            event,
+            previous: Digest::of(b""),
+            hash: Digest::of(b""),
+        }
+    }
+
+    #[test]
+    fn crashes_of_a_service_are_one_change() {
+        let noticed = |seq, second, what: &str| {
+            entry(seq, second, Event::Noticed { replica: "web.1".parse().unwrap(), what: what.to_owned() })
+        };
+        let entries = [
+            noticed(1, 10, "ended with exit code 3 and was started again (1 restart)"),
+            noticed(2, 20, "ended with exit code 3 and was started again (2 restarts)"),
+            noticed(3, 30, "was killed for using more memory than its limit and was started again (3 restarts)"),
+        ];
+        let changes = read(&entries, &BTreeMap::new(), Timestamp::UNIX_EPOCH);
+        assert_eq!(changes.len(), 2);
+        assert_eq!(changes[0].what, What::Crash { times: 2, code: 3 });
+        assert_eq!(changes[1].what, What::OutOfMemory { times: 1, limit_bytes: None });
+        assert!(read(&entries, &BTreeMap::new(), Timestamp::from_second(60).unwrap()).is_empty(), "too long before");
+    }
+}

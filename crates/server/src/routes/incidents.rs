@@ -1,0 +1,80 @@
+//! Alerts and incidents.
+
+use axum::Json;
+use axum::extract::State;
+use daybook_api::ErrorBody;
+use daybook_api::incident::{AlertView, IncidentView, IncidentsQuery, Marking, OpenIncident};
+
+use crate::App;
+use crate::error::{ApiError, Reply};
+use crate::request::{AtIncident, Body, Caller, Path, Query};
+
+/// What fires, is about to, or ended not long ago.
+#[utoipa::path(
+    get, path = "/v1/alerts", tag = "incidents", params(IncidentsQuery),
+    responses((status = 200, body = Vec<AlertView>), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn list_alerts(State(app): State<App>, Query(query): Query<IncidentsQuery>) -> Reply<Vec<AlertView>> {
+    Ok(Json(app.alerts(query.key.as_ref(), query.all)))
+}
+
+/// Incidents that go on, newest first.
+#[utoipa::path(
+    get, path = "/v1/incidents", tag = "incidents", params(IncidentsQuery),
+    responses((status = 200, body = Vec<IncidentView>), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn list_incidents(
+    State(app): State<App>,
+    Query(query): Query<IncidentsQuery>,
+) -> Reply<Vec<IncidentView>> {
+    Ok(Json(app.incidents(query.key.as_ref(), query.all)))
+}
+
+/// Opens an incident that no alert told of.
+#[utoipa::path(
+    post, path = "/v1/incidents", tag = "incidents", request_body = OpenIncident,
+    responses((status = 200, body = IncidentView), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn open_incident(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Body(asked): Body<OpenIncident>,
+) -> Reply<IncidentView> {
+    app.known(asked.key.clone()).await?;
+    Ok(Json(app.open_incident(asked, &actor).await?))
+}
+
+/// One incident, with its timeline, and what is suspected.
+#[utoipa::path(
+    get, path = "/v1/incidents/{incident}", tag = "incidents", params(AtIncident),
+    responses((status = 200, body = IncidentView), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn get_incident(State(app): State<App>, Path(at): Path<AtIncident>) -> Reply<IncidentView> {
+    Ok(Json(app.incident(&at.incident)?))
+}
+
+/// Says something about an incident: that somebody sees to it, that it is over, a note.
+#[utoipa::path(
+    post, path = "/v1/incidents/{incident}", tag = "incidents", params(AtIncident), request_body = Marking,
+    responses((status = 200, body = IncidentView), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn mark_incident(
+    State(app): State<App>,
+    Path(at): Path<AtIncident>,
+    Caller(actor): Caller,
+    Body(marking): Body<Marking>,
+) -> Reply<IncidentView> {
+    Ok(Json(app.mark_incident(&at.incident, marking, &actor).await?))
+}
+
+/// The draft of a post-mortem, as Markdown.
+#[utoipa::path(
+    get, path = "/v1/incidents/{incident}/postmortem", tag = "incidents", params(AtIncident),
+    responses((status = 200, body = String), (status = "default", body = ErrorBody))
+)]
+pub(crate) async fn get_postmortem(
+    State(app): State<App>,
+    Path(at): Path<AtIncident>,
+) -> Result<Json<String>, ApiError> {
+    Ok(Json(app.postmortem(&at.incident).await?))
+}
