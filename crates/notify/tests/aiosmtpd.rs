@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ impl Server {
         let (certificate, key) = (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
         fs::write(&certificate, issued.certificate).expect("a file can be written");
         fs::write(&key, issued.key).expect("a file can be written");
-        let port = free_port();
+        let port = support::free_port();
         let child = Command::new("/usr/bin/aiosmtpd")
             .args(["--nosetuid", "--listen", &format!("127.0.0.1:{port}"), options[0]])
             .arg(&certificate)
@@ -67,11 +67,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 fn texts(directory: &Path) -> Vec<String> {

@@ -121,3 +121,101 @@ pub fn too_large() -> Answer {
     let message = format!("The body is larger than {} KB", MOST_BYTES >> 10);
     Answer::new(413, json!({"status": "invalid event", "message": message, "errors": [message]}))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Documents that look like those that are expected, with anything in each place.
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,40}".prop_map(Value::from),
+            Just(json!("trigger")),
+            Just(json!("4")),
+            Just(json!("incident.annotated")),
+            Just(json!("2026-01-01T00:00:00Z")),
+            Just(json!("-9999-01-02T00:00:00Z")),
+            Just(json!("9999-12-30T22:00:00.9Z")),
+            Just(json!("e93facc04764012d7bfb002500d5d1a6")),
+        ];
+        let name = proptest::sample::select(vec![
+            "routing_key",
+            "event_action",
+            "dedup_key",
+            "payload",
+            "summary",
+            "source",
+            "severity",
+            "timestamp",
+            "links",
+            "href",
+            "custom_details",
+            "version",
+            "groupKey",
+            "alerts",
+            "labels",
+            "annotations",
+            "startsAt",
+            "endsAt",
+            "event",
+            "id",
+            "event_type",
+            "occurred_at",
+            "data",
+            "incident",
+            "notice",
+            "delivery",
+            "key",
+            "kind",
+            "",
+        ]);
+        leaf.prop_recursive(5, 60, 8, move |inner| {
+            let fields = proptest::collection::vec((name.clone(), inner.clone()), 0..12);
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+                fields.prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+            ]
+        })
+    }
+
+    fn read_all(body: &[u8]) {
+        let now = Timestamp::from_second(1_767_225_600).unwrap();
+        let key = crate::Secret::new("0123456789abcdef");
+        let keys = std::slice::from_ref(&key);
+        let signature = crate::signature::sign(&key, now, body);
+        let mut seen = Seen::default();
+        let window = std::time::Duration::from_mins(5);
+        let _ = signed::take(keys, &signature, body, &mut seen, now, window);
+        let _ = pagerduty_events::enqueue(body, String::new).map_err(|rejected| rejected.answer());
+        let _ = pagerduty_events::enqueue_change(body, String::new).map_err(|rejected| rejected.answer());
+        let _ = pagerduty_webhook::read(body, &mut seen, now);
+        let _ = alertmanager::webhook(body);
+        let _ = alertmanager::alerts(body, now);
+    }
+
+    proptest! {
+        #[test]
+        fn r36_no_document_makes_it_panic(document in document()) {
+            read_all(document.to_string().as_bytes());
+        }
+
+        #[test]
+        fn r36_no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            read_all(&bytes);
+        }
+    }
+
+    #[test]
+    fn r36_a_deep_document_is_refused() {
+        for body in ["[".repeat(400_000), r#"{"payload":"#.repeat(40_000)] {
+            read_all(body.as_bytes());
+            assert!(pagerduty_events::enqueue(body.as_bytes(), String::new).is_err());
+        }
+    }
+}

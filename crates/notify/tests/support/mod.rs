@@ -116,6 +116,12 @@ impl Resolver for Names {
     }
 }
 
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
 /// A certificate, its key and the certificate of its authority, as PEM.
 pub(crate) struct Issued {
     pub(crate) certificate: String,
