@@ -7,7 +7,7 @@ use daybook_e2e::workspace::{Edges, edges, files, root, sources};
 /// Crates that may import the model and nothing else of ours.
 const LEAVES: [&str; 9] = ["manifest", "decide", "rego", "store", "metrics", "logs", "runtime", "data", "edge"];
 /// Leaves too, which come after those in the design's table.
-const OUTSIDE: [&str; 3] = ["connect", "backup", "api"];
+const OUTSIDE: [&str; 4] = ["connect", "notify", "backup", "api"];
 /// Below the leaves: they know nothing of ours, and a leaf may use them.
 const ROOTS: [(&str, &str); 1] = [("cdc", "backup")];
 /// Leaves that are about what others have: queries are of series, rules are of queries, and what others send becomes series.

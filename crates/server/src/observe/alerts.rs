@@ -203,7 +203,9 @@ fn evaluate(store: &Store, groups: &[Group], mut standing: Standing, now: i64) -
         for sample in &evaluation.samples {
             match &sample.value {
                 Value::Float(value) => batch.add(sample.labels.clone(), sample.at, *value),
-                Value::Histogram(histogram) => batch.add_histogram(sample.labels.clone(), sample.at, histogram.as_ref().clone()),
+                Value::Histogram(histogram) => {
+                    batch.add_histogram(sample.labels.clone(), sample.at, histogram.as_ref().clone())
+                }
             }
         }
         if let Err(error) = store.append(&batch, now) {
