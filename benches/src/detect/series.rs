@@ -27,7 +27,7 @@ impl Series {
     pub fn step_s(&self) -> i64 {
         let mut steps: Vec<_> = self.samples.windows(2).map(|pair| pair[1].at_s - pair[0].at_s).collect();
         steps.sort_unstable();
-        steps.get(steps.len() / 2).copied().unwrap_or(60)
+        steps.get(steps.len().saturating_sub(1) / 2).copied().unwrap_or(60)
     }
 
     /// A CSV file whose first column is a time and whose second is a value; a third one says 1 where it is unusual.
