@@ -1,6 +1,7 @@
 //! What the design says is absent is absent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use daybook_e2e::workspace::{Edges, edges, files, root, sources};
 
@@ -66,7 +67,14 @@ fn every_crate_takes_the_workspaces_lints() {
 
 #[test]
 fn decisions_have_no_clock_no_file_and_no_socket() {
-    let text = std::fs::read_to_string(root().join("crates/decide/clippy.toml")).unwrap();
+    for name in ["decide", "rules"] {
+        pure(&root().join("crates").join(name));
+    }
+}
+
+/// Asserts that a crate bans clocks, files and sockets.
+fn pure(directory: &Path) {
+    let text = std::fs::read_to_string(directory.join("clippy.toml")).unwrap();
     for banned in [
         "std::time::SystemTime::now",
         "std::time::Instant::now",
@@ -82,13 +90,13 @@ fn decisions_have_no_clock_no_file_and_no_socket() {
         "std::process::Command",
     ] {
         let line = text.lines().find(|line| line.contains(&format!("\"{banned}\"")));
-        let line = line.unwrap_or_else(|| panic!("crates/decide/clippy.toml does not ban {banned}"));
+        let line = line.unwrap_or_else(|| panic!("clippy.toml of {} does not ban {banned}", directory.display()));
         assert!(line.contains("reason = "), "{banned} is banned without a reason");
     }
-    let manifest = std::fs::read_to_string(root().join("crates/decide/Cargo.toml")).unwrap();
+    let manifest = std::fs::read_to_string(directory.join("Cargo.toml")).unwrap();
     let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
     for name in ["tokio", "rand", "uuid", "rustix", "reqwest", "hyper"] {
-        assert!(!dependencies.contains(&format!("\n{name}")), "decide depends on {name}");
+        assert!(!dependencies.contains(&format!("\n{name}")), "{} depends on {name}", directory.display());
     }
 }
 

@@ -27,6 +27,11 @@ pub use silence::{BadSilence, Silence};
 
 use crate::problem::Problems;
 
+/// The configuration where nobody wrote one: what concerns one service is one notification, what has to be seen to now says
+/// nothing of what can wait, and what ends a service says nothing of its consequences. Its receiver `default` has no way to be
+/// told; whoever runs it adds some.
+pub const DEFAULT: &str = include_str!("routing/default.yml");
+
 /// Reads the text of an `alertmanager.yml`; `file` is what it is called in problems.
 pub fn read(file: &str, text: &str) -> Result<Config, Problems> {
     read::config(file, text)

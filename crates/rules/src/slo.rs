@@ -58,7 +58,8 @@ impl Latency {
     pub fn parse(quantile: &str, time: &str) -> Option<Self> {
         let digits =
             quantile.strip_prefix('p').filter(|digits| digits.chars().all(|c| c.is_ascii_digit() || c == '.'))?;
-        let quantile = digits.parse::<f64>().ok().filter(|percent| *percent > 0.0 && *percent < 100.0)? / 100.0;
+        let percent = digits.parse::<f64>().ok().filter(|percent| *percent > 0.0 && *percent < 100.0)?;
+        let quantile = rounded(percent / 100.0);
         let seconds = duration::parse(time).filter(|time| *time > 0)? as f64 / 1e3;
         Some(Self { quantile, seconds })
     }
@@ -67,7 +68,7 @@ impl Latency {
 /// A share below one of how a manifest has it: `99.9%`.
 pub fn parse_share(text: &str) -> Option<f64> {
     let percent: f64 = text.trim().strip_suffix('%')?.trim().parse().ok()?;
-    (percent > 0.0 && percent < 100.0).then_some(percent / 100.0)
+    (percent > 0.0 && percent < 100.0).then_some(rounded(percent / 100.0))
 }
 
 /// The rules of an objective, and what has to be said about them. `bounds` are those of the histogram of latencies.
@@ -213,8 +214,8 @@ impl Compiler<'_> {
         let at = format!("{{{}}}", self.labels(indicator.name));
         let query = format!(
             "{ratio1}{at} >= 0.5 and {ratio2}{at} >= 0.5 and {count}{at} >= 3",
-            ratio1 = ratio("30m"),
-            ratio2 = ratio("5m"),
+            ratio1 = ratio("1h"),
+            ratio2 = ratio("30m"),
             count = failures("1h"),
         );
         let summary = format!("{name} in {} fails most of its few requests: {share}", self.objective.env);

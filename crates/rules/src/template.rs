@@ -20,8 +20,8 @@ use daybook_promql::{Element, Value as Number};
 
 use value::Value;
 
-/// The longest text that a template may give, in bytes.
-const LONGEST: usize = 1 << 20;
+/// The longest text that a template may give, and the largest value within, in bytes.
+const LONGEST: usize = 8 << 20;
 
 /// A template that was parsed.
 #[derive(Debug, Clone)]

@@ -286,5 +286,5 @@ fn like(pattern: &str) -> Result<Text, String> {
 }
 
 fn unquoted(text: &str) -> Result<String, String> {
-    promql_parser::util::unquote_string(text)
+    crate::quoted::unquote(text)
 }

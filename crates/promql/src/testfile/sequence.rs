@@ -68,7 +68,7 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
             escaped = true;
         } else if c == quote {
             let end = at + c.len_utf8();
-            return Ok((promql_parser::util::unquote_string(&text[..end])?, &text[end..]));
+            return Ok((crate::quoted::unquote(&text[..end])?, &text[end..]));
         }
     }
     Err(format!("`{text}` does not end"))

@@ -32,6 +32,7 @@ const ALERTS: &[Builtin] = &[
         severity: Severity::Page,
         expr: r#"
             predict_linear(daybook_host_filesystem_avail_bytes[1h], 4 * 3600) < 0
+            and predict_linear(daybook_host_filesystem_avail_bytes[15m], 4 * 3600) < 0
             and daybook_host_filesystem_avail_bytes / daybook_host_filesystem_size_bytes < 0.25
             and count_over_time(daybook_host_filesystem_avail_bytes[1h] offset 30m) > 0"#,
         hold: "15m",
@@ -58,6 +59,7 @@ const ALERTS: &[Builtin] = &[
         severity: Severity::Ticket,
         expr: r#"
             predict_linear(daybook_host_filesystem_avail_bytes[6h], 3 * 86400) < 0
+            and predict_linear(daybook_host_filesystem_avail_bytes[1h], 3 * 86400) < 0
             and daybook_host_filesystem_avail_bytes / daybook_host_filesystem_size_bytes < 0.5
             and count_over_time(daybook_host_filesystem_avail_bytes[1h] offset 5h) > 0"#,
         hold: "1h",

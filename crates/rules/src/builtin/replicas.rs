@@ -55,16 +55,16 @@ const ALERTS: &[Builtin] = &[
         hold: "1m",
         keep: "10m",
         summary: "Replicas of {{ $labels.service }} in {{ $labels.env }} end again and again",
-        description: "Replicas of {{ $labels.service }} of {{ $labels.app }} were started again {{ $value | humanize }} times in a quarter of an hour.",
+        description: "Replicas of {{ $labels.service }} of {{ $labels.app }} were started again {{ $value | printf \"%.0f\" }} times in a quarter of an hour.",
         runbook: "crash-loop",
         fixture: Fixture {
             every: "1m",
             at: "20m",
             fires: &[
-                r#"daybook_replica_restarts_total{app="shop", env="production", service="web", release="7", replica="a"} 0x4 1 2 3 4 5 6 7 8x8"#,
+                r#"daybook_replica_restarts_total{app="shop", env="production", service="web", release="7", replica="a"} 0x9 1 2 3 4 5 6 7 8x3"#,
             ],
             quiet: &[
-                r#"daybook_replica_restarts_total{app="shop", env="production", service="web", release="7", replica="a"} 0x4 1 2 2x14"#,
+                r#"daybook_replica_restarts_total{app="shop", env="production", service="web", release="7", replica="a"} 0x9 1 2 2x8"#,
             ],
         },
     },

@@ -29,6 +29,26 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// One of somebody else's. What does not say when it ends counts as ended when nothing is heard of it for as long as the
+    /// configuration's `resolve_timeout`.
+    pub fn new(
+        labels: Labels,
+        annotations: BTreeMap<String, String>,
+        (starts_at, ends_at): (Option<i64>, Option<i64>),
+        source: String,
+        (now, resolve_timeout): (i64, i64),
+    ) -> Self {
+        Self {
+            labels,
+            annotations,
+            starts_at: starts_at.unwrap_or_else(|| ends_at.map_or(now, |end| end.min(now))),
+            ends_at: ends_at.unwrap_or_else(|| now.saturating_add(resolve_timeout)),
+            guessed: ends_at.is_none(),
+            updated_at: now,
+            source,
+        }
+    }
+
     /// One of our rules.
     pub fn from_notice(notice: Notice, now: i64) -> Self {
         let Notice { labels, annotations, starts_at, ends_at, query } = notice;

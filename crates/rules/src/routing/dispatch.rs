@@ -367,7 +367,8 @@ impl Dispatcher {
         self.leave(group);
     }
 
-    /// Lets ended alerts go that everybody was told of, unless they have begun again since.
+    /// Lets ended alerts go that everybody was told of, unless they have begun again since. A group without alerts is gone, so
+    /// that the next alert of its kind waits no longer than the first did.
     fn leave(&mut self, key: &str) {
         let Some(group) = self.state.groups.get_mut(key).filter(|group| group.waiting.is_empty()) else { return };
         let (leaving, alerts) = (std::mem::take(&mut group.leaving), &self.state.alerts);
@@ -375,11 +376,13 @@ impl Dispatcher {
             let alert = alerts.get(labels);
             alert.is_some_and(|alert| !leaving.contains(&(alert.fingerprint(), alert.ends_at)))
         });
+        if group.members.is_empty() {
+            self.state.groups.remove(key);
+        }
     }
 
     /// Forgets what nothing depends on any longer.
     fn forget(&mut self, now: i64) {
-        self.state.groups.retain(|_, group| !(group.members.is_empty() && group.waiting.is_empty()));
         let grouped: BTreeSet<&Labels> = self.state.groups.values().flat_map(|group| &group.members).collect();
         self.state.alerts.retain(|labels, alert| grouped.contains(labels) || !alert.is_resolved(now));
         self.state.log.retain(|_, entry| entry.expires > now);

@@ -99,7 +99,7 @@ fn matcher(text: &str) -> Result<Matcher, String> {
 }
 
 fn unquoted(text: &str) -> Result<String, String> {
-    promql_parser::util::unquote_string(text).map_err(|_| format!("`{text}` does not end as it begins"))
+    daybook_promql::unquote(text).map_err(|_| format!("`{text}` does not end as it begins"))
 }
 
 #[cfg(test)]

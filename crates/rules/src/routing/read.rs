@@ -326,8 +326,9 @@ impl Reader<'_> {
                 ),
             }
         }
+        type Ranges = Vec<(i64, i64)>;
         type Parse = fn(&str) -> Option<(i64, i64)>;
-        let kinds: [(&str, Parse, &mut Vec<(i64, i64)>, &str); 4] = [
+        let kinds: [(&str, Parse, &mut Ranges, &str); 4] = [
             ("weekdays", interval::weekdays, &mut interval.weekdays, "write it like `monday:friday`"),
             ("days_of_month", interval::days_of_month, &mut interval.days_of_month, "write it like `1:5` or `-3:-1`"),
             ("months", interval::months, &mut interval.months, "write it like `january:march` or `1:3`"),

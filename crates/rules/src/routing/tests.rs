@@ -114,7 +114,7 @@ fn a_configuration_is_read() {
     assert!(!format!("{config:?}").contains("secret-key"));
     let notes: Vec<String> = config.notes.iter().map(ToString::to_string).collect();
     assert_eq!(notes.len(), 2, "{notes:?}");
-    assert!(notes[0].starts_with("alertmanager.yml:30:23: Daybook cannot notify through opsgenie"), "{notes:?}");
+    assert!(notes[0].starts_with("alertmanager.yml:31:24: Daybook cannot notify through opsgenie"), "{notes:?}");
     assert!(notes[1].contains("`smoke_configs` are of no kind"), "{notes:?}");
 }
 
@@ -379,4 +379,42 @@ fn many_alerts_in_one_group_are_one_notification() {
     dispatcher.observe((0..500).map(|n| fires(&format!("alertname=A instance={n}"), 0)), MINUTE);
     let due = dispatcher.due(MINUTE);
     assert_eq!((due.len(), due[0].alerts.len()), (1, 500));
+}
+
+#[test]
+fn by_default_a_service_that_is_down_is_one_page() {
+    let config = read("default.yml", DEFAULT).unwrap();
+    assert!(config.notes.is_empty());
+    let webhook = DEFAULT.replace("- name: default", "- name: default\n    webhook_configs: [{url: x}]");
+    let mut dispatcher = Dispatcher::new(read("default.yml", &webhook).unwrap(), State::default());
+    let of = |name: &str, severity: &str| {
+        format!("alertname={name} severity={severity} app=shop env=production service=web")
+    };
+    let alerts =
+        [("ServiceDown", "page"), ("HighErrorRate", "page"), ("ReplicaDown", "ticket"), ("MemoryLeak", "ticket")];
+    dispatcher.observe(alerts.map(|(name, severity)| fires(&of(name, severity), 0)), MINUTE);
+    let other = "alertname=MemoryLeak severity=ticket app=shop env=production service=worker";
+    dispatcher.observe([fires(other, 0), fires("alertname=Watchdog severity=none", 0)], MINUTE);
+    let sent = [send(&mut dispatcher, MINUTE), send(&mut dispatcher, 3 * MINUTE)].concat();
+    assert_eq!(sent, ["default/0 First servicedown:firing", "default/0 First memoryleak:firing"]);
+    // What has no service is not silenced by a page about another thing without one.
+    dispatcher.observe([fires("alertname=DiskNearlyFull severity=page host=a mountpoint=/", 0)], 4 * MINUTE);
+    dispatcher.observe([fires("alertname=TargetDown severity=ticket job=x instance=y", 0)], 4 * MINUTE);
+    let sent = [send(&mut dispatcher, 4 * MINUTE), send(&mut dispatcher, 7 * MINUTE)].concat();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+}
+
+#[test]
+fn an_alert_of_somebody_else_ends_when_nothing_is_heard_of_it() {
+    let alert = |ends_at, now| {
+        Alert::new(labels("alertname=A"), BTreeMap::new(), (None, ends_at), String::new(), (now, 5 * MINUTE))
+    };
+    let mut dispatcher = dispatcher();
+    dispatcher.observe([alert(None, 0)], 0);
+    assert_eq!(send(&mut dispatcher, MINUTE), ["default/0 First a:firing"]);
+    dispatcher.observe([alert(None, 4 * MINUTE)], 4 * MINUTE);
+    assert!(send(&mut dispatcher, 6 * MINUTE).is_empty());
+    let known = dispatcher.state().alerts.values().next().unwrap();
+    assert_eq!((known.starts_at, known.ends_at), (0, 9 * MINUTE));
+    assert_eq!(send(&mut dispatcher, 11 * MINUTE), ["default/0 AllEnded a:resolved"]);
 }

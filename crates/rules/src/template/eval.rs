@@ -156,6 +156,9 @@ impl Evaluator<'_> {
             let value = self.function(name, rest, dot, piped)?;
             return fields(value, &first.fields);
         }
+        if matches!(first.head, Head::Constant(Value::Nil)) {
+            return Err("nil is not a command".to_owned());
+        }
         if !rest.is_empty() || piped.is_some() {
             return Err("can't give argument to non-function".to_owned());
         }

@@ -1,17 +1,17 @@
 //! The functions of templates: Go's own, and those of Prometheus.
 
-use std::cmp::Ordering;
+use std::cmp::Ordering::{self, Equal, Greater, Less};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use regex::Regex;
 
-use super::QueryFunction;
 use super::humanize;
 use super::numbers::shortest;
 use super::printf;
 use super::value::Value;
+use super::{LONGEST, QueryFunction};
 use crate::duration;
 
 /// What functions need beside their arguments.
@@ -29,9 +29,9 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
     ("eq", 2, MANY, |values, _| equal(values).map(Value::Bool)),
     ("externalURL", 0, 0, |_, around| Ok(Value::Text(around.external_url.to_owned()))),
     ("first", 1, 1, |values, _| first(&values[0])),
-    ("ge", 2, 2, |values, _| compare(values, Ordering::is_ge)),
+    ("ge", 2, 2, |values, _| compare(values, &[Equal, Greater], true)),
     ("graphLink", 1, 1, |values, _| link(&values[0], "0")),
-    ("gt", 2, 2, |values, _| compare(values, Ordering::is_gt)),
+    ("gt", 2, 2, |values, _| compare(values, &[Greater], true)),
     ("html", 1, MANY, |values, _| Ok(Value::Text(escaped_html(&print(values))))),
     ("humanize", 1, 1, |values, _| Ok(Value::Text(humanize::decimal(values[0].number()?)))),
     ("humanize1024", 1, 1, |values, _| Ok(Value::Text(humanize::binary(values[0].number()?)))),
@@ -40,9 +40,9 @@ const FUNCTIONS: &[(&str, usize, usize, Function)] = &[
     ("humanizeTimestamp", 1, 1, |values, _| humanize::timestamp(values[0].number()?).map(Value::Text)),
     ("index", 1, MANY, |values, _| values[1..].iter().try_fold(values[0].clone(), |of, key| of.item(key))),
     ("label", 2, 2, |values, _| values[1].field("Labels")?.field(values[0].text()?)),
-    ("le", 2, 2, |values, _| compare(values, Ordering::is_le)),
+    ("le", 2, 2, |values, _| compare(values, &[Less, Equal], false)),
     ("len", 1, 1, |values, _| length(&values[0])),
-    ("lt", 2, 2, |values, _| compare(values, Ordering::is_lt)),
+    ("lt", 2, 2, |values, _| compare(values, &[Less], false)),
     ("match", 2, 2, |values, _| Ok(Value::Bool(regex(&values[0])?.is_match(values[1].text()?)))),
     ("ne", 2, 2, |values, _| equal(values).map(|equal| Value::Bool(!equal))),
     ("not", 1, 1, |values, _| Ok(Value::Bool(!values[0].is_true()))),
@@ -87,7 +87,11 @@ pub(super) fn call(name: &str, values: &[Value], around: &Surroundings<'_>) -> R
         let want = if *most == MANY { format!("at least {least}") } else { least.to_string() };
         return Err(format!("wrong number of args for {name}: want {want} got {}", values.len()));
     }
-    function(values, around).map_err(|error| format!("error calling {name}: {error}"))
+    let value = function(values, around).map_err(|error| format!("error calling {name}: {error}"))?;
+    if value.weight() > LONGEST {
+        return Err(format!("error calling {name}: its result is too large"));
+    }
+    Ok(value)
 }
 
 fn numbered(values: &[Value]) -> BTreeMap<String, Value> {
@@ -97,15 +101,17 @@ fn numbered(values: &[Value]) -> BTreeMap<String, Value> {
 /// Whether the first is equal to any of the others.
 fn equal(values: &[Value]) -> Result<bool, String> {
     for other in &values[1..] {
-        if values[0].compare(other)? == Some(Ordering::Equal) {
+        if values[0].compare(other)? == Some(Equal) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn compare(values: &[Value], holds: fn(Ordering) -> bool) -> Result<Value, String> {
-    Ok(Value::Bool(values[0].compare(&values[1])?.is_some_and(holds)))
+/// Whether the order of two values is one of these. In Go nothing is less than what is no number, and so it is greater.
+fn compare(values: &[Value], orders: &[Ordering], otherwise: bool) -> Result<Value, String> {
+    let order = values[0].compare(&values[1])?;
+    Ok(Value::Bool(order.map_or(otherwise, |order| orders.contains(&order))))
 }
 
 fn first(list: &Value) -> Result<Value, String> {

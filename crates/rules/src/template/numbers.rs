@@ -67,10 +67,10 @@ pub(super) fn shortest(value: f64) -> String {
         let digits = Digits::of(&format!("{:e}", value.abs())).trimmed();
         let exponent = digits.point - 1;
         let zero = value == 0.0;
-        let text = match exponent < -4 || exponent >= SHORTEST {
-            true if !zero => digits.scientific(),
+        let text = match (-4..SHORTEST).contains(&exponent) {
             _ if zero => "0".to_owned(),
-            _ => digits.plain(),
+            true => digits.plain(),
+            false => digits.scientific(),
         };
         signed(value, &text)
     })
@@ -124,8 +124,8 @@ pub(super) fn duration(nanoseconds: i64) -> String {
     let decimal = |value: f64| shortest(value);
     let text = match rest {
         ..1_000 => format!("{rest}ns"),
-        ..1_000_000 => format!("{}µs", decimal(rest as f64 / 1e3)),
-        ..1_000_000_000 => format!("{}ms", decimal(rest as f64 / 1e6)),
+        1_000..1_000_000 => format!("{}µs", decimal(rest as f64 / 1e3)),
+        1_000_000..1_000_000_000 => format!("{}ms", decimal(rest as f64 / 1e6)),
         _ => {
             let (minutes, seconds) = (rest / 60_000_000_000, (rest % 60_000_000_000) as f64 / 1e9);
             match (minutes / 60, minutes % 60) {

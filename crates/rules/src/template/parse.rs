@@ -95,8 +95,8 @@ pub(super) fn parse(text: &str) -> Result<Parsed, TemplateError> {
         defined: BTreeMap::new(),
     };
     let parsed = parser.block(0).and_then(|(nodes, end)| match end {
-        End::Text => Ok(nodes),
-        End::End => Err("unexpected {{end}}".to_owned()),
+        End::OfText => Ok(nodes),
+        End::OfBlock => Err("unexpected {{end}}".to_owned()),
         End::Else(_) => Err("unexpected {{else}}".to_owned()),
     });
     match parsed {
@@ -116,8 +116,8 @@ struct Parser {
 /// What ended a block.
 enum End {
     /// The template is over.
-    Text,
-    End,
+    OfText,
+    OfBlock,
     /// What stands after `else`.
     Else(Vec<Token>),
 }
@@ -144,15 +144,14 @@ impl Parser {
                 None => return Err("missing value for command".to_owned()),
                 _ => String::new(),
             };
-            let rest = || tokens[1..].to_vec();
             match keyword.as_str() {
-                "end" if tokens.len() == 1 => return Ok((nodes, End::End)),
-                "else" => return Ok((nodes, End::Else(rest()))),
-                "if" => nodes.push(self.branch(rest(), depth, Shape::If)?),
-                "with" => nodes.push(self.branch(rest(), depth, Shape::With)?),
-                "range" => nodes.push(self.branch(rest(), depth, Shape::Range)?),
-                "define" | "block" => nodes.extend(self.define(&rest(), depth, keyword == "block")?),
-                "template" => nodes.push(self.call(&rest())?),
+                "end" if tokens.len() == 1 => return Ok((nodes, End::OfBlock)),
+                "else" => return Ok((nodes, End::Else(tokens[1..].to_vec()))),
+                "if" => nodes.push(self.branch(&tokens[1..], depth, Shape::If)?),
+                "with" => nodes.push(self.branch(&tokens[1..], depth, Shape::With)?),
+                "range" => nodes.push(self.branch(&tokens[1..], depth, Shape::Range)?),
+                "define" | "block" => nodes.extend(self.define(&tokens[1..], depth, keyword == "block")?),
+                "template" => nodes.push(self.call(&tokens[1..])?),
                 "break" | "continue" if tokens.len() == 1 => {
                     if self.loops == 0 {
                         return Err(format!("{{{{{keyword}}}}} outside {{{{range}}}}"));
@@ -162,19 +161,19 @@ impl Parser {
                 _ => nodes.push(Node::Action(self.pipe(&tokens)?)),
             }
         }
-        Ok((nodes, End::Text))
+        Ok((nodes, End::OfText))
     }
 
-    fn branch(&mut self, tokens: Vec<Token>, depth: usize, shape: Shape) -> Result<Node, String> {
+    fn branch(&mut self, tokens: &[Token], depth: usize, shape: Shape) -> Result<Node, String> {
         let known = self.variables.len();
-        let pipe = self.pipe(&tokens)?;
+        let pipe = self.pipe(tokens)?;
         self.loops += usize::from(shape == Shape::Range);
         let (then, end) = self.block(depth + 1)?;
         self.loops -= usize::from(shape == Shape::Range);
         let otherwise = match end {
-            End::Text => return Err("unexpected EOF".to_owned()),
-            End::End => Vec::new(),
-            End::Else(tokens) => self.otherwise(tokens, depth, shape)?,
+            End::OfText => return Err("unexpected EOF".to_owned()),
+            End::OfBlock => Vec::new(),
+            End::Else(tokens) => self.otherwise(&tokens, depth, shape)?,
         };
         self.variables.truncate(known);
         let branch = Branch { pipe, then, otherwise };
@@ -186,20 +185,20 @@ impl Parser {
     }
 
     /// `else`, `else if …` or `else with …`: the last two are a branch within, which ends with the same `end`.
-    fn otherwise(&mut self, tokens: Vec<Token>, depth: usize, shape: Shape) -> Result<Vec<Node>, String> {
+    fn otherwise(&mut self, tokens: &[Token], depth: usize, shape: Shape) -> Result<Vec<Node>, String> {
         let next = match (tokens.first().map(|token| &token.kind), shape) {
             (None, _) => {
                 return match self.block(depth + 1)? {
-                    (nodes, End::End) => Ok(nodes),
+                    (nodes, End::OfBlock) => Ok(nodes),
                     (_, End::Else(_)) => Err("expected end; found {{else}}".to_owned()),
-                    (_, End::Text) => Err("unexpected EOF".to_owned()),
+                    (_, End::OfText) => Err("unexpected EOF".to_owned()),
                 };
             }
             (Some(Kind::Word(word)), Shape::If) if word == "if" => Shape::If,
             (Some(Kind::Word(word)), Shape::With) if word == "with" => Shape::With,
             _ => return Err("unexpected token in {{else}}".to_owned()),
         };
-        Ok(vec![self.branch(tokens[1..].to_vec(), depth + 1, next)?])
+        Ok(vec![self.branch(&tokens[1..], depth + 1, next)?])
     }
 
     fn define(&mut self, tokens: &[Token], depth: usize, is_block: bool) -> Result<Option<Node>, String> {
@@ -210,7 +209,7 @@ impl Parser {
         let outer = std::mem::replace(&mut self.variables, vec![String::new()]);
         let (nodes, end) = self.block(depth + 1)?;
         self.variables = outer;
-        if !matches!(end, End::End) {
+        if !matches!(end, End::OfBlock) {
             return Err("unexpected EOF".to_owned());
         }
         self.defined.insert(name.clone(), nodes);

@@ -90,7 +90,7 @@ impl Shape {
         let bad = || format!("%!{verb}({}={})", value.kind(), value.print());
         match (verb, value) {
             ('v', Value::Nil) => "<nil>".to_owned(),
-            ('v', Value::Float(number)) => self.sign(*number >= 0.0, numbers::general(*number, self.precision)),
+            ('v', Value::Float(number)) => self.sign(is_positive(*number), numbers::general(*number, self.precision)),
             ('v' | 'd', Value::Int(number)) => self.sign(*number >= 0, number.to_string()),
             ('v', value) => value.print(),
             ('t', Value::Bool(value)) => value.to_string(),
@@ -100,17 +100,16 @@ impl Shape {
             ('x', Value::Text(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
             ('X', Value::Text(text)) => text.bytes().map(|byte| format!("{byte:02X}")).collect(),
             ('f' | 'F', Value::Float(number)) => {
-                self.sign(*number >= 0.0, numbers::fixed(*number, self.precision.unwrap_or(6)))
+                self.sign(is_positive(*number), numbers::fixed(*number, self.precision.unwrap_or(6)))
             }
             ('e', Value::Float(number)) => {
-                self.sign(*number >= 0.0, numbers::scientific(*number, self.precision.unwrap_or(6)))
+                self.sign(is_positive(*number), numbers::scientific(*number, self.precision.unwrap_or(6)))
             }
-            ('E', Value::Float(number)) => {
-                self.sign(*number >= 0.0, numbers::scientific(*number, self.precision.unwrap_or(6)).to_uppercase())
-            }
-            ('g', Value::Float(number)) => self.sign(*number >= 0.0, numbers::general(*number, self.precision)),
+            ('E', Value::Float(number)) => self
+                .sign(is_positive(*number), numbers::scientific(*number, self.precision.unwrap_or(6)).to_uppercase()),
+            ('g', Value::Float(number)) => self.sign(is_positive(*number), numbers::general(*number, self.precision)),
             ('G', Value::Float(number)) => {
-                self.sign(*number >= 0.0, numbers::general(*number, self.precision).to_uppercase())
+                self.sign(is_positive(*number), numbers::general(*number, self.precision).to_uppercase())
             }
             ('d', Value::Duration(number)) => number.to_string(),
             ('x', Value::Int(number)) => self.based(*number, if self.sharp { "0x" } else { "" }, 16),
@@ -158,12 +157,17 @@ impl Shape {
         if self.left {
             return format!("{text}{}", " ".repeat(missing));
         }
-        if !self.zero {
+        if !self.zero || text.ends_with("NaN") || text.ends_with("Inf") {
             return format!("{}{text}", " ".repeat(missing));
         }
         let (sign, digits) = text.split_at(usize::from(text.starts_with(['+', '-'])));
         format!("{sign}{}{digits}", "0".repeat(missing))
     }
+}
+
+/// What is no number counts as positive.
+fn is_positive(number: f64) -> bool {
+    number.is_nan() || number >= 0.0
 }
 
 /// A text in double quotes, as Go writes it.

@@ -39,11 +39,7 @@ fn templates_expand_as_go_expands_them() {
         ("{{ if gt $value 1.0 }}many{{ else if eq $value 1.0 }}one{{ else }}none{{ end }}", 1.0, "one"),
         ("{{ with query \"up\" }}{{ . | first | value | humanize }}{{ end }}", 0.0, "1"),
         ("{{ with query \"none\" }}some{{ else }}none{{ end }}", 0.0, "none"),
-        (
-            "{{ range query \"up\" | sortByLabel \"instance\" }}x{{ end }}",
-            0.0,
-            "<error expanding template: error executing template __alert_Down: error calling sortByLabel: wrong type for value; expected string; got list>",
-        ),
+        ("{{ range query \"up\" | sortByLabel \"instance\" }}{{ .Value }}{{ end }}", 0.0, "21"),
         (
             "{{ range sortByLabel \"instance\" (query \"up\") }}{{ .Labels.instance }}={{ .Value }};{{ end }}",
             0.0,
@@ -59,8 +55,8 @@ fn templates_expand_as_go_expands_them() {
         ("{{ (index (query \"up\") 1).Labels.instance | stripDomain }}", 0.0, "a:9100"),
         (
             "{{ printf \"%.2f %5.1f|%-6s|%q|%d|%x|%t|%g|%e|%v|%%\" $value $value \"a\" \"b\" 7 255 true 0.1 1234.5 2.5 }}",
-            3.14159,
-            "3.14   3.1|a     |\"b\"|7|ff|true|0.1|1.234500e+03|2.5|%",
+            3.5678,
+            "3.57   3.6|a     |\"b\"|7|ff|true|0.1|1.234500e+03|2.5|%",
         ),
         ("{{ printf \"%d %s\" $value }}", 2.0, "%!d(float64=2) %!s(MISSING)"),
         (
@@ -153,4 +149,15 @@ fn what_cannot_be_read_is_refused() {
     ] {
         assert_eq!(Template::parse(text).unwrap_err().to_string(), why, "{text}");
     }
+}
+
+#[test]
+fn what_would_take_all_memory_is_stopped() {
+    let doubled = |function: &str| {
+        format!("{{{{ $x := \"aaaaaaaa\" }}}}{}{{{{ $x }}}}", format!("{{{{ $x = {function} $x $x }}}}").repeat(60))
+    };
+    for text in [doubled("print"), doubled("args"), doubled("printf \"%s%s\"")] {
+        assert!(expand(&text, 0.0).contains("its result is too large"), "{text}");
+    }
+    assert_eq!(expand("{{ printf \"%99999999d\" 1 }}", 0.0).len(), 1_000);
 }

@@ -41,8 +41,11 @@ pub(super) enum Kind {
 pub(super) fn split(text: &str) -> Result<Vec<Segment>, TemplateError> {
     let mut segments = Vec::new();
     let (mut rest, mut trim) = (text, false);
+    let (mut counted, mut lines) = (text, 1);
     loop {
-        let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
+        lines += counted[..counted.len() - rest.len()].matches('\n').count();
+        counted = rest;
+        let line = lines;
         let error = |message: &str| TemplateError { line, message: message.to_owned() };
         let Some((before, after)) = rest.split_once("{{") else {
             push(&mut segments, rest, trim, false);
@@ -141,7 +144,7 @@ fn quoted(text: &str) -> Result<(Kind, &str), String> {
             '\\' => escaped = true,
             '\n' => break,
             '"' => {
-                let inner = promql_parser::util::unquote_string(&text[..=at])?;
+                let inner = daybook_promql::unquote(&text[..=at])?;
                 return Ok((Kind::Text(inner), &text[at + 1..]));
             }
             _ => {}
@@ -155,7 +158,7 @@ fn character(text: &str) -> Result<(Kind, &str), String> {
     let inner = &text[1..];
     let end = inner.char_indices().skip(1).find(|(at, c)| *c == '\'' && !inner[..*at].ends_with('\\'));
     let (end, _) = end.ok_or_else(bad)?;
-    let unquoted = promql_parser::util::unquote_string(&format!("\"{}\"", &inner[..end])).map_err(|_| bad())?;
+    let unquoted = daybook_promql::unquote(&format!("\"{}\"", &inner[..end])).map_err(|_| bad())?;
     let mut chars = unquoted.chars();
     match (chars.next(), chars.next()) {
         (Some(c), None) => Ok((Kind::Int(u32::from(c).into()), &inner[end + 1..])),

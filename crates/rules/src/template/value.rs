@@ -95,6 +95,19 @@ impl Value {
         }
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        const EACH: usize = 16;
+        EACH + match self {
+            Self::Text(text) => text.len(),
+            Self::Texts(map) => map.iter().map(|(name, text)| EACH + name.len() + text.len()).sum(),
+            Self::Map(map) => map.iter().map(|(name, value)| name.len() + value.weight()).sum(),
+            Self::List(items) => items.iter().map(Self::weight).sum(),
+            Self::Struct(fields) => fields.iter().map(|(_, value)| value.weight()).sum(),
+            _ => 0,
+        }
+    }
+
     /// A number, where a function wants one.
     pub(super) fn number(&self) -> Result<f64, String> {
         match self {

@@ -53,6 +53,7 @@ impl Run<'_> {
         let last = times.max().unwrap_or(0);
         let mut at = 0;
         while at <= last {
+            let mut failed = false;
             for (group, state) in self.groups.iter().zip(&mut states) {
                 let evaluation = group.evaluate(state, &self.storage, at, &environment);
                 for sample in evaluation.samples {
@@ -60,12 +61,13 @@ impl Run<'_> {
                 }
                 for (outcome, rule) in evaluation.outcomes.iter().zip(&group.rules) {
                     if let Some(error) = &outcome.error {
+                        failed = true;
                         let when = duration::format(at);
                         self.failures.push(format!("{}: {} failed at {when}: {error}", rule.place(), outcome.rule));
                     }
                 }
             }
-            if !self.failures.is_empty() {
+            if failed {
                 return false;
             }
             let next = at + self.file.interval;

@@ -60,7 +60,10 @@ fn a_file_of_tests_runs() {
 #[test]
 fn what_is_not_as_expected_is_told() {
     let groups = crate::file::read("rules.yml", RULES).unwrap();
-    let text = TESTS.replace("a of eu down, 1 left", "else").replace("value: 1\n", "value: 3\n").replace("4m", "6m");
+    let text = TESTS
+        .replace("a of eu down, 1 left", "else")
+        .replace("value: 1\n", "value: 3\n")
+        .replace("eval_time: 4m", "eval_time: 6m");
     let file = read("tests.yml", &text).unwrap();
     let [outcome] = file.run(&groups).try_into().unwrap();
     let [early, other, query] = outcome.failures.as_slice() else { panic!("{outcome:?}") };
