@@ -92,6 +92,11 @@ async fn the_examples_about_watching_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_walk_through_an_incident_does_what_it_says() {
+    run_examples("docs/incidents.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_examples_about_clones_do_what_they_say() {
     run_examples("docs/clones.md").await;
 }
@@ -104,6 +109,7 @@ fn the_manifests_of_the_book_are_valid() {
         ("docs/backups.md", 4),
         ("docs/clones.md", 1),
         ("docs/observe.md", 1),
+        ("docs/incidents.md", 1),
     ];
     for (page, count) in pages {
         let text = text(page.as_ref());

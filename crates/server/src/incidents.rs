@@ -100,7 +100,7 @@ impl App {
             .filter(|(_, incident)| also_ended || incident.is_open())
             .map(|(place, incident)| view(place.as_ref(), incident))
             .collect();
-        views.sort_by(|a, b| b.opened.cmp(&a.opened));
+        views.sort_by_key(|incident| std::cmp::Reverse(incident.opened));
         views
     }
 

@@ -1,15 +1,20 @@
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use daybook_api::client::Exit;
 use daybook_api::incident::{IncidentView, IncidentsQuery, Marking, OpenIncident, SuspectView};
 use daybook_model::Timestamp;
 
+use crate::args::duration;
 use crate::context::{Ctx, now};
 use crate::error::{CommandError, Result};
 use crate::output::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
 use crate::output::table::Table;
 use crate::output::{self, words};
+
+/// Between two askings whether an incident goes on.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// See what hurts users, what is suspected, and say who sees to it.
 #[derive(Debug, Args)]
@@ -27,7 +32,13 @@ enum IncidentCommand {
         all: bool,
     },
     /// Show an incident: what users feel, what is suspected, what happened
-    Show(One),
+    Show {
+        #[command(flatten)]
+        one: One,
+        /// Where none goes on, wait so long for one.
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        wait: Option<Duration>,
+    },
     /// Say that you see to it
     Ack(One),
     /// Say that it is over
@@ -87,7 +98,10 @@ impl Incident {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         match self.command {
             IncidentCommand::Ls { all } => return ls(ctx, all).await,
-            IncidentCommand::Show(one) => {
+            IncidentCommand::Show { one, wait } => {
+                if let Some(wait) = wait {
+                    until_one(ctx, wait).await?;
+                }
                 let name = one.name(ctx).await?;
                 let incident = ctx.client().await?.incident(&name).await?;
                 ctx.data(&incident, |incident| render(incident, now()))?;
@@ -137,6 +151,20 @@ impl One {
             CommandError::failed("no incident goes on").hint("daybook incident ls --all lists those before")
         })
     }
+}
+
+/// Waits until an incident goes on whose cause has been looked for.
+async fn until_one(ctx: &Ctx, wait: Duration) -> Result<()> {
+    let query = IncidentsQuery { key: Some(ctx.key().await?), all: false };
+    let began = Instant::now();
+    while began.elapsed() < wait {
+        let incidents = ctx.client().await?.incidents(&query).await?;
+        if incidents.first().is_some_and(|incident| incident.impact.is_some()) {
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+    Ok(())
 }
 
 async fn mark(ctx: &Ctx, name: &str, marking: Marking) -> Result<()> {

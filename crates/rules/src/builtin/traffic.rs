@@ -61,9 +61,9 @@ const ALERTS: &[Builtin] = &[
         name: "RouteFails",
         severity: Severity::Ticket,
         expr: r#"
-            sum by (app, env, service, route) (rate(daybook_http_requests_total{code=~"5.."}[10m]))
-              / sum by (app, env, service, route) (rate(daybook_http_requests_total[10m])) > 0.25
-            and sum by (app, env, service, route) (increase(daybook_http_requests_total{code=~"5.."}[10m])) >= 10"#,
+            sum by (app, env, service, route) (rate(daybook_http_requests_total{code=~"5..", route!=""}[10m]))
+              / sum by (app, env, service, route) (rate(daybook_http_requests_total{route!=""}[10m])) > 0.25
+            and sum by (app, env, service, route) (increase(daybook_http_requests_total{code=~"5..", route!=""}[10m])) >= 10"#,
         hold: "5m",
         keep: "10m",
         summary: "{{ $labels.route }} of {{ $labels.service }} answers {{ $value | humanizePercentage }} of requests with errors",

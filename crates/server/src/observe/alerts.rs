@@ -204,7 +204,7 @@ fn evaluate(store: &Store, groups: &[Group], mut standing: Standing, now: i64) -
             match &sample.value {
                 Value::Float(value) => batch.add(sample.labels.clone(), sample.at, *value),
                 Value::Histogram(histogram) => {
-                    batch.add_histogram(sample.labels.clone(), sample.at, histogram.as_ref().clone())
+                    batch.add_histogram(sample.labels.clone(), sample.at, histogram.as_ref().clone());
                 }
             }
         }

@@ -10,7 +10,7 @@ use daybook_runtime::Usage;
 
 use super::samples::{Base, Samples};
 
-/// Labels of statuses, in the order of [`ReplicaTraffic::by_status`].
+/// Labels of statuses, in the order of [`ReplicaTraffic::by_status`]. What the edge answered itself has its own status.
 const CODES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// How often each replica was killed for its memory, as far as that was seen.
@@ -44,7 +44,7 @@ pub(super) fn environment(moment: &Moment<'_>, kills: &mut Kills, out: &mut Samp
         requests(counts, &of.with([("service", &id.service), ("replica", id), ("release", &release)]), out);
     }
     for (service, count) in &moment.traffic.unserved {
-        let unserved = of.with([("service", service), ("code", &"unserved")]);
+        let unserved = of.with([("service", service), ("code", &"503")]);
         out.add(&unserved, "daybook_http_requests_total", *count as f64);
     }
     for (service, count) in &moment.traffic.held {
@@ -87,7 +87,7 @@ fn running(replica: &SeenReplica, edge: Option<bool>, of: &Base, killed: u64, ou
 }
 
 fn requests(counts: &ReplicaTraffic, of: &Base, out: &mut Samples) {
-    let by_code = CODES.into_iter().zip(counts.by_status).chain([("failed", counts.failed)]);
+    let by_code = CODES.into_iter().zip(counts.by_status).chain([("502", counts.failed)]);
     for (code, count) in by_code {
         out.add(&of.with([("code", &code)]), "daybook_http_requests_total", count as f64);
     }
@@ -192,7 +192,7 @@ mod tests {
         let text = out.text();
         for line in [
             r#"daybook_http_requests_total{app="shop",code="5xx",env="production",job="daybook",release="3",replica="web.1",service="web"} 2"#,
-            r#"daybook_http_requests_total{app="shop",code="unserved",env="production",job="daybook",service="web"} 4"#,
+            r#"daybook_http_requests_total{app="shop",code="503",env="production",job="daybook",service="web"} 4"#,
             r#"daybook_http_request_duration_seconds_bucket{app="shop",env="production",job="daybook",le="0.01",release="3",replica="web.1",service="web"} 9"#,
             r#"daybook_http_request_duration_seconds_bucket{app="shop",env="production",job="daybook",le="+Inf",release="3",replica="web.1",service="web"} 10"#,
             r#"daybook_http_request_duration_seconds_sum{app="shop",env="production",job="daybook",release="3",replica="web.1",service="web"} 1.5"#,

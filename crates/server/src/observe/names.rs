@@ -23,7 +23,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric(
         "daybook_http_requests_total",
         Counter,
-        "Requests by class of status; code=\"failed\" had no answer, code=\"unserved\" found no replica.",
+        "Requests by class of status; code=\"502\" had no answer of the replica, code=\"503\" found no replica.",
     ),
     metric(
         "daybook_http_request_duration_seconds",

@@ -58,7 +58,7 @@ impl App {
     async fn errors_by_release(&self, key: &EnvKey, service: &ServiceName) -> BTreeMap<ReleaseNumber, f64> {
         let of = selector(key, Some(service));
         let question = format!(
-            "100 * sum by (release) (rate(daybook_http_requests_total{{{of},code=~\"5xx|failed\"}}[5m])) \
+            "100 * sum by (release) (rate(daybook_http_requests_total{{{of},code=~\"5..\"}}[5m])) \
              / sum by (release) (rate(daybook_http_requests_total{{{of}}}[5m]))"
         );
         let elements = self.vector(&question).await;
@@ -71,8 +71,7 @@ impl App {
         let one = (incident.services.len() == 1).then(|| incident.services.first()).flatten();
         let of = selector(key, one);
         let all = format!("sum(increase(daybook_http_requests_total{{{of}}}[{felt}s]))");
-        let failed =
-            format!("sum(increase(daybook_http_requests_total{{{of},code=~\"5xx|failed|unserved\"}}[{felt}s]))");
+        let failed = format!("sum(increase(daybook_http_requests_total{{{of},code=~\"5..\"}}[{felt}s]))");
         let p95 = |offset: &str| {
             format!(
                 "1000 * histogram_quantile(0.95, sum by (le) \
@@ -149,7 +148,7 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
                 let differing: Vec<_> = spec
                     .services
                     .values()
-                    .filter_map(|service| Some((service, before?.services.get(&service.name)?)))
+                    .filter_map(|service| Some((service.as_ref(), before?.services.get(&service.name)?.as_ref())))
                     .filter(|(now, before)| now != before)
                     .collect();
                 changes.extend(
@@ -196,7 +195,7 @@ fn run(
     purpose: RunKind,
     reason: &str,
     (to, from): (ReleaseNumber, Option<ReleaseNumber>),
-    differing: &[(&Box<Service>, &Box<Service>)],
+    differing: &[(&Service, &Service)],
 ) -> Option<(What, BTreeSet<ServiceName>)> {
     let services = differing.iter().map(|(now, _)| now.name.clone()).collect();
     if purpose == RunKind::Heal {
@@ -216,7 +215,7 @@ fn run(
     Some((What::Release { number: to, previous: from, changed }, services))
 }
 
-fn changed(differing: &[(&Box<Service>, &Box<Service>)]) -> Vec<Changed> {
+fn changed(differing: &[(&Service, &Service)]) -> Vec<Changed> {
     let mut all = Vec::new();
     for (now, before) in differing {
         if now.artifact != before.artifact {

@@ -1,0 +1,58 @@
+//! A release that goes bad after its probation: it is told of, its cause is named, and a killed server changes nothing.
+
+use std::time::{Duration, Instant};
+
+use daybook_bench::load::Load;
+use daybook_e2e::World;
+use serde_json::Value;
+
+/// An alert waits minutes before it fires, so that it does not wake people for nothing.
+const PATIENCE: Duration = Duration::from_secs(8 * 60);
+
+async fn incidents(world: &World) -> Vec<Value> {
+    let listed = world.run(&["incident", "ls", "-o", "json"]).await.expect(0).json();
+    listed.as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_goes_bad_is_the_suspected_cause() {
+    let mut world = World::new().await;
+    world.up(1, &[]).await.expect(0);
+    let load = Load::start(world.load());
+    let bad = [("SHOP_FAULT", "errors"), ("SHOP_FAULT_AFTER", "20"), ("SHOP_PROBATION", "2s")];
+    world.up(2, &bad).await.expect(0);
+
+    let began = Instant::now();
+    let incident = loop {
+        assert!(began.elapsed() < PATIENCE, "nothing was told: {}", world.run(&["alert", "--all"]).await);
+        match incidents(&world).await.into_iter().find(|incident| incident["impact"].is_object()) {
+            Some(incident) => break incident,
+            None => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    };
+    assert_eq!(incident["alerts"][0]["name"], "HighErrorRate", "{incident}");
+    assert_eq!(incident["suspects"][0]["kind"], "release", "{incident}");
+    assert_eq!(incident["suspects"][0]["command"], "daybook rollback 1", "{incident}");
+    assert!(incident["impact"]["failed"].as_u64() > Some(9), "{incident}");
+
+    // The next server goes on with the same incident, and tells nobody again.
+    world.daybook.kill_server().await.expect("the server is killed");
+    world.daybook.serve().await.expect("the server starts again");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let after = incidents(&world).await;
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert_eq!(after[0]["id"], incident["id"]);
+    let alerts = |incident: &Value| incident["alerts"].as_array().map_or(0, Vec::len);
+    assert_eq!(alerts(&after[0]), alerts(&incident), "nothing fired twice: {after:?}");
+
+    world.run(&["incident", "ack"]).await.expect(0);
+    world.run(&["rollback", "1", "--yes"]).await.expect(0);
+    load.stop().await;
+    world.run(&["incident", "resolve", "--note", "went back"]).await.expect(0);
+    assert!(incidents(&world).await.is_empty());
+    let refused = world.run(&["incident", "resolve", incident["id"].as_str().unwrap_or_default()]).await;
+    assert_ne!(refused.code, 0, "what is over is over: {refused}");
+    let draft = world.run(&["incident", "postmortem"]).await.expect(0);
+    assert!(draft.out.contains("release 2") && draft.out.contains("went back"), "{draft}");
+    world.end().await;
+}
