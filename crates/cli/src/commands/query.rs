@@ -163,9 +163,9 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         app=shop
 
-        SERIES                 VALUE
-        up service=web             1
-        up service=worker   0.123457
+        SERIES                VALUE
+        up service=web            1
+        up service=worker  0.123457
         ");
     }
 
