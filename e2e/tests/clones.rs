@@ -119,7 +119,7 @@ async fn r23_a_full_clone_takes_the_files_of_a_database_and_none_of_its_password
 
     // Killed at any moment, there is no clone, and nothing of it.
     let volumes = world.state().join("process/shop/copy/volumes/db-data");
-    let there = async |world: &World| world.run(&["env", "ls", "-o", "json"]).await.out.contains("\"copy\"");
+    let there = async |world: &World| world.run(&["env", "ls", "-o", "json"]).await.out.contains("\"shop/copy\"");
     for wait in [0, 700, 1_500, 2_500] {
         let mut clone = world.command(&["env", "clone", "production", "copy", "--data", "full", "-q"]);
         let mut clone = clone.kill_on_drop(true).spawn().unwrap();
