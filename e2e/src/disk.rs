@@ -1,9 +1,18 @@
-//! A disk that can be full: ext4 in a file. Needs the right to mount.
+//! A disk of a scenario's own, in a file: one that can be full, or one whose files can share blocks. Needs the right to mount.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What is on a disk.
+#[derive(Debug, Clone, Copy)]
+pub enum FileSystem {
+    /// Each file has its own blocks.
+    Ext4,
+    /// Files can share theirs.
+    Btrfs,
+}
 
 /// A small disk, mounted until it is dropped.
 pub struct SmallDisk {
@@ -12,10 +21,13 @@ pub struct SmallDisk {
 
 impl SmallDisk {
     /// Makes a disk of so many mebibytes in the file `image`, and mounts it at the directory `at`.
-    pub fn mount(image: &Path, at: &Path, mebibytes: u64) -> Self {
+    pub fn mount(image: &Path, at: &Path, (system, mebibytes): (FileSystem, u64)) -> Self {
         let file = File::create(image).expect("make the file of a disk");
         file.set_len(mebibytes << 20).expect("give the disk its size");
-        run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(image));
+        match system {
+            FileSystem::Ext4 => run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(image)),
+            FileSystem::Btrfs => run(Command::new("mkfs.btrfs").arg("-q").arg(image)),
+        }
         run(Command::new("mount").args(["-o", "loop"]).args([image, at]));
         Self { at: at.to_owned() }
     }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::disk::SmallDisk;
+use crate::disk::{FileSystem, SmallDisk};
 use daybook_bench::compare::output;
 use daybook_bench::daybook::Daybook;
 use daybook_bench::load::{Options, Reply, Report, get, post};
@@ -96,7 +96,12 @@ impl World {
 
     /// A server on the `process` runtime whose state directory is a disk of so many mebibytes.
     pub async fn on_a_small_disk(mebibytes: u64) -> Self {
-        Self::with("process", Some(mebibytes)).await
+        Self::with("process", Some((FileSystem::Ext4, mebibytes))).await
+    }
+
+    /// A server on the `process` runtime whose state directory is a disk of so many mebibytes, where files share blocks.
+    pub async fn on_a_disk_that_shares(mebibytes: u64) -> Self {
+        Self::with("process", Some((FileSystem::Btrfs, mebibytes))).await
     }
 
     /// A server on the `process` runtime that finds programs in `directory` first.
@@ -111,14 +116,14 @@ impl World {
         Self::make("process", None, None, vec![("DAYBOOK_SHARE", directory.display().to_string())]).await
     }
 
-    async fn with(runtime: &str, mebibytes: Option<u64>) -> Self {
+    async fn with(runtime: &str, disk: Option<(FileSystem, u64)>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
-        Self::make(runtime, mebibytes, alone, Vec::new()).await
+        Self::make(runtime, disk, alone, Vec::new()).await
     }
 
     async fn make(
         runtime: &str,
-        mebibytes: Option<u64>,
+        disk: Option<(FileSystem, u64)>,
         alone: Option<File>,
         variables: Vec<(&'static str, String)>,
     ) -> Self {
@@ -126,7 +131,7 @@ impl World {
         let state = directory.path().join("state");
         std::fs::create_dir(&state).expect("make a directory");
         let image = directory.path().join("disk");
-        let disk = mebibytes.map(|mebibytes| SmallDisk::mount(&image, &state, mebibytes));
+        let disk = disk.map(|disk| SmallDisk::mount(&image, &state, disk));
         let daybook = Daybook::start_with(&state, runtime, variables).await.unwrap_or_else(|error| panic!("{error:#}"));
         let world = Self { daybook, entrance: None, disk, directory, _alone: alone };
         world.write("daybook.yaml", &manifest());

@@ -39,12 +39,19 @@ pub fn ask(world: &World, sql: &str) -> String {
 /// The environment of a process of the scenario that has this in it.
 #[track_caller]
 pub fn environment_of(world: &World, wanted: &str) -> String {
+    environment_with(world, &[wanted])
+}
+
+/// The environment of a process of the scenario that has all of these in it.
+#[track_caller]
+pub fn environment_with(world: &World, wanted: &[&str]) -> String {
     let pids = daybook_bench::process::working_beneath(&world.state());
     let mut environs = pids.iter().map(|pid| {
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         String::from_utf8_lossy(&environ).into_owned()
     });
-    environs.find(|environ| environ.contains(wanted)).unwrap_or_else(|| panic!("no process has {wanted}"))
+    let found = environs.find(|environ| wanted.iter().all(|wanted| environ.contains(wanted)));
+    found.unwrap_or_else(|| panic!("no process has {wanted:?}"))
 }
 
 /// Writes a note through the edge.

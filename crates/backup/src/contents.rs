@@ -7,10 +7,11 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use daybook_cdc::{Chunks, Cutter};
 use rustic_core::DataId;
 
+use crate::coder::Coder;
 use crate::error::{Error, Result};
 use crate::hash::Sum;
 use crate::index::BlobKind;
-use crate::pack::{Coder, Packer};
+use crate::pack::Packer;
 use crate::threads::{lock, threads};
 
 /// Shorter chunks are packed by the thread that has read them: handing them over would cost more.

@@ -9,6 +9,7 @@
 //! those of `rustic_core`.
 
 mod check;
+mod coder;
 mod compare;
 mod contents;
 mod directory;

@@ -8,8 +8,8 @@ use std::sync::{Mutex, OnceLock};
 
 use bytes::Bytes;
 use rustic_core::repofile::ConfigFile;
-use zstd::bulk::{Compressor, Decompressor};
 
+use crate::coder::Coder;
 use crate::error::{Error, Result};
 use crate::hash::Sum;
 use crate::index::{BlobKind, Index, IndexFile, IndexedBlob, IndexedPack};
@@ -67,12 +67,6 @@ struct Pack {
     length: usize,
 }
 
-/// What a thread compresses with.
-pub(crate) struct Coder {
-    compressor: Compressor<'static>,
-    decompressor: Decompressor<'static>,
-}
-
 impl<'a> Packer<'a> {
     pub(crate) fn new(
         link: &'a Link,
@@ -98,9 +92,7 @@ impl<'a> Packer<'a> {
     /// What this thread compresses with, made where it has none yet.
     pub(crate) fn coder<'c>(&self, coder: &'c mut Option<Coder>) -> Result<&'c mut Coder> {
         if coder.is_none() {
-            let made = Compressor::new(self.level)
-                .and_then(|compressor| Ok(Coder { compressor, decompressor: Decompressor::new()? }));
-            *coder = Some(made.map_err(|why| unpacked(&why))?);
+            *coder = Some(Coder::new(self.level).map_err(|why| unpacked(&why))?);
         }
         Ok(coder.as_mut().expect("it was just made"))
     }
@@ -165,14 +157,13 @@ impl<'a> Packer<'a> {
 
     /// A blob as it is kept, and its length where it was compressed.
     fn sealed(&self, coder: &mut Coder, bytes: &[u8]) -> Result<(Vec<u8>, Option<u32>)> {
-        let compressed =
-            self.compresses.then(|| coder.compressor.compress(bytes)).transpose().map_err(|why| unpacked(&why))?;
+        let compressed = self.compresses.then(|| coder.compress(bytes)).transpose().map_err(|why| unpacked(&why))?;
         let smaller = compressed.filter(|compressed| compressed.len() < bytes.len());
         let sealed = self.key.seal(smaller.as_deref().unwrap_or(bytes));
         if self.opens_again {
             let mut opened = self.key.open(&sealed);
             if smaller.is_some() {
-                opened = opened.and_then(|text| coder.decompressor.decompress(&text, bytes.len()).ok());
+                opened = opened.and_then(|text| coder.decompress(&text, bytes.len()).ok());
             }
             if opened.as_deref() != Some(bytes) {
                 return Err(unpacked(&io::Error::other("it does not open")));

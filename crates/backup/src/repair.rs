@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::check::{Damage, Depth, Inventory};
+use crate::coder::Coder;
 use crate::error::Result;
 use crate::hash::Sum;
 use crate::index::{Index, IndexFile, IndexedPack};
 use crate::lock::Lock;
-use crate::pack::{Coder, Packer, blobs_of};
+use crate::pack::{Packer, blobs_of};
 use crate::repository::Repository;
 
 /// What a repair did.

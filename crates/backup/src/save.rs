@@ -8,11 +8,12 @@ use jiff::Zoned;
 use rustic_core::TreeId;
 use rustic_core::repofile::{SnapshotFile, SnapshotSummary, Tree};
 
+use crate::coder::Coder;
 use crate::contents::{self, Contents, incomplete};
 use crate::error::{Error, Result};
 use crate::index::{BlobKind, Index};
 use crate::lock::Lock;
-use crate::pack::{Added, Coder, Packer};
+use crate::pack::{Added, Packer};
 use crate::repository::{Repository, damaged};
 use crate::snapshot::{About, Snapshot};
 use crate::streams::{Entry, Streams};

@@ -11,11 +11,12 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile, SnapshotSummary, Tree};
 use rustic_core::{DataId, ReadSource as _, ReadSourceOpen as _, TreeId};
 
+use crate::coder::Coder;
 use crate::contents::{Contents, Piece, Stopped, collect, incomplete};
 use crate::error::Result;
 use crate::hash::Sum;
 use crate::index::Index;
-use crate::pack::{Coder, Packer};
+use crate::pack::Packer;
 use crate::repository::Repository;
 use crate::save::save_tree;
 use crate::threads::{lock, threads};

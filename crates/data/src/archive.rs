@@ -99,14 +99,23 @@ pub fn remove(files: &[String]) -> Vec<String> {
 /// The command that writes a base backup to its output: an archive in the format of tar. It tells on its standard error
 /// which segments it needs, as the server has it written down.
 pub fn base(admin: &str, label: &str) -> Vec<String> {
+    base_with(admin, label, "none")
+}
+
+/// The same with those segments, which the server has to keep meanwhile: see [`crate::files::Held`].
+pub fn whole_base(admin: &str, label: &str) -> Vec<String> {
+    base_with(admin, label, "fetch")
+}
+
+fn base_with(admin: &str, label: &str, segments: &str) -> Vec<String> {
     let text = r#"IFS= read -r PGPASSWORD; export PGPASSWORD
-LC_ALL=C pg_basebackup --pgdata=- --format=tar --wal-method=none --checkpoint=fast --label="$2" \
+LC_ALL=C pg_basebackup --pgdata=- --format=tar --wal-method="$3" --checkpoint=fast --label="$2" \
     --no-password --host=localhost --port="${PORT:-5432}" --username="$1" </dev/null || exit $?
 for file in "$data"/pg_wal/*.backup; do
     grep -qxs "LABEL: $2" "$file" && cat "$file" >&2
 done
 exit 0"#;
-    script(&format!("{PROVEN}{text}"), &[admin, label])
+    script(&format!("{PROVEN}{text}"), &[admin, label, segments])
 }
 
 /// The names of the first and the last segment that a base backup needs to be whole, from what its command told.
@@ -120,51 +129,53 @@ pub fn needs(told: &str) -> Option<(String, String)> {
 
 /// Where the files are that are brought to a moment, as `PGDATA` names it, beside those of the server.
 pub fn recovered(pgdata: &str) -> String {
-    let (parent, _) = pgdata.rsplit_once('/').unwrap_or(("", pgdata));
-    format!("{parent}/{RECOVERED}")
+    beside(pgdata, RECOVERED)
 }
 
-/// Who the server's programs are run as: they refuse to be run by root.
-const AS: &str = r#"as=; fresh="$(dirname "$data")/recovered"; laid="$fresh.wal"
+/// A directory beside that of a server, as `PGDATA` names it.
+pub fn beside(pgdata: &str, directory: &str) -> String {
+    let (parent, _) = pgdata.rsplit_once('/').unwrap_or(("", pgdata));
+    format!("{parent}/{directory}")
+}
+
+/// The files that are taken in, in the directory of this name beside those of the server. Who the server's programs are run
+/// as: they refuse to be run by root.
+const FRESH: &str = r#"fresh="$(dirname "$data")/${1:?}"; laid="$fresh.wal"; as=; shift
 if [ "$(id -u)" = 0 ]; then as="$(command -v gosu || command -v su-exec || echo 'setpriv --reuid postgres --regid postgres --init-groups') postgres"
     case "$as" in setpriv*) as="${as% postgres}" ;; esac
 fi
 "#;
 
-/// The command that takes in a base backup.
-pub fn take_base() -> Vec<String> {
+/// The command that takes in a base backup, into the directory of this name beside the server's.
+pub fn take_base(directory: &str) -> Vec<String> {
     let text = format!(
-        r#"{AS}IFS= read -r nothing
+        r#"{FRESH}IFS= read -r nothing
 rm -rf "$fresh" "$laid" && mkdir -m 700 "$fresh" "$laid" || exit 1
 [ -z "$as" ] || chown postgres "$fresh" "$laid" || exit 1
 cd "$fresh" && $as tar -xf - || exit $?
 had="$(cat PG_VERSION)"; has="$(cat "$data/PG_VERSION")"
 [ "$had" = "$has" ] || {{ echo "the base backup is of PostgreSQL $had, and the server is PostgreSQL $has: no moment before an upgrade can be reached" >&2; exit 1; }}"#
     );
-    script(&text, &[])
+    script(&text, &[directory])
 }
 
 /// The command that takes in what was written since.
 pub fn take_segments() -> Vec<String> {
-    script(&format!("{AS}IFS= read -r nothing\ncd \"$laid\" && exec $as tar -xf -"), &[])
+    script(&format!("{FRESH}IFS= read -r nothing\ncd \"$laid\" && exec $as tar -xf -"), &[RECOVERED])
 }
 
-/// The command that brings the files to a moment, gives who may do everything the password that it reads, and ends the server
-/// again. Where nothing was written after the moment, it is brought to the end of all. It tells where it came to.
-pub fn recover(admin: &str, target: Option<&str>) -> Vec<String> {
-    let text = format!(
-        r#"{AS}IFS= read -r password
-run=$(mktemp -d /tmp/daybook.XXXXXX) || exit 1
-trap 'rm -rf "$run"' EXIT
+/// Starts a server on the files that were taken in, which nobody else reaches, and waits until all that was written since is
+/// in them: up to `$target`, or to the end of all. `$1` is who may do everything.
+const START: &str = r#"server=; run=$(mktemp -d /tmp/daybook.XXXXXX) || exit 1
+trap '[ -z "$server" ] || { kill -QUIT $server; wait $server; } 2>/dev/null; rm -rf "$run"' EXIT
 echo 'local all all trust' >"$run/hba" && : >"$fresh/recovery.signal" || exit 1
 rm -f "$fresh/standby.signal" "$fresh/postmaster.pid"
 [ -z "$as" ] || chown -R postgres "$run" "$fresh/recovery.signal" || exit 1
-ask() {{ $as psql -h "$run" -p 5432 -U "$1" -d postgres -XAtq -v ON_ERROR_STOP=1; }}
-target=$2
+ask() { $as psql -h "$run" -p 5432 -U "$1" -d postgres -XAtq -v ON_ERROR_STOP=1 -v "keep=$2"; }
 while :; do
     $as postgres -D "$fresh" -p 5432 -c listen_addresses= -c "unix_socket_directories=$run" -c "hba_file=$run/hba" \
         -c hot_standby=off -c archive_mode=off -c ssl=off -c logging_collector=off -c lc_messages=C \
-        -c shared_preload_libraries= -c 'restore_command=cp ../recovered.wal/%f %p' \
+        -c shared_preload_libraries= -c "restore_command=cp ../${laid##*/}/%f %p" \
         -c "recovery_target_time=$target" -c recovery_target_action=promote >"$run/log" 2>&1 </dev/null &
     server=$!
     until echo 'select 1' | ask "$1" >/dev/null 2>&1; do
@@ -180,13 +191,49 @@ while :; do
     break
 done
 text=$(printf %s "$password" | sed "s/'/''/g; s/\\\\/\\\\\\\\/g")
-printf "alter role \"%s\" password E'%s';\nselect 'at ' || pg_current_wal_lsn();\n" "$1" "$text" | ask "$1" || exit 1
-sed -n 's/^.*last completed transaction was at log time /last /p' "$run/log"
+"#;
+
+/// Ends it again.
+const STOP: &str = r#"
 kill -INT $server && wait $server
-rm -rf "$laid"
-exit 0"#
+server=; rm -rf "$laid"
+exit 0"#;
+
+/// The command that brings the files to a moment, gives who may do everything the password that it reads, and ends the server
+/// again. Where nothing was written after the moment, it is brought to the end of all. It tells where it came to.
+pub fn recover(admin: &str, target: Option<&str>) -> Vec<String> {
+    let text = r#"
+printf "alter role \"%s\" password E'%s';\nselect 'at ' || pg_current_wal_lsn();\n" "$1" "$text" | ask "$1" || exit 1
+sed -n 's/^.*last completed transaction was at log time /last /p' "$run/log""#;
+    script(
+        &format!("{FRESH}IFS= read -r password\ntarget=$2\n{START}{text}{STOP}"),
+        &[RECOVERED, admin, target.unwrap_or("")],
+    )
+}
+
+/// The command that makes the files in the directory of this name beside the server's those of a server of its own: with the
+/// settings of the one that runs, the password that it reads for who may do everything, none for anybody else, and no other
+/// database than this.
+pub fn adopt(directory: &str, admin: &str, database: &str) -> Vec<String> {
+    let text = format!(
+        r#"{FRESH}IFS= read -r password
+target=
+rm -f "$fresh/backup_manifest"
+for file in postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf; do
+    $as cp "$data/$file" "$fresh/$file" || exit 1
+done
+{START}
+{{
+    printf "alter role \"%s\" password E'%s';\n" "$1" "$text"
+    cat <<'END'
+select format('alter role %I password null', rolname) from pg_authid
+where rolpassword is not null and rolname <> current_user \gexec
+select format('drop database %I', datname) from pg_database
+where not datistemplate and datname not in ('postgres', :'keep') \gexec
+END
+}} | ask "$1" "$2" || exit 1{STOP}"#
     );
-    script(&text, &[admin, target.unwrap_or("")])
+    script(&text, &[directory, admin, database])
 }
 
 /// Where files came to, from what the command told: the place, and when the last transaction in it was.
@@ -236,7 +283,9 @@ mod tests {
 
     #[test]
     fn no_command_has_a_password_in_its_arguments() {
-        for command in [base("postgres", "one"), recover("postgres", None), take_base(), take_segments()] {
+        let taking = [take_base(RECOVERED), take_segments(), adopt("15", "postgres", "db")];
+        let all = [base("postgres", "one"), whole_base("postgres", "one"), recover("postgres", None)];
+        for command in all.into_iter().chain(taking) {
             assert_eq!(command[..2], ["sh", "-c"]);
             assert!(command[2].contains("IFS= read -r "), "it reads the password: {}", command[2]);
         }

@@ -163,7 +163,8 @@ const TAIL: usize = 512;
 /// it: the drill tells the rest.
 #[derive(Debug)]
 pub struct Look {
-    engine: Engine,
+    /// `None`: it is an archive of files.
+    engine: Option<Engine>,
     head: Vec<u8>,
     tail: Vec<u8>,
     /// Bytes that have passed.
@@ -173,7 +174,12 @@ pub struct Look {
 impl Look {
     /// At a dump of this kind of server.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, head: Vec::new(), tail: Vec::new(), bytes: 0 }
+        Self { engine: Some(engine), ..Self::of_files() }
+    }
+
+    /// At an archive of files, in the format of tar.
+    pub fn of_files() -> Self {
+        Self { engine: None, head: Vec::new(), tail: Vec::new(), bytes: 0 }
     }
 
     /// A piece passes.
@@ -196,12 +202,13 @@ impl Look {
         let ends = |end: &[u8]| contains(&self.tail, end);
         match self.engine {
             _ if self.bytes == 0 => Some("the dump is empty"),
-            Engine::Postgres if !self.head.starts_with(b"PGDMP") => Some("it is no dump of PostgreSQL"),
-            Engine::Mysql | Engine::Mariadb if !ends(b"-- Dump completed") => Some("the dump has no end"),
-            Engine::Redis | Engine::Valkey if !self.head.starts_with(b"REDIS") => Some("it is no dump of Redis"),
+            None if self.tail.len() < TAIL || self.tail.iter().any(|byte| *byte != 0) => Some("the archive has no end"),
+            Some(Engine::Postgres) if !self.head.starts_with(b"PGDMP") => Some("it is no dump of PostgreSQL"),
+            Some(Engine::Mysql | Engine::Mariadb) if !ends(b"-- Dump completed") => Some("the dump has no end"),
+            Some(Engine::Redis | Engine::Valkey) if !self.head.starts_with(b"REDIS") => Some("it is no dump of Redis"),
             // The mark of the end, then a checksum of eight bytes; then the forty that a server marks the end with where
             // it sends what it has not written to a file.
-            Engine::Redis | Engine::Valkey
+            Some(Engine::Redis | Engine::Valkey)
                 if !REDIS_ENDS.iter().any(|at| self.tail.iter().rev().nth(*at) == Some(&0xff)) =>
             {
                 Some("the dump has no end")
@@ -235,6 +242,18 @@ mod tests {
         assert_eq!(lacks(Engine::Mariadb, &[&long, b"-- Dump compl", b"eted on 2026-01-01\n"]), None);
         assert_eq!(lacks(Engine::Redis, &[b"REDIS0011", &long]), Some("the dump has no end"));
         assert_eq!(lacks(Engine::Valkey, &[b"REDIS0011", &long, &[0xff], &[1; 8]]), None);
+    }
+
+    #[test]
+    fn an_archive_of_files_ends_with_nothing() {
+        let lacks = |pieces: &[&[u8]]| {
+            let mut look = Look::of_files();
+            pieces.iter().for_each(|piece| look.see(piece));
+            look.lacks()
+        };
+        assert_eq!(lacks(&[b"PG_VERSION", &[0; 400], &[0; 624]]), None);
+        assert_eq!(lacks(&[b"PG_VERSION", &[0; 400], b"15"]), Some("the archive has no end"));
+        assert_eq!(lacks(&[]), Some("the dump is empty"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod dump;
+pub mod files;
 pub mod lint;
 pub mod logins;
 pub mod look;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use daybook_model::clone::{CloneData, CloneOutcome};
-use daybook_model::database::{Database, Keeper, Kept};
-use daybook_model::spec::{Kind, MountSource};
+use daybook_model::database::{Database, Engine, Keeper, Kept, MEANWHILE};
+use daybook_model::spec::{EnvValue, Kind, MountSource, Service};
 use daybook_model::{BackupId, DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
 
 /// The desired state of a clone, and what a person should know of it.
@@ -112,6 +112,43 @@ pub fn databases_alone(clone: &Spec) -> Spec {
     }
 }
 
+/// Where the files of a database are, if a full clone may take them as they are instead of its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The volume that they are in.
+    pub volume: VolumeName,
+    /// The directory beneath it.
+    pub directory: String,
+    /// The same, as the server knows it.
+    pub place: String,
+}
+
+/// Where the files of a PostgreSQL are that the runtime runs. `None`: there are none, or not in a volume of its own.
+pub fn files(spec: &Spec, name: &DatabaseName) -> Option<Files> {
+    let database = spec.databases.get(name).filter(|database| database.engine == Engine::Postgres)?;
+    let service = spec.services.get(&database.kept()?.service)?;
+    let place = crate::upgrade::place(service)?.to_owned();
+    let (volume, directory) = service.container.mounts.iter().find_map(|mount| match &mount.source {
+        MountSource::Volume { name, subpath: None, .. } => {
+            let beneath = place.strip_prefix(&mount.target)?.strip_prefix('/')?;
+            Some((name.clone(), beneath.to_owned()))
+        }
+        _ => None,
+    })?;
+    // Another directory beside it is to be in the same volume, and nobody else in any of them.
+    let is_alone = spec.databases.values().filter(|one| one.is_run_by(&service.name)).count() == 1;
+    let is_ours = spec.volumes.get(&volume).is_some_and(|one| !one.external && one.outside_name.is_none());
+    let is_beside = !directory.is_empty() && !directory.contains('/');
+    (is_alone && is_ours && is_beside).then_some(Files { volume, directory, place })
+}
+
+/// Has a server run on other files meanwhile, so that those of another can be put in their place. Gives where those are.
+pub fn run_meanwhile(service: &mut Service) -> Option<String> {
+    let Some(EnvValue::Text(place)) = service.container.environment.get_mut("PGDATA") else { return None };
+    *place = format!("{}/{MEANWHILE}", place.rsplit_once('/')?.0);
+    Some(place.clone())
+}
+
 /// What the journal tells of an environment that is a clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -165,6 +202,8 @@ pub fn standing<'e>(entries: impl IntoIterator<Item = (Timestamp, &'e Event)>) -
 
 #[cfg(test)]
 mod tests {
+    use daybook_model::spec::{Artifact, Mount, PullPolicy, SecretRef};
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -198,6 +237,44 @@ mod tests {
         assert_eq!(standing(&[started(), made(expires), Event::EnvironmentRetired]), None);
         let failed = Event::CloneFinished { outcome: CloneOutcome::Failed { why: "no space".to_owned() } };
         assert_eq!(standing(&[started(), failed]), None);
+    }
+
+    #[test]
+    fn files_of_a_postgresql_are_in_a_volume_of_its_own() {
+        let (name, volume): (DatabaseName, VolumeName) = ("db".parse().unwrap(), "db-data".parse().unwrap());
+        let reference = "postgres:15".to_owned();
+        let artifact = Artifact::Image { reference, pull: PullPolicy::Missing, digest: None, server: None };
+        let mut service = Service::new("db".parse().unwrap(), artifact);
+        let place = "/var/lib/postgresql/data/15";
+        service.container.environment.insert("PGDATA".to_owned(), EnvValue::Text(place.to_owned()));
+        service.container.mounts.push(Mount {
+            target: "/var/lib/postgresql/data".to_owned(),
+            source: MountSource::Volume { name: volume.clone(), subpath: None, nocopy: false },
+            read_only: false,
+        });
+        let kept = Kept {
+            service: service.name.clone(),
+            port: 5432,
+            name: "notes".to_owned(),
+            admin: "postgres".to_owned(),
+            password: SecretRef { name: "database.db.admin".parse().unwrap(), version: None, generate: true },
+            logins: Default::default(),
+            authority: None,
+        };
+        let keeper = Keeper::Service(Box::new(kept));
+        let engine = Engine::Postgres;
+        let database = Database { line: None, engine, keeper, migrations: None, backup: None, masking: None };
+        let mut spec = Spec::empty(EnvKey::new("shop".parse().unwrap(), "production".parse().unwrap()));
+        spec.services.insert(service.name.clone(), Box::new(service.clone()));
+        spec.databases.insert(name.clone(), database);
+        assert_eq!(files(&spec, &name), None, "nothing says what the volume is");
+        spec.volumes.insert(volume.clone(), Default::default());
+        let found = files(&spec, &name).unwrap();
+        assert_eq!((found.volume, found.directory.as_str(), found.place.as_str()), (volume, "15", place));
+        assert_eq!(run_meanwhile(&mut service).as_deref(), Some("/var/lib/postgresql/data/meanwhile"));
+        let set = EnvValue::Text("/elsewhere/15".to_owned());
+        spec.services.get_mut(&service.name).unwrap().container.environment.insert("PGDATA".to_owned(), set);
+        assert_eq!(files(&spec, &name), None, "they are in no volume");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_model::database::{DatabaseServer, Engine, RECOVERED};
+use daybook_model::database::{DatabaseServer, Engine, MEANWHILE, RECOVERED};
 use daybook_model::spec::{Artifact, EnvValue};
 use daybook_model::upgrade::{RehearsalOutcome, UpgradeOutcome};
 use daybook_model::{BackupId, DatabaseName, Event, ReleaseNumber, Service, ServiceName, Spec, Timestamp};
@@ -51,8 +51,8 @@ pub fn way(before: &Service, after: &Service) -> Option<Way> {
     Some(match unread(old, new) {
         Some(why) if has_moved => Way::Carried { why },
         Some(why) => Way::None { why, hint: "leave `datadir` out of its settings: each series has a place of its own" },
-        // They were put there by a recovery, out of what this server had written.
-        None if place(after).is_some_and(|place| place.ends_with(&format!("/{RECOVERED}"))) => Way::Files,
+        // They were put there by a recovery, out of what this server had written, or are those of the first of a clone.
+        None if is_called(after, RECOVERED) || is_called(before, MEANWHILE) => Way::Files,
         None if has_moved => Way::Carried { why: "its files would be in another place" },
         None => Way::Files,
     })
@@ -73,6 +73,10 @@ pub fn place(service: &Service) -> Option<&str> {
     }
     let mut told = service.container.command.iter().flatten().rev();
     told.find_map(|word| word.strip_prefix("--datadir="))
+}
+
+fn is_called(service: &Service, name: &str) -> bool {
+    place(service).and_then(|place| place.rsplit_once('/')).is_some_and(|(_, last)| last == name)
 }
 
 /// Where the files of `server` are in the volume of a service that runs another series of it. `None`: where its own are.
@@ -350,6 +354,8 @@ mod tests {
         let way_to = |place| way(&before, &running(Postgres, "15", place)).unwrap();
         assert_eq!(way_to("/var/lib/postgresql/data/recovered"), Way::Files);
         assert!(matches!(way_to("/var/lib/postgresql/data/pgdata"), Way::Carried { .. }));
+        // So does a clone with those that were put in their place.
+        assert_eq!(way(&running(Postgres, "15", "/var/lib/postgresql/data/meanwhile"), &before), Some(Way::Files));
         let (mysql, mariadb) = (running(Mysql, "8", "8"), running(Mariadb, "11", "11"));
         assert!(matches!(way(&mysql, &mariadb), Some(Way::None { .. })));
         let here = |version| running(Mariadb, version, "/var/lib/mysql/data");

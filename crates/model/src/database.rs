@@ -287,6 +287,10 @@ impl DatabaseFact {
 /// What the directory is called, beside that of a server's own files, in which a scratch copy is brought to a moment.
 pub const RECOVERED: &str = "recovered";
 
+/// What the directory is called, beside that of a server's own files, on which the server of a clone runs while those of the
+/// first are put in their place.
+pub const MEANWHILE: &str = "meanwhile";
+
 /// Where the authority's certificate of a database is in the replica of a service that uses it.
 pub fn ca_path(database: &DatabaseName) -> String {
     format!("/run/daybook/{database}.ca.pem")

@@ -1,6 +1,8 @@
 //! Clones: first the servers of the databases, then their rows, then everything that uses them. What fails on the way
 //! is cleared away: a clone is there as a whole, or not at all.
 
+use std::collections::BTreeMap;
+
 use daybook_api::ErrorCode;
 use daybook_api::backup::OperationView;
 use daybook_api::clone::{CloneEnvironment, ClonePlan, CloneView, UnmaskedColumn};
@@ -11,6 +13,7 @@ use daybook_decide::backups::span;
 use daybook_decide::clone::{Cloned, Standing, cloned, databases_alone, standing, volumes_of_files};
 use daybook_decide::text::{plural, size};
 use daybook_model::clone::{CloneData, CloneOutcome};
+use daybook_model::database::Engine;
 use daybook_model::masking::Masking;
 use daybook_model::{Actor, BackupId, Database, DatabaseName, EnvKey, Event, Release, SecretName, Spec};
 use tokio::sync::mpsc;
@@ -18,7 +21,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::operations::Operation;
-use super::pipe::{Piece, WAITING, drain, fill};
+use super::pipe::{NOBODY_READS, Piece, WAITING, drain, fill};
 use super::point::shown;
 use super::save::{Door, tool};
 use super::scratch::scratch_key;
@@ -57,7 +60,16 @@ impl App {
         for (name, database) in &wanted.release.spec.databases {
             let origin = wanted.then.as_ref().and_then(|then| then.databases.get(name));
             let words = data_words(name, database, asked.data);
-            steps.push(origin.map_or(words.clone(), |origin| format!("{words}, {}", origin.words())));
+            steps.push(match origin {
+                Some(origin) => format!("{words}, {}", origin.words()),
+                None if asked.data == CloneData::Full && database.engine == Engine::Postgres => {
+                    match self.why_no_files(&wanted.release.spec, name).await? {
+                        None => format!("{words}, by copies of its files"),
+                        Some(why) => format!("{words}, by a dump: {why}"),
+                    }
+                }
+                None => words,
+            });
         }
         if wanted.then.is_some() && asked.data == CloneData::Masked {
             steps
@@ -196,6 +208,13 @@ impl App {
             CloneData::Masked | CloneData::None => Vec::new(),
         };
         if !wanted.release.spec.databases.is_empty() || !volumes.is_empty() {
+            let taken = match &wanted.then {
+                Some(_) => BTreeMap::new(),
+                None => {
+                    let (release, clone) = (&wanted.release, &wanted.clone.spec);
+                    self.take_files(release, clone, wanted.asked.data, operation, actor).await?
+                }
+            };
             operation.note("starts its databases");
             self.bring(databases_alone(&wanted.clone.spec), "clone: what its data goes to", actor).await?;
             for name in &volumes {
@@ -208,7 +227,18 @@ impl App {
                 });
             }
             for (name, database) in &wanted.release.spec.databases {
-                said.extend(self.carry_data(wanted, name, database, operation, actor).await?);
+                let taken = taken.get(name);
+                if let Some(taken) = taken {
+                    self.settle_files(&wanted.clone.spec, name, taken).await?;
+                }
+                match taken.map(|taken| &taken.came) {
+                    Some(Ok(words)) => said.push(words.clone()),
+                    Some(Err(why)) => {
+                        said.extend(self.carry_data(wanted, name, database, operation, actor).await?);
+                        said.push(format!("{name}: by a dump, since its files could not be taken: {why}"));
+                    }
+                    None => said.extend(self.carry_data(wanted, name, database, operation, actor).await?),
+                }
             }
         }
         operation.note("starts what uses them");
@@ -309,16 +339,30 @@ impl App {
         Ok(said)
     }
 
-    /// Lets a command beside one server read what a command beside another writes. Gives the bytes.
+    /// Carries a dump of one server over to another. Gives the bytes.
     pub(super) async fn pour_across(
         &self,
         ends: Ends<'_>,
         dump: Vec<String>,
         restore: Vec<String>,
     ) -> Result<u64, ApiError> {
+        let engine = ends.source.engine;
+        let (dump, restore) =
+            (Carrier { argv: dump, tool: tool(engine) }, Carrier { argv: restore, tool: "the restore" });
+        self.carry_across(ends, dump, restore, Look::new(engine)).await
+    }
+
+    /// Lets a command beside one server read what a command beside another writes. Gives the bytes.
+    pub(super) async fn carry_across(
+        &self,
+        ends: Ends<'_>,
+        writer: Carrier,
+        reader: Carrier,
+        mut look: Look,
+    ) -> Result<u64, ApiError> {
         let Ends { from, source, to, target, operation } = ends;
-        let reads = self.run_beside(to, &target.replica, restore).await?;
-        let writes = self.run_beside(from, &source.replica, dump).await?;
+        let reads = self.run_beside(to, &target.replica, reader.argv).await?;
+        let writes = self.run_beside(from, &source.replica, writer.argv).await?;
         let (pieces, mut taken) = mpsc::channel(WAITING);
         let (bytes, given) = mpsc::channel(WAITING);
         let forward = async move {
@@ -328,14 +372,17 @@ impl App {
                 }
             }
         };
-        let mut look = Look::new(source.engine);
         let see = |look: &Look| operation.note(format!("{} carried over", size(look.bytes)));
-        let (name, mut held) = (tool(source.engine), None);
-        let writing = drain(writes, &source.password, name, &mut look, &mut held, pieces, see);
-        let reading = fill(reads, &target.password, "the restore", given, |_| {});
+        let mut held = None;
+        let writing = drain(writes, &source.password, writer.tool, &mut look, &mut held, pieces, see);
+        let reading = fill(reads, &target.password, reader.tool, given, |_| {});
         let (wrote, (), read) = tokio::join!(writing, forward, reading);
-        // Whoever reads no more says why; whoever writes is only told that nobody reads.
-        read.and(wrote).map_err(ApiError::invalid)?;
+        // What was not written to its end is not read to its end either: the first of them says why.
+        match (wrote, read) {
+            (Err(why), _) if why != NOBODY_READS => return Err(ApiError::invalid(why)),
+            (_, Err(why)) | (Err(why), Ok(())) => return Err(ApiError::invalid(why)),
+            (Ok(()), Ok(())) => {}
+        }
         Ok(look.bytes)
     }
 
@@ -379,6 +426,13 @@ impl App {
         tracing::info!(%key, "the clone has come to its end");
         self.clear_environment(key, true, actor).await
     }
+}
+
+/// A command beside a server that writes or reads what is carried.
+pub(super) struct Carrier {
+    pub(super) argv: Vec<String>,
+    /// What people call it.
+    pub(super) tool: &'static str,
 }
 
 /// Two servers between which something is carried.

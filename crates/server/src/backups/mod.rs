@@ -9,6 +9,7 @@ mod beside;
 mod clone;
 mod copy;
 mod drill;
+mod files;
 mod operations;
 mod pipe;
 mod point;

@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 /// Pieces that wait to be taken.
 pub(super) const WAITING: usize = 64;
+/// What is said of a command that was not read to its end. Whoever should have read it says why.
+pub(super) const NOBODY_READS: &str = "nobody takes what it writes any more";
 /// Bytes of what a command complains of that are kept.
 const COMPLAINTS: usize = 4 << 10;
 
@@ -127,7 +129,7 @@ pub(super) async fn drain(
             if let Some(hold) = hold.take_if(|_| look.has_begun()).as_mut() {
                 hold.let_go().await.map_err(|refusal| refusal.to_string())?;
             }
-            to.send(Piece::Bytes(bytes)).await.map_err(|_| "the repository takes no more".to_owned())?;
+            to.send(Piece::Bytes(bytes)).await.map_err(|_| NOBODY_READS.to_owned())?;
         }
         let code = exec.code.await.map_err(|error| error.to_string())?;
         complaints.verdict(tool, code)?;

@@ -6,6 +6,7 @@ use daybook_backup::{Error, Repository};
 use daybook_data::archive as commands;
 use daybook_decide::archive::{Point, segment_at};
 use daybook_decide::text::size;
+use daybook_model::database::RECOVERED;
 use daybook_model::spec::EnvValue;
 use daybook_model::{DatabaseName, EnvKey, Release, ReplicaId, Timestamp};
 
@@ -43,7 +44,7 @@ impl App {
         let door = self.door(scratch, name).await?;
         let base = point.base.snapshot.clone();
         operation.note("takes in the base backup");
-        self.feed(scratch, &door.replica, commands::take_base(), home, operation, move |repository, to| {
+        self.feed(scratch, &door.replica, commands::take_base(RECOVERED), home, operation, move |repository, to| {
             repository.read(&base, FILES, to).map(drop)
         })
         .await?;
