@@ -4,6 +4,9 @@
 //! in the journal, as everything that people are told of.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -281,8 +284,9 @@ fn read(file: &Path) -> Standing {
 fn write(file: &Path, standing: &Standing) -> std::io::Result<()> {
     let text = serde_json::to_vec(standing).map_err(std::io::Error::other)?;
     let unfinished: PathBuf = file.with_extension("tmp");
-    std::fs::write(&unfinished, text)?;
-    std::fs::File::open(&unfinished)?.sync_all()?;
+    let mut written = File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    written.write_all(&text)?;
+    written.sync_all()?;
     std::fs::rename(&unfinished, file)
 }
 

@@ -24,6 +24,8 @@ mod suspect;
 mod tend;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -75,6 +77,9 @@ impl Default for Observatory {
 impl Observatory {
     /// Opens what is kept. Where that cannot be opened nothing is measured, and everything else goes on.
     fn open(&self, state: &Path) {
+        for name in ["metrics", "logs"] {
+            own(&state.join(name));
+        }
         // Whoever opened it first has it.
         let _ = self.store.set(open_series(&state.join("metrics")));
         let _ = self.lines.set(lines::open(&state.join("logs")));
@@ -107,6 +112,12 @@ impl App {
         // Where it panics there is no store, as if it could not be opened.
         let _ = tokio::task::spawn_blocking(move || app.inner.observatory.open(&app.inner.state)).await;
     }
+}
+
+/// Makes a directory that nobody else may look into: lines are of users. Where that fails, opening what is in it tells why.
+fn own(directory: &Path) {
+    let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let _ = std::fs::set_permissions(directory, Permissions::from_mode(0o700));
 }
 
 fn open_series(directory: &Path) -> Result<Arc<Store>, String> {
