@@ -165,9 +165,12 @@ const ALERTS: &[Builtin] = &[
         name: "ReplicaImbalance",
         severity: Severity::Ticket,
         expr: r#"
-            sum by (app, env, service, replica) (rate(daybook_replica_requests_total[10m]))
+            (sum by (app, env, service, replica) (rate(daybook_replica_requests_total[10m]))
+                and on (app, env, service, replica) daybook_replica_up == 1)
               > on (app, env, service) group_left
-                1.7 * avg by (app, env, service) (sum by (app, env, service, replica) (rate(daybook_replica_requests_total[10m])))
+                1.7 * avg by (app, env, service) (
+                  sum by (app, env, service, replica) (rate(daybook_replica_requests_total[10m]))
+                    and on (app, env, service, replica) daybook_replica_up == 1)
             and on (app, env, service) sum by (app, env, service) (rate(daybook_replica_requests_total[10m])) > 2
             and on (app, env, service) count by (app, env, service) (daybook_replica_up == 1) >= 2"#,
         hold: "15m",

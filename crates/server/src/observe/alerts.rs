@@ -255,7 +255,8 @@ fn alert(active: &Active, now: i64) -> Option<Fired> {
             name,
             labels: own.collect(),
             severity,
-            started: time(active.fired_at.unwrap_or(active.active_at)),
+            // What users feel began when the condition did, not when that had lasted long enough.
+            started: time(active.active_at),
             ended: ended.map(time),
             service: label("service").or(label("database")).and_then(|name| name.parse().ok()),
             host: label("host").map(ToOwned::to_owned),

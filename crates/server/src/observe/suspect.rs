@@ -216,10 +216,16 @@ fn run(
 }
 
 fn changed(differing: &[(&Service, &Service)]) -> Vec<Changed> {
-    let mut all = Vec::new();
+    let mut all: Vec<Changed> = Vec::new();
+    // What changes in many services alike is said once.
+    let mut add = |changed: Changed| {
+        if !all.contains(&changed) {
+            all.push(changed);
+        }
+    };
     for (now, before) in differing {
         if now.artifact != before.artifact {
-            all.push(Changed::Image { from: artifact(&before.artifact), to: artifact(&now.artifact) });
+            add(Changed::Image { from: artifact(&before.artifact), to: artifact(&now.artifact) });
         }
         let (new, old) = (&now.container, &before.container);
         let names = new.environment.keys().chain(old.environment.keys()).collect::<BTreeSet<_>>();
@@ -235,16 +241,16 @@ fn changed(differing: &[(&Service, &Service)]) -> Vec<Changed> {
             keys.push("files".to_owned());
         }
         if !keys.is_empty() {
-            all.push(Changed::Configuration { keys });
+            add(Changed::Configuration { keys });
         }
         let less = |new: Option<u64>, old: Option<u64>| new.zip(old).filter(|(new, old)| new < old);
         if let Some((new, old)) = less(new.resources.memory_bytes, old.resources.memory_bytes) {
             let size = daybook_decide::text::size;
             let what = format!("{} → {}", size(old), size(new));
-            all.push(Changed::Less { resource: cause::Resource::Memory, what });
+            add(Changed::Less { resource: cause::Resource::Memory, what });
         }
         if now.routes != before.routes {
-            all.push(Changed::Routes);
+            add(Changed::Routes);
         }
     }
     all
