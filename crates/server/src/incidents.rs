@@ -10,7 +10,7 @@ use daybook_api::incident::{
 use daybook_decide::incident::{Incident, Incidents, Standing};
 use daybook_decide::postmortem::{self, Beside};
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
-use daybook_model::{Actor, EnvKey, Event};
+use daybook_model::{Actor, EnvKey, Event, RunId};
 use daybook_rules::State;
 use daybook_store::{Journal as _, Query, Write};
 use jiff::tz::TimeZone;
@@ -162,6 +162,16 @@ impl App {
         };
         self.note_incident(key.as_ref(), actor, id, event).await?;
         self.incident(&id.to_string())
+    }
+
+    /// Whoever changes an environment while an incident goes on there does something about it.
+    pub(crate) async fn acted(&self, key: &EnvKey, run: RunId, what: &str, actor: &Actor) {
+        for incident in self.inner.incidents.of(Some(key)).open() {
+            let event = IncidentEvent::Acted { what: what.to_owned(), run: Some(run), rule: None };
+            if let Err(error) = self.note_incident(Some(key), actor, incident.id, event).await {
+                tracing::warn!(error = %error.0.message, "an incident does not know of a run");
+            }
+        }
     }
 
     /// Opens an incident that no alert told of.

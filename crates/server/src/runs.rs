@@ -216,9 +216,11 @@ impl App {
         let run = RunId(uuid::Uuid::now_v7());
         let from = current.map(|release| release.number);
         self.begin_traffic(&key, run).await;
+        let (doing, by) = (reason.clone(), actor.clone());
         let start = RunStart { run, purpose, reason, actor, spec, manifest, from, to, expected: None, remove_volumes };
         self.inner.executor.start(start).await?;
-        self.drive(key, run);
+        self.drive(key.clone(), run);
+        self.acted(&key, run, &doing, &by).await;
         Ok(run)
     }
 

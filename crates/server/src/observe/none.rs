@@ -3,7 +3,7 @@
 use axum::Router;
 use daybook_api::ErrorCode;
 use daybook_api::logs::{LogSearch, LogsFound};
-use daybook_model::{EnvKey, Observed};
+use daybook_model::{Actor, EnvKey, Observed, RunId};
 
 use crate::App;
 use crate::error::ApiError;
@@ -20,6 +20,8 @@ impl App {
     pub(crate) async fn open_metrics(&self) {}
 
     pub(crate) async fn tend_metrics(self) {}
+
+    pub(crate) async fn acted(&self, _: &EnvKey, _: RunId, _: &str, _: &Actor) {}
 
     pub(crate) async fn search_logs(&self, _: &EnvKey, _: LogSearch) -> Result<LogsFound, ApiError> {
         let why = "this build of Daybook keeps no lines";
