@@ -37,7 +37,7 @@ impl Coder {
         let Some(light) = self.light.as_mut().filter(|_| bytes.len() >= TELLING) else {
             return self.usual.compress(bytes);
         };
-        let tries = self.seen % TRIED == 0;
+        let tries = self.seen.is_multiple_of(TRIED);
         self.seen = self.seen.wrapping_add(1);
         if !tries {
             return if self.is_light { light.compress(bytes) } else { self.usual.compress(bytes) };
