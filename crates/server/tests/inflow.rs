@@ -64,13 +64,13 @@ async fn what_a_prometheus_sends_can_be_asked_for_in_both_protocols() {
         let theirs = Series { labels: of(name), samples, ..Series::default() };
         let about =
             Metadata { metric: name.to_owned(), kind: Kind::Counter, help: "Of others.".into(), unit: String::new() };
-        for request in requests(version, &[theirs.clone()], &[about], 100) {
+        for request in requests(version, std::slice::from_ref(&theirs), &[about], 100) {
             let (status, body, headers) = post(dir.path(), write, &version.headers(), request.body).await;
             assert_eq!((status, body.len()), (204, 0), "{headers}");
             assert_eq!(headers.contains("samples-written\": \"1\""), version == Version::Two, "{headers}");
         }
         assert_eq!(value(&server, name).await.as_deref(), Some("4"));
-        for request in requests(version, &[ours], &[], 100) {
+        for request in requests(version, std::slice::from_ref(&ours), &[], 100) {
             let (status, body, _) = post(dir.path(), write, &version.headers(), request.body).await;
             assert_eq!(status, 400, "it is not to be sent again");
             assert!(String::from_utf8_lossy(&body).contains("Daybook's own"));
