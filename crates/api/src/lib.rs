@@ -28,6 +28,7 @@ pub mod secret;
 pub mod status;
 pub mod target;
 pub mod top;
+pub mod trace;
 pub mod upgrade;
 pub mod version;
 pub mod why;

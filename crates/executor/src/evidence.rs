@@ -1,7 +1,9 @@
 //! What a person needs to understand a failure.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use daybook_decide::redact::Redactor;
 use daybook_decide::why::start_error;
 use daybook_model::event::Failure;
 use daybook_model::launch::Role;
@@ -26,13 +28,18 @@ impl Executor {
         query: &LogQuery,
     ) -> Result<BoxStream<'static, daybook_runtime::Result<LogLine>>> {
         let unknown = |why| daybook_runtime::Error::new(ErrorKind::Unavailable, format!("read the log of {id}"), why);
-        let redactor = self.inner.secrets.redactor(key).await.map_err(unknown)?;
+        let redactor = self.redactor(key).await.map_err(unknown)?;
         let lines = self.inner.runtime.logs(key, id, role, query).await?;
         let redacted = move |line: LogLine| match redactor.redact(&line.text) {
             Cow::Borrowed(_) => line,
             Cow::Owned(text) => LogLine { text, ..line },
         };
         Ok(lines.map(move |line| line.map(&redacted)).boxed())
+    }
+
+    /// What finds the values of an environment's secrets in text.
+    pub async fn redactor(&self, key: &EnvKey) -> std::result::Result<Arc<Redactor>, String> {
+        self.inner.secrets.redactor(key).await
     }
 
     /// The last lines of a replica's log, as a failure shows them.

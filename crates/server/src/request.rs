@@ -120,6 +120,15 @@ pub(crate) struct AtIncident {
     pub(crate) incident: String,
 }
 
+/// One trace.
+#[cfg(feature = "observe")]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AtTrace {
+    /// Its id: 32 hexadecimal digits.
+    pub(crate) trace: String,
+}
+
 /// One secret.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -10,6 +10,8 @@ mod runs;
 mod secrets;
 mod system;
 pub(crate) mod targets;
+#[cfg(feature = "observe")]
+mod traces;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -122,6 +124,8 @@ fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
         .routes(routes!(incidents::list_incidents, incidents::open_incident))
         .routes(routes!(incidents::get_incident, incidents::mark_incident))
         .routes(routes!(incidents::get_postmortem))
+        .routes(routes!(traces::list_traces))
+        .routes(routes!(traces::get_trace))
 }
 
 #[cfg(not(feature = "observe"))]

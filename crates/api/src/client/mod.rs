@@ -38,6 +38,7 @@ use crate::secret::{SecretVersion, SecretView, SetSecret};
 use crate::status::StatusView;
 use crate::target::{AddTarget, TargetView};
 use crate::top::TopView;
+use crate::trace::{TraceLine, TraceView, TracesQuery};
 use crate::upgrade::{Upgrade, UpgradePlan};
 use crate::version::VersionView;
 use crate::why::WhyView;
@@ -147,6 +148,16 @@ impl Client {
     /// The draft of a post-mortem, as Markdown.
     pub async fn postmortem(&self, name: &str) -> Result<String> {
         self.get(&format!("/v1/incidents/{}/postmortem", segment(name))).await
+    }
+
+    /// Requests that are known step by step, the one that was told of last first.
+    pub async fn traces(&self, query: &TracesQuery) -> Result<Vec<TraceLine>> {
+        self.get(&with_query("/v1/traces", query)).await
+    }
+
+    /// One request, step by step.
+    pub async fn trace(&self, id: &str) -> Result<TraceView> {
+        self.get(&format!("/v1/traces/{}", segment(id))).await
     }
 
     /// What was measured, at one time.

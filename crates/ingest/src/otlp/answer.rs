@@ -1,6 +1,7 @@
 //! What an exporter is answered.
 
-use daybook_metrics::store::NotKept;
+use std::fmt;
+
 use prost::Message;
 use serde_json::json;
 
@@ -58,7 +59,7 @@ pub fn refuse(format: Format, refused: &Refused) -> Answer {
 }
 
 /// The answer to a request that could not be kept: it is to be sent again.
-pub fn failed(format: Format, why: &NotKept) -> Answer {
+pub fn failed(format: Format, why: impl fmt::Display) -> Answer {
     // 14 is a service that is not there now. Of all 5xx, exporters try only some again, and 503 is one.
     let mut answer = error(503, format, 14, &why.to_string());
     answer.headers.push(("retry-after", "5".to_owned()));

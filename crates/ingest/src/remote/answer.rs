@@ -17,6 +17,11 @@ pub fn refuse(refused: &Refused) -> Answer {
     Answer::text(refused.status(), refused.to_string())
 }
 
+/// The answer to a request that cannot be kept now: it is to be sent again.
+pub fn later(why: impl Into<String>) -> Answer {
+    Answer::text(503, why)
+}
+
 /// The answer to a request, by what became of its batch. It succeeds if all is kept. If some of it is not, that part is not to be sent
 /// again; if the store failed, all is.
 pub fn answer(version: Version, write: &Write, kept: Result<&Receipt, &NotKept>) -> Answer {

@@ -13,7 +13,7 @@ mod version;
 mod wire;
 mod write;
 
-pub use answer::{answer, refuse};
+pub use answer::{answer, later, refuse};
 pub use read::{Created, Skipped, Write, read};
 pub use send::{Backoff, Progress, Verdict, verdict};
 pub use version::Version;

@@ -71,7 +71,8 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    pub(crate) fn add(&mut self, count: u64, why: impl fmt::Display) {
+    /// So many more.
+    pub fn add(&mut self, count: u64, why: impl fmt::Display) {
         if self.count == 0 {
             self.first = why.to_string();
         }

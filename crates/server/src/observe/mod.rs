@@ -8,12 +8,14 @@
 //! - `names` lists every metric of our own.
 //! - `alerts` evaluates rules, and makes incidents of what fires; `suspect` finds what may have caused them.
 //! - `ask` answers questions, within bounds.
+//! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
 mod alerts;
 mod ask;
 mod gather;
 mod host;
+mod inflow;
 mod lines;
 mod names;
 mod prometheus;
@@ -58,6 +60,8 @@ pub(crate) struct Observatory {
     fired: Mutex<Vec<Fired>>,
     /// What services say of their metrics.
     metadata: Mutex<scrape::Metadata>,
+    /// What others send.
+    inflow: inflow::Inflow,
 }
 
 impl Default for Observatory {
@@ -70,6 +74,7 @@ impl Default for Observatory {
             told: Mutex::default(),
             fired: Mutex::default(),
             metadata: Mutex::default(),
+            inflow: inflow::Inflow::default(),
         }
     }
 }

@@ -28,7 +28,7 @@ use parameters::Parameters;
 
 type Answered = Result<Response, Refused>;
 
-/// The paths below `/api/v1`, and `/metrics`.
+/// The paths below `/api/v1`, `/metrics`, and those that take something in.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/api/v1/query", get(query).post(query))
@@ -41,6 +41,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/status/buildinfo", get(build))
         .route("/api/v1/status/tsdb", get(statistics))
         .route("/metrics", get(metrics))
+        .merge(super::inflow::routes())
 }
 
 async fn query(State(app): State<App>, asked: Parameters) -> Answered {

@@ -30,8 +30,8 @@ const LARGEST: usize = 16 << 20;
 const BOUNDS: Bounds = Bounds { line: 64 << 10, samples: 100_000, labels: 48 };
 /// What is understood, the better first.
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-/// Metrics whose kind is remembered.
-const KNOWN: usize = 50_000;
+/// Metrics whose kind is remembered, whoever told it.
+pub(super) const KNOWN: usize = 50_000;
 
 /// What is known of a metric that a service tells.
 pub(super) type Metadata = BTreeMap<String, (Kind, String)>;
