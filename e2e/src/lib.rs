@@ -111,6 +111,11 @@ impl World {
         Self::make("process", None, None, vec![("DAYBOOK_SHARE", directory.display().to_string())]).await
     }
 
+    /// A server on the `process` runtime that answers as a Prometheus at an address, and takes in there what is sent.
+    pub async fn answering_as_prometheus(address: SocketAddr) -> Self {
+        Self::make("process", None, None, vec![("DAYBOOK_PROMETHEUS", address.to_string())]).await
+    }
+
     async fn with(runtime: &str, mebibytes: Option<u64>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
         Self::make(runtime, mebibytes, alone, Vec::new()).await
