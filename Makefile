@@ -2,7 +2,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test lint format shop docs audit bench-backup bench-logs soak fuzz clean
+.PHONY: help demo test lint format shop docs audit bench-backup bench-metrics bench-promql bench-logs bench-detect soak fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,13 +29,25 @@ docs: ## Build the book into target/book
 audit: ## Check dependencies against RustSec's advisories (fetches its database with git)
 	cargo deny check advisories
 
-bench-%: shop ## Measure: rollout, edge, plan, cost, footprint, crash, migrate, backup, metrics, promql, logs, detect, kubernetes-scale (COUNT, SECONDS, RUNTIME, LINES bound it)
+bench-%: shop ## Measure: rollout, edge, plan, cost, footprint, crash, migrate, backup, metrics, promql, logs, detect, kubernetes-scale (COUNT, SECONDS, RUNTIME, LINES, HOURS bound it)
 	cargo build --quiet --release -p daybook-cli -p daybook-bench
 	scripts/bench $*
 
 bench-backup:
 	cargo build --quiet --release -p daybook-bench --features backup
 	scripts/bench backup
+
+bench-metrics:
+	cargo build --quiet --release -p daybook-promql --example beside_prometheus
+	scripts/bench metrics
+
+bench-promql:
+	cargo build --quiet --release -p daybook-promql --example promqltest
+	scripts/bench promql
+
+bench-detect:
+	cargo build --quiet --release -p daybook-decide --example detect
+	scripts/bench detect
 
 bench-logs:
 	cargo build --quiet --release -p daybook-logs --example measure_logs

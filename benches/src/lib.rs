@@ -6,7 +6,6 @@
 pub mod cluster;
 pub mod compare;
 pub mod daybook;
-pub mod detect;
 pub mod fake_nodes;
 pub mod load;
 pub mod process;

@@ -43,8 +43,6 @@ enum Benchmark {
     BackupOnce(commands::backup::OnceArguments),
     /// Crashes in the simulation, and real ones.
     Crash(commands::crash::Arguments),
-    /// What is unusual in labelled series, against three standard deviations and a threshold.
-    Detect(commands::detect::Arguments),
     /// Many services in a cluster whose machines are fake, against kubectl.
     KubernetesScale(commands::kubernetes_scale::Arguments),
     /// Load on an address until a time is over: what `make demo` uses.
@@ -77,7 +75,6 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         #[cfg(feature = "backup")]
         Benchmark::BackupOnce(arguments) => commands::backup::once(&arguments),
         Benchmark::Crash(arguments) => commands::crash::run(arguments).await,
-        Benchmark::Detect(arguments) => commands::detect::run(&arguments),
         Benchmark::KubernetesScale(arguments) => commands::kubernetes_scale::run(arguments).await,
         Benchmark::Load(arguments) => commands::load::run(arguments).await,
         Benchmark::Upstream => commands::upstream::run().await,

@@ -116,6 +116,11 @@ impl World {
         Self::make("process", None, None, vec![("DAYBOOK_SHARE", directory.display().to_string())]).await
     }
 
+    /// A server on the `process` runtime that answers as a Prometheus at an address, and takes in there what is sent.
+    pub async fn answering_as_prometheus(address: SocketAddr) -> Self {
+        Self::make("process", None, None, vec![("DAYBOOK_PROMETHEUS", address.to_string())]).await
+    }
+
     async fn with(runtime: &str, disk: Option<(FileSystem, u64)>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
         Self::make(runtime, disk, alone, Vec::new()).await

@@ -6,7 +6,6 @@ pub(crate) mod clone;
 mod compose;
 pub(crate) mod cost;
 pub(crate) mod crash;
-pub(crate) mod detect;
 pub(crate) mod edge;
 pub(crate) mod footprint;
 pub(crate) mod kubernetes_scale;

@@ -48,6 +48,7 @@ mod status;
 mod stop;
 mod target;
 mod top;
+mod trace;
 mod up;
 mod validate;
 mod version;
@@ -94,6 +95,7 @@ pub(crate) enum Command {
     Logs(logs::Logs),
     Top(top::Top),
     Query(query::Query),
+    Trace(trace::Trace),
     Alert(alert::Alert),
     Incident(incident::Incident),
     Events(events::Events),
@@ -179,6 +181,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Logs(command) => command.run(ctx).await?,
         Command::Top(command) => command.run(ctx).await?,
         Command::Query(command) => command.run(ctx).await?,
+        Command::Trace(command) => command.run(ctx).await?,
         Command::Alert(command) => command.run(ctx).await?,
         Command::Incident(command) => command.run(ctx).await?,
         Command::Events(command) => command.run(ctx).await?,

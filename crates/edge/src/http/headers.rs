@@ -208,6 +208,19 @@ mod tests {
         assert_eq!(headers["x-forwarded-host"], "shop.example");
     }
 
+    /// None is made where there is none: that would decide for services which of their requests are followed.
+    #[test]
+    fn where_a_request_stands_in_a_trace_goes_on_as_it_came() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let request = http::Request::get("/").header("host", "a").header("traceparent", parent);
+        let request = request.header("tracestate", "rojo=1").header("tracestate", "congo=2");
+        let headers = prepared(request.body(()).unwrap());
+        assert_eq!(headers["traceparent"], parent);
+        assert_eq!(headers.get_all("tracestate").iter().collect::<Vec<_>>(), ["rojo=1", "congo=2"]);
+        let bare = prepared(http::Request::get("/").header("host", "a").body(()).unwrap());
+        assert!(!bare.contains_key("traceparent"));
+    }
+
     #[test]
     fn http2_becomes_http1() {
         let request = http::Request::get("https://shop.example/x")

@@ -1,25 +1,27 @@
 //! How well what is unusual is found: labelled series, beside three standard deviations and a threshold.
+//! `TRACES=FOLDER cargo run --release -p daybook-decide --example detect`, where the folder has `nab_aws` and
+//! `ms_cloud_monitoring`. The last line is one JSON object.
 //!
 //! Faults that are put into the running shop are a part of their own, which has its own keys in the result.
 
+#![allow(clippy::print_stdout, reason = "it is what this is for")]
+#![allow(clippy::disallowed_methods, reason = "what decides is pure; what measures it reads files")]
+
+mod peers;
+mod score;
+mod series;
+
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use daybook_bench::detect::peers::{ThreeSigma, Threshold};
-use daybook_bench::detect::{Sample, Score, Series, Watcher, score};
-use daybook_bench::{detect, shop};
 use daybook_decide::anomaly::{Detector, Options, State};
 use daybook_model::Timestamp;
+use peers::{ThreeSigma, Threshold};
+use score::{Score, Watcher, score};
 use serde_json::{Value, json};
+use series::{Sample, Series};
 
-use super::say;
-
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// Where the labelled series are: a folder with `nab_aws` and `ms_cloud_monitoring`.
-    #[arg(long, env = "TRACES")]
-    traces: Option<PathBuf>,
-}
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What every detector may look at before anything counts: two days.
 const LEARN_S: i64 = 2 * 86_400;
@@ -44,47 +46,48 @@ impl Watcher for Ours {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let folder = arguments.traces.clone().unwrap_or_else(|| shop::root().join("../shared/traces"));
+fn main() -> Result<()> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traces");
+    let folder = std::env::var_os("TRACES").map_or_else(beside, PathBuf::from);
     let mut result = json!({});
     if folder.is_dir() {
         result["series"] = labelled(&folder)?;
     } else {
-        say(&format!("{} is not there: no labelled series (TRACES says where they are)", folder.display()));
+        println!("{} is not there: no labelled series (TRACES says where they are)", folder.display());
     }
-    say(&result.to_string());
+    println!("{result}");
     Ok(())
 }
 
 fn labelled(folder: &Path) -> Result<Value> {
     let mut all = nab(&folder.join("nab_aws"))?;
     all.extend(microsoft(&folder.join("ms_cloud_monitoring"))?);
-    say("alerts right/wrong, windows found/all, by series: ours, three deviations, threshold");
+    println!("alerts right/wrong, windows found/all, by series: ours, three deviations, threshold");
     let mut parts = [("tuned_on", [Score::default(); 3]), ("kept_aside", [Score::default(); 3])];
     for series in &all {
         let mut watchers: [Box<dyn Watcher>; 3] =
             [Box::new(Ours::new(series)), Box::new(ThreeSigma::new()), Box::new(Threshold::new(LEARN_S))];
         let scores: Vec<_> = watchers.iter_mut().map(|watcher| score(series, watcher.as_mut(), LEARN_S)).collect();
-        let is_aside = detect::is_kept_aside(&series.name);
+        let is_aside = score::is_kept_aside(&series.name);
         let told: Vec<_> = scores
             .iter()
             .map(|one| format!("{:>3}/{:<4} {:>2}/{:<2}", one.right, one.wrong, one.found, one.windows))
             .collect();
         let mark = if is_aside { "aside" } else { "tuned" };
-        say(&format!("{mark}  {:<42} {}", series.name, told.join("   ")));
+        println!("{mark}  {:<42} {}", series.name, told.join("   "));
         let sums = &mut parts[usize::from(is_aside)].1;
         sums.iter_mut().zip(scores).for_each(|(sum, one)| *sum = sum.and(one));
     }
     let mut result = json!({});
     for (part, scores) in parts {
         for (name, score) in NAMES.iter().zip(scores) {
-            say(&format!(
+            println!(
                 "{part:<11} {name:<12} precision {:.2}  recall {:.2}  F1 {:.2}  wrong alerts a week and series {:.2}",
                 score.precision(),
                 score.recall(),
                 score.f1(),
                 score.wrong_a_week()
-            ));
+            );
             result[part][name] = told(&score);
         }
     }
@@ -101,12 +104,12 @@ fn told(score: &Score) -> Value {
 /// Numenta's: a file for each series, and one with the windows of all.
 fn nab(folder: &Path) -> Result<Vec<Series>> {
     let labels = read(&folder.join("combined_windows_labels.json"))?;
-    let labels: Value = serde_json::from_str(&labels).context("the windows")?;
+    let labels: Value = serde_json::from_str(&labels).map_err(|error| format!("the windows: {error}"))?;
     let mut all = Vec::new();
     for file in files(folder)? {
-        let mut series = series(&file, "nab_aws")?;
-        let windows = labels[&series.name].as_array().context("a series has no windows")?;
-        let time = |value: &Value| value.as_str().and_then(detect::series::seconds);
+        let mut series = read_series(&file, "nab_aws")?;
+        let windows = labels[&series.name].as_array().ok_or("a series has no windows")?;
+        let time = |value: &Value| value.as_str().and_then(series::seconds);
         series.windows = windows.iter().filter_map(|pair| Some((time(&pair[0])?, time(&pair[1])?))).collect();
         all.push(series);
     }
@@ -120,13 +123,13 @@ fn microsoft(folder: &Path) -> Result<Vec<Series>> {
     let mut all = Vec::new();
     for folder in folders {
         for file in files(&folder)? {
-            all.push(series(&file, "ms_cloud_monitoring")?);
+            all.push(read_series(&file, "ms_cloud_monitoring")?);
         }
     }
     Ok(all)
 }
 
-fn series(file: &Path, set: &str) -> Result<Series> {
+fn read_series(file: &Path, set: &str) -> Result<Series> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     Ok(Series::read(&name, set, &read(file)?))
 }
@@ -139,10 +142,10 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?)
 }
 
 fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+    Ok(std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?)
 }

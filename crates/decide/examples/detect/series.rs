@@ -2,29 +2,29 @@
 
 /// One value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Seconds since 1970.
-    pub at_s: i64,
+    pub(crate) at_s: i64,
     /// The value.
-    pub value: f64,
+    pub(crate) value: f64,
 }
 
 /// A series with the times at which it was unusual.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
+pub(crate) struct Series {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The collection that it is of.
-    pub set: String,
+    pub(crate) set: String,
     /// In the order of their times.
-    pub samples: Vec<Sample>,
+    pub(crate) samples: Vec<Sample>,
     /// First and last second of each unusual time, both within it.
-    pub windows: Vec<(i64, i64)>,
+    pub(crate) windows: Vec<(i64, i64)>,
 }
 
 impl Series {
     /// Seconds between most of its samples.
-    pub fn step_s(&self) -> i64 {
+    pub(crate) fn step_s(&self) -> i64 {
         let mut steps: Vec<_> = self.samples.windows(2).map(|pair| pair[1].at_s - pair[0].at_s).collect();
         steps.sort_unstable();
         steps.get(steps.len().saturating_sub(1) / 2).copied().unwrap_or(60)
@@ -33,7 +33,7 @@ impl Series {
     /// A CSV file whose first column is a time and whose second is a value; a third one says 1 where it is unusual.
     /// Labels mark single samples: those in a row are one window, which lasts until two samples after it, because
     /// nothing can be told of a sample before it has ended. Lines that hold no value are passed over.
-    pub fn read(name: &str, set: &str, text: &str) -> Self {
+    pub(crate) fn read(name: &str, set: &str, text: &str) -> Self {
         let mut samples = Vec::new();
         let mut labelled: Vec<bool> = Vec::new();
         for line in text.lines().skip(1) {
@@ -62,7 +62,7 @@ impl Series {
 }
 
 /// `2014-05-14 01:14:00` or `2018-03-15T00:00:00Z`, in UTC, as seconds since 1970. `None`: it is no time.
-pub fn seconds(text: &str) -> Option<i64> {
+pub(crate) fn seconds(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);

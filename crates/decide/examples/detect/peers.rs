@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::{Sample, Watcher};
+use crate::score::Watcher;
+use crate::series::Sample;
 
 /// A threshold that a careful person would set after a while: a fifth above all that was seen, and nothing below.
 #[derive(Debug)]
-pub struct Threshold {
+pub(crate) struct Threshold {
     learn_s: i64,
     first: Option<i64>,
     most: f64,
@@ -15,7 +16,7 @@ pub struct Threshold {
 
 impl Threshold {
     /// Looks for `learn_s` seconds first.
-    pub fn new(learn_s: i64) -> Self {
+    pub(crate) fn new(learn_s: i64) -> Self {
         Self { learn_s, first: None, most: f64::MIN, is_above: false }
     }
 }
@@ -34,7 +35,7 @@ impl Watcher for Threshold {
 
 /// Away from the mean of the last day by more than three standard deviations of it.
 #[derive(Debug)]
-pub struct ThreeSigma {
+pub(crate) struct ThreeSigma {
     last: VecDeque<Sample>,
     is_away: bool,
 }
@@ -42,7 +43,7 @@ pub struct ThreeSigma {
 impl ThreeSigma {
     /// Nothing was seen yet.
     #[expect(clippy::new_without_default, reason = "beside a peer that has no default")]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { last: VecDeque::new(), is_away: false }
     }
 }

@@ -3,57 +3,54 @@
 //! An alert counts when it begins. It is right if that is within a labelled window, and a window is found if an alert
 //! begins in it. Windows and alerts before a detector can have learnt count for nobody.
 
-pub mod peers;
-pub mod series;
-
-pub use series::{Sample, Series};
+use crate::series::{Sample, Series};
 
 /// Begins to say that something is unusual, or does not.
-pub trait Watcher {
+pub(crate) trait Watcher {
     /// Takes a sample; whether an alert begins with it.
     fn push(&mut self, sample: Sample) -> bool;
 }
 
 /// What came of a series, or of several together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Score {
+pub(crate) struct Score {
     /// Alerts that began within a window.
-    pub right: u32,
+    pub(crate) right: u32,
     /// Alerts that began elsewhere.
-    pub wrong: u32,
+    pub(crate) wrong: u32,
     /// Windows in which one began.
-    pub found: u32,
+    pub(crate) found: u32,
     /// Windows.
-    pub windows: u32,
+    pub(crate) windows: u32,
     /// Weeks that were watched.
-    pub weeks: f64,
+    pub(crate) weeks: f64,
 }
 
 impl Score {
     /// The share of alerts that were right; 1 where there were none.
-    pub fn precision(&self) -> f64 {
+    pub(crate) fn precision(&self) -> f64 {
         share(self.right, self.right + self.wrong)
     }
 
     /// The share of windows that were found; 1 where there are none.
-    pub fn recall(&self) -> f64 {
+    pub(crate) fn recall(&self) -> f64 {
         share(self.found, self.windows)
     }
 
     /// Wrong alerts in a week.
-    pub fn wrong_a_week(&self) -> f64 {
+    pub(crate) fn wrong_a_week(&self) -> f64 {
         if self.weeks > 0.0 { f64::from(self.wrong) / self.weeks } else { 0.0 }
     }
 
     /// The harmonic mean of precision and recall.
-    pub fn f1(&self) -> f64 {
+    pub(crate) fn f1(&self) -> f64 {
         let (precision, recall) = (self.precision(), self.recall());
         if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 }
     }
 
     /// Both together.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             right: self.right + other.right,
             wrong: self.wrong + other.wrong,
@@ -71,7 +68,7 @@ fn share(part: u32, whole: u32) -> f64 {
 const WEEK_S: f64 = 7.0 * 86_400.0;
 
 /// Runs a watcher over a series. The first `learn_s` seconds are shown to it and do not count.
-pub fn score(series: &Series, watcher: &mut dyn Watcher, learn_s: i64) -> Score {
+pub(crate) fn score(series: &Series, watcher: &mut dyn Watcher, learn_s: i64) -> Score {
     let Some((first, last)) = series.samples.first().zip(series.samples.last()) else { return Score::default() };
     let begins = first.at_s + learn_s;
     let windows: Vec<_> = series.windows.iter().filter(|(from, _)| *from >= begins).collect();
@@ -99,7 +96,7 @@ pub fn score(series: &Series, watcher: &mut dyn Watcher, learn_s: i64) -> Score 
 
 /// Whether a series was kept aside when numbers were tuned: about half of them, told by a hash of their names
 /// (FNV-1a), so that nobody has chosen.
-pub fn is_kept_aside(name: &str) -> bool {
+pub(crate) fn is_kept_aside(name: &str) -> bool {
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     !hash.is_multiple_of(2)
 }
