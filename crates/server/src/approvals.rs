@@ -76,7 +76,7 @@ impl App {
             [one] if !plan.is_empty() => one,
             [] => {
                 let error =
-                    ApiError::not_found(format!("no plan of {key} that begins with `{plan}` waits for anybody"));
+                    ApiError::not_found(format!("no plan of {key} that begins with `{plan:.80}` waits for anybody"));
                 return Err(error.hint(format!("`daybook approve --list -e {}` shows those that do", key.env)));
             }
             _ => return Err(ApiError::new(ErrorCode::Usage, format!("several plans begin with `{plan}`"))),

@@ -137,7 +137,7 @@ impl App {
             [id] => Ok(*id),
             [] => Err(unknown(name)),
             _ => {
-                Err(ApiError::new(ErrorCode::Usage, format!("{name} may be several incidents"))
+                Err(ApiError::new(ErrorCode::Usage, format!("{name:.80} may be several incidents"))
                     .hint("give the whole id"))
             }
         }
@@ -177,7 +177,7 @@ impl App {
     /// Opens an incident that no alert told of.
     pub(crate) async fn open_incident(&self, asked: OpenIncident, actor: &Actor) -> Result<IncidentView, ApiError> {
         let severity = asked.severity.parse().map_err(|()| {
-            ApiError::new(ErrorCode::Usage, format!("{} is no severity", asked.severity)).hint("page, ticket or info")
+            ApiError::new(ErrorCode::Usage, format!("{:.80} is no severity", asked.severity)).hint("page, ticket or info")
         })?;
         let services = asked.services.iter().map(|name| name.parse()).collect::<Result<_, _>>();
         let services = services
@@ -220,7 +220,7 @@ impl App {
 }
 
 fn unknown(name: &str) -> ApiError {
-    ApiError::not_found(format!("there is no incident {name}")).hint("see `daybook incident ls --all`")
+    ApiError::not_found(format!("there is no incident {name:.80}")).hint("see `daybook incident ls --all`")
 }
 
 fn view(key: Option<&EnvKey>, incident: &Incident) -> IncidentView {
