@@ -136,10 +136,8 @@ impl App {
         match named.as_slice() {
             [id] => Ok(*id),
             [] => Err(unknown(name)),
-            _ => {
-                Err(ApiError::new(ErrorCode::Usage, format!("{name:.80} may be several incidents"))
-                    .hint("give the whole id"))
-            }
+            _ => Err(ApiError::new(ErrorCode::Usage, format!("{name:.80} may be several incidents"))
+                .hint("give the whole id")),
         }
     }
 
@@ -177,7 +175,8 @@ impl App {
     /// Opens an incident that no alert told of.
     pub(crate) async fn open_incident(&self, asked: OpenIncident, actor: &Actor) -> Result<IncidentView, ApiError> {
         let severity = asked.severity.parse().map_err(|()| {
-            ApiError::new(ErrorCode::Usage, format!("{:.80} is no severity", asked.severity)).hint("page, ticket or info")
+            ApiError::new(ErrorCode::Usage, format!("{:.80} is no severity", asked.severity))
+                .hint("page, ticket or info")
         })?;
         let services = asked.services.iter().map(|name| name.parse()).collect::<Result<_, _>>();
         let services = services
