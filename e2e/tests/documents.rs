@@ -201,7 +201,9 @@ fn run_with(document: &str, variables: &[(&str, &str)]) {
 async fn run_examples(document: &str) {
     let examples = examples(&text(document.as_ref()));
     assert!(!examples.is_empty(), "{document} has no example to run");
-    let world = World::new().await;
+    let mut world = World::new().await;
+    // An alert waits minutes before it fires.
+    world.daybook.patience = std::time::Duration::from_secs(10 * 60);
     // Readers stand in the repository; what they deploy is the example itself.
     let port = world.daybook.http.port().to_string();
     let mut loads = Vec::new();
