@@ -42,7 +42,6 @@ pub(crate) struct ThreeSigma {
 
 impl ThreeSigma {
     /// Nothing was seen yet.
-    #[expect(clippy::new_without_default, reason = "beside a peer that has no default")]
     pub(crate) fn new() -> Self {
         Self { last: VecDeque::new(), is_away: false }
     }
