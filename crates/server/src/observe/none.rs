@@ -10,7 +10,7 @@ use crate::error::ApiError;
 
 /// Nothing is kept.
 #[derive(Default)]
-pub(crate) struct Observatory;
+pub(crate) struct Observatory(());
 
 impl Observatory {
     pub(crate) fn saw(&self, _: Observed) {}
