@@ -8,7 +8,7 @@ use std::time::Duration;
 use daybook_api::ErrorCode;
 use daybook_api::logs::{FoundLine, LogSearch, LogsFound};
 use daybook_logs::query::{Condition, Direction, Op, Query};
-use daybook_logs::store::{NotKept, NotSearched, Options, Step, Store};
+use daybook_logs::store::{NotKept, NotSearched, Options, Store};
 use daybook_logs::{Field, Kept, Line, Stream};
 use daybook_model::launch::Role;
 use daybook_model::{EnvKey, ReplicaId, SeenReplica, Timestamp};
@@ -17,7 +17,7 @@ use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::unavailable;
+use super::{keep_in_order, unavailable};
 use crate::App;
 use crate::error::ApiError;
 use crate::view::status::word;
@@ -32,8 +32,6 @@ const TOGETHER: usize = 2_000;
 const WAITING: usize = 8_000;
 /// Until it is tried again to keep lines that found no room.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Between two looks at what the store has to put in order.
-const TEND_EVERY: Duration = Duration::from_secs(10);
 /// A search takes no longer.
 const SEARCH_WITHIN: Duration = Duration::from_secs(30);
 /// Lines of one answer.
@@ -66,7 +64,8 @@ impl App {
     pub(super) async fn tend_lines(self, store: Arc<Store>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         self.spawn(self.clone().keep_lines(store.clone(), receiver));
-        self.spawn(tend_store(self.clone(), store.clone()));
+        let (app, kept) = (self.clone(), store.clone());
+        self.spawn(keep_in_order("lines", move || kept.tend(app.now().as_microsecond())));
         // Whether each is followed now; what was followed to its end is remembered while it is there.
         let mut known: HashMap<Life, bool> = HashMap::new();
         let mut following: JoinSet<Life> = JoinSet::new();
@@ -253,30 +252,5 @@ fn view(kept: &Kept) -> FoundLine {
         request: line.request(),
         stderr: line.fields.iter().any(|field| field.name == "stderr"),
         text: line.text().into_owned(),
-    }
-}
-
-/// Puts the store in order until the server stops.
-async fn tend_store(app: App, store: Arc<Store>) {
-    loop {
-        tokio::time::sleep(TEND_EVERY).await;
-        while let Some(step) = tend_once(&app, &store).await {
-            tracing::debug!(?step, "the store of lines is tended");
-        }
-    }
-}
-
-async fn tend_once(app: &App, store: &Arc<Store>) -> Option<Step> {
-    let (store, now) = (store.clone(), app.now().as_microsecond());
-    match tokio::task::spawn_blocking(move || store.tend(now)).await {
-        Ok(Ok(step)) => step,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "lines cannot be put in order now");
-            None
-        }
-        Err(error) => {
-            tracing::error!(%error, "putting lines in order broke off");
-            None
-        }
     }
 }

@@ -26,10 +26,12 @@ mod suspect;
 mod tend;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::{Debug, Display};
 use std::fs::Permissions;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use daybook_api::ErrorCode;
 use daybook_metrics::store::{Options, Store};
@@ -46,6 +48,8 @@ pub(crate) use prometheus::routes;
 
 /// Questions that are answered at once. Each may take a core and much memory.
 const AT_ONCE: usize = 4;
+/// Between two looks at what a store has to put in order.
+const TEND_EVERY: Duration = Duration::from_secs(10);
 
 /// Where measurements are kept, and what is remembered between two.
 pub(crate) struct Observatory {
@@ -141,6 +145,33 @@ fn opened<T>(store: &OnceLock<Result<Arc<T>, String>>, what: &str) -> Result<Arc
         Some(Ok(store)) => Ok(store.clone()),
         Some(Err(why)) => Err(format!("{what} cannot be read: {why}")),
         None => Err("the server has just begun".to_owned()),
+    }
+}
+
+/// Puts a store in order until the server stops. `step` does one thing that is due, if something is, and blocks.
+async fn keep_in_order<D, E>(what: &'static str, step: impl Fn() -> Result<Option<D>, E> + Send + Sync + 'static)
+where
+    D: Debug + Send + 'static,
+    E: Display + Send + 'static,
+{
+    let step = Arc::new(step);
+    loop {
+        tokio::time::sleep(TEND_EVERY).await;
+        loop {
+            let step = step.clone();
+            match tokio::task::spawn_blocking(move || step()).await {
+                Ok(Ok(Some(done))) => tracing::debug!(?done, what, "a store is tended"),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "{what} cannot be put in order now");
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "putting {what} in order broke off");
+                    break;
+                }
+            }
+        }
     }
 }
 

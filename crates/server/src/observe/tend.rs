@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daybook_metrics::store::{NotKept, Step, Store, Tier};
+use daybook_metrics::store::{NotKept, Store, Tier};
 use daybook_model::EnvKey;
 use daybook_model::traffic::Traffic;
 use daybook_runtime::Usage;
@@ -13,15 +13,13 @@ use super::gather::{self, Kills, Moment};
 use super::host::{self, Proc};
 use super::records::Failures;
 use super::samples::{Base, Samples};
-use super::{lock, records};
+use super::{keep_in_order, lock, records};
 use crate::App;
 
 /// Between two readings of what is counted and used.
 pub(crate) const MEASURE_EVERY: Duration = Duration::from_secs(10);
 /// Between two readings of what changes slowly, or costs more to ask.
 const RECORDS_EVERY: Duration = Duration::from_secs(60);
-/// Between two looks at what the store has to put in order.
-const TEND_EVERY: Duration = Duration::from_secs(10);
 /// An environment whose runtime does not answer until then is not measured this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// Environments that are asked at once.
@@ -34,7 +32,8 @@ impl App {
             self.spawn(self.clone().tend_lines(lines));
         }
         let Ok(store) = self.inner.observatory.store() else { return };
-        self.spawn(tend_store(self.clone(), store.clone()));
+        let (app, kept) = (self.clone(), store.clone());
+        self.spawn(keep_in_order("measurements", move || kept.tend(app.now().as_millisecond())));
         self.spawn(self.clone().tend_records(store.clone()));
         self.spawn(self.clone().tend_scrapes(store.clone()));
         self.spawn(self.clone().tend_alerts(store.clone()));
@@ -156,30 +155,5 @@ fn own(store: &Store, samples: &mut Samples) {
             Tier::Hour => "1h",
         };
         samples.add(&of.with([("tier", &tier)]), "daybook_metrics_disk_bytes", on_disk.bytes as f64);
-    }
-}
-
-/// Puts the store in order until the server stops.
-async fn tend_store(app: App, store: Arc<Store>) {
-    loop {
-        tokio::time::sleep(TEND_EVERY).await;
-        while let Some(step) = tend_once(&app, &store).await {
-            tracing::debug!(?step, "the store of measurements is tended");
-        }
-    }
-}
-
-async fn tend_once(app: &App, store: &Arc<Store>) -> Option<Step> {
-    let (store, now) = (store.clone(), app.now().as_millisecond());
-    match tokio::task::spawn_blocking(move || store.tend(now)).await {
-        Ok(Ok(step)) => step,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "measurements cannot be put in order now");
-            None
-        }
-        Err(error) => {
-            tracing::error!(%error, "putting measurements in order broke off");
-            None
-        }
     }
 }
