@@ -34,6 +34,15 @@ async fn in_state(state: &str) -> usize {
     kubectl(&["-n", NAMESPACE, "get", "secrets", "-l", &records, "-o", "name"]).await.lines().count()
 }
 
+async fn newest_state() -> String {
+    let column = "custom-columns=V:.metadata.labels.version,S:.metadata.labels.status";
+    let list = ["-n", NAMESPACE, "get", "secrets", "-l", "owner=helm,name=pages", "--no-headers", "-o", column];
+    let records = kubectl(&list).await;
+    let parsed = records.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    let newest = parsed.max_by_key(|(version, _)| version.parse::<u32>().unwrap_or_default());
+    newest.map(|(_, state)| state.trim().to_owned()).unwrap_or_default()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r04_a_chart_is_released_changed_swapped_back_rolled_back_and_taken_away() {
     let mut world = World::beside_the_cluster().await;
@@ -68,7 +77,8 @@ async fn r04_a_chart_is_released_changed_swapped_back_rolled_back_and_taken_away
     world.daybook.settled(KEY).await.unwrap();
     up.wait().await.unwrap();
     assert_eq!(page().await, "second", "{}", world.run(&["history"]).await);
-    assert_eq!((in_state("deployed").await, in_state("pending-upgrade").await), (1, 0));
+    // Helm may have gone down with the server; then its record stays behind a newer one.
+    assert_eq!(newest_state().await, "deployed");
 
     // From a registry, and back again though the registry is asked no more.
     let packed = tempfile::tempdir().unwrap();

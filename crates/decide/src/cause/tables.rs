@@ -16,12 +16,7 @@ pub(super) const EXPLAINS_MOST: f64 = 1.6;
 /// What kind of change it is, in a word.
 pub(super) fn kind(what: &What) -> &'static str {
     match what {
-        What::Release { changed, .. } => match changed.as_slice() {
-            [Changed::Migration { .. }] => "migration",
-            [Changed::Secrets { .. }] => "secret",
-            [Changed::Configuration { .. } | Changed::Less { .. } | Changed::Routes] => "configuration",
-            _ => "release",
-        },
+        What::Release { changed, .. } => release_kind(changed),
         What::Scale { .. } => "scale",
         What::Stopped => "stopped",
         What::Restart => "restart",
@@ -37,6 +32,21 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::HostAway => "host-away",
         What::Database { .. } => "database",
         What::Hand { .. } => "by-hand",
+    }
+}
+
+/// A release whose changes are all of one kind is of that kind; one that says nothing of them is a release.
+fn release_kind(changed: &[Changed]) -> &'static str {
+    let kind = |changed: &Changed| match changed {
+        Changed::Migration { .. } => "migration",
+        Changed::Secrets { .. } => "secret",
+        Changed::Configuration { .. } | Changed::Less { .. } | Changed::Routes => "configuration",
+        Changed::Image { .. } => "release",
+    };
+    let mut kinds = changed.iter().map(kind);
+    match kinds.next() {
+        Some(first) if kinds.all(|other| other == first) => first,
+        _ => "release",
     }
 }
 
