@@ -45,8 +45,9 @@ bench-promql:
 	cargo build --quiet --release -p daybook-promql --example promqltest
 	scripts/bench promql
 
-bench-detect:
+bench-detect: shop
 	cargo build --quiet --release -p daybook-decide --example detect
+	cargo build --quiet --release -p daybook-cli -p daybook-bench
 	scripts/bench detect
 
 bench-logs:

@@ -43,6 +43,8 @@ enum Benchmark {
     BackupOnce(commands::backup::OnceArguments),
     /// Crashes in the simulation, and real ones.
     Crash(commands::crash::Arguments),
+    /// Faults in a running shop: what is told, and what is suspected.
+    Faults(commands::faults::Arguments),
     /// Many services in a cluster whose machines are fake, against kubectl.
     KubernetesScale(commands::kubernetes_scale::Arguments),
     /// Load on an address until a time is over: what `make demo` uses.
@@ -75,6 +77,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         #[cfg(feature = "backup")]
         Benchmark::BackupOnce(arguments) => commands::backup::once(&arguments),
         Benchmark::Crash(arguments) => commands::crash::run(arguments).await,
+        Benchmark::Faults(arguments) => commands::faults::run(arguments).await,
         Benchmark::KubernetesScale(arguments) => commands::kubernetes_scale::run(arguments).await,
         Benchmark::Load(arguments) => commands::load::run(arguments).await,
         Benchmark::Upstream => commands::upstream::run().await,

@@ -7,6 +7,7 @@ mod compose;
 pub(crate) mod cost;
 pub(crate) mod crash;
 pub(crate) mod edge;
+pub(crate) mod faults;
 pub(crate) mod footprint;
 pub(crate) mod kubernetes_scale;
 pub(crate) mod load;

@@ -1,5 +1,6 @@
 //! What is broken on purpose, so that people can see what Daybook makes of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A way to be broken, from a time after the start on.
@@ -7,27 +8,35 @@ pub(crate) struct Fault {
     kind: Kind,
     started: Instant,
     after: Duration,
+    asked: AtomicU64,
 }
+
+/// Every how manieth request fails of those of which some do.
+const SOME: u64 = 5;
 
 /// The ways to be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     None,
     Errors,
+    Some,
     Crash,
     Slow,
     Oom,
+    Leak,
     NotReady,
     Migrate,
     WrongPort,
 }
 
-const NAMES: [(&str, Kind); 8] = [
+const NAMES: [(&str, Kind); 10] = [
     ("none", Kind::None),
     ("errors", Kind::Errors),
+    ("some", Kind::Some),
     ("crash", Kind::Crash),
     ("slow", Kind::Slow),
     ("oom", Kind::Oom),
+    ("leak", Kind::Leak),
     ("not-ready", Kind::NotReady),
     ("migrate", Kind::Migrate),
     ("wrong-port", Kind::WrongPort),
@@ -39,17 +48,21 @@ impl Fault {
         let known = NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
         let names = || NAMES.map(|(name, _)| name).join(", ");
         let kind = known.ok_or_else(|| format!("SHOP_FAULT is `{name}`; it can be {}", names()))?;
-        Ok(Self { kind, started: Instant::now(), after })
+        Ok(Self { kind, started: Instant::now(), after, asked: AtomicU64::new(0) })
     }
 
-    /// Pages and the API answer 500.
+    /// Whether this request to a page or the API is answered with 500.
     pub(crate) fn errors(&self) -> bool {
-        self.kind == Kind::Errors && self.begun()
+        match self.kind {
+            Kind::Errors => self.begun(),
+            Kind::Some => self.begun() && self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(SOME),
+            _ => false,
+        }
     }
 
     /// How much longer every answer takes.
     pub(crate) fn delay(&self) -> Duration {
-        if self.kind == Kind::Slow && self.begun() { Duration::from_millis(1_500) } else { Duration::ZERO }
+        if self.kind == Kind::Slow && self.begun() { Duration::from_millis(2_500) } else { Duration::ZERO }
     }
 
     /// Why this replica is not ready, if it is not.
@@ -72,7 +85,8 @@ impl Fault {
         let after = self.after;
         match self.kind {
             Kind::Crash => drop(std::thread::spawn(move || crash(after))),
-            Kind::Oom => drop(std::thread::spawn(move || grow(after))),
+            Kind::Oom => drop(std::thread::spawn(move || grow(after, Duration::from_millis(20)))),
+            Kind::Leak => drop(std::thread::spawn(move || grow(after, Duration::from_secs(3)))),
             _ => {}
         }
     }
@@ -88,13 +102,14 @@ fn crash(after: Duration) {
     std::process::exit(3);
 }
 
-fn grow(after: Duration) {
+/// Needs 4 MB more, again and again.
+fn grow(after: Duration, every: Duration) {
     std::thread::sleep(after);
     crate::say("loading every picture into memory");
     let mut kept = Vec::new();
     loop {
         kept.push(vec![1_u8; 4 << 20]);
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(every);
     }
 }
 
@@ -110,5 +125,7 @@ mod tests {
         assert!(fault("not-ready").not_ready().is_some() && fault("crash").not_ready().is_none());
         assert!(fault("migrate").migration().is_some() && fault("oom").migration().is_none());
         assert!(!Fault::new("errors", Duration::from_secs(60)).unwrap().errors());
+        let some = fault("some");
+        assert_eq!((0..50).filter(|_| some.errors()).count(), 10);
     }
 }

@@ -8,6 +8,7 @@ mod catalogue;
 mod events;
 mod fault;
 mod http;
+mod limits;
 mod orders;
 mod page;
 mod routes;

@@ -46,6 +46,10 @@ fn respond(shop: &Shop, request: &Request, body: &[u8]) -> Response {
         say(&format!("ERROR {} {} 500: coupon service answered with nonsense", request.method, request.path));
         return Response::text(500, "the coupon service answered with nonsense");
     }
+    if let Some(refused) = shop.limits.refuse(&shop.settings, &request.path) {
+        say(&format!("ERROR {} {} {}", request.method, request.path, refused.1));
+        return Response::text(refused.0, refused.1);
+    }
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/") => page(shop, request),
         ("GET", "/api/products") => Response::json(200, &products()),

@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::http::Connection;
+use crate::limits::Limits;
 use crate::orders::Orders;
 use crate::served::Served;
 use crate::settings::Settings;
@@ -28,6 +29,8 @@ pub(crate) struct Shop {
     pub(crate) orders: Orders,
     /// What was answered.
     pub(crate) served: Served,
+    /// What it answers no more.
+    pub(crate) limits: Limits,
     connections: Mutex<Connections>,
     changed: Condvar,
 }
@@ -59,7 +62,8 @@ pub(crate) fn run(settings: Settings) -> io::Result<()> {
     let orders = Orders::open(&settings.data)?;
     let served = Served::open(&settings.data, &settings.replica)?;
     settings.fault.begin();
-    let shop = Arc::new(Shop { settings, orders, served, connections: Mutex::default(), changed: Condvar::new() });
+    let (limits, connections, changed) = (Limits::default(), Mutex::default(), Condvar::new());
+    let shop = Arc::new(Shop { settings, orders, served, limits, connections, changed });
 
     let background = Arc::clone(&shop);
     std::thread::spawn(move || background.served.keep(|| background.is_ending()));

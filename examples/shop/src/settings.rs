@@ -22,6 +22,10 @@ pub(crate) struct Settings {
     pub(crate) release: String,
     /// What is broken on purpose, and from when on.
     pub(crate) fault: Fault,
+    /// `SHOP_CAPACITY`: how many requests a second this replica answers; what comes beyond is told to come later.
+    pub(crate) capacity: Option<u32>,
+    /// `SHOP_STOCK`: `HOST:PORT` of another shop that is asked before each answer of the API.
+    pub(crate) stock: Option<String>,
 }
 
 impl Settings {
@@ -37,6 +41,8 @@ impl Settings {
         let port = port.parse().map_err(|_| format!("PORT is `{port}`, which is not a port"))?;
         let after = variable("SHOP_FAULT_AFTER").unwrap_or_else(|| "2".to_owned());
         let after = after.parse().map_err(|_| format!("SHOP_FAULT_AFTER is `{after}`, which is not a number"))?;
+        let number = |text: String| text.parse().map_err(|_| format!("SHOP_CAPACITY is `{text}`, which is not a number"));
+        let capacity = variable("SHOP_CAPACITY").map(number).transpose()?;
         let fault = variable("SHOP_FAULT").unwrap_or_else(|| "none".to_owned());
         Ok(Self {
             listen: SocketAddr::new(host, port),
@@ -48,6 +54,8 @@ impl Settings {
                 .unwrap_or_else(|| format!("process {}", std::process::id())),
             release: variable("DAYBOOK_RELEASE").unwrap_or_else(|| "-".to_owned()),
             fault: Fault::new(&fault, Duration::from_secs(after))?,
+            capacity,
+            stock: variable("SHOP_STOCK"),
         })
     }
 }

@@ -11,6 +11,7 @@
 //! - whether it explains other changes, or another explains it: a release whose replicas run out of memory is the cause,
 //!   and the kills are what follows.
 
+pub mod measured;
 mod score;
 mod symptom;
 mod tables;
@@ -90,10 +91,12 @@ pub enum What {
         /// Which.
         job: ServiceName,
     },
-    /// A certificate ceased to be valid.
+    /// A certificate ceased to be valid, or is about to.
     Certificate {
         /// The host name that it is of.
         name: String,
+        /// When it ceases to be valid, or did.
+        until: Timestamp,
     },
     /// Something that others run does not answer as it should.
     Dependency {
@@ -122,8 +125,10 @@ pub enum What {
         resource: Resource,
         /// How much of it is used.
         percent: u8,
-        /// Who uses most of it.
+        /// Who uses most of it, of the same environment.
         most_by: Option<ServiceName>,
+        /// Who of another environment uses most of it.
+        neighbour: Option<String>,
     },
     /// A machine does not answer.
     HostAway,

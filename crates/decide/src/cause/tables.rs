@@ -183,7 +183,11 @@ pub(super) fn may_bring(one: &What, other: &What) -> bool {
     let is_heavy = |what: &What| matches!(what, What::Host { .. } | What::Database { .. } | What::OutOfMemory { .. });
     match one {
         What::Release { .. } => {
-            is_heavy(other) || matches!(other, What::Crash { .. } | What::MemoryGrowth { .. } | What::Restart)
+            is_heavy(other)
+                || matches!(
+                    other,
+                    What::Crash { .. } | What::MemoryGrowth { .. } | What::Restart | What::Dependency { .. }
+                )
         }
         What::Scale { from, to } if to > from => is_heavy(other),
         What::Scale { .. } => is_heavy(other) || matches!(other, What::Crash { .. }),
@@ -198,17 +202,21 @@ pub(super) fn may_bring(one: &What, other: &What) -> bool {
                 | What::Host { resource: Resource::Memory, .. }
                 | What::Restart
         ),
-        What::OutOfMemory { .. } => matches!(other, What::Crash { .. } | What::Restart),
-        What::Host { resource: Resource::Memory, .. } => {
-            matches!(other, What::OutOfMemory { .. } | What::Crash { .. })
+        What::OutOfMemory { .. } => {
+            matches!(other, What::Crash { .. } | What::Restart | What::Dependency { .. })
         }
-        What::Host { .. } => matches!(other, What::Crash { .. } | What::Database { .. } | What::Restart),
+        What::Host { resource: Resource::Memory, .. } => {
+            matches!(other, What::OutOfMemory { .. } | What::Crash { .. } | What::Dependency { .. })
+        }
+        What::Host { .. } => {
+            matches!(other, What::Crash { .. } | What::Database { .. } | What::Restart | What::Dependency { .. })
+        }
         What::HostAway => {
             matches!(other, What::Crash { .. } | What::Database { .. } | What::Dependency { .. } | What::Restart)
         }
         What::Certificate { .. } => matches!(other, What::Dependency { .. }),
         What::Dependency { .. } | What::Database { .. } => matches!(other, What::Crash { .. } | What::Restart),
-        What::Crash { .. } => matches!(other, What::Restart),
+        What::Crash { .. } => matches!(other, What::Restart | What::Dependency { .. }),
         What::Stopped | What::Hand { .. } => {
             matches!(other, What::Database { .. } | What::Dependency { .. } | What::Crash { .. } | What::Host { .. })
         }

@@ -58,7 +58,7 @@ fn image() -> Vec<Changed> {
 }
 
 fn host(minutes: f64, host: &str, resource: Resource, percent: u8, most_by: Option<&str>) -> Change {
-    let what = What::Host { resource, percent, most_by: most_by.map(name) };
+    let what = What::Host { resource, percent, most_by: most_by.map(name), neighbour: None };
     Change { host: Some(host.to_owned()), ..change(minutes, &[], what) }
 }
 
@@ -274,7 +274,7 @@ fn scenarios() -> Vec<Scenario> {
             "a certificate that has expired",
             vec![feels("web", Tls), feels("web", Unreachable)],
             vec![
-                change(0.0, &["web"], What::Certificate { name: "shop.example.com".to_owned() }),
+                change(0.0, &["web"], What::Certificate { name: "shop.example.com".to_owned(), until: onset() }),
                 release(12.0, &["web"], 12, image()),
             ],
             "certificate",

@@ -60,7 +60,10 @@ fn title(change: &Change) -> String {
             format!("the memory of {of} grew from {} to {}", size(*from_bytes), size(*to_bytes))
         }
         What::Job { job } => format!("job {job} ran"),
-        What::Certificate { name } => format!("the certificate of {name} is not valid any more"),
+        What::Certificate { name, until } if *until > change.at => {
+            format!("the certificate of {name} is valid only until {until:.0}")
+        }
+        What::Certificate { name, .. } => format!("the certificate of {name} is not valid any more"),
         What::Dependency { name, .. } => format!("{name} does not answer as it should"),
         What::Backup { of } => format!("a backup of {of} was made"),
         What::Traffic { usual, now, .. } => format!("{now:.0} requests a second to {of}, usually {usual:.0}"),
@@ -157,6 +160,7 @@ fn details(change: &Change) -> Vec<String> {
             vec![format!("{:.1} times the usual, on {replicas} replicas", now / usual)]
         }
         What::Host { most_by: Some(most_by), .. } => vec![format!("{most_by} uses most of it")],
+        What::Host { neighbour: Some(other), .. } => vec![format!("{other} uses most of it, in another environment")],
         _ => Vec::new(),
     }
 }
@@ -214,10 +218,13 @@ fn next(change: &Change) -> Option<NextStep> {
         What::Crash { .. } | What::Restart => look("see why it ends", format!("daybook why {}", one?)),
         What::Job { job } => plan(format!("give job {job} another time, or less to use")),
         What::Certificate { .. } => look("see why it was not renewed", "daybook status".to_owned()),
-        What::Dependency { name, .. } => look(
-            &format!("{name} is run by others: ask them"),
-            one.map_or("daybook status".to_owned(), |one| format!("daybook why {one}")),
-        ),
+        What::Dependency { name, .. } => match one {
+            Some(one) if one.as_str() == name => {
+                look(&format!("see why {one} does not answer"), format!("daybook why {one}"))
+            }
+            Some(one) => look(&format!("{name} is run by others: ask them"), format!("daybook why {one}")),
+            None => look(&format!("{name} is run by others: ask them"), "daybook status".to_owned()),
+        },
         What::Backup { of } => plan(format!("give backups of {of} another time")),
         What::Traffic { usual, now, replicas } if now > usual && *usual > 0.0 => {
             let wanted = (f64::from(*replicas) * now / usual).ceil();
@@ -226,6 +233,7 @@ fn next(change: &Change) -> Option<NextStep> {
         What::Traffic { .. } => look("see what leads users elsewhere", "daybook status".to_owned()),
         What::Host { resource: Resource::Disk, .. } => look("see what fills the disk", "daybook doctor".to_owned()),
         What::Host { most_by: Some(most_by), .. } => plan(format!("bound what {most_by} may use, or move it")),
+        What::Host { neighbour: Some(other), .. } => plan(format!("bound what {other} may use, or move it")),
         What::Host { .. } => look("see what uses it", "daybook top".to_owned()),
         What::HostAway => look("see what ran there", "daybook ps".to_owned()),
         What::Database { trouble: DatabaseTrouble::SlowQuery { .. }, database } => {

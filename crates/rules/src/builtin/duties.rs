@@ -12,7 +12,7 @@ const ALERTS: &[Builtin] = &[
         hold: "1h",
         keep: "10m",
         summary: "The certificate of {{ $labels.domain }} expires in {{ $value | humanizeDuration }}",
-        description: "Daybook renews certificates a month before they expire, and could not renew that of {{ $labels.domain }}.",
+        description: "Whoever visits {{ $labels.domain }} is warned of it from then on: put a new certificate where the manifest says that its files are.",
         runbook: "certificate-expires",
         fixture: Fixture {
             every: "5m",

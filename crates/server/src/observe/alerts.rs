@@ -17,7 +17,7 @@ use daybook_metrics::{Label, Labels};
 use daybook_model::incident::{Alert, IncidentId, Severity};
 use daybook_model::spec::Slo;
 use daybook_model::traffic::LATENCY_BOUNDS_MS;
-use daybook_model::{Actor, EnvKey, Release, Timestamp};
+use daybook_model::{Actor, EnvKey, Release, Target, Timestamp};
 use daybook_promql::Value;
 use daybook_rules::slo::{Latency, Objective, compile};
 use daybook_rules::{ALERTNAME, Active, Environment, Group, GroupState, State, builtin};
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::lock;
+use super::tend::own_host;
 use crate::App;
 use crate::error::ApiError;
 
@@ -129,11 +130,11 @@ impl App {
             by_place.entry(key).or_default();
         }
         for (key, alerts) in by_place {
-            let related = match &key {
-                Some(key) => self.inner.store.current_release(key).await?.map(|release| Related::of(&release.spec)),
+            let release = match &key {
+                Some(key) => self.inner.store.current_release(key).await?,
                 None => None,
             };
-            let (related, now) = (related.unwrap_or_default(), self.now());
+            let (related, now) = (release.map(|release| self.related(&release)).unwrap_or_default(), self.now());
             let known = self.inner.incidents.of(key.as_ref());
             let ids = &mut || IncidentId(Uuid::now_v7());
             let events = incident::tend(&known, &alerts, &related, &incident::Options::default(), now, ids);
@@ -148,6 +149,21 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Who needs whom, and who is on this machine.
+    fn related(&self, release: &Release) -> Related {
+        let mut related = Related::of(&release.spec);
+        if self.runs_here(&release.spec.key) {
+            let host = own_host();
+            release.spec.services.keys().for_each(|service| related.place(service, &host));
+        }
+        related
+    }
+
+    /// Whether the server's own machine runs an environment.
+    pub(super) fn runs_here(&self, key: &EnvKey) -> bool {
+        !matches!(self.inner.runtime.capabilities_for(key).target(), Target::Kubernetes(_))
     }
 
     /// What fires, is about to, or ended not long ago.

@@ -6,7 +6,8 @@
 //! - `records` makes samples of what the journal says: jobs, backups; and asks databases.
 //! - `scrape` asks services for measurements of their own.
 //! - `names` lists every metric of our own.
-//! - `alerts` evaluates rules, and makes incidents of what fires; `suspect` finds what may have caused them.
+//! - `alerts` evaluates rules, and makes incidents of what fires; `suspect` finds what may have caused them, in the journal
+//!   and by what `seen` measured.
 //! - `ask` answers questions, within bounds.
 //! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
@@ -22,6 +23,7 @@ mod prometheus;
 mod records;
 mod samples;
 mod scrape;
+mod seen;
 mod suspect;
 mod tend;
 

@@ -54,6 +54,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric("daybook_replica_cpu_seconds_total", Counter, "Processor time of the replica, in seconds."),
     metric("daybook_replica_memory_bytes", Gauge, "Memory of the replica that cannot be dropped."),
     metric("daybook_replica_memory_limit_bytes", Gauge, "The most memory that the replica may have."),
+    metric("daybook_replica_cpu_limit_cores", Gauge, "Processors that the replica may use; absent without a limit."),
     metric("daybook_replica_processes", Gauge, "Processes and threads of the replica."),
     metric("daybook_host_cpu_seconds_total", Counter, "Processor time of the machine by mode, in seconds."),
     metric("daybook_host_cpus", Gauge, "Processors of the machine."),
@@ -102,10 +103,16 @@ pub(super) const METRICS: &[Metric] = &[
         "When a backup was last restored and checked; before the first time, when backups began.",
     ),
     metric("daybook_backup_size_bytes", Gauge, "Bytes of what the last backup holds."),
+    metric(
+        "daybook_certificate_expiry_timestamp_seconds",
+        Gauge,
+        "When the certificate that files hold for a domain ceases to be valid.",
+    ),
     metric("daybook_database_up", Gauge, "Whether the database's server answers."),
     metric("daybook_database_size_bytes", Gauge, "Bytes that the database takes, as its server counts them."),
     metric("daybook_database_connections", Gauge, "Connections of clients to the database's server."),
     metric("daybook_database_max_connections", Gauge, "Connections that the database's server lets in."),
+    metric("daybook_database_waiting_statements", Gauge, "Statements of clients that wait for a lock of another."),
 ];
 
 /// The metric that a series is of.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::spec::Kind;
-use daybook_model::{EnvKey, ServiceName, Spec, Timestamp};
+use daybook_model::launch::Role;
+use daybook_model::spec::{Kind, Tls};
+use daybook_model::{EnvKey, Observed, ServiceName, Spec, Timestamp};
 use daybook_store::Job;
 
 use super::gather::seconds;
@@ -48,6 +49,46 @@ impl Failures {
         }
         *count
     }
+}
+
+/// What replicas may use of the processors.
+pub(super) fn limits(spec: &Spec, observed: &Observed, out: &mut Samples) {
+    let key = &spec.key;
+    for replica in observed.replicas.iter().filter(|replica| replica.role == Role::Main && replica.is_running()) {
+        let described = spec.services.get(&replica.id.service);
+        let Some(millis) = described.and_then(|service| service.container.resources.cpu_millis) else { continue };
+        let of = Base::new([
+            ("app", &key.app),
+            ("env", &key.env),
+            ("service", &replica.id.service),
+            ("replica", &replica.id),
+            ("release", &replica.release),
+        ]);
+        out.add(&of, "daybook_replica_cpu_limit_cores", millis as f64 / 1000.0);
+    }
+}
+
+/// Until when certificates from files are valid. What cannot be read is told by the edge, which refuses it.
+pub(super) fn certificates(spec: &Spec, read: impl Fn(&str) -> Option<Vec<u8>>, out: &mut Samples) {
+    let key = &spec.key;
+    for (service, domain) in spec.services.values().flat_map(|service| service.routes.iter().map(move |one| (service, one))) {
+        let Tls::Files { cert, .. } = &domain.tls else { continue };
+        if let Some(expiry) = read(cert).and_then(|pem| expiry(&pem)) {
+            let of = Base::new([
+                ("app", &key.app),
+                ("env", &key.env),
+                ("service", &service.name),
+                ("domain", &domain.host),
+            ]);
+            out.add(&of, "daybook_certificate_expiry_timestamp_seconds", expiry as f64);
+        }
+    }
+}
+
+/// When the first certificate of a chain ceases to be valid: seconds since 1970.
+fn expiry(pem: &[u8]) -> Option<i64> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
+    Some(pem.parse_x509().ok()?.validity().not_after.timestamp())
 }
 
 #[cfg(feature = "databases")]
@@ -115,6 +156,7 @@ mod databases {
         out.add(&of, "daybook_database_size_bytes", vitals.size_bytes as f64);
         out.add(&of, "daybook_database_connections", vitals.connections as f64);
         out.add(&of, "daybook_database_max_connections", vitals.most_connections as f64);
+        out.add(&of, "daybook_database_waiting_statements", vitals.waiting as f64);
     }
 
     #[cfg(test)]
@@ -130,7 +172,7 @@ mod databases {
                 out.text(),
                 "daybook_database_up{app=\"shop\",database=\"db\",env=\"production\",job=\"daybook\"} 0\n"
             );
-            said(&key, &name, Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100 }), &mut out);
+            said(&key, &name, Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100, waiting: 0 }), &mut out);
             crate::observe::names::tests::all_are_listed(&out);
         }
     }

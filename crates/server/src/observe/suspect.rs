@@ -21,7 +21,7 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(3);
 /// Entries that are looked at, at most.
 const ENTRIES: usize = 5_000;
 /// A question about what users feel takes no longer.
-const WITHIN: Duration = Duration::from_secs(10);
+pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
 impl App {
     /// Measures what users feel of an incident, compares what changed before with it, and writes both down.
@@ -46,7 +46,8 @@ impl App {
                 self.note_incident(Some(key), &actor, id, IncidentEvent::Felt { impact }).await?;
             }
         }
-        let changes = self.changes(key, incident.onset).await?;
+        let mut changes = self.changes(key, incident.onset).await?;
+        changes.extend(self.seen(key, incident.onset).await);
         let suspects = cause::rank(&symptoms, &changes, related, incident.onset);
         if suspects != incident.suspects {
             self.note_incident(key, &actor, id, IncidentEvent::Suspected { suspects }).await?;
@@ -85,12 +86,12 @@ impl App {
         Impact { requests: count(requests), failed: count(failed), p95_ms, routes: Vec::new() }
     }
 
-    async fn number(&self, question: &str) -> Option<f64> {
+    pub(super) async fn number(&self, question: &str) -> Option<f64> {
         self.vector(question).await.first().map(|(_, value)| *value).filter(|value| value.is_finite())
     }
 
     /// What a question answers now; nothing where it cannot be asked.
-    async fn vector(&self, question: &str) -> Vec<(daybook_metrics::Labels, f64)> {
+    pub(super) async fn vector(&self, question: &str) -> Vec<(daybook_metrics::Labels, f64)> {
         let Ok(store) = self.inner.observatory.store() else { return Vec::new() };
         let when = When::At(self.now().as_millisecond());
         let answer = ask(store, &self.inner.observatory.questions, question, when, Some(WITHIN)).await;

@@ -49,7 +49,7 @@ impl App {
 
     async fn measure(&self, store: &Store, kills: &mut Kills) -> Samples {
         let mut samples = Samples::default();
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = own_host();
         host::machine(&Proc::read(), &host, &mut samples);
         host::file_system(&self.inner.state, &host, &mut samples);
         own(store, &mut samples);
@@ -97,6 +97,10 @@ impl App {
         if let Ok(jobs) = self.inner.store.jobs(key).await {
             records::jobs(&release.spec, &jobs, failures, samples);
         }
+        if let Some(observed) = self.inner.observatory.last_seen(key) {
+            records::limits(&release.spec, &observed, samples);
+        }
+        records::certificates(&release.spec, |path| std::fs::read(path).ok(), samples);
         #[cfg(feature = "databases")]
         {
             if release.spec.backup_policies().next().is_some()
@@ -137,6 +141,11 @@ impl App {
             Err(error) => tracing::error!(%error, "keeping samples broke off"),
         }
     }
+}
+
+/// What this machine calls itself.
+pub(super) fn own_host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// What the store says of itself.

@@ -1,0 +1,248 @@
+//! What was measured of an environment around the onset of an incident, as changes that may have caused it: more visitors
+//! than usual, memory that grows, a machine that is used up, a database in trouble, a service that does not answer.
+//!
+//! Everything here is a question in PromQL and a decision of `daybook_decide::cause::measured`.
+
+use std::collections::BTreeMap;
+
+use daybook_decide::cause::measured;
+use daybook_decide::cause::{Change, DatabaseTrouble, Resource, What};
+use daybook_metrics::Labels;
+use daybook_model::{EnvKey, ServiceName, Timestamp};
+use daybook_promql::{Answer, Point};
+use jiff::SignedDuration;
+
+use super::ask::{When, ask};
+use super::suspect::WITHIN;
+use super::tend::{MEASURE_EVERY, own_host};
+use crate::App;
+
+/// How long before an onset is looked at.
+const BEFORE: SignedDuration = SignedDuration::from_mins(45);
+/// So many times as many requests as usual are more, and so many times fewer are less.
+const TRAFFIC: f64 = 2.0;
+/// Changes of fewer requests a second mean nothing.
+const TRAFFIC_LEAST: f64 = 1.0;
+/// A machine whose processors are this busy makes everything on it slow; a share.
+const BUSY: f64 = 0.9;
+/// So much more of the processors than usual, a share of them, has begun at a time.
+const BUSIER: f64 = 0.2;
+/// Of memory, so much used is trouble; a share.
+const MEMORY: f64 = 0.93;
+/// Of a file system.
+const DISK: f64 = 0.95;
+/// Of what a replica may have, so much makes growth worth telling; a share.
+const GROWN: f64 = 0.6;
+/// Of the connections that a database lets in.
+const CONNECTIONS: f64 = 0.85;
+/// Statements that wait for one another, which are more than a moment's.
+const WAITING: f64 = 2.0;
+
+/// A certificate that is valid for less than this may be what is felt.
+const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// Values over time, by the labels that were asked for.
+type Rows = Vec<(Labels, Vec<(Timestamp, f64)>)>;
+
+impl App {
+    /// What was seen to begin around an onset, as far as it was measured.
+    ///
+    /// Without an environment: of the machine alone.
+    pub(super) async fn seen(&self, key: Option<&EnvKey>, onset: Timestamp) -> Vec<Change> {
+        let Some(key) = key else { return self.seen_machine(None, onset).await };
+        let of = format!("app=\"{}\",env=\"{}\"", key.app, key.env);
+        let mut all = Vec::new();
+        all.extend(self.seen_traffic(&of, onset).await);
+        all.extend(self.seen_memory(&of, onset).await);
+        all.extend(self.seen_away(&of, onset).await);
+        all.extend(self.seen_databases(&of, onset).await);
+        all.extend(self.seen_certificates(&of, onset).await);
+        // Machines of a cluster are its own affair.
+        if self.runs_here(key) {
+            all.extend(self.seen_machine(Some(key), onset).await);
+        }
+        all
+    }
+
+    async fn seen_traffic(&self, of: &str, onset: Timestamp) -> Vec<Change> {
+        let rows = self
+            .over_time(&format!("sum by (service) (rate(daybook_http_requests_total{{{of}}}[1m]))"), onset)
+            .await;
+        let replicas = self.by_service(&format!("daybook_service_replicas{{{of}}}")).await;
+        let mut all = Vec::new();
+        for (service, points) in by_service(rows) {
+            let Some(step) = measured::step(&points, onset, TRAFFIC) else { continue };
+            if (step.now - step.usual).abs() < TRAFFIC_LEAST {
+                continue;
+            }
+            let replicas = replicas.get(&service).copied().unwrap_or(1.0).max(1.0) as u32;
+            let what = What::Traffic { usual: step.usual, now: step.now, replicas };
+            // A rate over a minute passes the middle half a minute after what it measures.
+            all.push(goes_on(step.at.checked_sub(SignedDuration::from_secs(30)).unwrap_or(step.at), what, Some(service)));
+        }
+        all
+    }
+
+    async fn seen_memory(&self, of: &str, onset: Timestamp) -> Vec<Change> {
+        let rows = self.over_time(&format!("max by (service) (daybook_replica_memory_bytes{{{of}}})"), onset).await;
+        let limits =
+            self.by_service(&format!("min by (service) (daybook_replica_memory_limit_bytes{{{of}}})")).await;
+        let mut all = Vec::new();
+        for (service, points) in by_service(rows) {
+            let Some((at, from, to)) = measured::growth(&points) else { continue };
+            let limit = limits.get(&service).copied();
+            if limit.is_some_and(|limit| to < GROWN * limit) {
+                continue;
+            }
+            let limit_bytes = limit.map(|limit| limit as u64);
+            let what = What::MemoryGrowth { from_bytes: from as u64, to_bytes: to as u64, limit_bytes };
+            all.push(goes_on(at, what, Some(service)));
+        }
+        all
+    }
+
+    /// Services of which no replica answers.
+    async fn seen_away(&self, of: &str, onset: Timestamp) -> Vec<Change> {
+        let rows = self.over_time(&format!("1 - max by (service) (daybook_replica_up{{{of}}})"), onset).await;
+        let mut all = Vec::new();
+        for (service, points) in by_service(rows) {
+            if let Some((at, _)) = measured::over(&points, 1.0) {
+                let what = What::Dependency { name: service.to_string(), seen: "none of its replicas answers".to_owned() };
+                all.push(goes_on(at, what, Some(service)));
+            }
+        }
+        all
+    }
+
+    async fn seen_databases(&self, of: &str, onset: Timestamp) -> Vec<Change> {
+        let mut all = Vec::new();
+        let mut add = |rows: Rows, bound: f64, trouble: &dyn Fn(f64) -> DatabaseTrouble| {
+            for (labels, points) in rows {
+                let (Ok(database), Some((at, now))) = (labels.get("database").parse(), measured::over(&points, bound))
+                else {
+                    continue;
+                };
+                let service = labels.get("database").parse().ok();
+                all.push(goes_on(at, What::Database { database, trouble: trouble(now) }, service));
+            }
+        };
+        add(self.over_time(&format!("1 - daybook_database_up{{{of}}}"), onset).await, 1.0, &|_| DatabaseTrouble::Down);
+        let most = self.number(&format!("max(daybook_database_max_connections{{{of}}})")).await.unwrap_or(0.0);
+        let used = format!("daybook_database_connections{{{of}}} / daybook_database_max_connections{{{of}}}");
+        add(self.over_time(&used, onset).await, CONNECTIONS, &|share| DatabaseTrouble::Connections {
+            used: (share * most).round() as u32,
+            most: most as u32,
+        });
+        let waiting = format!("daybook_database_waiting_statements{{{of}}}");
+        add(self.over_time(&waiting, onset).await, WAITING, &|count| DatabaseTrouble::Locks { waiting: count as u32 });
+        all
+    }
+
+    async fn seen_certificates(&self, of: &str, onset: Timestamp) -> Vec<Change> {
+        let rows = self
+            .over_time(&format!("max by (domain, service) (daybook_certificate_expiry_timestamp_seconds{{{of}}})"), onset)
+            .await;
+        let mut all = Vec::new();
+        for (labels, points) in rows {
+            let Some((_, expiry)) = points.last() else { continue };
+            let Ok(expiry) = Timestamp::from_second(*expiry as i64) else { continue };
+            if expiry <= self.now().checked_add(EXPIRES_SOON).unwrap_or(expiry) {
+                let what = What::Certificate { name: labels.get("domain").to_owned(), until: expiry };
+                all.push(goes_on(expiry.min(onset), what, labels.get("service").parse().ok()));
+            }
+        }
+        all
+    }
+
+    /// What the server's own machine has no more of.
+    async fn seen_machine(&self, key: Option<&EnvKey>, onset: Timestamp) -> Vec<Change> {
+        let host = own_host();
+        let of = format!("host=\"{host}\"");
+        let mut all = Vec::new();
+        let mut add = |at: Timestamp, resource, share: f64, most: Option<&Most>| {
+            let what = What::Host {
+                resource,
+                percent: (100.0 * share).round().clamp(0.0, 100.0) as u8,
+                most_by: most.and_then(|most| most.own.clone()),
+                neighbour: most.and_then(|most| most.other.clone()),
+            };
+            all.push(Change { host: Some(host.clone()), ..goes_on(at, what, None) });
+        };
+        let busy = format!("1 - sum(rate(daybook_host_cpu_seconds_total{{{of},mode=~\"idle|iowait\"}}[1m])) / sum(daybook_host_cpus{{{of}}})");
+        for (_, points) in self.over_time(&busy, onset).await {
+            let began = measured::step(&points, onset, 1.0 + BUSIER).filter(|step| step.now - step.usual >= BUSIER);
+            if let (Some(step), Some((_, now))) = (began, measured::over(&points, BUSY)) {
+                let most = self.most(key, "sum by (app, env, service) (rate(daybook_replica_cpu_seconds_total[2m]))").await;
+                add(step.at, Resource::Cpu, now, most.as_ref());
+            }
+        }
+        let memory = format!("1 - daybook_host_memory_available_bytes{{{of}}} / daybook_host_memory_total_bytes{{{of}}}");
+        for (_, points) in self.over_time(&memory, onset).await {
+            if let Some((at, now)) = measured::over(&points, MEMORY) {
+                let most = self.most(key, "sum by (app, env, service) (daybook_replica_memory_bytes)").await;
+                add(at, Resource::Memory, now, most.as_ref());
+            }
+        }
+        let disk = format!("1 - daybook_host_filesystem_avail_bytes{{{of}}} / daybook_host_filesystem_size_bytes{{{of}}}");
+        for (_, points) in self.over_time(&disk, onset).await {
+            if let Some((at, now)) = measured::over(&points, DISK) {
+                add(at, Resource::Disk, now, None);
+            }
+        }
+        all
+    }
+
+    /// Who uses most of something, if that is at least half of what all services use.
+    async fn most(&self, key: Option<&EnvKey>, question: &str) -> Option<Most> {
+        let elements = self.vector(question).await;
+        let all: f64 = elements.iter().map(|(_, value)| value).sum();
+        let (labels, value) = elements.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        if value < all / 2.0 {
+            return None;
+        }
+        let (app, env, service) = (labels.get("app"), labels.get("env"), labels.get("service"));
+        let is_own = key.is_some_and(|key| (app, env) == (key.app.as_str(), key.env.as_str()));
+        Some(Most {
+            own: service.parse().ok().filter(|_| is_own),
+            other: (!is_own).then(|| format!("{service} of {app}/{env}")),
+        })
+    }
+
+    async fn by_service(&self, question: &str) -> BTreeMap<ServiceName, f64> {
+        let elements = self.vector(question).await;
+        elements.into_iter().filter_map(|(labels, value)| Some((labels.get("service").parse().ok()?, value))).collect()
+    }
+
+    /// What a question answered at each time from a while before an onset until now.
+    async fn over_time(&self, question: &str, onset: Timestamp) -> Rows {
+        let Ok(store) = self.inner.observatory.store() else { return Vec::new() };
+        let from = onset.checked_sub(BEFORE).unwrap_or(onset).as_millisecond();
+        let step = MEASURE_EVERY.as_millis() as i64;
+        let when = When::Range { from, to: self.now().as_millisecond(), step };
+        let answer = ask(store, &self.inner.observatory.questions, question, when, Some(WITHIN)).await;
+        let Ok(Answer::Matrix(rows)) = answer.map(|output| output.answer) else { return Vec::new() };
+        let points = |points: Vec<Point>| {
+            let float = |point: Point| {
+                let value = point.value.float().filter(|value| value.is_finite())?;
+                Some((Timestamp::from_millisecond(point.at).ok()?, value))
+            };
+            points.into_iter().filter_map(float).collect()
+        };
+        rows.into_iter().map(|row| (row.labels, points(row.points))).collect()
+    }
+}
+
+/// Who uses most of something.
+struct Most {
+    own: Option<ServiceName>,
+    other: Option<String>,
+}
+
+fn by_service(rows: Rows) -> impl Iterator<Item = (ServiceName, Vec<(Timestamp, f64)>)> {
+    rows.into_iter().filter_map(|(labels, points)| Some((labels.get("service").parse().ok()?, points)))
+}
+
+/// What began at a time and has not ended.
+fn goes_on(at: Timestamp, what: What, service: Option<ServiceName>) -> Change {
+    Change { at, ended: None, what, services: service.into_iter().collect(), host: None }
+}
