@@ -71,7 +71,6 @@ pub(super) fn faults() -> Vec<Fault> {
         broken("slow", |shop| shop.web.extend([("SHOP_FAULT", "slow"), ("SHOP_FAULT_AFTER", "20")])),
         broken("memory", |shop| shop.web.extend([("SHOP_FAULT", "oom"), ("SHOP_FAULT_AFTER", "20")])),
         broken("leak", |shop| shop.web.extend([("SHOP_FAULT", "leak"), ("SHOP_FAULT_AFTER", "20")])),
-        broken("capacity", |shop| shop.web.push(("SHOP_CAPACITY", "1"))),
         fault("image", Release(|shop| shop.context = shop.context.with_file_name("broken")), &["release"]),
         Fault {
             before: with_stock,
@@ -83,7 +82,7 @@ pub(super) fn faults() -> Vec<Fault> {
         Fault {
             before: |shop| shop.worker = Some("[bin/shop, worker]"),
             service: Some("worker"),
-            ..broken("worker-crashes", |shop| shop.worker = Some("[sleep, 20, seconds]"))
+            ..broken("worker-crashes", |shop| shop.worker = Some("[sh, -c, 'sleep 20; exit 3']"))
         },
         Fault {
             before: |shop| shop.job = Some(("* * * * *".to_owned(), "[\"true\"]")),
@@ -119,6 +118,7 @@ pub(super) fn faults() -> Vec<Fault> {
         },
         Fault {
             before: super::with_certificate,
+            service: Some("certificate"),
             ..fault("certificate", Time, &["certificate"])
         },
         Fault { service: None, ..fault("disk-full", Disk, &["host"]) },

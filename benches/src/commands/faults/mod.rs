@@ -86,10 +86,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let bench = Bench { daybook, directory: directory.path() };
     let chosen: Vec<_> = faults().into_iter().filter(|fault| fault.name.contains(&arguments.only)).collect();
     say(&format!("{} faults, each in a shop of its own; {WARM_MINUTES} minutes of peace first", chosen.len()));
-    let mut running: FuturesUnordered<_> = chosen.iter().map(|fault| bench.outcome(fault)).collect();
+    let mut running: FuturesUnordered<_> = chosen.iter().map(|fault| bench.outcome_of(fault)).collect();
     let mut outcomes = Vec::new();
     while let Some(outcome) = running.next().await {
-        let outcome = outcome?;
         say(&outcome.to_string());
         outcomes.push(outcome);
     }
@@ -98,7 +97,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let mut line = summary(&outcomes);
     line["rollouts"] = swaps;
     if let Some(series) = &arguments.series {
-        line["series"] = serde_json::from_str::<Value>(series).context("read what was measured before")?["series"].take();
+        line["series"] =
+            serde_json::from_str::<Value>(series).context("read what was measured before")?["series"].take();
     }
     bench.daybook.end("nothing").await?;
     say(&line.to_string());
@@ -181,6 +181,12 @@ impl Bench<'_> {
         Ok(code)
     }
 
+    /// What came of one fault. One that could not be tried counts as not told, and the others go on.
+    async fn outcome_of(&self, fault: &Fault) -> Outcome {
+        let tried = self.outcome(fault).await;
+        tried.unwrap_or_else(|error| Outcome { name: fault.name, suspect: format!("{error:#}"), ..Outcome::default() })
+    }
+
     /// Puts one fault into a shop of its own, and sees what is told of it.
     async fn outcome(&self, fault: &Fault) -> Result<Outcome> {
         if matches!(fault.injected, Injected::Disk) {
@@ -225,7 +231,9 @@ impl Bench<'_> {
                 Ok(None)
             }
             Injected::Load(rate) => Ok(Some(Going::Load(Load::start(requests(&self.daybook, shop, *rate))))),
-            Injected::Hang(service) => Ok(Some(Going::Hanging(hang(&self.directory.join("state"), &shop.app, service)))),
+            Injected::Hang(service) => {
+                Ok(Some(Going::Hanging(hang(&self.directory.join("state"), &shop.app, service))))
+            }
             Injected::Time | Injected::Disk => Ok(None),
         }
     }
@@ -354,7 +362,8 @@ async fn incidents(daybook: &Daybook, app: Option<&str>) -> Result<Vec<Value>> {
 
 fn is_right(fault: &Fault, suspect: &Value) -> bool {
     let kind = suspect["kind"].as_str().unwrap_or_default();
-    let services = suspect["services"].as_array().into_iter().flatten();
-    let named = fault.service.is_none_or(|service| services.clone().any(|one| one == service));
+    let title = suspect["title"].as_str().unwrap_or_default();
+    let words = || title.split(|letter: char| !letter.is_alphanumeric());
+    let named = fault.service.is_none_or(|service| words().any(|word| word == service));
     fault.kinds.contains(&kind) && named
 }

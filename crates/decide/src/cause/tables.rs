@@ -50,6 +50,11 @@ fn release_kind(changed: &[Changed]) -> &'static str {
     }
 }
 
+/// Whether there are so many more requests that hardly anything is made for them: no release changes as much.
+fn is_surge(usual: f64, now: f64) -> bool {
+    usual > 0.0 && now >= 4.0 * usual
+}
+
 /// How often a change of this kind is the cause of trouble that follows it.
 pub(super) fn prior(what: &What) -> f64 {
     match what {
@@ -58,6 +63,7 @@ pub(super) fn prior(what: &What) -> f64 {
         What::Certificate { .. } | What::Dependency { .. } => 0.95,
         What::Database { trouble: DatabaseTrouble::Down, .. } => 0.9,
         What::MemoryGrowth { .. } | What::Database { .. } => 0.8,
+        What::Traffic { usual, now, .. } if is_surge(*usual, *now) => 1.1,
         What::Host { .. } | What::Traffic { .. } | What::Hand { .. } => 0.75,
         What::Scale { .. } => 0.65,
         What::OutOfMemory { .. } | What::Job { .. } => 0.6,
@@ -120,6 +126,9 @@ pub(super) fn fit(what: &What, felt: Felt) -> f64 {
         What::Backup { .. } => row(felt, [0.2, 0.9, 0.1, 0.0, 0.1, 0.4, 0.7, 1.0, 0.8, 0.0, 0.0, 0.3]),
         What::Traffic { usual, now, .. } if now < usual => {
             row(felt, [0.0, 0.0, 0.2, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+        }
+        What::Traffic { usual, now, .. } if is_surge(*usual, *now) => {
+            row(felt, [0.95, 1.0, 0.5, 0.0, 0.5, 0.8, 1.0, 0.3, 0.8, 1.0, 0.0, 0.2])
         }
         What::Traffic { .. } => row(felt, [0.7, 1.0, 0.3, 0.0, 0.4, 0.8, 1.0, 0.3, 0.8, 1.0, 0.0, 0.2]),
         What::Host { resource, .. } => fit_of_host(*resource, felt),

@@ -271,6 +271,23 @@ fn scenarios() -> Vec<Scenario> {
             "web",
         ),
         scenario(
+            "a spike of traffic shortly after an innocent release",
+            vec![by_release("web", [(11, 41.0), (12, 42.0)])],
+            vec![traffic(0.2, "web", 10.0, 170.0), release(2.0, &["web"], 12, image())],
+            "traffic",
+            "web",
+        ),
+        scenario(
+            "a spike of traffic, of which no replica of before is left",
+            vec![feels("web", Errors)],
+            vec![
+                traffic(0.2, "web", 10.0, 170.0),
+                release(2.0, &["web"], 12, vec![Changed::Configuration { keys: vec!["BUILD".to_owned()] }]),
+            ],
+            "traffic",
+            "web",
+        ),
+        scenario(
             "a certificate that has expired",
             vec![feels("web", Tls), feels("web", Unreachable)],
             vec![

@@ -71,15 +71,13 @@ pub(super) fn limits(spec: &Spec, observed: &Observed, out: &mut Samples) {
 /// Until when certificates from files are valid. What cannot be read is told by the edge, which refuses it.
 pub(super) fn certificates(spec: &Spec, read: impl Fn(&str) -> Option<Vec<u8>>, out: &mut Samples) {
     let key = &spec.key;
-    for (service, domain) in spec.services.values().flat_map(|service| service.routes.iter().map(move |one| (service, one))) {
+    for (service, domain) in
+        spec.services.values().flat_map(|service| service.routes.iter().map(move |one| (service, one)))
+    {
         let Tls::Files { cert, .. } = &domain.tls else { continue };
         if let Some(expiry) = read(cert).and_then(|pem| expiry(&pem)) {
-            let of = Base::new([
-                ("app", &key.app),
-                ("env", &key.env),
-                ("service", &service.name),
-                ("domain", &domain.host),
-            ]);
+            let of =
+                Base::new([("app", &key.app), ("env", &key.env), ("service", &service.name), ("domain", &domain.host)]);
             out.add(&of, "daybook_certificate_expiry_timestamp_seconds", expiry as f64);
         }
     }
@@ -172,7 +170,12 @@ mod databases {
                 out.text(),
                 "daybook_database_up{app=\"shop\",database=\"db\",env=\"production\",job=\"daybook\"} 0\n"
             );
-            said(&key, &name, Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100, waiting: 0 }), &mut out);
+            said(
+                &key,
+                &name,
+                Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100, waiting: 0 }),
+                &mut out,
+            );
             crate::observe::names::tests::all_are_listed(&out);
         }
     }
@@ -184,6 +187,18 @@ mod tests {
     use daybook_store::LastRun;
 
     use super::*;
+
+    #[test]
+    fn a_certificate_is_told_until_when_it_is_valid() {
+        let until = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000);
+        let mut params = rcgen::CertificateParams::new(vec!["shop.example.com".to_owned()]).unwrap();
+        params.not_after = until.into();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        assert_eq!(expiry(pem.as_bytes()), Some(2_000_000_000));
+        assert_eq!(expiry(key.serialize_pem().as_bytes()), None, "a key is no certificate");
+        assert_eq!(expiry(b"nothing"), None);
+    }
 
     #[test]
     fn a_job_is_told_by_its_last_run() {

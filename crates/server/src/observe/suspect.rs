@@ -132,10 +132,6 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
     let mut changes = Vec::new();
     for entry in entries.iter().filter(|entry| entry.at >= from) {
         let at = entry.at;
-        let ended = entries.iter().find(|later| {
-            later.run.is_some() && later.run == entry.run && matches!(later.event, Event::RunFinished { .. })
-        });
-        let ended = ended.map(|entry| entry.at);
         let one = |what, service: Option<&ServiceName>| Change {
             at,
             ended: Some(at),
@@ -153,9 +149,10 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
                     .filter(|(now, before)| now != before)
                     .collect();
                 changes.extend(
+                    // What a run has changed stays when the run is over.
                     run(*purpose, reason, (*to, *from), &differing).into_iter().map(|(what, services)| Change {
                         at,
-                        ended,
+                        ended: Some(at),
                         what,
                         services,
                         host: None,
