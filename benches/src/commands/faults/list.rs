@@ -89,7 +89,6 @@ pub(super) fn faults() -> Vec<Fault> {
             service: Some("sweep"),
             ..broken("job-fails", |shop| shop.job = Some(("* * * * *".to_owned(), "[\"false\"]")))
         },
-        fault("stopped", Command(&["stop", "web", "--yes"]), &["stopped"]),
         Fault {
             before: with_stock,
             service: Some("stock"),

@@ -290,6 +290,8 @@ impl Bench<'_> {
         let file = std::fs::File::create(state.join("filling"))?;
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, fill)?;
         let outcome = self.told(&daybook, fault, None, (injected, at)).await?;
+        // What is open takes its room, whatever it is called.
+        drop(file);
         std::fs::remove_file(state.join("filling"))?;
         daybook.end(fault.name).await?;
         drop(unmount);
