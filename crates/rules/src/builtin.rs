@@ -4,6 +4,7 @@
 //! each waits (`for`) before it fires, fires on for a while (`keep_firing_for`) so that it does not flap, and rates have a floor of
 //! traffic below which they say nothing.
 
+mod adjust;
 mod databases;
 mod duties;
 mod hosts;
@@ -11,13 +12,14 @@ mod metrics;
 mod replicas;
 mod traffic;
 
+pub use adjust::{NotAdjusted, Wish, check};
 pub use metrics::{METRICS, Metric};
 
 use daybook_promql::Query;
 
 use crate::duration;
 use crate::problem::Place;
-use crate::rule::{Alerting, Expression, Group, Recording, Rule};
+use crate::rule::{Expression, Group, Recording, Rule};
 use crate::template::Template;
 
 /// How much somebody has to hurry.
@@ -99,36 +101,24 @@ pub fn alerts() -> impl Iterator<Item = &'static Builtin> {
 
 /// The rules by default, as groups.
 pub fn groups() -> Vec<Group> {
-    SUBJECTS.into_iter().map(group).collect()
+    groups_for(&[])
 }
 
-fn group(subject: &Subject) -> Group {
+/// The rules by default, with what environments want different. Wishes that cannot be fulfilled ([`check`]) change nothing.
+pub fn groups_for(wishes: &[Wish<'_>]) -> Vec<Group> {
+    let subjects = SUBJECTS.into_iter().map(|subject| group(subject, wishes));
+    let always = named("watchdog", vec![crate::slo::watchdog()]);
+    subjects.chain([always]).collect()
+}
+
+fn group(subject: &Subject, wishes: &[Wish<'_>]) -> Group {
     let recorded = subject.recorded.iter().map(|(name, query)| record(name, query));
-    let alerts = subject.alerts.iter().map(Builtin::rule);
-    Group {
-        name: format!("daybook-{}", subject.name),
-        file: "builtin".into(),
-        interval: None,
-        query_offset: 0,
-        limit: 0,
-        rules: recorded.chain(alerts).collect(),
-    }
+    let alerts = subject.alerts.iter().flat_map(|builtin| builtin.rules(wishes));
+    named(subject.name, recorded.chain(alerts).collect())
 }
 
-impl Builtin {
-    /// The alert as a rule.
-    pub fn rule(&self) -> Rule {
-        let annotations = [("description", self.description), ("runbook", self.runbook), ("summary", self.summary)];
-        Rule::Alert(Alerting {
-            name: self.name.to_owned(),
-            query: expression(self.expr),
-            hold: milliseconds(self.hold),
-            keep: milliseconds(self.keep),
-            labels: vec![("severity".to_owned(), template(self.severity.word()))],
-            annotations: annotations.into_iter().map(|(name, text)| (name.to_owned(), template(text))).collect(),
-            place: place(),
-        })
-    }
+fn named(name: &str, rules: Vec<Rule>) -> Group {
+    Group { name: format!("daybook-{name}"), file: "builtin".into(), interval: None, query_offset: 0, limit: 0, rules }
 }
 
 /// A rule of ours that records.

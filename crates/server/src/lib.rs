@@ -55,6 +55,7 @@ mod one_off;
 pub mod policy;
 mod request;
 mod routes;
+pub mod rules;
 mod runs;
 mod sealing;
 mod secrets;

@@ -23,7 +23,7 @@ fn storage(fixture: &Fixture, series: &[&str]) -> Storage {
 
 /// What the alert, with what is recorded for it, does over the series of its fixture.
 fn replay(subject: &Subject, builtin: &Builtin, series: &[&str]) -> Replayed {
-    let mut group = group(subject);
+    let mut group = group(subject, &[]);
     group.rules.retain(|rule| matches!(rule, Rule::Record(_)) || rule.name() == builtin.name);
     let storage = storage(&builtin.fixture, series);
     let range = Range { from: 0, to: milliseconds(builtin.fixture.at), step: milliseconds(builtin.fixture.every) };
