@@ -263,11 +263,12 @@ fn read_text(path: &Path) -> Result<String, ReadError> {
 fn fits_path(pattern: &str, path: &str) -> bool {
     let split = |text: &'_ str| text.rfind('/').unwrap_or(0);
     let ((directory, pattern), (of, name)) = (pattern.split_at(split(pattern)), path.split_at(split(path)));
-    directory == of && fits(pattern.as_bytes(), name.as_bytes())
+    directory == of && fits(pattern, name)
 }
 
 /// Whether a name fits a pattern: `*` is any text, `?` any byte. A pattern is only as long as a person writes one.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut at, mut of, mut star) = (0, 0, None);
     while at < name.len() {
         match pattern.get(of) {
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn wildcards_stand_in_the_name_alone() {
-        let fits = |pattern, path| fits_path(pattern, path);
+        let fits = fits_path;
         assert!(
             fits("/a/*.rules.yaml", "/a/web.rules.yaml") && fits("/a/r?.yml", "/a/r1.yml") && fits("/a/**b", "/a/ab")
         );

@@ -9,6 +9,7 @@ mod databases;
 mod duties;
 mod hosts;
 mod metrics;
+mod pages;
 mod replicas;
 mod traffic;
 
@@ -97,6 +98,22 @@ const SUBJECTS: [&Subject; 5] =
 /// All alerts by default.
 pub fn alerts() -> impl Iterator<Item = &'static Builtin> {
     SUBJECTS.into_iter().flat_map(|subject| subject.alerts)
+}
+
+/// What to do about an alert of ours, as Markdown: by its name, or by that of the page.
+pub fn page(name: &str) -> Option<&'static str> {
+    let is_about = |text: &str| {
+        let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+        title.split(':').next().unwrap_or_default().split(", ").any(|alert| alert.eq_ignore_ascii_case(name))
+    };
+    pages::PAGES.iter().find(|(page, text)| *page == name || is_about(text)).map(|(_, text)| *text)
+}
+
+impl Builtin {
+    /// The page that says what to do about it.
+    pub fn page(&self) -> &'static str {
+        page(self.runbook).expect("every alert has a page, which a test checks")
+    }
 }
 
 /// The rules by default, as groups.

@@ -61,6 +61,8 @@ mod sealing;
 mod secrets;
 mod serve;
 mod shared;
+#[cfg(feature = "observe")]
+mod silences;
 mod socket;
 mod space;
 #[cfg(feature = "databases")]

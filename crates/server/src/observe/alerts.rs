@@ -52,6 +52,8 @@ pub(crate) struct Fired {
     pub(crate) state: State,
     /// The alert.
     pub(crate) alert: Alert,
+    /// All of its labels, its name and severity among them.
+    pub(crate) labels: Labels,
     /// What is to be known of it, with its numbers.
     pub(crate) description: String,
     /// The value of its query.
@@ -103,6 +105,10 @@ impl App {
     async fn tend_incidents(&self, fired: &[Fired]) -> Result<(), ApiError> {
         let mut by_place: BTreeMap<Option<EnvKey>, Vec<Alert>> = BTreeMap::new();
         for one in fired.iter().filter(|one| one.state != State::Pending) {
+            // What has ended is told all the same: an incident may wait for it.
+            if one.state == State::Firing && self.silenced(one).is_some() {
+                continue;
+            }
             by_place.entry(one.key.clone()).or_default().push(one.alert.clone());
         }
         // Where an incident goes on it has to end, whether anything fires or not.
@@ -240,6 +246,7 @@ fn alert(key: Option<&EnvKey>, active: &Active, now: i64) -> Option<Fired> {
     Some(Fired {
         key,
         state: active.state,
+        labels: labels.clone(),
         description: annotation("description").unwrap_or_default(),
         value: active.value,
         alert: Alert {

@@ -6,7 +6,8 @@
 //! - `records` makes samples of what the journal says: jobs, backups; and asks databases.
 //! - `scrape` asks services for measurements of their own.
 //! - `names` lists every metric of our own.
-//! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires; `suspect` finds what may have caused them.
+//! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
+//!   would have done; `suspect` finds what may have caused them.
 //! - `ask` answers questions, within bounds.
 //! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
@@ -20,6 +21,7 @@ mod lines;
 mod names;
 mod prometheus;
 mod records;
+mod replay;
 mod rules;
 mod samples;
 mod scrape;
