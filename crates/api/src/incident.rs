@@ -193,6 +193,9 @@ pub struct AlertView {
     pub alert: AlertLine,
     /// What is to be known of it, with its numbers.
     pub description: String,
+    /// The silence by which nobody is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced: Option<String>,
     /// The value of its query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,

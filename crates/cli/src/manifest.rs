@@ -101,7 +101,13 @@ fn read_opening(global: &Global, aim: Aim, open: Option<&Open<'_>>) -> Result<(L
         aim,
         ..Options::new(global.env.clone())
     };
-    Ok((daybook_manifest::load(&bundle, &options), bundle))
+    let mut loaded = daybook_manifest::load(&bundle, &options);
+    if let Some(spec) = &loaded.spec {
+        let found = daybook_server::rules::check(spec, &bundle);
+        loaded.spec = loaded.spec.filter(|_| !found.iter().any(Diagnostic::is_error));
+        loaded.diagnostics.extend(found);
+    }
+    Ok((loaded, bundle))
 }
 
 /// What `up` asks for. A manifest with errors is refused before any server is asked, and with

@@ -89,6 +89,7 @@ pub(crate) fn subject(change: &Change) -> String {
         Subject::Network(name) => format!("network {name}"),
         Subject::Target(target) => target.name(),
         Subject::Quota => "quota".to_owned(),
+        Subject::Rules => "rules".to_owned(),
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) trait Files {
     fn read(&self, path: &str) -> Result<String, ReadError>;
     /// Whether something is at the absolute `path`.
     fn exists(&self, path: &str) -> bool;
+    /// The paths of the files that fit the absolute `pattern`, sorted: `*` and `?` stand in the name of the file alone.
+    fn matching(&self, pattern: &str) -> Vec<String>;
     /// The text of the encrypted file at the absolute `path`. `None`: nobody tries to open it.
     fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, ReadError>>;
     /// The environment's value of `name`.
@@ -154,6 +156,12 @@ impl Files for Bundle {
         self.present.contains(path) || self.files.contains_key(path)
     }
 
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        // Whoever collected the bundle read each of them.
+        let all = self.files.keys().chain(self.unreadable.keys()).filter(|path| fits_path(pattern, path));
+        all.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, ReadError>> {
         let key = cipher.key(path);
         let opened = self.opened.get(&key).map(|text| Ok(text.clone()));
@@ -194,6 +202,16 @@ impl Files for Disk<'_> {
             self.found.borrow_mut().present.insert(path.to_owned());
         }
         exists
+    }
+
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        let directory = crate::context::directory(pattern);
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| Some(join(directory, entry.file_name().to_str()?)));
+        let mut found: Vec<String> =
+            names.filter(|path| fits_path(pattern, path) && Path::new(path).is_file()).collect();
+        found.sort();
+        found
     }
 
     fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, ReadError>> {
@@ -241,6 +259,38 @@ fn read_text(path: &Path) -> Result<String, ReadError> {
     })
 }
 
+/// Whether a path is in the directory of a pattern, and its name fits.
+fn fits_path(pattern: &str, path: &str) -> bool {
+    let split = |text: &'_ str| text.rfind('/').unwrap_or(0);
+    let ((directory, pattern), (of, name)) = (pattern.split_at(split(pattern)), path.split_at(split(path)));
+    directory == of && fits(pattern, name)
+}
+
+/// Whether a name fits a pattern: `*` is any text, `?` any byte. A pattern is only as long as a person writes one.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut of, mut star) = (0, 0, None);
+    while at < name.len() {
+        match pattern.get(of) {
+            Some(b'*') => {
+                star = Some((of, at));
+                of += 1;
+            }
+            Some(byte) if *byte == b'?' || *byte == name[at] => {
+                at += 1;
+                of += 1;
+            }
+            _ => {
+                let Some((back, taken)) = star else { return false };
+                star = Some((back, taken + 1));
+                at = taken + 1;
+                of = back + 1;
+            }
+        }
+    }
+    pattern[of..].iter().all(|byte| *byte == b'*')
+}
+
 fn absolute(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     join("/", &path.to_string_lossy())
@@ -254,4 +304,19 @@ fn in_order_once(all: Vec<Diagnostic>) -> Vec<Diagnostic> {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_stand_in_the_name_alone() {
+        let fits = fits_path;
+        assert!(
+            fits("/a/*.rules.yaml", "/a/web.rules.yaml") && fits("/a/r?.yml", "/a/r1.yml") && fits("/a/**b", "/a/ab")
+        );
+        assert!(!fits("/a/*.yaml", "/b/web.yaml") && !fits("/a/*.yaml", "/a/b/web.yaml") && !fits("/a/?", "/a/"));
+        assert!(!fits("/*/web.yaml", "/a/web.yaml") && !fits("/a/*.yaml", "/a/web.yml"));
+    }
 }

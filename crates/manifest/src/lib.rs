@@ -39,7 +39,7 @@ mod yaml;
 pub mod import;
 pub mod init;
 
-pub use bundle::{Bundle, Cipher, Open};
+pub use bundle::{Bundle, Cipher, Open, fits};
 pub use codes::{Explanation, codes, explain};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use dotenv::assignments;

@@ -149,6 +149,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     spec.quota = quota(tree, options.environment.as_str());
     spec.protected = loaded.environment.protected;
     spec.budget = budget(ctx, tree, options.environment.as_str());
+    spec.rules = lower::rules(&manifest, options.environment.as_str());
     spec.backups = lower::backups(&manifest, own_or_whole(tree, options.environment.as_str(), "backups"));
     let vault = own_or_whole(tree, options.environment.as_str(), "vault");
     spec.vault = lower::vault(&manifest, vault);
@@ -167,12 +168,12 @@ fn settings(ctx: &Context<'_>, tree: &Node, environment: &str) -> EnvironmentSet
 }
 
 /// A key that the manifest says of one environment.
-fn own<'t>(tree: &'t Node, environment: &str, key: &str) -> Option<&'t Node> {
+pub(crate) fn own<'t>(tree: &'t Node, environment: &str, key: &str) -> Option<&'t Node> {
     tree.get("environments")?.get(environment)?.get(key)
 }
 
 /// The same, or else what it says of all.
-fn own_or_whole<'t>(tree: &'t Node, environment: &str, key: &str) -> Option<&'t Node> {
+pub(crate) fn own_or_whole<'t>(tree: &'t Node, environment: &str, key: &str) -> Option<&'t Node> {
     own(tree, environment, key).or_else(|| tree.get(key))
 }
 
@@ -256,6 +257,10 @@ impl Files for Recorded<'_> {
 
     fn exists(&self, path: &str) -> bool {
         self.files.exists(path)
+    }
+
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        self.files.matching(pattern)
     }
 
     fn open(&self, path: &str, cipher: Cipher) -> Option<Result<String, crate::bundle::ReadError>> {

@@ -21,6 +21,7 @@ fn bundle(code: &str, example: &str) -> Bundle {
     for number in 0..300 {
         side(&format!("{number}.yaml"), &format!("include: [{}.yaml]\n", number + 1));
     }
+    side("large.yaml", &"#".repeat(2 << 20));
     side("many.yaml", "include: [0.yaml]\n");
     bundle.unreadable.insert("/app/directory".to_owned(), "it is a directory".to_owned());
     let encrypted = "/app/secrets.enc.yaml".to_owned();

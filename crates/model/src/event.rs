@@ -12,6 +12,7 @@ use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 use crate::incident::{IncidentEvent, IncidentId};
 use crate::name::{DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
 use crate::plan::{Effect, Plan};
+use crate::rules::Silence;
 use crate::spec::Spec;
 use crate::target::Target;
 use crate::upgrade::{RehearsalOutcome, UpgradeOutcome};
@@ -378,6 +379,16 @@ pub enum Event {
         incident: IncidentId,
         /// What.
         what: Box<IncidentEvent>,
+    },
+    /// Nobody is to be told of some alerts for a time.
+    Silenced {
+        /// Which, until when and why.
+        silence: Silence,
+    },
+    /// A silence is over before its time.
+    SilenceEnded {
+        /// Which.
+        id: String,
     },
     /// The state was rebuilt from what runs.
     Adopted {

@@ -21,6 +21,7 @@ pub mod quantity;
 pub mod rare;
 pub mod release;
 pub mod route;
+pub mod rules;
 pub mod secrecy;
 pub mod spec;
 pub mod target;

@@ -351,6 +351,8 @@ pub enum Subject {
     Target(Target),
     /// What all replicas may have together.
     Quota,
+    /// What is alerted about.
+    Rules,
 }
 
 /// What happens to a thing.

@@ -16,6 +16,7 @@ use crate::database::{Database, DatabaseUse};
 use crate::money::{Currency, Money};
 use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::rare::RareOptions;
+use crate::rules::Rules;
 use crate::target::Target;
 use crate::vault::Vault;
 
@@ -53,6 +54,9 @@ pub struct Spec {
     /// Where backups are kept. `None`: in the server's state directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backups: Option<BackupStore>,
+    /// What is alerted about, beside what is by default.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
     /// Named volumes.
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks inside the environment. The network `default` is here when anything uses it.
@@ -73,6 +77,7 @@ impl Spec {
             services: BTreeMap::new(),
             databases: BTreeMap::new(),
             backups: None,
+            rules: Rules::default(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
         }

@@ -4,20 +4,23 @@
 //! each waits (`for`) before it fires, fires on for a while (`keep_firing_for`) so that it does not flap, and rates have a floor of
 //! traffic below which they say nothing.
 
+mod adjust;
 mod databases;
 mod duties;
 mod hosts;
 mod metrics;
+mod pages;
 mod replicas;
 mod traffic;
 
+pub use adjust::{NotAdjusted, Wish, check};
 pub use metrics::{METRICS, Metric};
 
 use daybook_promql::Query;
 
 use crate::duration;
 use crate::problem::Place;
-use crate::rule::{Alerting, Expression, Group, Recording, Rule};
+use crate::rule::{Expression, Group, Recording, Rule};
 use crate::template::Template;
 
 /// How much somebody has to hurry.
@@ -97,38 +100,42 @@ pub fn alerts() -> impl Iterator<Item = &'static Builtin> {
     SUBJECTS.into_iter().flat_map(|subject| subject.alerts)
 }
 
-/// The rules by default, as groups.
-pub fn groups() -> Vec<Group> {
-    SUBJECTS.into_iter().map(group).collect()
-}
-
-fn group(subject: &Subject) -> Group {
-    let recorded = subject.recorded.iter().map(|(name, query)| record(name, query));
-    let alerts = subject.alerts.iter().map(Builtin::rule);
-    Group {
-        name: format!("daybook-{}", subject.name),
-        file: "builtin".into(),
-        interval: None,
-        query_offset: 0,
-        limit: 0,
-        rules: recorded.chain(alerts).collect(),
-    }
+/// What to do about an alert of ours, as Markdown: by its name, or by that of the page.
+pub fn page(name: &str) -> Option<&'static str> {
+    let is_about = |text: &str| {
+        let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+        title.split(':').next().unwrap_or_default().split(", ").any(|alert| alert.eq_ignore_ascii_case(name))
+    };
+    pages::PAGES.iter().find(|(page, text)| *page == name || is_about(text)).map(|(_, text)| *text)
 }
 
 impl Builtin {
-    /// The alert as a rule.
-    pub fn rule(&self) -> Rule {
-        let annotations = [("description", self.description), ("runbook", self.runbook), ("summary", self.summary)];
-        Rule::Alert(Alerting {
-            name: self.name.to_owned(),
-            query: expression(self.expr),
-            hold: milliseconds(self.hold),
-            keep: milliseconds(self.keep),
-            labels: vec![("severity".to_owned(), template(self.severity.word()))],
-            annotations: annotations.into_iter().map(|(name, text)| (name.to_owned(), template(text))).collect(),
-            place: place(),
-        })
+    /// The page that says what to do about it.
+    pub fn page(&self) -> &'static str {
+        page(self.runbook).expect("every alert has a page, which a test checks")
     }
+}
+
+/// The rules by default, as groups.
+pub fn groups() -> Vec<Group> {
+    groups_for(&[])
+}
+
+/// The rules by default, with what environments want different. Wishes that cannot be fulfilled ([`check`]) change nothing.
+pub fn groups_for(wishes: &[Wish<'_>]) -> Vec<Group> {
+    let subjects = SUBJECTS.into_iter().map(|subject| group(subject, wishes));
+    let always = named("watchdog", vec![crate::slo::watchdog()]);
+    subjects.chain([always]).collect()
+}
+
+fn group(subject: &Subject, wishes: &[Wish<'_>]) -> Group {
+    let recorded = subject.recorded.iter().map(|(name, query)| record(name, query));
+    let alerts = subject.alerts.iter().flat_map(|builtin| builtin.rules(wishes));
+    named(subject.name, recorded.chain(alerts).collect())
+}
+
+fn named(name: &str, rules: Vec<Rule>) -> Group {
+    Group { name: format!("daybook-{name}"), file: "builtin".into(), interval: None, query_offset: 0, limit: 0, rules }
 }
 
 /// A rule of ours that records.

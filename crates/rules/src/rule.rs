@@ -6,6 +6,7 @@ use std::sync::Arc;
 use daybook_promql::Query;
 
 use crate::problem::Place;
+use crate::state::{GroupState, RuleState};
 use crate::template::Template;
 
 /// Rules that are evaluated together, one after the other, at the same times.
@@ -123,6 +124,27 @@ impl Group {
             if *count == 1 { identity } else { format!("{identity} {count}") }
         };
         self.rules.iter().map(key).collect()
+    }
+
+    /// Each rule with its state, if it was evaluated yet.
+    pub fn standing<'a>(&'a self, state: &'a GroupState) -> impl Iterator<Item = (&'a Rule, Option<&'a RuleState>)> {
+        let states = self.keys().into_iter().map(|key| state.rules.get(&key));
+        self.rules.iter().zip(states)
+    }
+
+    /// Gives each alert, and each series that is recorded, a label where its rule sets none of this name.
+    pub fn label(&mut self, name: &str, value: &str) {
+        for rule in &mut self.rules {
+            match rule {
+                Rule::Record(rule) if rule.labels.iter().all(|(known, _)| known != name) => {
+                    rule.labels.push((name.to_owned(), value.to_owned()));
+                }
+                Rule::Alert(rule) if rule.labels.iter().all(|(known, _)| known != name) => {
+                    rule.labels.push((name.to_owned(), Template::plain(value)));
+                }
+                Rule::Record(_) | Rule::Alert(_) => {}
+            }
+        }
     }
 
     /// The rules that alert.

@@ -46,6 +46,12 @@ impl Template {
         Ok(Self { text: text.to_owned(), parsed: parse::parse(text)? })
     }
 
+    /// One that gives this text, whatever is in it.
+    pub fn plain(text: &str) -> Self {
+        let parsed = parse::Parsed { nodes: vec![parse::Node::Text(text.to_owned())], ..parse::Parsed::default() };
+        Self { text: text.to_owned(), parsed }
+    }
+
     /// As it is written.
     pub fn text(&self) -> &str {
         &self.text

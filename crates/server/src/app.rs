@@ -69,6 +69,8 @@ pub(crate) struct Inner {
     pub(crate) observatory: Observatory,
     #[cfg(feature = "observe")]
     pub(crate) incidents: crate::incidents::Known,
+    #[cfg(feature = "observe")]
+    pub(crate) silences: crate::silences::Silences,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
 }
@@ -122,6 +124,8 @@ impl App {
             observatory: Observatory::default(),
             #[cfg(feature = "observe")]
             incidents: crate::incidents::Known::default(),
+            #[cfg(feature = "observe")]
+            silences: crate::silences::Silences::default(),
             planning: Mutex::default(),
             live: Mutex::default(),
         };

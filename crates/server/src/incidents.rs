@@ -51,7 +51,7 @@ impl Known {
 }
 
 impl App {
-    /// Reads what the journal says of incidents. Once, at the start: whatever happens to them later is written by this server.
+    /// Reads what the journal says of incidents and silences. Once, at the start: whatever happens to them later is written by this server.
     pub(crate) async fn read_incidents(&self) -> Result<(), daybook_store::Error> {
         let mut after = 0;
         loop {
@@ -61,6 +61,7 @@ impl App {
             after = last.seq;
             let mut all = self.inner.incidents.all();
             for entry in &entries {
+                self.inner.silences.record(entry);
                 if let Event::Incident { incident, what } = &entry.event {
                     let incidents = all.entry(entry.key.clone()).or_default();
                     // What is not allowed changes nothing.
@@ -110,6 +111,7 @@ impl App {
         let fired =
             self.fired().into_iter().filter(|fired| of(fired) && (also_ended || fired.state != State::Inactive));
         let view = |fired: Fired| AlertView {
+            silenced: self.silenced(&fired),
             key: fired.key,
             state: fired.state.word().to_owned(),
             alert: alert(&fired.alert),

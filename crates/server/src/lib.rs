@@ -55,11 +55,14 @@ mod one_off;
 pub mod policy;
 mod request;
 mod routes;
+pub mod rules;
 mod runs;
 mod sealing;
 mod secrets;
 mod serve;
 mod shared;
+#[cfg(feature = "observe")]
+mod silences;
 mod socket;
 mod space;
 #[cfg(feature = "databases")]

@@ -68,7 +68,12 @@ pub(crate) fn load(up: &Up, runtime: &str, aim: Aim) -> Result<Loaded, ApiError>
         target: up.target.clone(),
         aim,
     };
-    let loaded = daybook_manifest::load(&bundle, &options);
+    let mut loaded = daybook_manifest::load(&bundle, &options);
+    if let Some(spec) = &loaded.spec {
+        let found = crate::rules::check(spec, &bundle);
+        loaded.spec = loaded.spec.filter(|_| !found.iter().any(Diagnostic::is_error));
+        loaded.diagnostics.extend(found);
+    }
     let diagnostics: Vec<_> = loaded.diagnostics.iter().map(|diagnostic| view(diagnostic, &bundle)).collect();
     let file = bundle.entries.first().map(|entry| bundle.shown(entry).to_owned()).unwrap_or_default();
     match loaded.spec {

@@ -120,6 +120,15 @@ pub(crate) struct AtIncident {
     pub(crate) incident: String,
 }
 
+/// One silence.
+#[cfg(feature = "observe")]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AtSilence {
+    /// Its id.
+    pub(crate) silence: String,
+}
+
 /// One trace.
 #[cfg(feature = "observe")]
 #[derive(Deserialize, IntoParams)]

@@ -121,6 +121,9 @@ fn documented() -> OpenApiRouter<App> {
 fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
     routes
         .routes(routes!(incidents::list_alerts))
+        .routes(routes!(incidents::test_alerts))
+        .routes(routes!(incidents::list_silences, incidents::add_silence))
+        .routes(routes!(incidents::end_silence))
         .routes(routes!(incidents::list_incidents, incidents::open_incident))
         .routes(routes!(incidents::get_incident, incidents::mark_incident))
         .routes(routes!(incidents::get_postmortem))

@@ -33,8 +33,10 @@ use crate::logs::{LogLineView, LogSearch, LogsFound, LogsQuery};
 use crate::oneoff::{OneOffRequest, OneOffStarted, OneOffView};
 use crate::plan::{PlanReply, PlanRequest};
 use crate::query::{InstantQuery, QueryAnswer, RangeQuery};
+use crate::rules::{AlertTest, TestAlerts};
 use crate::run::{RunReply, RunRequest, RunView, RunsQuery};
 use crate::secret::{SecretVersion, SecretView, SetSecret};
+use crate::silence::{AddSilence, SilenceView};
 use crate::status::StatusView;
 use crate::target::{AddTarget, TargetView};
 use crate::top::TopView;
@@ -123,6 +125,28 @@ impl Client {
     /// What fires, or is about to.
     pub async fn alerts(&self, query: &IncidentsQuery) -> Result<Vec<AlertView>> {
         self.get(&with_query("/v1/alerts", query)).await
+    }
+
+    /// What rules would have done.
+    pub async fn test_alerts(&self, asked: &TestAlerts) -> Result<AlertTest> {
+        self.send(Method::POST, "/v1/alerts/test", asked).await
+    }
+
+    /// Silences that hold or are to hold.
+    pub async fn silences(&self, query: &IncidentsQuery) -> Result<Vec<SilenceView>> {
+        self.get(&with_query("/v1/silences", query)).await
+    }
+
+    /// Lets nobody be told of some alerts for a time.
+    pub async fn add_silence(&self, silence: &AddSilence) -> Result<SilenceView> {
+        self.send(Method::POST, "/v1/silences", silence).await
+    }
+
+    /// Ends a silence before its time.
+    pub async fn end_silence(&self, id: &str) -> Result<SilenceView> {
+        let (_, body) =
+            self.request(Method::DELETE, &format!("/v1/silences/{}", segment(id)), bytes::Bytes::new()).await?;
+        transport::read_json(&body)
     }
 
     /// Incidents, newest first.

@@ -9,10 +9,10 @@ use crate::output;
 use crate::output::style::{STRONG, paint};
 use crate::output::words::wrap;
 
-/// Explain a diagnostic's code, or a check of the policy: what it means and how to fix it. Lists all without one.
+/// Explain a diagnostic's code, a check of the policy or an alert: what it means and what to do. Lists all without one.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The code, such as M0107 or P0118, or the check, such as DB019 or no-memory-limit.
+    /// The code, such as M0107 or P0118, the check, such as DB019 or no-memory-limit, or the alert, such as HighErrorRate.
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -26,7 +26,7 @@ impl Explain {
             None => {
                 let codes = codes().map(|row| (row.code, row.title));
                 let plans = of_plans::CODES.iter().map(|row| (row.code, row.title));
-                let all = codes.chain(plans).chain(policy::all().map(|check| (check.id, check.title)));
+                let all = codes.chain(plans).chain(policy::all().map(|check| (check.id, check.title))).chain(alerts());
                 output::text(&all.map(|(code, title)| format!("{code}  {title}\n")).collect::<String>())?;
             }
             Some(code) => {
@@ -38,13 +38,43 @@ impl Explain {
                     output::text(&refused(row))?;
                     return Ok(Exit::Ok);
                 }
-                let unknown = || CommandError::failed(format!("no diagnostic has the code {code}"));
+                if let Some(page) = runbook(code) {
+                    output::text(page)?;
+                    return Ok(Exit::Ok);
+                }
+                let unknown =
+                    || CommandError::failed(format!("no diagnostic has the code {code:.80}, and no alert the name"));
                 let row = explain(code).ok_or_else(|| unknown().hint("list them all: daybook explain"))?;
                 output::text(&render(row))?;
             }
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Alerts that are there by default, with their titles.
+#[cfg(feature = "observe")]
+fn alerts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    daybook_rules::builtin::alerts().map(|alert| {
+        let title = alert.page().lines().next().unwrap_or_default();
+        (alert.name, title.split_once(": ").map_or(title, |(_, title)| title))
+    })
+}
+
+#[cfg(not(feature = "observe"))]
+fn alerts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    std::iter::empty()
+}
+
+/// The page about an alert, by its name or that of the page.
+#[cfg(feature = "observe")]
+fn runbook(name: &str) -> Option<&'static str> {
+    daybook_rules::builtin::page(name)
+}
+
+#[cfg(not(feature = "observe"))]
+fn runbook(_: &str) -> Option<&'static str> {
+    None
 }
 
 /// A check of the policy.

@@ -41,6 +41,7 @@ mod run;
 mod scale;
 mod secret;
 mod serve;
+mod silence;
 mod start;
 #[cfg(feature = "databases")]
 mod state;
@@ -97,6 +98,7 @@ pub(crate) enum Command {
     Query(query::Query),
     Trace(trace::Trace),
     Alert(alert::Alert),
+    Silence(silence::Silence),
     Incident(incident::Incident),
     Events(events::Events),
     Why(why::Why),
@@ -183,6 +185,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Query(command) => command.run(ctx).await?,
         Command::Trace(command) => command.run(ctx).await?,
         Command::Alert(command) => command.run(ctx).await?,
+        Command::Silence(command) => command.run(ctx).await?,
         Command::Incident(command) => command.run(ctx).await?,
         Command::Events(command) => command.run(ctx).await?,
         Command::Why(command) => command.run(ctx).await?,

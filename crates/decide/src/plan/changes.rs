@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
+use daybook_model::rules::{Adjustment, Rules};
 use daybook_model::spec::{Artifact, EnvValue, Kind, Quota, Rollout, RolloutOrder, SecretRef, TemplatePart};
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
@@ -30,7 +31,61 @@ pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
     names.sort_unstable();
     names.dedup();
     let services = names.into_iter().filter_map(|name| service(world, name, by_service.get(name)));
-    services.chain(databases::changes(world, steps)).chain(things(world, steps)).chain(target_left(world)).collect()
+    services
+        .chain(databases::changes(world, steps))
+        .chain(things(world, steps))
+        .chain(rules(world))
+        .chain(target_left(world))
+        .collect()
+}
+
+/// What is alerted about, where it differs from the release in force.
+fn rules(world: &World<'_>) -> Option<Change> {
+    let none = Rules::default();
+    let (before, after) = (world.cx.current.map_or(&none, |release| &release.spec.rules), &world.spec.rules);
+    let mut details = Vec::new();
+    let (old, new) = (by_name(before), by_name(after));
+    for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        match (old.get(name), new.get(name)) {
+            (None, Some(_)) => details.push(line(None, format!("new: {name}"))),
+            (Some(_), None) => details.push(line(None, format!("no longer: {name}"))),
+            (Some(old), Some(new)) if old != new => details.push(line(None, format!("changed: {name}"))),
+            _ => {}
+        }
+    }
+    for name in before.adjusted.keys().chain(after.adjusted.keys()).collect::<BTreeSet<_>>() {
+        let shown = |rules: &Rules| rules.adjusted.get(name).map_or_else(|| "by default".to_owned(), adjustment);
+        let (old, new) = (shown(before), shown(after));
+        if old != new {
+            let at = after.adjusted.get(name).map(|adjusted| adjusted.line);
+            details.push(line(at, format!("{name}: {old} → {new}")));
+        }
+    }
+    let sign = match (before.is_empty(), after.is_empty()) {
+        (true, _) => Sign::Add,
+        (_, true) => Sign::Remove,
+        _ => Sign::Change,
+    };
+    let subject = Subject::Rules;
+    let change = Change { sign, subject, details, downtime_ms: None, destructive: false, order: None };
+    (!change.details.is_empty()).then_some(change)
+}
+
+fn by_name(rules: &Rules) -> BTreeMap<&str, &str> {
+    rules.files.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect()
+}
+
+fn adjustment(adjusted: &Adjustment) -> String {
+    if adjusted.off {
+        return "off".to_owned();
+    }
+    let said = [
+        adjusted.threshold.as_ref().map(|threshold| format!("threshold {threshold}")),
+        adjusted.hold_ms.map(|ms| format!("for {}", crate::text::seconds(ms))),
+        adjusted.severity.map(|severity| severity.word().to_owned()),
+    ];
+    let said: Vec<_> = said.into_iter().flatten().collect();
+    if said.is_empty() { "by default".to_owned() } else { said.join(", ") }
 }
 
 /// The target that the environment leaves, or is about to leave.
@@ -411,6 +466,8 @@ fn simple(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
     differ("dependencies", &before.depends_on, &after.depends_on, say);
     differ("restart or stop settings", &(&before.restart, &before.stop), &(&after.restart, &after.stop), say);
     differ("rollout settings", &before.rollout, &after.rollout, say);
+    differ("where it tells measurements", &before.metrics, &after.metrics, say);
+    differ("goals", &before.slo, &after.slo, say);
     differ("release hook", &before.release_hook, &after.release_hook, say);
 }
 

@@ -117,6 +117,16 @@ pub const CODES: &[Explanation] = &[
         "a secret that nobody has set",
         "A service or a database needs a secret of the sealed store, and it has no value. `daybook secret set NAME`, or let one be made: `{secret: generate}`.",
     ),
+    row(
+        "P0121",
+        "rules that cannot be evaluated",
+        "A file of `rules` has the format of Prometheus' rule files: groups of rules that record or alert, with queries in PromQL. `promtool check rules` tells the same.",
+    ),
+    row(
+        "P0122",
+        "an alert that is not there by default",
+        "`alerts` changes alerts that are there by default: `off`, or another `threshold`, `for` or `severity`. `daybook explain` lists them. What is about a machine concerns all that runs on it, and is not changed by the manifest of one app: silence it.",
+    ),
 ];
 
 /// What a code means, in either case.

@@ -339,4 +339,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "A goal of latency is named by a share of the requests: `p95: 300ms` asks for 95 of 100 within 300 ms.",
         "services:\n  web: {image: nginx, port: 80, slo: {latency: {fast: 300ms}}}\n",
     ),
+    error(
+        "M0529",
+        "too many rules",
+        "Each release keeps the rules that are evaluated while it is in force, 1 MiB of them. Larger sets belong to a Prometheus of their own.",
+        "rules: [large.yaml]\nservices:\n  web: {image: nginx}\n",
+    ),
 ];

@@ -25,6 +25,8 @@ pub(crate) const ROOT: &[Key] = &[
     yes("backups", Object(BACKUPS)),
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
+    yes("rules", TEXT_OR_TEXTS),
+    yes("alerts", Map(&ALERT)),
     later("infrastructure", Any),
     no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
 ];
@@ -49,7 +51,19 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("backups", Object(BACKUPS)),
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
+    yes("rules", TEXT_OR_TEXTS),
+    yes("alerts", Map(&ALERT)),
 ];
+
+/// One of `alerts`: what is different about an alert by default.
+const ALERT: Shape = Either(&[
+    Choice(&["off"]),
+    Object(&[
+        yes("threshold", Either(&[Shape::Number, Percent])),
+        yes("for", Duration),
+        yes("severity", Choice(&["page", "ticket", "info"])),
+    ]),
+]);
 
 /// `vault`, of the whole manifest or of one environment.
 pub(crate) const VAULT: &[Key] = &[

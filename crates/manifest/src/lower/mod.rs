@@ -17,6 +17,7 @@ mod options;
 mod ports;
 pub(crate) mod read;
 mod resources;
+mod rules;
 mod secrets;
 mod service;
 mod template;
@@ -34,6 +35,7 @@ use crate::tree::{Entry, Map, Node, Span};
 pub(crate) use backups::store as backups;
 pub(crate) use declared::app_name;
 pub(crate) use ports::host_ports;
+pub(crate) use rules::lower as rules;
 pub(crate) use vault::vault;
 
 /// What a service weighs beside what is written of it: everything that is not said has a default.

@@ -23,7 +23,7 @@ fn storage(fixture: &Fixture, series: &[&str]) -> Storage {
 
 /// What the alert, with what is recorded for it, does over the series of its fixture.
 fn replay(subject: &Subject, builtin: &Builtin, series: &[&str]) -> Replayed {
-    let mut group = group(subject);
+    let mut group = group(subject, &[]);
     group.rules.retain(|rule| matches!(rule, Rule::Record(_)) || rule.name() == builtin.name);
     let storage = storage(&builtin.fixture, series);
     let range = Range { from: 0, to: milliseconds(builtin.fixture.at), step: milliseconds(builtin.fixture.every) };
@@ -62,6 +62,29 @@ fn names_are_unique_and_everything_is_said() {
         let waits = milliseconds(builtin.hold) + milliseconds(builtin.keep);
         assert!(waits > 0, "{} neither waits nor fires on", builtin.name);
     }
+}
+
+#[test]
+fn every_alert_has_a_page_that_says_what_to_do() {
+    let objective = crate::slo::Objective {
+        app: "shop".to_owned(),
+        env: "production".to_owned(),
+        service: "web".to_owned(),
+        availability: Some(0.999),
+        latency: Vec::new(),
+    };
+    let (of_goals, _) = crate::slo::compile(&objective, &[]);
+    let groups = groups();
+    for rule in groups.iter().chain([&of_goals]).flat_map(Group::alerts) {
+        let runbook = rule.annotations.iter().find(|(name, _)| name == "runbook").map(|(_, text)| text.text());
+        let text = page(runbook.unwrap()).unwrap_or_else(|| panic!("{} has no page", rule.name));
+        assert_eq!(page(&rule.name), Some(text), "the title of the page of {} has its name", rule.name);
+        for part in ["## What users feel", "## Look first", "## Usual causes", "## What to do"] {
+            assert!(text.contains(part), "the page of {} has no part {part}", rule.name);
+        }
+        assert!(text.contains("- `daybook "), "the page of {} begins with something to look at", rule.name);
+    }
+    assert!(page("Nothing").is_none());
 }
 
 /// Collects the selectors of a query.

@@ -9,39 +9,39 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_decide::incident::{self, Related};
 use daybook_metrics::store::{Batch, Store};
-use daybook_metrics::{Label, Labels};
+use daybook_metrics::{Label, Labels, STALE};
 use daybook_model::incident::{Alert, IncidentId, Severity};
-use daybook_model::spec::Slo;
-use daybook_model::traffic::LATENCY_BOUNDS_MS;
 use daybook_model::{Actor, EnvKey, Release, Target, Timestamp};
-use daybook_promql::Value;
-use daybook_rules::slo::{Latency, Objective, compile};
-use daybook_rules::{ALERTNAME, Active, Environment, Group, GroupState, State, builtin};
+use daybook_promql::{Options, Value};
+use daybook_rules::{ALERTNAME, Active, Environment, Group, GroupState, State};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::lock;
+use super::rules::{Compiled, Owned, Seen};
 use super::tend::own_host;
 use crate::App;
 use crate::error::ApiError;
 
 /// Between two evaluations of the rules.
-const EVALUATE_EVERY: Duration = Duration::from_secs(15);
+pub(super) const EVALUATE_EVERY: Duration = Duration::from_secs(15);
 /// The file of the state of rules, in the state directory.
 const FILE: &str = "alerts.json";
-/// Whole, in millionths.
-const WHOLE: f64 = 1e6;
+/// How long the rules of a group may take together.
+const AT_MOST: Duration = Duration::from_secs(10);
+/// Samples that a query of a rule may hold: about 160 MB.
+const SAMPLES: usize = 10_000_000;
 /// An alert that ended longer ago is told to nobody any more: milliseconds.
 const ENDED_FOR: i64 = 15 * 60_000;
 
 /// How rules stand, by group.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct Standing {
-    groups: BTreeMap<String, GroupState>,
+    pub(super) groups: BTreeMap<String, GroupState>,
 }
 
 /// An alert, and where it belongs.
@@ -53,10 +53,26 @@ pub(crate) struct Fired {
     pub(crate) state: State,
     /// The alert.
     pub(crate) alert: Alert,
+    /// All of its labels, its name and severity among them.
+    pub(crate) labels: Labels,
     /// What is to be known of it, with its numbers.
     pub(crate) description: String,
     /// The value of its query.
     pub(crate) value: f64,
+}
+
+impl Fired {
+    /// Whether it is worth telling where only these environments are there. What fires of another ends now: nobody is
+    /// served by it any more.
+    fn is_of(&mut self, there: &[EnvKey], now: Timestamp) -> bool {
+        if self.key.as_ref().is_none_or(|key| there.contains(key)) {
+            return true;
+        }
+        if self.state == State::Firing {
+            (self.state, self.alert.ended) = (State::Inactive, Some(now));
+        }
+        self.state == State::Inactive
+    }
 }
 
 impl App {
@@ -73,9 +89,9 @@ impl App {
             let groups = self.rules(&mut compiled).await;
             let now = self.now().as_millisecond();
             if std::mem::take(&mut is_first) {
-                for group in groups.iter() {
-                    let state = standing.groups.get_mut(&name_of(group));
-                    state.into_iter().for_each(|state| group.resume(state, now));
+                for owned in groups.iter() {
+                    let state = standing.groups.get_mut(&owned.name());
+                    state.into_iter().for_each(|state| owned.group.resume(state, now));
                 }
             }
             let (store, all) = (store.clone(), groups.clone());
@@ -90,39 +106,26 @@ impl App {
             if let Err(error) = write(&file, &standing) {
                 tracing::warn!(%error, "the state of alerts is not kept");
             }
-            let fired = fired(&standing, now);
+            let evaluated = Evaluated { groups, standing: standing.clone() };
+            let there = self.managed().await;
+            let mut fired = fired(&evaluated, now);
+            fired.retain_mut(|one| one.is_of(&there, self.now()));
             lock(&self.inner.observatory.fired).clone_from(&fired);
+            *lock(&self.inner.observatory.evaluated) = Arc::new(evaluated);
             if let Err(error) = self.tend_incidents(&fired).await {
                 tracing::warn!(error = %error.0.message, "incidents wait");
             }
         }
     }
 
-    /// The rules of now: those that hold where nobody wrote any, and what services promise.
-    async fn rules(&self, compiled: &mut Compiled) -> Arc<Vec<Group>> {
-        let mut wanted = BTreeMap::new();
-        for key in self.managed().await {
-            if let Ok(Some(release)) = self.inner.store.current_release(&key).await {
-                wanted.extend(objectives(&release));
-            }
-        }
-        if compiled.groups.is_empty() || compiled.objectives != wanted {
-            let bounds: Vec<f64> = LATENCY_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).collect();
-            let mut groups = builtin::groups();
-            for objective in wanted.values() {
-                let (group, notes) = compile(objective, &bounds);
-                notes.iter().for_each(|note| tracing::warn!(service = objective.service, "{note}"));
-                groups.push(group);
-            }
-            *compiled = Compiled { objectives: wanted, groups: groups.into() };
-        }
-        compiled.groups.clone()
-    }
-
     /// Writes down what alerts make of incidents.
     async fn tend_incidents(&self, fired: &[Fired]) -> Result<(), ApiError> {
         let mut by_place: BTreeMap<Option<EnvKey>, Vec<Alert>> = BTreeMap::new();
         for one in fired.iter().filter(|one| one.state != State::Pending) {
+            // What has ended is told all the same: an incident may wait for it.
+            if one.state == State::Firing && self.silenced(one).is_some() {
+                continue;
+            }
             by_place.entry(one.key.clone()).or_default().push(one.alert.clone());
         }
         // Where an incident goes on it has to end, whether anything fires or not.
@@ -172,50 +175,37 @@ impl App {
     }
 }
 
-/// What services promise, and all rules with it.
-#[derive(Default)]
-struct Compiled {
-    objectives: BTreeMap<(EnvKey, String), Objective>,
-    groups: Arc<Vec<Group>>,
+/// Rules, and how they stand.
+#[derive(Debug, Default)]
+pub(super) struct Evaluated {
+    /// The rules.
+    pub(super) groups: Arc<Vec<Owned>>,
+    /// How they stand.
+    pub(super) standing: Standing,
 }
 
-fn objectives(release: &Release) -> BTreeMap<(EnvKey, String), Objective> {
-    let key = &release.spec.key;
-    let services =
-        release.spec.services.values().filter_map(|service| Some((service.name.to_string(), service.slo.as_ref()?)));
-    services.map(|(service, slo)| ((key.clone(), service.clone()), objective(key, service, slo))).collect()
-}
-
-fn objective(key: &EnvKey, service: String, slo: &Slo) -> Objective {
-    let latency = slo
-        .latency
-        .iter()
-        .map(|goal| Latency { quantile: f64::from(goal.share) / WHOLE, seconds: goal.within_ms as f64 / 1000.0 });
-    Objective {
-        app: key.app.to_string(),
-        env: key.env.to_string(),
-        service,
-        availability: slo.availability.map(|share| f64::from(share) / WHOLE),
-        latency: latency.collect(),
-    }
-}
-
-fn name_of(group: &Group) -> String {
-    format!("{}:{}", group.file, group.name)
-}
-
-/// Evaluates every group, keeps what they record, and answers how they stand now. Groups that are no more are forgotten.
-fn evaluate(store: &Store, groups: &[Group], mut standing: Standing, now: i64) -> Standing {
+/// Evaluates every group that is due, keeps what they record, and answers how they stand now. Groups that are no more are
+/// forgotten, and their series end.
+fn evaluate(store: &Store, groups: &[Owned], mut standing: Standing, now: i64) -> Standing {
     let labels = Labels::default();
-    let environment = Environment { interval: EVALUATE_EVERY.as_millis() as i64, ..Environment::new(&labels, "") };
     let mut kept = BTreeMap::new();
-    for group in groups {
-        let name = name_of(group);
+    for owned in groups {
+        let (name, group) = (owned.name(), &owned.group);
         let mut state = standing.groups.remove(&name).unwrap_or_default();
-        let evaluation = group.evaluate(&mut state, store, now, &environment);
+        if !is_due(group, &state, now) {
+            kept.insert(name, state);
+            continue;
+        }
+        // Rules that take too long must not keep others from being evaluated.
+        let began = Instant::now();
+        let is_too_slow = || began.elapsed() > AT_MOST;
+        let options = Options { max_samples: SAMPLES, cancelled: &is_too_slow, ..Options::default() };
+        let interval = EVALUATE_EVERY.as_millis() as i64;
+        let environment = Environment { interval, options, ..Environment::new(&labels, "") };
+        let evaluation = group.evaluate(&mut state, &Seen::by(store, owned.key.as_ref()), now, &environment);
         for outcome in &evaluation.outcomes {
             if let Some(error) = &outcome.error {
-                tracing::warn!(rule = outcome.rule, %error, "a rule fails");
+                tracing::warn!(group = name, rule = outcome.rule, %error, "a rule fails");
             }
         }
         let mut batch = Batch::default();
@@ -227,21 +217,44 @@ fn evaluate(store: &Store, groups: &[Group], mut standing: Standing, now: i64) -
                 }
             }
         }
-        if let Err(error) = store.append(&batch, now) {
-            tracing::debug!(%error, group = name, "what rules record is not kept");
-        }
+        keep(store, &batch, &name, now);
         kept.insert(name, state);
+    }
+    for (name, gone) in &standing.groups {
+        let mut batch = Batch::default();
+        let series = gone.rules.values().flat_map(|rule| &rule.series);
+        series.for_each(|labels| batch.add(labels.clone(), now, STALE));
+        keep(store, &batch, name, now);
     }
     Standing { groups: kept }
 }
 
-fn fired(standing: &Standing, now: i64) -> Vec<Fired> {
-    let rules = standing.groups.values().flat_map(|group| group.rules.values());
-    rules.flat_map(|rule| rule.active.values()).filter_map(|active| alert(active, now)).collect()
+fn keep(store: &Store, batch: &Batch, group: &str, now: i64) {
+    if let Err(error) = store.append(batch, now) {
+        tracing::debug!(%error, group, "what rules record is not kept");
+    }
+}
+
+/// Whether the interval of a group has passed, give or take the time that is between two evaluations.
+fn is_due(group: &Group, state: &GroupState, now: i64) -> bool {
+    let slack = EVALUATE_EVERY.as_millis() as i64 / 2;
+    let due = group.interval.zip(state.evaluated_at).map(|(interval, last)| last + interval - slack);
+    due.is_none_or(|due| now >= due)
+}
+
+fn fired(evaluated: &Evaluated, now: i64) -> Vec<Fired> {
+    let states = evaluated
+        .groups
+        .iter()
+        .filter_map(|owned| Some((owned.key.as_ref(), evaluated.standing.groups.get(&owned.name())?)));
+    let active = states.flat_map(|(key, group)| {
+        group.rules.values().flat_map(|rule| rule.active.values()).map(move |active| (key, active))
+    });
+    active.filter_map(|(key, active)| alert(key, active, now)).collect()
 }
 
 /// What is known of an alert, as people and incidents have it. What never fired and has ended is nothing.
-fn alert(active: &Active, now: i64) -> Option<Fired> {
+fn alert(key: Option<&EnvKey>, active: &Active, now: i64) -> Option<Fired> {
     let labels = &active.labels;
     let severity = labels.get("severity").parse().unwrap_or(Severity::Ticket);
     // It says nothing but that rules are evaluated.
@@ -260,10 +273,12 @@ fn alert(active: &Active, now: i64) -> Option<Fired> {
     let name = labels.get(ALERTNAME).to_owned();
     let own = |label: &&Label| !matches!(label.name.as_str(), "alertname" | "severity");
     let own = labels.iter().filter(own).map(|label| (label.name.to_string(), label.value.to_string()));
-    let key = label("app").zip(label("env")).and_then(|(app, env)| format!("{app}/{env}").parse().ok());
+    let labelled = || label("app").zip(label("env")).and_then(|(app, env)| format!("{app}/{env}").parse().ok());
+    let key = key.cloned().or_else(labelled);
     Some(Fired {
         key,
         state: active.state,
+        labels: labels.clone(),
         description: annotation("description").unwrap_or_default(),
         value: active.value,
         alert: Alert {
@@ -309,8 +324,9 @@ fn write(file: &Path, standing: &Standing) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use daybook_metrics::store::Options;
+    use daybook_rules::{builtin, file};
 
+    use super::super::rules::owned;
     use super::*;
 
     const MINUTE: i64 = 60_000;
@@ -326,9 +342,21 @@ mod tests {
         ])
     }
 
+    fn by_default() -> Vec<Owned> {
+        builtin::groups().into_iter().map(|group| Owned { key: None, group }).collect()
+    }
+
+    fn fired(standing: &Standing, now: i64) -> Vec<Fired> {
+        super::fired(&Evaluated { groups: by_default().into(), standing: standing.clone() }, now)
+    }
+
+    fn store(directory: &Path) -> Store {
+        Store::open(&directory.join("metrics"), daybook_metrics::store::Options::default()).unwrap().0
+    }
+
     /// Evaluates every 15 s for some minutes while one of ten requests fails.
     fn errors(store: &Store, mut standing: Standing, from: i64, minutes: i64) -> Standing {
-        let groups = builtin::groups();
+        let groups = by_default();
         for step in 0..=minutes * 4 {
             let at = from + step * 15_000;
             let mut batch = Batch::default();
@@ -344,7 +372,7 @@ mod tests {
     #[test]
     fn errors_fire_once_and_a_restart_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&directory.path().join("metrics"), Options::default()).unwrap();
+        let store = store(directory.path());
         let file = directory.path().join(FILE);
         let start = 1_800_000_000_000;
         let standing = errors(&store, Standing::default(), start, 10);
@@ -360,6 +388,52 @@ mod tests {
         let after = fired(&again, now + MINUTE);
         let same = after.iter().find(|other| other.alert.identity() == one.alert.identity()).expect("it still fires");
         assert_eq!(same.alert.started, one.alert.started, "it is the same alert as before the restart");
+    }
+
+    #[test]
+    fn rules_of_an_environment_see_what_is_of_it_and_of_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path());
+        let start = 1_800_000_000_000;
+        let text = "groups:\n- name: all\n  interval: 1m\n  rules:\n  - {record: 'seen:sum', expr: sum(seen)}\n  - {alert: Seen, expr: 'seen:sum > 0', labels: {severity: page}}\n";
+        let groups: Vec<Owned> = ["shop/production", "shop/staging"]
+            .iter()
+            .flat_map(|key| {
+                let key: EnvKey = key.parse().unwrap();
+                file::read("all.yaml", text)
+                    .unwrap()
+                    .into_iter()
+                    .map(move |group| owned(&key, group))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let mut batch = Batch::default();
+        let seen = |labels: &[(&str, &str)]| Labels::new([("__name__", "seen")].iter().chain(labels).copied());
+        batch.add(seen(&[("app", "shop"), ("env", "production")]), start, 1.0);
+        batch.add(seen(&[("app", "shop"), ("env", "staging")]), start, 10.0);
+        batch.add(seen(&[("app", "other"), ("env", "production")]), start, 100.0);
+        batch.add(seen(&[]), start, 1000.0);
+        store.append(&batch, start).unwrap();
+        let standing = evaluate(&store, &groups, Standing::default(), start);
+        let evaluated = Evaluated { groups: groups.clone().into(), standing: standing.clone() };
+        let mut told: Vec<_> = super::fired(&evaluated, start)
+            .into_iter()
+            .map(|one| (one.key.unwrap().to_string(), one.value, one.alert.labels.get("env").cloned()))
+            .collect();
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        let env = |env: &str| Some(env.to_owned());
+        assert_eq!(
+            told,
+            [
+                ("shop/production".to_owned(), 1001.0, env("production")),
+                ("shop/staging".to_owned(), 1010.0, env("staging"))
+            ]
+        );
+        // A minute has not passed.
+        let again = evaluate(&store, &groups, standing, start + 15_000);
+        assert!(again.groups.values().all(|state| state.evaluated_at == Some(start)), "{again:?}");
+        // Nobody wants them any more.
+        assert!(evaluate(&store, &[], again, start + 30_000).groups.is_empty());
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! - `records` makes samples of what the journal says: jobs, backups; and asks databases.
 //! - `scrape` asks services for measurements of their own.
 //! - `names` lists every metric of our own.
-//! - `alerts` evaluates rules, and makes incidents of what fires; `suspect` finds what may have caused them, in the journal
-//!   and by what `seen` measured.
+//! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
+//!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
 //! - `ask` answers questions, within bounds.
 //! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
@@ -21,6 +21,8 @@ mod lines;
 mod names;
 mod prometheus;
 mod records;
+mod replay;
+mod rules;
 mod samples;
 mod scrape;
 mod seen;
@@ -45,6 +47,7 @@ use crate::error::ApiError;
 use samples::Told;
 
 pub(crate) use alerts::Fired;
+pub(crate) use rules::wishes;
 
 pub(crate) use prometheus::routes;
 
@@ -64,6 +67,8 @@ pub(crate) struct Observatory {
     told: Mutex<BTreeMap<String, Told>>,
     /// What fires, is about to, or ended not long ago.
     fired: Mutex<Vec<Fired>>,
+    /// The rules, and how they stood when they were last evaluated.
+    evaluated: Mutex<Arc<alerts::Evaluated>>,
     /// What services say of their metrics.
     metadata: Mutex<scrape::Metadata>,
     /// What others send.
@@ -79,6 +84,7 @@ impl Default for Observatory {
             seen: Mutex::default(),
             told: Mutex::default(),
             fired: Mutex::default(),
+            evaluated: Mutex::default(),
             metadata: Mutex::default(),
             inflow: inflow::Inflow::default(),
         }

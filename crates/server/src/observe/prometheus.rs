@@ -4,6 +4,7 @@
 
 mod answer;
 mod parameters;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/labels", get(labels).post(labels))
         .route("/api/v1/label/{name}/values", get(label_values))
         .route("/api/v1/metadata", get(metadata))
+        .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/query_exemplars", get(nothing).post(nothing))
         .route("/api/v1/status/buildinfo", get(build))
         .route("/api/v1/status/tsdb", get(statistics))

@@ -183,6 +183,10 @@ impl Words {
             Event::Incident { incident: id, what } => {
                 plain(format!("incident {}: {}", id.short(), incident::words(what)))
             }
+            Event::Silenced { silence } => {
+                plain(format!("alerts {} are silenced until {}: {}", silence.matchers, silence.ends, silence.why))
+            }
+            Event::SilenceEnded { id } => plain(format!("silence {id} is over")),
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
             Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),

@@ -37,6 +37,11 @@ impl Parameters {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a name.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+    }
+
     pub(super) fn need(&self, name: &str) -> Result<&str, Refused> {
         self.get(name).ok_or_else(|| Refused::bad(format!("invalid parameter {name:?}: it is missing")))
     }

@@ -1,3 +1,7 @@
+#[cfg(feature = "observe")]
+mod check;
+mod test;
+
 use clap::{Args, Subcommand};
 use daybook_api::client::Exit;
 use daybook_api::incident::{AlertView, IncidentsQuery};
@@ -11,7 +15,7 @@ use crate::output::words;
 
 /// Show what hurts, or soon will.
 ///
-/// Rules by default watch every service, replica, machine, database, backup and job; `slo` in the manifest adds more.
+/// Rules by default watch every service, replica, machine, database, backup and job; `slo` and `rules` in the manifest add more.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Alert {
@@ -25,6 +29,11 @@ pub(crate) struct Alert {
 enum AlertCommand {
     /// List alerts that fire or are about to
     Ls(Ls),
+    /// Replay what was measured: how often would alerts have fired?
+    Test(test::Test),
+    /// Check files of rules, and run their tests. Needs no server
+    #[cfg(feature = "observe")]
+    Check(check::Check),
 }
 
 #[derive(Debug, Args)]
@@ -38,12 +47,15 @@ impl Alert {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         let Ls { all } = match self.command {
             Some(AlertCommand::Ls(ls)) => ls,
+            Some(AlertCommand::Test(test)) => return test.run(ctx).await,
+            #[cfg(feature = "observe")]
+            Some(AlertCommand::Check(check)) => return check.run(ctx),
             None => self.ls,
         };
         let key = if all { None } else { Some(ctx.key().await?) };
         let alerts = ctx.client().await?.alerts(&IncidentsQuery { key, all }).await?;
         ctx.data(&alerts, |alerts| render(alerts, now()))?;
-        if alerts.iter().any(|alert| alert.state == "firing") {
+        if alerts.iter().any(|alert| alert.state == "firing" && alert.silenced.is_none()) {
             ctx.next(&format!("what is suspected: {}", ctx.command("incident show")));
         }
         Ok(Exit::Ok)
@@ -57,6 +69,7 @@ fn render(alerts: &[AlertView], now: Timestamp) -> String {
     let mut table = Table::new(&["STATE", "SEVERITY", "SINCE", "ALERT", "WHAT"]);
     for view in alerts {
         let state = match (view.state.as_str(), view.alert.severity.as_str()) {
+            ("firing" | "pending", _) if view.silenced.is_some() => paint(DIM, "silenced"),
             ("firing", "page") => paint(BAD, "firing"),
             ("firing", _) => paint(WARN, "firing"),
             ("inactive", _) => paint(DIM, "ended"),
@@ -82,12 +95,15 @@ mod tests {
     fn alerts_are_a_table() {
         let alerts: Vec<AlertView> = serde_json::from_str(
             r#"[{"key": "shop/production", "state": "firing", "name": "HttpErrors", "severity": "page", "value": 0.1,
-                "summary": "web fails", "labels": {}, "started": "2026-11-24T11:58:00Z", "description": ""}]"#,
+                "summary": "web fails", "labels": {}, "started": "2026-11-24T11:58:00Z", "description": ""},
+                {"key": "shop/production", "state": "firing", "name": "Slow", "severity": "page", "silenced": "0a1b2c3d",
+                "summary": "web is slow", "labels": {}, "started": "2026-11-24T11:58:00Z", "description": ""}]"#,
         )
         .unwrap();
         insta::assert_snapshot!(plain(&render(&alerts, "2026-11-24T12:00:00Z".parse().unwrap())), @r"
-        STATE   SEVERITY  SINCE      ALERT       WHAT
-        firing  page      2 min ago  HttpErrors  web fails
+        STATE     SEVERITY  SINCE      ALERT       WHAT
+        firing    page      2 min ago  HttpErrors  web fails
+        silenced  page      2 min ago  Slow        web is slow
         ");
         assert_eq!(render(&[], Timestamp::UNIX_EPOCH), "nothing fires\n");
     }

@@ -1,0 +1,103 @@
+//! Rules of one's own, and what is different about those by default.
+
+use std::collections::BTreeMap;
+
+use daybook_model::policy::RuleFile;
+use daybook_model::rules::{Adjustment, Rules};
+
+use super::Manifest;
+use super::read::{duration, text};
+use crate::bundle::ReadError;
+use crate::context::Problem;
+use crate::load::{own, own_or_whole};
+use crate::tree::{Map, Node, Span};
+
+/// All rules of an environment together, in bytes: each release keeps them.
+const MOST: usize = 1 << 20;
+
+/// What an environment's own `rules`, or else those of the whole manifest, and both its `alerts` say. Whether a file is one
+/// of rules, and whether an alert is known, is found by who evaluates them.
+pub(crate) fn lower(manifest: &Manifest<'_, '_>, environment: &str) -> Rules {
+    let mut files: Vec<RuleFile> = Vec::new();
+    for item in own_or_whole(manifest.root, environment, "rules").map(Node::items).unwrap_or_default() {
+        for found in read(manifest, item) {
+            if !files.iter().any(|known| known.name == found.name) {
+                files.push(found);
+            }
+        }
+        let size: usize = files.iter().map(|file| file.text.len()).sum();
+        if size > MOST {
+            let problem = Problem::new("M0529", item.span, format!("the rules have {size} bytes"));
+            manifest.ctx.report(problem.label(format!("{MOST} are the most")));
+            break;
+        }
+    }
+    let both = [manifest.root.get("alerts"), own(manifest.root, environment, "alerts")];
+    let entries = both.into_iter().flatten().filter_map(Node::map).flat_map(Map::iter);
+    let adjusted = entries.map(|entry| {
+        let line = manifest.ctx.line(entry.key_span);
+        (entry.key.to_string(), adjustment(&entry.value, line))
+    });
+    Rules { files, adjusted: adjusted.collect::<BTreeMap<_, _>>() }
+}
+
+/// The files that one item names: one, or all that fit its wildcards.
+fn read(manifest: &Manifest<'_, '_>, item: &Node) -> Vec<RuleFile> {
+    let ctx = manifest.ctx;
+    let Some(written) = item.scalar() else { return Vec::new() };
+    let path = ctx.resolve(item.span, written);
+    let paths = if written.contains(['*', '?']) { ctx.files.matching(&path) } else { vec![path] };
+    if paths.is_empty() {
+        let problem = Problem::new("M0401", item.span, format!("no file fits {written}"));
+        ctx.report(problem.label("asked for here").help("write the rules, or leave it out"));
+    }
+    // As it is known beside the first manifest, whichever named it.
+    let base = ctx.resolve(Span { file: 0, ..item.span }, ".");
+    let below = |path: &str| path.strip_prefix(&base).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+    let read = |path: String| {
+        Some(RuleFile { text: text_of(manifest, item.span, &path)?, name: below(&path).unwrap_or(path) })
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+fn text_of(manifest: &Manifest<'_, '_>, span: Span, path: &str) -> Option<String> {
+    let error = match manifest.ctx.read(span, path) {
+        Ok(text) => return Some(text),
+        Err(ReadError::TooMuch) => return None,
+        Err(error) => error,
+    };
+    let code = if error == ReadError::Missing { "M0401" } else { "M0402" };
+    let problem = Problem::new(code, span, format!("cannot read {path}: {error}"));
+    manifest.ctx.report(problem.label("asked for here").help("write the rules, or leave the file out"));
+    None
+}
+
+fn adjustment(node: &Node, line: u32) -> Adjustment {
+    Adjustment {
+        off: node.scalar() == Some("off"),
+        threshold: text(node, "threshold").and_then(|text| number(&text)),
+        hold_ms: duration(node, "for"),
+        severity: text(node, "severity").and_then(|word| word.parse().ok()),
+        line,
+    }
+}
+
+/// A number as queries have it: `2%` is `0.02`.
+fn number(written: &str) -> Option<String> {
+    let written = written.trim();
+    let number: f64 =
+        written.trim_end_matches('%').trim_end().parse().ok().filter(|number: &f64| number.is_finite())?;
+    // Divided as a decimal: 7 % is 0.07, and not a number beside it.
+    Some(if written.ends_with('%') { ((number * 1e6).round() / 1e8).to_string() } else { number.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_numbers() {
+        let read = |text| number(text).unwrap_or_default();
+        assert_eq!([read("7%"), read("0.5 %"), read("3"), read("1e3"), read("x")], ["0.07", "0.005", "3", "1000", ""]);
+    }
+}
