@@ -20,6 +20,7 @@ pub use exec::ExecSession;
 
 use crate::approval::{ApprovalView, Approve};
 use crate::backup::{BackUp, BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
+use crate::channel::{ChannelTested, ChannelView, TestChannel};
 use crate::clone::{CloneEnvironment, ClonePlan};
 use crate::database::{DatabaseView, HistoryChange, HistoryChanged, TuneView};
 use crate::doctor::CheckView;
@@ -123,6 +124,16 @@ impl Client {
     /// What fires, or is about to.
     pub async fn alerts(&self, query: &IncidentsQuery) -> Result<Vec<AlertView>> {
         self.get(&with_query("/v1/alerts", query)).await
+    }
+
+    /// Where an environment tells of its incidents.
+    pub async fn channels(&self, key: &EnvKey) -> Result<Vec<ChannelView>> {
+        self.get(&below(key, "channels")).await
+    }
+
+    /// Sends a test through a channel.
+    pub async fn test_channel(&self, key: &EnvKey, test: &TestChannel) -> Result<ChannelTested> {
+        self.send(Method::POST, &below(key, "channels/test"), test).await
     }
 
     /// Incidents, newest first.

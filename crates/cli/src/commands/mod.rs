@@ -6,6 +6,7 @@ mod approve;
 #[cfg(feature = "databases")]
 mod backup;
 mod carry;
+mod channel;
 mod completion;
 mod cost;
 #[cfg(feature = "databases")]
@@ -98,6 +99,7 @@ pub(crate) enum Command {
     Trace(trace::Trace),
     Alert(alert::Alert),
     Incident(incident::Incident),
+    Channel(channel::Channel),
     Events(events::Events),
     Why(why::Why),
     History(history::History),
@@ -184,6 +186,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Trace(command) => command.run(ctx).await?,
         Command::Alert(command) => command.run(ctx).await?,
         Command::Incident(command) => command.run(ctx).await?,
+        Command::Channel(command) => command.run(ctx).await?,
         Command::Events(command) => command.run(ctx).await?,
         Command::Why(command) => command.run(ctx).await?,
         Command::History(command) => command.run(ctx).await?,

@@ -7,6 +7,7 @@
 //! - `scrape` asks services for measurements of their own.
 //! - `names` lists every metric of our own.
 //! - `alerts` evaluates rules, and makes incidents of what fires; `suspect` finds what may have caused them.
+//! - `notices` tells people what happens to incidents.
 //! - `ask` answers questions, within bounds.
 //! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
@@ -18,6 +19,7 @@ mod host;
 mod inflow;
 mod lines;
 mod names;
+mod notices;
 mod prometheus;
 mod records;
 mod samples;
@@ -43,6 +45,7 @@ use crate::error::ApiError;
 use samples::Told;
 
 pub(crate) use alerts::Fired;
+pub(crate) use notices::Trouble;
 
 pub(crate) use prometheus::routes;
 
@@ -66,6 +69,8 @@ pub(crate) struct Observatory {
     metadata: Mutex<scrape::Metadata>,
     /// What others send.
     inflow: inflow::Inflow,
+    /// What is to be told.
+    pub(crate) notices: notices::Notices,
 }
 
 impl Default for Observatory {
@@ -79,6 +84,7 @@ impl Default for Observatory {
             fired: Mutex::default(),
             metadata: Mutex::default(),
             inflow: inflow::Inflow::default(),
+            notices: notices::Notices::default(),
         }
     }
 }
