@@ -121,6 +121,12 @@ impl World {
         Self::make("process", None, None, vec![("DAYBOOK_PROMETHEUS", address.to_string())]).await
     }
 
+    /// A server on the `process` runtime whose channels may lead to this machine.
+    pub async fn telling_this_machine() -> Self {
+        let allowed = "127.0.0.0/8,::1".to_owned();
+        Self::make("process", None, None, vec![("DAYBOOK_NOTIFY_ALLOW", allowed)]).await
+    }
+
     async fn with(runtime: &str, disk: Option<(FileSystem, u64)>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
         Self::make(runtime, disk, alone, Vec::new()).await

@@ -8,6 +8,7 @@
 pub mod approval;
 pub mod backup;
 pub mod change;
+pub mod channel;
 pub mod client;
 pub mod clone;
 pub mod database;

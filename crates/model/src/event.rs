@@ -10,7 +10,8 @@ use crate::clone::{CloneData, CloneOutcome};
 use crate::database::DatabaseServer;
 use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 use crate::incident::{IncidentEvent, IncidentId};
-use crate::name::{DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
+use crate::name::{ChannelName, DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
+use crate::notify::ChannelNote;
 use crate::plan::{Effect, Plan};
 use crate::rules::Silence;
 use crate::spec::Spec;
@@ -389,6 +390,13 @@ pub enum Event {
     SilenceEnded {
         /// Which.
         id: String,
+    },
+    /// Something became of a channel, or of what is told there.
+    Channel {
+        /// Which.
+        channel: ChannelName,
+        /// What.
+        note: ChannelNote,
     },
     /// The state was rebuilt from what runs.
     Adopted {

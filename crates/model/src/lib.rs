@@ -14,6 +14,7 @@ pub mod launch;
 pub mod masking;
 pub mod money;
 pub mod name;
+pub mod notify;
 pub mod observed;
 pub mod plan;
 pub mod policy;
@@ -38,7 +39,8 @@ pub use incident::{Alert, IncidentId, Severity};
 pub use jiff::Timestamp;
 pub use launch::Launch;
 pub use name::{
-    AppName, DatabaseName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, TargetName, VolumeName,
+    AppName, ChannelName, DatabaseName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, TargetName,
+    VolumeName,
 };
 pub use observed::{Observed, ReplicaState, SeenReplica};
 pub use plan::{Action, Cause, Effect, Plan, Step};

@@ -108,6 +108,9 @@ name!(
 name!(
     /// A cluster that a person has given a name.
     TargetName, "target name");
+name!(
+    /// A place where people are told of incidents.
+    ChannelName, "channel name");
 
 /// Which environment of which app: the unit that releases, runs and locks belong to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ use crate::backup::{BackupPolicy, BackupStore};
 use crate::database::{Database, DatabaseUse};
 use crate::money::{Currency, Money};
 use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
+use crate::notify::Channel;
 use crate::rare::RareOptions;
 use crate::rules::Rules;
 use crate::target::Target;
@@ -57,6 +58,9 @@ pub struct Spec {
     /// What is alerted about, beside what is by default.
     #[serde(default, skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,
+    /// Where people are told of incidents. Their order is that in which they tell of each other's trouble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Channel>,
     /// Named volumes.
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks inside the environment. The network `default` is here when anything uses it.
@@ -78,6 +82,7 @@ impl Spec {
             databases: BTreeMap::new(),
             backups: None,
             rules: Rules::default(),
+            notify: Vec::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
         }
@@ -86,12 +91,14 @@ impl Spec {
     /// The most replicas that one environment may have: a plan names each of them.
     pub const MOST_REPLICAS: u64 = 20_000;
 
-    /// Every secret that a version is chosen for: those of services, of databases, and of where backups go.
+    /// Every secret that a version is chosen for: those of services, of databases, of where backups go, and of channels.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let of_services = self.services.values_mut().flat_map(|service| service.container.secrets_mut());
         let access = self.backups.as_mut().and_then(|store| store.access.as_mut());
         let of_backups = access.into_iter().flat_map(|(who, proof)| [who, proof]);
-        of_services.chain(self.databases.values_mut().flat_map(Database::secrets_mut)).chain(of_backups)
+        let of_channels = self.notify.iter_mut().flat_map(Channel::secrets_mut);
+        let of_databases = self.databases.values_mut().flat_map(Database::secrets_mut);
+        of_services.chain(of_databases).chain(of_backups).chain(of_channels)
     }
 
     /// How many replicas the services have at most.

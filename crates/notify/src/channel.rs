@@ -191,12 +191,12 @@ impl Channel {
 }
 
 /// Where PagerDuty takes events.
-fn pagerduty() -> String {
+pub fn pagerduty() -> String {
     "https://events.pagerduty.com".to_owned()
 }
 
 /// The server that ntfy's authors run.
-fn ntfy() -> String {
+pub fn ntfy() -> String {
     "https://ntfy.sh".to_owned()
 }
 

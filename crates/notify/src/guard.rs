@@ -111,13 +111,48 @@ impl fmt::Display for Network {
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     allowed: Vec<Network>,
+    hosts: Vec<String>,
+}
+
+/// What who runs the server allows beside what is public: a network, or a host by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowed {
+    /// All addresses of a network.
+    Network(Network),
+    /// A host, wherever its name leads.
+    Host(String),
+}
+
+/// It is neither a network nor the name of a host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0:.80}` is neither a network like `10.1.0.0/16`, nor an address, nor the name of a host")]
+pub struct NotAllowed(String);
+
+impl FromStr for Allowed {
+    type Err = NotAllowed;
+
+    fn from_str(text: &str) -> Result<Self, NotAllowed> {
+        if let Ok(network) = text.parse() {
+            return Ok(Self::Network(network));
+        }
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        let host = text.trim_end_matches('.').to_ascii_lowercase();
+        // What ends in digits is an address that is written wrongly.
+        let is_name = host.split('.').all(is_label)
+            && !host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        if is_name { Ok(Self::Host(host)) } else { Err(NotAllowed(text.to_owned())) }
+    }
 }
 
 /// Why an address is not connected to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is not public, and nobody allowed its network.
-    #[error("{address} is {what}; who runs the server may allow its network")]
+    #[error("{address} is {what}; who runs the server may allow it: `daybook serve --notify-allow`")]
     NotPublic {
         /// The address.
         address: IpAddr,
@@ -135,7 +170,31 @@ pub enum Refused {
 impl Guard {
     /// What is public, and these networks; to them also without encryption.
     pub fn allowing(networks: impl IntoIterator<Item = Network>) -> Self {
-        Self { allowed: networks.into_iter().collect() }
+        Self { allowed: networks.into_iter().collect(), hosts: Vec::new() }
+    }
+
+    /// What is public, and what is allowed beside.
+    pub fn with(allowed: impl IntoIterator<Item = Allowed>) -> Self {
+        let mut guard = Self::default();
+        for one in allowed {
+            match one {
+                Allowed::Network(network) => guard.allowed.push(network),
+                Allowed::Host(host) => guard.hosts.push(host),
+            }
+        }
+        guard
+    }
+
+    /// Checks every address of a host; one that is allowed by its name may have any.
+    ///
+    /// # Errors
+    /// There is none, or there is one that may not be connected to.
+    pub fn check_host(&self, host: &str, addresses: &[IpAddr], is_encrypted: bool) -> Result<(), Refused> {
+        let host = host.trim_end_matches('.');
+        if !addresses.is_empty() && self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) {
+            return Ok(());
+        }
+        self.check(addresses, is_encrypted)
     }
 
     /// Checks every address of a name.
@@ -211,6 +270,20 @@ mod tests {
 
     fn check(address: &str) -> Result<(), Refused> {
         Guard::default().check(&[address.parse().unwrap()], true)
+    }
+
+    #[test]
+    fn what_is_allowed_is_a_network_or_a_host() {
+        assert_eq!("10.1.0.0/16".parse(), Ok(Allowed::Network("10.1.0.0/16".parse().unwrap())));
+        assert_eq!("Mail.example.com.".parse(), Ok(Allowed::Host("mail.example.com".to_owned())));
+        for bad in ["", "10.0.0.0/33", "10.0.0", "a b", "http://a", "a..b"] {
+            assert!(bad.parse::<Allowed>().is_err(), "{bad}");
+        }
+        let guard = Guard::with(["hooks.test".parse().unwrap(), "192.168.7.0/24".parse().unwrap()]);
+        let check = |host, address: &str| guard.check_host(host, &[address.parse().unwrap()], false);
+        assert_eq!((check("hooks.test", "10.0.0.1"), check("other.test", "192.168.7.9")), (Ok(()), Ok(())));
+        assert!(check("other.test", "10.0.0.1").is_err());
+        assert_eq!(guard.check_host("hooks.test", &[], true), Err(Refused::NoAddress));
     }
 
     #[test]
@@ -293,7 +366,10 @@ mod tests {
     fn r35_one_bad_address_of_a_name_is_enough() {
         let addresses = ["8.8.8.8", "10.0.0.1"].map(|address| address.parse().unwrap());
         let refused = Guard::default().check(&addresses, true).unwrap_err();
-        assert_eq!(refused.to_string(), "10.0.0.1 is private; who runs the server may allow its network");
+        assert_eq!(
+            refused.to_string(),
+            "10.0.0.1 is private; who runs the server may allow it: `daybook serve --notify-allow`"
+        );
         assert_eq!(Guard::default().check(&[], true), Err(Refused::NoAddress));
     }
 

@@ -18,8 +18,8 @@ mod text;
 
 pub use channel::{Channel, Target};
 pub use delivery::{Outcome, Queue};
-pub use guard::{Guard, Network};
+pub use guard::{Allowed, Guard, Network};
 pub use message::{Kind, Link, Moment, NotALink, Notice, Severity, trial};
 pub use render::render;
 pub use secret::Secret;
-pub use send::Sender;
+pub use send::{Reply, Sender};

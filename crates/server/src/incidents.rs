@@ -44,7 +44,8 @@ impl Known {
         all.iter().filter(|(_, incidents)| incidents.open().next().is_some()).map(|(key, _)| key.clone()).collect()
     }
 
-    fn find(&self, id: IncidentId) -> Option<(Option<EnvKey>, Incident)> {
+    /// One of them, and where it belongs.
+    pub(crate) fn find(&self, id: IncidentId) -> Option<(Option<EnvKey>, Incident)> {
         let all = self.all();
         all.iter().find_map(|(key, incidents)| Some((key.clone(), incidents.get(id)?.clone())))
     }
@@ -108,8 +109,12 @@ impl App {
     /// Alerts of an environment and of the machine, or all: those that fire or are about to; also those that ended.
     pub(crate) fn alerts(&self, key: Option<&EnvKey>, also_ended: bool) -> Vec<AlertView> {
         let of = |fired: &Fired| key.is_none_or(|key| fired.key.as_ref().is_none_or(|place| place == key));
-        let fired =
-            self.fired().into_iter().filter(|fired| of(fired) && (also_ended || fired.state != State::Inactive));
+        let dead = self.dead_channels().into_iter().map(crate::observe::Trouble::fired);
+        let fired = self
+            .fired()
+            .into_iter()
+            .chain(dead)
+            .filter(|fired| of(fired) && (also_ended || fired.state != State::Inactive));
         let view = |fired: Fired| AlertView {
             silenced: self.silenced(&fired),
             key: fired.key,

@@ -1,6 +1,8 @@
 //! The HTTP API: every path, and what surrounds each request.
 
 mod backups;
+#[cfg(feature = "observe")]
+mod channels;
 mod databases;
 mod environments;
 #[cfg(feature = "observe")]
@@ -127,6 +129,8 @@ fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
         .routes(routes!(incidents::list_incidents, incidents::open_incident))
         .routes(routes!(incidents::get_incident, incidents::mark_incident))
         .routes(routes!(incidents::get_postmortem))
+        .routes(routes!(channels::list_channels))
+        .routes(routes!(channels::test_channel))
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::get_trace))
 }

@@ -46,6 +46,8 @@ pub struct Config {
     pub share: Option<PathBuf>,
     /// Where what was measured can be asked for over TCP.
     pub prometheus: Option<SocketAddr>,
+    /// Networks and hosts that channels may lead to, though they are not public.
+    pub notify_allow: Vec<String>,
     /// How the state is backed up by itself.
     #[cfg(feature = "databases")]
     pub state_backup: Option<crate::state_backup::Schedule>,
@@ -79,6 +81,9 @@ pub enum ServeError {
     /// The state directory's state is elsewhere than it is looked for.
     #[error("{0}")]
     Elsewhere(String),
+    /// What channels may lead to cannot be understood.
+    #[error("--notify-allow: {0}")]
+    NotifyAllow(String),
     /// The system refused.
     #[error("{operation}: {source}")]
     Io {
@@ -152,6 +157,8 @@ pub(crate) async fn govern(
     let deposed = Arc::new(AtomicBool::new(false));
     app.spawn(end_with(app.inner.stop.clone(), stop.clone(), store, term, deposed.clone()));
     let governed = async {
+        #[cfg(feature = "observe")]
+        app.allow_receivers(&config.notify_allow).map_err(ServeError::NotifyAllow)?;
         app.start().await?;
         #[cfg(feature = "databases")]
         if let Some(schedule) = config.state_backup.clone() {

@@ -20,6 +20,7 @@ pub use exec::ExecSession;
 
 use crate::approval::{ApprovalView, Approve};
 use crate::backup::{BackUp, BackupsView, OperationView, Restore, RestorePlan, RunDrill, VerifyQuery};
+use crate::channel::{ChannelTested, ChannelView, TestChannel};
 use crate::clone::{CloneEnvironment, ClonePlan};
 use crate::database::{DatabaseView, HistoryChange, HistoryChanged, TuneView};
 use crate::doctor::CheckView;
@@ -147,6 +148,16 @@ impl Client {
         let (_, body) =
             self.request(Method::DELETE, &format!("/v1/silences/{}", segment(id)), bytes::Bytes::new()).await?;
         transport::read_json(&body)
+    }
+
+    /// Where an environment tells of its incidents.
+    pub async fn channels(&self, key: &EnvKey) -> Result<Vec<ChannelView>> {
+        self.get(&below(key, "channels")).await
+    }
+
+    /// Sends a test through a channel.
+    pub async fn test_channel(&self, key: &EnvKey, test: &TestChannel) -> Result<ChannelTested> {
+        self.send(Method::POST, &below(key, "channels/test"), test).await
     }
 
     /// Incidents, newest first.

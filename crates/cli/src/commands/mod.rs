@@ -6,6 +6,7 @@ mod approve;
 #[cfg(feature = "databases")]
 mod backup;
 mod carry;
+mod channel;
 mod completion;
 mod cost;
 #[cfg(feature = "databases")]
@@ -100,6 +101,7 @@ pub(crate) enum Command {
     Alert(alert::Alert),
     Silence(silence::Silence),
     Incident(incident::Incident),
+    Channel(channel::Channel),
     Events(events::Events),
     Why(why::Why),
     History(history::History),
@@ -187,6 +189,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Alert(command) => command.run(ctx).await?,
         Command::Silence(command) => command.run(ctx).await?,
         Command::Incident(command) => command.run(ctx).await?,
+        Command::Channel(command) => command.run(ctx).await?,
         Command::Events(command) => command.run(ctx).await?,
         Command::Why(command) => command.run(ctx).await?,
         Command::History(command) => command.run(ctx).await?,

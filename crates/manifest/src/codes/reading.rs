@@ -196,4 +196,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "`masking` of a database says what becomes of personal data where it is cloned: for each column, as `TABLE.COLUMN`, one of `hash`, `fake KIND`, `null`, `shift DAYSd` and `keep`. A column that refers to a masked one is masked along with it.",
         "services:\n  web: {image: nginx}\ndatabases:\n  db: {engine: \"postgres:16\", masking: {users.email: fake mail}}\n",
     ),
+    error(
+        "M0137",
+        "a channel that leads nowhere",
+        "`notify` names channels, and each has one receiver: `pagerduty`, `slack`, `teams`, `email`, `webhook` or `ntfy`. What opens it (a key, a URL to post to, a password) is a secret by its name, `{secret: NAME}`, whose value `daybook secret set NAME` takes; it is never written here.",
+        "services:\n  web: {image: nginx}\nnotify:\n  hook: {webhook: {url: ops.example.com, key: {secret: hook-key}}}\n",
+    ),
 ];

@@ -27,6 +27,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("budget", Object(BUDGET)),
     yes("rules", TEXT_OR_TEXTS),
     yes("alerts", Map(&ALERT)),
+    yes("notify", Map(&Object(CHANNEL))),
     later("infrastructure", Any),
     no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
 ];
@@ -53,6 +54,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("budget", Object(BUDGET)),
     yes("rules", TEXT_OR_TEXTS),
     yes("alerts", Map(&ALERT)),
+    yes("notify", Map(&Object(CHANNEL))),
 ];
 
 /// One of `alerts`: what is different about an alert by default.
@@ -64,6 +66,44 @@ const ALERT: Shape = Either(&[
         yes("severity", Choice(&["page", "ticket", "info"])),
     ]),
 ]);
+
+/// One of `notify`, of the whole manifest or of one environment.
+pub(crate) const CHANNEL: &[Key] = &[
+    yes("pagerduty", Object(PAGERDUTY)),
+    yes("slack", Object(INCOMING)),
+    yes("teams", Object(INCOMING)),
+    yes("email", Object(EMAIL)),
+    yes("webhook", Object(WEBHOOK)),
+    yes("ntfy", Object(NTFY)),
+    yes("least", Choice(&["page", "ticket", "info"])),
+    yes("changes", Bool),
+    yes("ca", Text),
+];
+
+/// `pagerduty` of a channel.
+pub(crate) const PAGERDUTY: &[Key] =
+    &[yes("routing_key", Object(ENV_SECRET)), yes("server", Text), yes("webhooks", Object(ENV_SECRET))];
+
+/// `slack` or `teams` of a channel.
+pub(crate) const INCOMING: &[Key] = &[yes("url", Object(ENV_SECRET))];
+
+/// `email` of a channel.
+pub(crate) const EMAIL: &[Key] = &[
+    yes("host", Text),
+    yes("port", Integer),
+    yes("encryption", Choice(&["implicit", "starttls"])),
+    yes("user", Text),
+    yes("password", Object(ENV_SECRET)),
+    yes("from", Text),
+    yes("to", TEXT_OR_TEXTS),
+];
+
+/// `webhook` of a channel.
+pub(crate) const WEBHOOK: &[Key] = &[yes("url", Either(&[Text, Object(ENV_SECRET)])), yes("key", Object(ENV_SECRET))];
+
+/// `ntfy` of a channel.
+pub(crate) const NTFY: &[Key] =
+    &[yes("server", Text), yes("topic", Object(ENV_SECRET)), yes("token", Object(ENV_SECRET))];
 
 /// `vault`, of the whole manifest or of one environment.
 pub(crate) const VAULT: &[Key] = &[

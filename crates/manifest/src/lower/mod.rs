@@ -12,6 +12,7 @@ mod image;
 mod lifecycle;
 mod mounts;
 mod networks;
+mod notify;
 mod observe;
 mod options;
 mod ports;
@@ -34,6 +35,7 @@ use crate::tree::{Entry, Map, Node, Span};
 
 pub(crate) use backups::store as backups;
 pub(crate) use declared::app_name;
+pub(crate) use notify::channels;
 pub(crate) use ports::host_ports;
 pub(crate) use rules::lower as rules;
 pub(crate) use vault::vault;

@@ -105,7 +105,8 @@ fn address(manifest: &Manifest<'_, '_>, node: &Node) -> Option<String> {
     Some(url.to_owned())
 }
 
-fn authority(manifest: &Manifest<'_, '_>, file: &Node) -> Option<String> {
+/// Certificates of an authority, from a file.
+pub(super) fn authority(manifest: &Manifest<'_, '_>, file: &Node) -> Option<String> {
     let written = file.scalar()?;
     let path = manifest.ctx.resolve(file.span, written);
     match manifest.ctx.read(file.span, &path) {

@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use url::Url;
 
-use super::{Sender, cause};
+use super::{Reply, Sender, cause};
 use crate::delivery::retry_after;
 use crate::render::Request;
 use crate::{Channel, Outcome, text};
@@ -20,21 +20,21 @@ const ANSWER: usize = 16 << 10;
 const QUOTED: usize = 1_000;
 
 impl Sender {
-    pub(super) async fn post(&self, channel: &Channel, request: Request, now: Timestamp) -> Outcome {
+    pub(super) async fn post(&self, channel: &Channel, request: Request, now: Timestamp) -> Reply {
         let url = match Url::parse(request.url.expose()) {
             Ok(url) if matches!(url.scheme(), "https" | "http") => url,
-            _ => return refused("its URL is none of `https:` or `http:`"),
+            _ => return refused("its URL is none of `https:` or `http:`").into(),
         };
         let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
-            return refused("its URL has no host");
+            return refused("its URL has no host").into();
         };
         let addresses = match self.addresses(host, port, url.scheme() == "https").await {
             Ok(addresses) => addresses,
-            Err(outcome) => return outcome,
+            Err(outcome) => return outcome.into(),
         };
         let client = match self.client(channel, addresses) {
             Ok(client) => client,
-            Err(outcome) => return outcome,
+            Err(outcome) => return outcome.into(),
         };
         let mut post = client.post(url).header(CONTENT_TYPE, "application/json").body(request.body);
         for (name, value) in &request.headers {
@@ -43,7 +43,7 @@ impl Sender {
         match post.send().await {
             Ok(answer) => outcome(answer, now).await,
             // The error has the URL, its causes have not.
-            Err(error) => Outcome::Retry { after: None, why: cause(&error.without_url()) },
+            Err(error) => Outcome::Retry { after: None, why: cause(&error.without_url()) }.into(),
         }
     }
 
@@ -79,22 +79,29 @@ impl Resolve for Checked {
     }
 }
 
-async fn outcome(answer: Response, now: Timestamp) -> Outcome {
+async fn outcome(answer: Response, now: Timestamp) -> Reply {
     let status = answer.status();
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let after = header(RETRY_AFTER).and_then(|value| retry_after(&value, now));
-    if status.is_success() {
-        return Outcome::Delivered;
-    }
     if status.is_redirection() {
         let leads = header(LOCATION).and_then(|to| Url::parse(&to).ok()?.host_str().map(str::to_owned));
         let leads = leads.unwrap_or_else(|| "another address".to_owned());
-        return refused(&format!("it answers {status} and leads to {leads}: redirects are not followed"));
+        let outcome = refused(&format!("it answers {status} and leads to {leads}: redirects are not followed"));
+        return Reply { outcome, said: status.to_string() };
     }
-    let why = format!("it answers {status}{}", said(answer).await);
+    let said = format!("{status}{}", said(answer).await);
+    if status.is_success() {
+        return Reply { outcome: Outcome::Delivered, said };
+    }
+    let why = format!("it answers {said}");
     let may_work_later =
         matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
-    if status.is_server_error() || may_work_later { Outcome::Retry { after, why } } else { Outcome::Refused { why } }
+    let outcome = if status.is_server_error() || may_work_later {
+        Outcome::Retry { after, why }
+    } else {
+        Outcome::Refused { why }
+    };
+    Reply { outcome, said }
 }
 
 /// What the answer says, in one line; nothing of a long one.

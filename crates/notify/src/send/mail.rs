@@ -10,29 +10,33 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
-use super::{Sender, cause};
+use super::{Reply, Sender, cause};
 use crate::channel::{Email, Encryption, Target};
 use crate::render::Mail;
-use crate::{Channel, Outcome};
+use crate::{Channel, Outcome, text};
 
 impl Sender {
-    pub(super) async fn mail(&self, channel: &Channel, mail: &Mail) -> Outcome {
+    pub(super) async fn mail(&self, channel: &Channel, mail: &Mail) -> Reply {
         let Target::Email(email) = &channel.target else {
-            return refused("it is no channel for e-mail");
+            return refused("it is no channel for e-mail").into();
         };
         let message = match message(mail) {
             Ok(message) => message,
-            Err(why) => return refused(&why),
+            Err(why) => return refused(&why).into(),
         };
         let addresses = match self.addresses(&email.host, email.port(), true).await {
             Ok(addresses) => addresses,
-            Err(outcome) => return outcome,
+            Err(outcome) => return outcome.into(),
         };
         let mut outcome = refused("it has no address");
         for address in addresses {
             outcome = match self.transport(channel, email, address) {
                 Ok(transport) => match transport.send(message.clone()).await {
-                    Ok(_) => return Outcome::Delivered,
+                    Ok(answer) => {
+                        let lines: Vec<&str> = answer.message().collect();
+                        let said = text::line(&format!("{} {}", answer.code(), lines.join(" ")));
+                        return Reply { outcome: Outcome::Delivered, said };
+                    }
                     Err(error) => failed(&error),
                 },
                 Err(error) => refused(&cause(&error)),
@@ -42,7 +46,7 @@ impl Sender {
                 break;
             }
         }
-        outcome
+        outcome.into()
     }
 
     /// Connects to the address that was checked; the certificate has to be for the name.

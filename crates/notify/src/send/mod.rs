@@ -21,6 +21,21 @@ pub use resolver::{Resolver, System};
 /// Until an attempt is given up, where nothing else is said.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What came of sending something, and what the receiver said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The answer in one line, without secrets: its status, and what it says if that is short. Empty: there was none.
+    pub said: String,
+}
+
+impl From<Outcome> for Reply {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, said: String::new() }
+    }
+}
+
 /// Sends notices.
 pub struct Sender {
     guard: Guard,
@@ -50,18 +65,23 @@ impl Sender {
     ///
     /// `delivery` is the same whenever the same notice is sent again.
     pub async fn send(&self, channel: &Channel, notice: &Notice, delivery: &str, now: Timestamp) -> Outcome {
+        self.ask(channel, notice, delivery, now).await.outcome
+    }
+
+    /// The same, with what the receiver answered.
+    pub async fn ask(&self, channel: &Channel, notice: &Notice, delivery: &str, now: Timestamp) -> Reply {
         let sending = async {
             match render(notice, channel, Stamp { at: now, delivery }) {
-                None => Outcome::Delivered,
+                None => Reply { outcome: Outcome::Delivered, said: "it has no way to tell this".to_owned() },
                 Some(Rendered::Request(request)) => self.post(channel, request, now).await,
                 Some(Rendered::Mail(mail)) => self.mail(channel, &mail).await,
             }
         };
         match tokio::time::timeout(self.patience, sending).await {
-            Ok(outcome) => redacted(channel, outcome),
+            Ok(reply) => Reply { outcome: redacted(channel, reply.outcome), said: channel.redact(&reply.said) },
             Err(_) => {
                 let why = format!("{}: no answer within {} s", channel.describe(), self.patience.as_secs_f32());
-                Outcome::Retry { after: None, why }
+                Outcome::Retry { after: None, why }.into()
             }
         }
     }
@@ -76,7 +96,7 @@ impl Sender {
                 why: format!("the name {host} does not resolve: {error}"),
             })?,
         };
-        match self.guard.check(&addresses, is_encrypted) {
+        match self.guard.check_host(bare, &addresses, is_encrypted) {
             Ok(()) => Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
             // A name without an address may get one.
             Err(error @ crate::guard::Refused::NoAddress) => {

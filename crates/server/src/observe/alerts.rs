@@ -18,6 +18,7 @@ use daybook_model::incident::{Alert, IncidentId, Severity};
 use daybook_model::{Actor, EnvKey, Release, Target, Timestamp};
 use daybook_promql::{Options, Value};
 use daybook_rules::{ALERTNAME, Active, Environment, Group, GroupState, State};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -79,7 +80,7 @@ impl App {
     /// Evaluates rules and tends incidents until the server stops.
     pub(super) async fn tend_alerts(self, store: Arc<Store>) {
         let file = self.inner.state.join(FILE);
-        let mut standing = read(&file);
+        let mut standing: Standing = read(&file, "alerts");
         let mut compiled = Compiled::default();
         let mut is_first = true;
         let mut ticks = tokio::time::interval(EVALUATE_EVERY);
@@ -100,7 +101,7 @@ impl App {
                 Ok(standing) => standing,
                 Err(error) => {
                     tracing::error!(%error, "evaluating rules broke off");
-                    read(&file)
+                    read(&file, "alerts")
                 }
             };
             if let Err(error) = write(&file, &standing) {
@@ -296,24 +297,24 @@ fn alert(key: Option<&EnvKey>, active: &Active, now: i64) -> Option<Fired> {
     })
 }
 
-/// The state of before; an empty one where there is none that can be read.
-fn read(file: &Path) -> Standing {
+/// The state of before; an empty one where there is none that can be read. `what` begins anew then.
+pub(super) fn read<T: Default + DeserializeOwned>(file: &Path, what: &str) -> T {
     let text = match std::fs::read(file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Standing::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return T::default(),
         Err(error) => {
-            tracing::warn!(%error, file = %file.display(), "alerts begin anew");
-            return Standing::default();
+            tracing::warn!(%error, file = %file.display(), "{what} begin anew");
+            return T::default();
         }
     };
     serde_json::from_slice(&text).unwrap_or_else(|error| {
-        tracing::warn!(%error, file = %file.display(), "alerts begin anew");
-        Standing::default()
+        tracing::warn!(%error, file = %file.display(), "{what} begin anew");
+        T::default()
     })
 }
 
 /// Replaces the file as a whole.
-fn write(file: &Path, standing: &Standing) -> std::io::Result<()> {
+pub(super) fn write<T: Serialize>(file: &Path, standing: &T) -> std::io::Result<()> {
     let text = serde_json::to_vec(standing).map_err(std::io::Error::other)?;
     let unfinished: PathBuf = file.with_extension("tmp");
     let mut written = File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
@@ -384,7 +385,7 @@ mod tests {
         assert!(one.alert.severity == Severity::Page && one.alert.runbook.is_some(), "{one:?}");
 
         write(&file, &standing).unwrap();
-        let again = errors(&store, read(&file), now + 15_000, 1);
+        let again = errors(&store, read(&file, "alerts"), now + 15_000, 1);
         let after = fired(&again, now + MINUTE);
         let same = after.iter().find(|other| other.alert.identity() == one.alert.identity()).expect("it still fires");
         assert_eq!(same.alert.started, one.alert.started, "it is the same alert as before the restart");
@@ -440,8 +441,8 @@ mod tests {
     fn a_state_that_cannot_be_read_begins_anew() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join(FILE);
-        assert!(read(&file).groups.is_empty());
+        assert!(read::<Standing>(&file, "alerts").groups.is_empty());
         std::fs::write(&file, "{").unwrap();
-        assert!(read(&file).groups.is_empty());
+        assert!(read::<Standing>(&file, "alerts").groups.is_empty());
     }
 }

@@ -8,6 +8,7 @@
 //! - `names` lists every metric of our own.
 //! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
 //!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
+//! - `notices` tells people what happens to incidents.
 //! - `ask` answers questions, within bounds.
 //! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
@@ -19,6 +20,7 @@ mod host;
 mod inflow;
 mod lines;
 mod names;
+mod notices;
 mod prometheus;
 mod records;
 mod replay;
@@ -47,6 +49,7 @@ use crate::error::ApiError;
 use samples::Told;
 
 pub(crate) use alerts::Fired;
+pub(crate) use notices::Trouble;
 pub(crate) use rules::wishes;
 
 pub(crate) use prometheus::routes;
@@ -73,6 +76,8 @@ pub(crate) struct Observatory {
     metadata: Mutex<scrape::Metadata>,
     /// What others send.
     inflow: inflow::Inflow,
+    /// What is to be told.
+    pub(crate) notices: notices::Notices,
 }
 
 impl Default for Observatory {
@@ -87,6 +92,7 @@ impl Default for Observatory {
             evaluated: Mutex::default(),
             metadata: Mutex::default(),
             inflow: inflow::Inflow::default(),
+            notices: notices::Notices::default(),
         }
     }
 }

@@ -31,6 +31,7 @@ impl App {
         if let Ok(lines) = self.inner.observatory.lines() {
             self.spawn(self.clone().tend_lines(lines));
         }
+        self.spawn(self.clone().tend_notices());
         let Ok(store) = self.inner.observatory.store() else { return };
         let (app, kept) = (self.clone(), store.clone());
         self.spawn(keep_in_order("measurements", move || kept.tend(app.now().as_millisecond())));

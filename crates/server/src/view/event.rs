@@ -9,6 +9,7 @@ use daybook_executor::Note;
 use daybook_model::backup::{ArchiveNote, BackupOutcome, DrillOutcome, Holding};
 use daybook_model::clone::CloneOutcome;
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
+use daybook_model::notify::ChannelNote;
 use daybook_model::upgrade::{RehearsalOutcome, UpgradeOutcome};
 use daybook_model::{BackupId, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
 use daybook_store::{Journal as _, Query, Store};
@@ -187,6 +188,7 @@ impl Words {
                 plain(format!("alerts {} are silenced until {}: {}", silence.matchers, silence.ends, silence.why))
             }
             Event::SilenceEnded { id } => plain(format!("silence {id} is over")),
+            Event::Channel { channel, note } => plain(format!("channel {channel}: {}", channel_words(note))),
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
             Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),
@@ -218,6 +220,16 @@ fn archive_words(note: &ArchiveNote) -> String {
         ArchiveNote::Gap { first, last } => format!("gap in its archive: {first} to {last} are missing"),
         ArchiveNote::RecoveryStarted { recovery } => format!("recovery {} in a scratch copy began", recovery.short()),
         ArchiveNote::RecoveryEnded { recovery } => format!("the scratch copy of recovery {} is gone", recovery.short()),
+    }
+}
+
+fn channel_words(note: &ChannelNote) -> String {
+    match note {
+        ChannelNote::Told { what, .. } => format!("told: {what}"),
+        ChannelNote::Lost { what, why } => format!("not told: {what}: {why}"),
+        ChannelNote::Trouble { why, through: Some(through) } => format!("does not work, told through {through}: {why}"),
+        ChannelNote::Trouble { why, through: None } => format!("does not work, and no other can tell that: {why}"),
+        ChannelNote::Works => "works again".to_owned(),
     }
 }
 

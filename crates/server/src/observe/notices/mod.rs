@@ -1,0 +1,402 @@
+//! What happens to incidents is told: to the channels of the release in force.
+//!
+//! What is to be told follows from the journal (`telling`), and is in a queue for each environment until it is told; a file has the
+//! queues and how far the journal was read, and is replaced as a whole. So whoever is killed when, everything is told, and maybe
+//! some of it twice. `channels` opens what leads there; `view` shows how that goes, and tries it out.
+
+mod channels;
+mod telling;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use daybook_model::incident::{IncidentEvent, IncidentId};
+use daybook_model::name::ChannelName;
+use daybook_model::notify::ChannelNote;
+use daybook_model::{Actor, Entry, EnvKey, Event, RunId, Timestamp};
+use daybook_notify::delivery::{Limits, Sending, Told};
+use daybook_notify::guard::Allowed;
+use daybook_notify::{Guard, Notice, Outcome, Queue, Reply, Sender};
+use daybook_store::{Journal as _, Query, Write};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{alerts, lock};
+use crate::App;
+use channels::Opened;
+use telling::{Memory, Telling};
+
+pub(crate) use view::Trouble;
+
+/// The file of what is to be told, in the state directory.
+const FILE: &str = "notices.json";
+/// Entries that are read at a time.
+const PAGE: usize = 1_000;
+/// What happens to an incident within this time is told as one: a cause is found a moment after it was opened.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Until the journal is asked again, when it could not be read.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Channels that cannot be used are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is to be told, and where.
+#[derive(Default)]
+pub(crate) struct Notices {
+    sender: OnceLock<Arc<Sender>>,
+    standing: Mutex<Standing>,
+    channels: Mutex<BTreeMap<EnvKey, Vec<Opened>>>,
+}
+
+/// How it stands, as the file has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Standing {
+    /// The file's own: numbers of notices begin anew in another one.
+    id: Uuid,
+    /// The last entry of the journal that was looked at. `None`: nobody has looked yet.
+    after: Option<u64>,
+    memory: Memory,
+    queues: BTreeMap<EnvKey, Queue>,
+    channels: BTreeMap<EnvKey, BTreeMap<String, Seen>>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            after: None,
+            memory: Memory::default(),
+            queues: BTreeMap::new(),
+            channels: BTreeMap::new(),
+        }
+    }
+}
+
+/// What was seen of a channel.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Seen {
+    /// What was told there last.
+    told: Option<(Timestamp, String)>,
+    /// What happened when it failed last, since it worked.
+    failure: Option<String>,
+}
+
+/// Something that was sent.
+struct Sent {
+    key: EnvKey,
+    sending: Sending,
+    reply: Reply,
+}
+
+type Underway = FuturesUnordered<BoxFuture<'static, Sent>>;
+
+impl Notices {
+    fn sender(&self) -> Arc<Sender> {
+        self.sender.get_or_init(|| Arc::new(Sender::new(Guard::default()))).clone()
+    }
+}
+
+impl App {
+    /// Lets channels lead to networks and hosts that are not public. Once, before anything is told.
+    ///
+    /// # Errors
+    /// One of them is neither.
+    pub(crate) fn allow_receivers(&self, allowed: &[String]) -> Result<(), String> {
+        let allowed = allowed.iter().map(|text| text.parse()).collect::<Result<Vec<Allowed>, _>>();
+        let guard = Guard::with(allowed.map_err(|error| error.to_string())?);
+        // Whoever says it first has said it.
+        let _ = self.notices().sender.set(Arc::new(Sender::new(guard)));
+        Ok(())
+    }
+
+    /// Tells people until the server stops.
+    pub(super) async fn tend_notices(self) {
+        let mut entries = self.inner.store.subscribe();
+        *lock(&self.notices().standing) = alerts::read(&self.notices_file(), "notices");
+        let mut underway = Underway::new();
+        let mut look = Some(Instant::now());
+        let mut open = Instant::now();
+        loop {
+            let now = Instant::now();
+            if look.is_some_and(|at| at <= now) {
+                look = None;
+                if let Err(error) = self.take_in().await {
+                    tracing::warn!(%error, "notices wait");
+                    look = Some(now + ASK_AGAIN);
+                }
+            }
+            if open <= now {
+                open = now + LOOK_AGAIN;
+                if let Err(error) = self.open_channels().await {
+                    tracing::warn!(%error, "channels are as they were");
+                }
+            }
+            let wake = self.send_due(&mut underway);
+            let until = look.into_iter().chain(wake).fold(open, Instant::min);
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                Some(sent) = underway.next(), if !underway.is_empty() => self.sent(sent).await,
+                entry = entries.recv() => match entry {
+                    Ok(entry) if !is_told(&entry.event) => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => look = look.or(Some(Instant::now() + SETTLE)),
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    fn notices(&self) -> &Notices {
+        &self.inner.observatory.notices
+    }
+
+    fn notices_file(&self) -> PathBuf {
+        self.inner.state.join(FILE)
+    }
+
+    /// Reads what the journal has that was not told yet, and puts it into the queues.
+    async fn take_in(&self) -> Result<(), daybook_store::Error> {
+        // What was before there was anybody to tell is told to nobody.
+        let after = lock(&self.notices().standing).after;
+        let mut after = match after {
+            Some(after) => after,
+            None => self.last_entry().await?,
+        };
+        loop {
+            let query = Query { after, limit: Some(PAGE), ..Query::default() };
+            let entries = self.inner.store.read(&query).await?;
+            if entries.iter().any(|entry| changes_channels(&entry.event)) || lock(&self.notices().channels).is_empty() {
+                self.open_channels().await?;
+            }
+            let tellings = self.tellings(&entries).await?;
+            after = entries.last().map_or(after, |last| last.seq);
+            let lost = self.push(tellings, after);
+            self.keep_notices();
+            self.note_told(lost, None).await;
+            if entries.len() < PAGE {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn last_entry(&self) -> Result<u64, daybook_store::Error> {
+        let query = Query { limit: Some(1), newest: true, ..Query::default() };
+        Ok(self.inner.store.read(&query).await?.last().map_or(0, |last| last.seq))
+    }
+
+    /// What is to be told of these entries, with the environment that it is about.
+    async fn tellings(&self, entries: &[Entry]) -> Result<Vec<(Option<EnvKey>, Telling)>, daybook_store::Error> {
+        let mut told = Vec::new();
+        for entry in entries {
+            if let (Event::ReleaseAccepted { number }, Some(key)) = (&entry.event, &entry.key) {
+                let (why, by) = self.reason(entry.run).await?.unwrap_or_else(|| (None, entry.actor.clone()));
+                told.push((Some(key.clone()), telling::of_release(key, *number, why.as_deref(), &by, entry.at)));
+            }
+        }
+        let mut incidents: BTreeMap<IncidentId, Vec<(Timestamp, &Actor, &IncidentEvent)>> = BTreeMap::new();
+        for entry in entries {
+            if let Event::Incident { incident, what } = &entry.event {
+                incidents.entry(*incident).or_default().push((entry.at, &entry.actor, what));
+            }
+        }
+        let mut standing = lock(&self.notices().standing);
+        for (id, events) in incidents {
+            let Some((key, incident)) = self.inner.incidents.find(id) else { continue };
+            let of = telling::of_incident(&mut standing.memory, key.as_ref(), &incident, &events);
+            told.extend(of.into_iter().map(|telling| (key.clone(), telling)));
+        }
+        Ok(told)
+    }
+
+    /// Why a run was begun, and by whom.
+    async fn reason(&self, run: Option<RunId>) -> Result<Option<(Option<String>, Actor)>, daybook_store::Error> {
+        let Some(run) = run else { return Ok(None) };
+        let query = Query { run: Some(run), limit: Some(1), ..Query::default() };
+        let first = self.inner.store.read(&query).await?.into_iter().next();
+        Ok(first.map(|entry| match entry.event {
+            Event::RunStarted { reason, .. } => (Some(reason), entry.actor),
+            _ => (None, entry.actor),
+        }))
+    }
+
+    /// Puts into the queues what is to be told, and remembers how far the journal was read. Answers what there was no room for.
+    fn push(&self, tellings: Vec<(Option<EnvKey>, Telling)>, after: u64) -> Vec<(EnvKey, Told)> {
+        let (channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
+        let mut lost = Vec::new();
+        for (about, telling) in tellings {
+            for (key, channel) in receivers(&channels, about.as_ref()) {
+                let Some(notice) = telling.to(&channel.described) else { continue };
+                let queue = standing.queues.entry(key.clone()).or_insert_with(|| Queue::new(Limits::default()));
+                let told = queue.push(channel.described.name.as_str(), notice).unwrap_or_default();
+                lost.extend(told.into_iter().map(|told| (key.clone(), told)));
+            }
+        }
+        standing.after = Some(after);
+        lost
+    }
+
+    /// Looks at which channels there are now. What waits for one that is no more is lost.
+    async fn open_channels(&self) -> Result<(), daybook_store::Error> {
+        let mut all = BTreeMap::new();
+        for environment in self.inner.store.environments().await? {
+            if environment.retired {
+                continue;
+            }
+            if let Some(release) = self.inner.store.current_release(&environment.key).await? {
+                all.insert(environment.key, channels::open(&self.inner.store, &release).await);
+            }
+        }
+        let lost = {
+            let (mut channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
+            let Standing { queues, channels: seen, .. } = &mut *standing;
+            let mut lost = Vec::new();
+            for (key, opened) in &all {
+                let names: Vec<_> = opened.iter().map(|one| one.described.name.to_string()).collect();
+                if names.is_empty() && !queues.contains_key(key) {
+                    continue;
+                }
+                let of = seen.entry(key.clone()).or_default();
+                of.retain(|name, _| names.contains(name));
+                let queue = queues.entry(key.clone()).or_insert_with(|| Queue::new(Limits::default()));
+                lost.extend(queue.set_channels(names).into_iter().map(|told| (key.clone(), told)));
+            }
+            let gone: Vec<_> = queues.keys().filter(|key| !all.contains_key(*key)).cloned().collect();
+            for key in gone {
+                let told = queues.remove(&key).map(|mut queue| queue.set_channels([])).unwrap_or_default();
+                lost.extend(told.into_iter().map(|told| (key.clone(), told)));
+                seen.remove(&key);
+            }
+            *channels = all;
+            lost
+        };
+        self.note_told(lost, None).await;
+        Ok(())
+    }
+
+    /// Begins to send what is due. Answers when more may be.
+    fn send_due(&self, underway: &mut Underway) -> Option<Instant> {
+        let now = self.now();
+        let (channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
+        let id = standing.id;
+        let mut wake: Option<Timestamp> = None;
+        for (key, queue) in &mut standing.queues {
+            let next = queue.next(now);
+            wake = wake.into_iter().chain(next.wake).min();
+            for sending in next.send {
+                let mut opened = channels.get(key).into_iter().flatten();
+                let opened = opened.find(|one| one.described.name.as_str() == sending.channel);
+                let channel = match opened {
+                    Some(opened) => opened.channel.clone(),
+                    None => Err("there is no such channel any more".to_owned()),
+                };
+                let (app, key, sender) = (self.clone(), key.clone(), self.notices().sender());
+                let sending = async move {
+                    let delivery = format!("{id}-{key}-{}", sending.id);
+                    let reply = match channel {
+                        Ok(channel) => sender.ask(&channel, &sending.notice, &delivery, app.now()).await,
+                        // It can be mended, and then this is told.
+                        Err(why) => Outcome::Retry { after: None, why }.into(),
+                    };
+                    Sent { key, sending, reply }
+                };
+                underway.push(sending.boxed());
+            }
+        }
+        let wait = wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
+        wait.map(|wait| Instant::now() + wait.max(Duration::from_millis(10)))
+    }
+
+    /// Takes in what came of sending something.
+    async fn sent(&self, sent: Sent) {
+        let Sent { key, sending, reply } = sent;
+        let what = headline(&sending.notice);
+        let told = {
+            let mut standing = lock(&self.notices().standing);
+            let Standing { queues, channels, .. } = &mut *standing;
+            let seen = channels.entry(key.clone()).or_default().entry(sending.channel.clone()).or_default();
+            match &reply.outcome {
+                Outcome::Delivered => *seen = Seen { told: Some((self.now(), what.clone())), failure: None },
+                Outcome::Retry { why, .. } | Outcome::Refused { why } => seen.failure = Some(why.clone()),
+            }
+            let chance = f64::from(Uuid::now_v7().as_u128() as u16) / f64::from(u16::MAX);
+            let queue = queues.get_mut(&key);
+            queue.map(|queue| queue.record(sending.id, reply.outcome, self.now(), chance)).unwrap_or_default()
+        };
+        self.keep_notices();
+        let told = told.into_iter().map(|told| (key.clone(), told)).collect();
+        self.note_told(told, Some(&what)).await;
+    }
+
+    /// Writes down what became of notices. `what` is what was delivered, if something was.
+    async fn note_told(&self, told: Vec<(EnvKey, Told)>, what: Option<&str>) {
+        for (key, told) in told {
+            let (channel, note) = match told {
+                Told::Delivered { channel, key: about } => {
+                    (channel, ChannelNote::Told { about, what: what.unwrap_or_default().to_owned() })
+                }
+                Told::Lost { channel, notice, why } => (channel, ChannelNote::Lost { what: headline(&notice), why }),
+                Told::Trouble { channel, why, through } => (channel, ChannelNote::Trouble { why, through }),
+                Told::Works { channel } => (channel, ChannelNote::Works),
+                // It is seen in the list of channels; the journal would have one entry for each attempt.
+                Told::Waits { channel, why, .. } => {
+                    tracing::warn!(%key, channel, why, "a notice waits");
+                    continue;
+                }
+            };
+            let Ok(channel) = ChannelName::new(&channel) else { continue };
+            self.note_channel(&key, &Actor::daybook("notify"), channel, note).await;
+        }
+    }
+
+    async fn note_channel(&self, key: &EnvKey, actor: &Actor, channel: ChannelName, note: ChannelNote) {
+        let event = Event::Channel { channel, note };
+        let write = Write { key: Some(key.clone()), run: None, actor: actor.clone(), event, expected: None };
+        if let Err(error) = self.inner.store.append(write).await {
+            tracing::warn!(%error, "what became of a notice is not in the journal");
+        }
+    }
+
+    fn keep_notices(&self) {
+        let standing = lock(&self.notices().standing).clone();
+        if let Err(error) = alerts::write(&self.notices_file(), &standing) {
+            tracing::warn!(%error, "what is to be told is not kept");
+        }
+    }
+}
+
+/// Whether something is told of it.
+fn is_told(event: &Event) -> bool {
+    matches!(event, Event::Incident { .. }) || changes_channels(event)
+}
+
+fn changes_channels(event: &Event) -> bool {
+    matches!(event, Event::ReleaseAccepted { .. } | Event::EnvironmentRetired | Event::SecretSet { .. })
+}
+
+/// Who is told of something about an environment; of something about the machine, everybody, and nobody twice.
+fn receivers<'c>(channels: &'c BTreeMap<EnvKey, Vec<Opened>>, about: Option<&EnvKey>) -> Vec<(&'c EnvKey, &'c Opened)> {
+    let all = channels.iter().filter(|(key, _)| about.is_none_or(|about| about == *key));
+    let mut seen: Vec<&daybook_notify::Target> = Vec::new();
+    let mut receivers = Vec::new();
+    for (key, opened) in all.flat_map(|(key, all)| all.iter().map(move |one| (key, one))) {
+        if let (None, Ok(channel)) = (about, &opened.channel) {
+            if seen.contains(&&channel.target) {
+                continue;
+            }
+            seen.push(&channel.target);
+        }
+        receivers.push((key, opened));
+    }
+    receivers
+}
+
+/// A notice in one line.
+fn headline(notice: &Notice) -> String {
+    format!("{}: {}", notice.kind.to_string().to_lowercase(), notice.title)
+}

@@ -1,0 +1,298 @@
+//! What is told of incidents and releases, and to whom. Pure.
+
+use std::collections::BTreeMap;
+
+use daybook_decide::incident::{Incident, words};
+use daybook_model::incident::{IncidentEvent, IncidentId, Severity};
+use daybook_model::notify::{Channel, Receiver};
+use daybook_model::{Actor, EnvKey, ReleaseNumber, Timestamp};
+use daybook_notify::{Kind, Link, Moment, Notice};
+use serde::{Deserialize, Serialize};
+
+/// What was told of an incident that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// The most that it ever mattered: whoever was told of it is told when it is over.
+    worst: Severity,
+}
+
+/// What was told of incidents that go on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    incidents: BTreeMap<IncidentId, Known>,
+    /// What was suspected most, by its title.
+    causes: BTreeMap<IncidentId, String>,
+}
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Telling {
+    notice: Notice,
+    /// Channels for what matters more are left out.
+    severity: Severity,
+    /// It says more about an incident that was told: a pager takes that as the same page again, everybody else as a note.
+    is_update: bool,
+}
+
+impl Telling {
+    /// The notice for a channel, if it is told there.
+    pub(super) fn to(&self, channel: &Channel) -> Option<Notice> {
+        let is_pager = matches!(channel.receiver, Receiver::Pagerduty { .. });
+        let wanted = match self.notice.kind {
+            Kind::Change => channel.changes,
+            Kind::Note => self.severity >= channel.least && (!is_pager || self.is_update),
+            _ => self.severity >= channel.least,
+        };
+        let kind = if self.is_update && is_pager { Kind::Triggered } else { self.notice.kind };
+        wanted.then(|| Notice { kind, ..self.notice.clone() })
+    }
+}
+
+/// What is told of an incident after some of its events, which the incident knows of already.
+pub(super) fn of_incident(
+    memory: &mut Memory,
+    key: Option<&EnvKey>,
+    incident: &Incident,
+    events: &[(Timestamp, &Actor, &IncidentEvent)],
+) -> Vec<Telling> {
+    let before = memory.incidents.get(&incident.id).copied();
+    let severity = before.map_or(incident.severity, |before| before.worst.max(incident.severity));
+    let telling = |kind, at, by: Option<&Actor>, title: String| {
+        let by = by.filter(|by| by.name != "daybook").map(|by| by.name.clone());
+        let notice = Notice { by, ..notice(key, incident, kind, at, title) };
+        Telling { notice, severity, is_update: false }
+    };
+    let mut told: Vec<Telling> = Vec::new();
+    let mut last = None;
+    for (at, by, event) in events {
+        last = Some(*at);
+        let title = incident.title.clone();
+        match event {
+            IncidentEvent::Opened { .. } | IncidentEvent::Reopened { .. } => {
+                told.push(telling(Kind::Triggered, *at, Some(by), title));
+            }
+            IncidentEvent::Acknowledged => told.push(telling(Kind::Acknowledged, *at, Some(by), title)),
+            IncidentEvent::Resolved { .. } | IncidentEvent::MergedInto { .. } => {
+                told.push(telling(Kind::Resolved, *at, Some(by), title));
+            }
+            IncidentEvent::HandedOver { .. }
+            | IncidentEvent::Noted { .. }
+            | IncidentEvent::Acted { .. }
+            | IncidentEvent::Published { .. } => {
+                let title = format!("{}: {title}", words(event));
+                told.push(telling(Kind::Note, *at, Some(by), title));
+            }
+            IncidentEvent::Joined { .. }
+            | IncidentEvent::AlertEnded { .. }
+            | IncidentEvent::Regraded { .. }
+            | IncidentEvent::Paged { .. }
+            | IncidentEvent::Felt { .. }
+            | IncidentEvent::Suspected { .. } => {}
+        }
+    }
+    let cause = incident.suspects.first().map(|suspect| suspect.title.clone());
+    if let Some(at) = last.filter(|_| incident.is_open()) {
+        let is_told = told.iter().any(|told| told.notice.kind == Kind::Triggered);
+        let is_worse = before.is_none_or(|before| incident.severity > before.worst);
+        let is_found = cause.is_some() && memory.causes.get(&incident.id) != cause.as_ref();
+        if !is_told && is_worse {
+            told.push(telling(Kind::Triggered, at, None, incident.title.clone()));
+        } else if !is_told && is_found {
+            let title = format!("suspected cause found: {}", incident.title);
+            told.push(Telling { is_update: true, ..telling(Kind::Note, at, None, title) });
+        }
+    }
+    if incident.is_open() {
+        memory.incidents.insert(incident.id, Known { worst: severity });
+        cause.and_then(|cause| memory.causes.insert(incident.id, cause));
+    } else {
+        memory.incidents.remove(&incident.id);
+        memory.causes.remove(&incident.id);
+    }
+    told
+}
+
+/// That a release is in force.
+pub(super) fn of_release(key: &EnvKey, number: ReleaseNumber, why: Option<&str>, by: &Actor, at: Timestamp) -> Telling {
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let title = format!("Release {number} of {key} is in force{why}");
+    let severity = daybook_notify::Severity::Info;
+    let notice = Notice::new(format!("release-{key}-{number}"), Kind::Change, severity, title, at);
+    let notice = Notice {
+        app: Some(key.app.to_string()),
+        environment: Some(key.env.to_string()),
+        by: Some(by.name.clone()),
+        ..notice
+    };
+    Telling { notice, severity: Severity::Info, is_update: false }
+}
+
+fn notice(key: Option<&EnvKey>, incident: &Incident, kind: Kind, at: Timestamp, title: String) -> Notice {
+    let severity = match incident.severity {
+        Severity::Page => daybook_notify::Severity::Critical,
+        Severity::Ticket => daybook_notify::Severity::Warning,
+        Severity::Info => daybook_notify::Severity::Info,
+    };
+    let services: Vec<_> = incident.services.iter().map(ToString::to_string).collect();
+    let runbooks = incident.alerts.iter().filter_map(|alert| Some((alert.name.as_str(), alert.runbook.as_deref()?)));
+    let runbooks = runbooks.filter_map(|(name, url)| Link::new(format!("runbook of {name}"), url).ok());
+    let alerts: Vec<_> = incident.alerts.iter().map(|alert| alert.name.as_str()).collect();
+    let mut labels = BTreeMap::from([("incident".to_owned(), incident.id.short())]);
+    if !alerts.is_empty() {
+        labels.insert("alerts".to_owned(), alerts.join(", "));
+    }
+    Notice {
+        app: key.map(|key| key.app.to_string()),
+        environment: key.map(|key| key.env.to_string()),
+        service: (!services.is_empty()).then(|| services.join(", ")),
+        impact: felt(incident),
+        cause: cause(incident),
+        timeline: incident.timeline.iter().map(|line| Moment { at: line.at, text: line.text.clone() }).collect(),
+        links: runbooks.collect(),
+        labels,
+        ..Notice::new(incident.id.to_string(), kind, severity, title, at)
+    }
+}
+
+/// What users feel, in one line; else what the alerts say.
+fn felt(incident: &Incident) -> Option<String> {
+    let Some(impact) = incident.impact.as_ref().filter(|impact| impact.requests > 0) else {
+        let firing: Vec<_> = incident.firing().map(|alert| alert.summary.as_str()).collect();
+        return (!firing.is_empty()).then(|| firing.join("\n"));
+    };
+    let p95 = impact.p95_ms.map(|(usual, now)| format!("; p95 {now} ms, usually {usual} ms")).unwrap_or_default();
+    Some(format!("{} of {} requests failed{p95}", impact.failed, impact.requests))
+}
+
+/// What is suspected most, with what speaks for it, and what may be done.
+fn cause(incident: &Incident) -> Option<String> {
+    let first = incident.suspects.first()?;
+    let mut lines = vec![format!("{} ({} %)", first.title, first.share)];
+    lines.extend(first.evidence.iter().map(|evidence| format!("- {evidence}")));
+    if let Some(next) = &first.next {
+        let choice = next.choice();
+        lines.push(format!("→ {}: {}", choice.text, choice.command));
+    }
+    Some(lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use daybook_decide::incident::Incidents;
+    use daybook_model::incident::{Ending, Suspect};
+    use daybook_model::spec::SecretRef;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn channel(receiver: Receiver, least: Severity) -> Channel {
+        let name = "a".parse().unwrap();
+        Channel { name, receiver, least, changes: false, authority: None, line: None }
+    }
+
+    fn secret() -> SecretRef {
+        SecretRef { name: "a".parse().unwrap(), version: Some(1), generate: false }
+    }
+
+    fn pager() -> Channel {
+        channel(Receiver::Pagerduty { routing_key: secret(), server: None, webhooks: None }, Severity::Page)
+    }
+
+    fn chat() -> Channel {
+        channel(Receiver::Slack { url: secret() }, Severity::Ticket)
+    }
+
+    /// An incident, and what is told of it.
+    struct Story {
+        incidents: Incidents,
+        memory: Memory,
+        at: i64,
+    }
+
+    impl Story {
+        fn new() -> Self {
+            Self { incidents: Incidents::default(), memory: Memory::default(), at: 1_800_000_000 }
+        }
+
+        /// What the pager and the chat are told after these events, which came at once.
+        fn tell(&mut self, events: &[IncidentEvent]) -> [Vec<String>; 2] {
+            let (id, actor) =
+                (IncidentId(Uuid::from_u128(7)), Actor { name: "ann".to_owned(), origin: "cli".to_owned() });
+            self.at += 60;
+            let at = Timestamp::from_second(self.at).unwrap();
+            for event in events {
+                self.incidents.record(at, &actor, id, event).unwrap();
+            }
+            let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
+            let told = of_incident(&mut self.memory, None, self.incidents.get(id).unwrap(), &events);
+            [pager(), chat()].map(|channel| {
+                let notices = told.iter().filter_map(|told| told.to(&channel));
+                notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect()
+            })
+        }
+    }
+
+    fn opened(severity: Severity) -> IncidentEvent {
+        IncidentEvent::Opened { title: "web fails".to_owned(), severity, services: BTreeSet::new(), alert: None }
+    }
+
+    fn suspected(title: &str) -> IncidentEvent {
+        let suspect = Suspect {
+            kind: "release".to_owned(),
+            title: title.to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            services: BTreeSet::new(),
+            share: 80,
+            evidence: vec!["it came before".to_owned()],
+            factors: Vec::new(),
+            next: None,
+        };
+        IncidentEvent::Suspected { suspects: vec![suspect] }
+    }
+
+    fn resolved() -> IncidentEvent {
+        IncidentEvent::Resolved { ending: Ending::ByHand, note: String::new() }
+    }
+
+    #[test]
+    fn an_incident_is_told_from_its_beginning_to_its_end() {
+        let mut story = Story::new();
+        let triggered = vec!["Triggered: web fails".to_owned()];
+        let told = story.tell(&[opened(Severity::Page), suspected("release 2")]);
+        assert_eq!(told, [triggered.clone(), triggered.clone()], "what is known at once is one message");
+        assert_eq!(story.tell(&[suspected("release 2")]), [vec![], vec![]], "the same cause is no news");
+        let found = "Note: suspected cause found: web fails".to_owned();
+        assert_eq!(story.tell(&[suspected("job report")]), [triggered.clone(), vec![found]]);
+        let acknowledged = vec!["Acknowledged: web fails".to_owned()];
+        assert_eq!(story.tell(&[IncidentEvent::Acknowledged]), [acknowledged.clone(), acknowledged]);
+        let noted = vec!["Note: note: it is the disk: web fails".to_owned()];
+        assert_eq!(story.tell(&[IncidentEvent::Noted { text: "it is the disk".to_owned() }]), [vec![], noted]);
+        let over = vec!["Resolved: web fails".to_owned()];
+        assert_eq!(story.tell(&[resolved()]), [over.clone(), over]);
+        let reopened = IncidentEvent::Reopened { alert: None, why: "again".to_owned() };
+        assert_eq!(story.tell(&[reopened]), [triggered.clone(), triggered]);
+    }
+
+    #[test]
+    fn who_is_woken_only_by_pages_hears_of_a_ticket_that_becomes_one_and_of_its_end() {
+        let mut story = Story::new();
+        assert!(story.tell(&[opened(Severity::Ticket)])[0].is_empty());
+        assert!(story.tell(&[IncidentEvent::Acknowledged])[0].is_empty());
+        let regraded = |severity| IncidentEvent::Regraded { severity, why: String::new() };
+        assert_eq!(story.tell(&[regraded(Severity::Page)])[0], ["Triggered: web fails"]);
+        assert!(story.tell(&[regraded(Severity::Ticket)])[0].is_empty());
+        assert_eq!(story.tell(&[resolved()])[0], ["Resolved: web fails"]);
+    }
+
+    #[test]
+    fn a_release_is_told_where_releases_are() {
+        let key = "shop/production".parse().unwrap();
+        let actor = Actor::daybook("api");
+        let told = of_release(&key, ReleaseNumber(3), Some("up"), &actor, Timestamp::UNIX_EPOCH);
+        assert_eq!(told.to(&chat()), None);
+        let notice = told.to(&Channel { changes: true, ..pager() }).unwrap();
+        assert_eq!(notice.title, "Release 3 of shop/production is in force: up");
+    }
+}

@@ -1,0 +1,270 @@
+//! What happens to incidents is told: to a server that speaks HTTP, and to one that nobody here wrote, by SMTP.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use daybook_bench::shop::free_address;
+use daybook_e2e::World;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
+const HOOK_KEY: &str = "a key that both of us know";
+
+/// A server that takes what is posted, or answers with another status.
+struct Receiver {
+    address: SocketAddr,
+    /// What it took: the path, the head and the body.
+    taken: Arc<Mutex<Vec<(String, String, Value)>>>,
+    /// What it answers.
+    status: Arc<AtomicU16>,
+    refused: Arc<AtomicUsize>,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let receiver = Self {
+            address: listener.local_addr().expect("a bound socket has an address"),
+            taken: Arc::default(),
+            status: Arc::new(AtomicU16::new(202)),
+            refused: Arc::default(),
+        };
+        let (taken, status, refused) = (receiver.taken.clone(), receiver.status.clone(), receiver.refused.clone());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let Some((head, body)) = request(&mut stream).await else { continue };
+                let status = status.load(Ordering::SeqCst);
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                if status < 300 {
+                    let body = serde_json::from_slice(&body).expect("what is sent is JSON");
+                    taken.lock().expect("nobody panicked with it").push((path, head, body));
+                } else {
+                    refused.fetch_add(1, Ordering::SeqCst);
+                }
+                let body = if status < 300 { "Event processed" } else { "not now" };
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        receiver
+    }
+
+    fn answers(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// What was taken at a path.
+    fn at(&self, path: &str) -> Vec<Value> {
+        let taken = self.taken.lock().expect("nobody panicked with it");
+        taken.iter().filter(|(to, ..)| to == path).map(|(.., body)| body.clone()).collect()
+    }
+
+    /// What PagerDuty was told of incidents, without tests: each action with the key of its incident.
+    fn paged(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let events = self.at("/v2/enqueue").into_iter();
+        let events = events.map(|event| (text(&event["event_action"]), text(&event["dedup_key"])));
+        events.filter(|(_, key)| !key.starts_with("daybook-test")).collect()
+    }
+
+    /// What the webhook was told of incidents, without tests and notes: each kind with its title.
+    fn hooked(&self) -> Vec<(String, String)> {
+        let notices = self.at("/hook").into_iter().map(|body| body["notice"].clone());
+        let moving = notices.filter(|notice| {
+            notice["kind"] != "note" && !notice["key"].as_str().unwrap_or_default().starts_with("daybook-test")
+        });
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        moving.map(|notice| (text(&notice["kind"]), text(&notice["title"]))).collect()
+    }
+}
+
+async fn request(stream: &mut tokio::net::TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            if bytes.len() - end - 4 >= length.unwrap_or_default() {
+                return Some((head, bytes[end + 4..].to_vec()));
+            }
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// Debian's `aiosmtpd` with a mailbox (`scripts/setup`), and the certificate of its authority.
+struct MailServer {
+    _child: Child,
+    port: u16,
+    mailbox: std::path::PathBuf,
+}
+
+impl MailServer {
+    /// Its files are in `directory`; the authority is `ca.pem`.
+    fn start(directory: &Path) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key can be made"));
+        let issuer = issuer.expect("it can be signed");
+        let key = KeyPair::generate().expect("a key can be made");
+        let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("it is a name");
+        let own = own.signed_by(&key, &issuer).expect("it can be signed");
+        let file = |name: &str, text: String| {
+            let path = directory.join(name);
+            fs::write(&path, text).expect("a file can be written");
+            path
+        };
+        file("ca.pem", issuer.pem());
+        let (certificate, key) = (file("mail.pem", own.pem()), file("mail.key", key.serialize_pem()));
+        let port = free_address().expect("there is a free port").port();
+        let mailbox = directory.join("mail");
+        let mut command = Command::new("/usr/bin/aiosmtpd");
+        command.args(["--nosetuid", "--listen", &format!("127.0.0.1:{port}"), "--smtpscert"]).arg(certificate);
+        command.arg("--smtpskey").arg(key).args(["--class", "aiosmtpd.handlers.Mailbox"]).arg(&mailbox);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let child = command.spawn().expect("aiosmtpd is installed: run scripts/setup");
+        let begun = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "aiosmtpd does not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { _child: child, port, mailbox }
+    }
+
+    /// The subjects that it took, in alphabetical order.
+    fn subjects(&self) -> Vec<String> {
+        let files = fs::read_dir(self.mailbox.join("new")).into_iter().flatten();
+        let texts = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());
+        let subject = |text: String| text.lines().find_map(|line| line.strip_prefix("Subject: ").map(str::to_owned));
+        let mut subjects: Vec<_> = texts.filter_map(subject).collect();
+        subjects.sort();
+        subjects
+    }
+}
+
+/// The shop with these channels.
+async fn world(notify: &Value) -> World {
+    let world = World::telling_this_machine().await;
+    world.write("daybook.yaml", &format!("{}\nnotify: {notify}\n", daybook_e2e::manifest()));
+    for (name, value) in [("pagerduty", ROUTING_KEY), ("hook-key", HOOK_KEY)] {
+        world.run_reading(&["secret", "set", name, "--app", "shop"], value).await.expect(0);
+    }
+    world
+}
+
+fn pager(receiver: &Receiver) -> Value {
+    json!({"pagerduty": {"routing_key": {"secret": "pagerduty"}, "server": format!("http://{}", receiver.address)}})
+}
+
+fn hook(receiver: &Receiver) -> Value {
+    json!({"webhook": {"url": format!("http://{}/hook", receiver.address), "key": {"secret": "hook-key"}}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_told_in_order_whoever_fails_or_is_killed_meanwhile() {
+    let receiver = Receiver::start().await;
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let mail = MailServer::start(directory.path());
+    let email = json!({
+        "email": {"host": "localhost", "port": mail.port, "from": "Daybook <daybook@example.com>", "to": "ops@example.com"},
+        "ca": directory.path().join("ca.pem"),
+    });
+    let notify = json!({"pager": pager(&receiver), "hook": hook(&receiver), "mail": email});
+    let mut world = world(&notify).await;
+    world.up(1, &[]).await.expect(0);
+    world.until("the release is told", async |_| receiver.at("/v2/change/enqueue").len() == 1).await;
+    let change = &receiver.at("/v2/change/enqueue")[0];
+    assert_eq!(change["payload"]["summary"], "Release 1 of shop/production is in force: up", "{change}");
+
+    for channel in ["pager", "hook", "mail"] {
+        let tested = world.run(&["channel", "test", channel]).await.expect(0);
+        assert!(tested.out.contains("✓ triggered: 2") && tested.out.contains("✓ resolved: 2"), "{tested}");
+    }
+    assert!(receiver.taken.lock().unwrap().iter().any(|(_, head, _)| head.contains("x-daybook-signature: t=")));
+
+    // Nobody takes anything, and the server is killed while it tries.
+    receiver.answers(500);
+    world.run(&["incident", "open", "checkout fails", "--severity", "page"]).await.expect(0);
+    world.until("it is tried", async |_| receiver.refused() >= 2).await;
+    let tested = world.run(&["channel", "test", "hook"]).await.expect(1);
+    assert!(tested.out.contains("500") && tested.out.contains("not now"), "{tested}");
+    world.run(&["incident", "ack"]).await.expect(0);
+    world.daybook.kill_server().await.expect("the server is killed");
+    world.daybook.serve().await.expect("the server starts again");
+    world.run(&["incident", "resolve", "--note", "it was the disk"]).await.expect(0);
+    let listed = world.run(&["channel", "ls", "-o", "json"]).await.expect(0).json();
+    assert!(receiver.paged().is_empty() && receiver.hooked().is_empty(), "nothing was taken yet");
+    assert!(listed[0]["waiting"].as_u64() >= Some(1), "{listed}");
+
+    receiver.answers(202);
+    world.until("all is told", async |_| receiver.paged().len() >= 3 && receiver.hooked().len() >= 3).await;
+    let paged = receiver.paged();
+    let actions: Vec<_> = paged.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["trigger", "acknowledge", "resolve"], "one page, in order: {paged:?}");
+    assert!(paged.iter().all(|(_, key)| *key == paged[0].1), "of one incident: {paged:?}");
+    let hooked = receiver.hooked();
+    let kinds: Vec<_> = hooked.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["triggered", "acknowledged", "resolved"], "{hooked:?}");
+    let subjects = |mail: &MailServer| {
+        let all = mail.subjects().into_iter();
+        all.filter(|subject| subject.contains("checkout fails")).collect::<Vec<_>>()
+    };
+    world.until("the mails are there", async |_| subjects(&mail).len() >= 3).await;
+    assert!(subjects(&mail).iter().any(|subject| subject.starts_with("Critical")), "{:?}", mail.subjects());
+
+    world
+        .until("the channels work again", async |world| {
+            let listed = world.run(&["channel", "ls", "-o", "json"]).await.expect(0).json();
+            listed.as_array().expect("a list").iter().all(|one| one["state"] == "works" && one["waiting"] == 0)
+        })
+        .await;
+    let events = world.run(&["events", "--limit", "100"]).await.expect(0);
+    assert!(events.out.contains("channel pager: told: resolved: checkout fails"), "{events}");
+    assert!(!events.all().contains(ROUTING_KEY) && !events.all().contains(HOOK_KEY), "secrets are not in the journal");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_channel_is_told_of_through_another() {
+    let (good, bad) = (Receiver::start().await, Receiver::start().await);
+    let world = world(&json!({"hook": hook(&bad), "pager": pager(&good)})).await;
+    world.up(1, &[]).await.expect(0);
+    bad.answers(404);
+    world.run(&["incident", "open", "checkout fails", "--severity", "page"]).await.expect(0);
+    world
+        .until("the other channel tells of it", async |_| {
+            good.paged().iter().any(|(action, key)| action == "trigger" && key == "daybook-channel-hook")
+        })
+        .await;
+    assert!(good.paged().iter().any(|(_, key)| key != "daybook-channel-hook"), "the incident itself is told as well");
+    let alerts = world.run(&["alert"]).await.expect(0);
+    assert!(alerts.out.contains("ChannelDead") && alerts.out.contains("hook"), "{alerts}");
+    let listed = world.run(&["channel", "ls"]).await.expect(0);
+    assert!(listed.out.contains("dead") && listed.err.contains("404"), "{listed}");
+
+    bad.answers(200);
+    world.run(&["incident", "resolve"]).await.expect(0);
+    world
+        .until("the other channel tells that it works", async |_| {
+            good.paged().iter().any(|(action, key)| action == "resolve" && key == "daybook-channel-hook")
+        })
+        .await;
+    world.end().await;
+}
