@@ -145,7 +145,9 @@ impl One {
             return Ok(name.clone());
         }
         let query = IncidentsQuery { key: Some(ctx.key().await?), all };
-        let incidents = ctx.client().await?.incidents(&query).await?;
+        let mut incidents = ctx.client().await?.incidents(&query).await?;
+        // What is about the machine is everybody's, and comes after what is about this environment.
+        incidents.sort_by_key(|incident| incident.key.is_none());
         let newest = incidents.into_iter().next().map(|incident| incident.id);
         newest.ok_or_else(|| {
             CommandError::failed("no incident goes on").hint("daybook incident ls --all lists those before")
@@ -159,7 +161,7 @@ async fn until_one(ctx: &Ctx, wait: Duration) -> Result<()> {
     let began = Instant::now();
     while began.elapsed() < wait {
         let incidents = ctx.client().await?.incidents(&query).await?;
-        if incidents.first().is_some_and(|incident| incident.impact.is_some()) {
+        if incidents.iter().any(|incident| incident.impact.is_some()) {
             return Ok(());
         }
         tokio::time::sleep(ASK_EVERY).await;
@@ -175,7 +177,7 @@ async fn mark(ctx: &Ctx, name: &str, marking: Marking) -> Result<()> {
 async fn ls(ctx: &Ctx, all: bool) -> Result<Exit> {
     let key = if all { None } else { Some(ctx.key().await?) };
     let incidents = ctx.client().await?.incidents(&IncidentsQuery { key, all }).await?;
-    ctx.data(&incidents, |incidents| table(incidents, now()))?;
+    ctx.data(&incidents, |incidents| table(incidents, all, now()))?;
     if let Some(first) = incidents.first() {
         ctx.next(&format!("what is suspected: {}", ctx.command(&format!("incident show {}", first.short))));
     }
@@ -192,20 +194,28 @@ fn next(ctx: &Ctx, incident: &IncidentView) {
     }
 }
 
-fn table(incidents: &[IncidentView], now: Timestamp) -> String {
+fn table(incidents: &[IncidentView], of_all: bool, now: Timestamp) -> String {
     if incidents.is_empty() {
         return "no incident goes on\n".to_owned();
     }
-    let mut table = Table::new(&["INCIDENT", "STATE", "SEVERITY", "BEGAN", "WHAT", "SUSPECTED"]);
+    let mut head = vec!["INCIDENT", "STATE", "SEVERITY", "BEGAN", "WHAT", "SUSPECTED"];
+    if of_all {
+        head.insert(1, "OF");
+    }
+    let mut table = Table::new(&head);
     for incident in incidents {
-        table.row([
+        let mut row = vec![
             incident.short.clone(),
             state(incident),
             incident.severity.clone(),
             words::ago(incident.onset, now),
             incident.title.clone(),
             incident.suspects.first().map(|suspect| suspect.title.clone()).unwrap_or_default(),
-        ]);
+        ];
+        if of_all {
+            row.insert(1, incident.key.as_ref().map_or("the machine".to_owned(), ToString::to_string));
+        }
+        table.row(row);
     }
     table.render()
 }

@@ -227,6 +227,8 @@ pub enum DatabaseTrouble {
     Down,
 }
 
+/// Where even the first has less than this, any of them would send people the wrong way: percent.
+const FIRST_PERCENT: f64 = 10.0;
 /// Suspects beyond this many help nobody.
 const MOST_TOLD: usize = 6;
 
@@ -241,6 +243,9 @@ pub fn rank(symptoms: &[Symptom], changes: &[Change], related: &Related, onset: 
     // The later of two equals: it is nearer to the onset.
     scored.sort_by(|a, b| b.score().total_cmp(&a.score()).then(b.change.at.cmp(&a.change.at)));
     let all: f64 = scored.iter().map(score::Scored::score).sum::<f64>() + tables::UNSEEN;
+    if scored.first().is_none_or(|first| 100.0 * first.score() / all < FIRST_PERCENT) {
+        return Vec::new();
+    }
     scored.truncate(MOST_TOLD);
     scored.iter().map(|one| words::suspect(one, &scene, all)).collect()
 }

@@ -109,7 +109,7 @@ const ALERTS: &[Builtin] = &[
         expr: "avg_over_time(daybook_host_load1[5m]) / daybook_host_cpus > 2",
         hold: "15m",
         keep: "5m",
-        summary: "{{ $labels.host }} has {{ $value | humanize }} times as much to do as it has processors",
+        summary: "{{ $labels.host }} has {{ $value | printf \"%.1f\" }} times as much to do as it has processors",
         description: "Everything on {{ $labels.host }} has waited for processors for a quarter of an hour.",
         runbook: "host-overloaded",
         fixture: Fixture {

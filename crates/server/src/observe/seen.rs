@@ -33,6 +33,8 @@ const MEMORY: f64 = 0.93;
 const DISK: f64 = 0.95;
 /// Of what a replica may have, so much makes growth worth telling; a share.
 const GROWN: f64 = 0.6;
+/// Without a limit, this many bytes more make it so.
+const GROWN_BYTES: f64 = 128.0 * 1024.0 * 1024.0;
 /// Of the connections that a database lets in.
 const CONNECTIONS: f64 = 0.85;
 /// Statements that wait for one another, which are more than a moment's.
@@ -93,7 +95,7 @@ impl App {
         for (service, points) in by_service(rows) {
             let Some((at, from, to)) = measured::growth(&points) else { continue };
             let limit = limits.get(&service).copied();
-            if limit.is_some_and(|limit| to < GROWN * limit) {
+            if limit.map_or(to - from < GROWN_BYTES, |limit| to < GROWN * limit) {
                 continue;
             }
             let limit_bytes = limit.map(|limit| limit as u64);

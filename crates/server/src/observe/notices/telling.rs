@@ -262,7 +262,11 @@ mod tests {
         let triggered = vec!["Triggered: web fails".to_owned()];
         let told = story.tell(&[opened(Severity::Page), suspected("release 2")]);
         assert_eq!(told, [triggered.clone(), triggered.clone()], "what is known at once is one message");
-        assert_eq!(story.tell(&[suspected("release 2")]), [vec![], vec![]], "the same cause is no news");
+        assert_eq!(
+            story.tell(&[suspected("release 2")]),
+            [Vec::<String>::new(), Vec::new()],
+            "the same cause is no news"
+        );
         let found = "Note: suspected cause found: web fails".to_owned();
         assert_eq!(story.tell(&[suspected("job report")]), [triggered.clone(), vec![found]]);
         let acknowledged = vec!["Acknowledged: web fails".to_owned()];
