@@ -51,8 +51,8 @@ async fn rules_of_the_manifest_fire_are_silenced_and_go_back_with_the_release() 
     let silence = ["silence", "add", "service=worker", "--for", "1h", "--why", "we know", "-o", "json"];
     let silence = world.run(&silence).await.expect(0).json();
 
-    let fires = |name: &'static str| async move |world: &World| {
-        alert(world, name).await.is_some_and(|alert| alert["state"] == "firing")
+    let fires = |name: &'static str| {
+        async move |world: &World| alert(world, name).await.is_some_and(|alert| alert["state"] == "firing")
     };
     world.until("the rules fire", fires("WebServes")).await;
     world.until("the silenced rule fires as well", fires("WorkerServes")).await;
