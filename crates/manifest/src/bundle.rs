@@ -138,6 +138,11 @@ impl Bundle {
         self.files.get(path).map(String::as_str)
     }
 
+    /// The path of a file that is known from the root.
+    pub fn path(&self, known: &str) -> String {
+        join(&self.root, known)
+    }
+
     /// How a path is shown: from the root where it is beneath it.
     pub fn shown<'p>(&self, path: &'p str) -> &'p str {
         path.strip_prefix(&self.root).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)

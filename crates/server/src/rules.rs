@@ -17,8 +17,7 @@ fn found(spec: &Spec, bundle: &Bundle) -> Vec<Diagnostic> {
     use daybook_rules::builtin::{self, NotAdjusted};
 
     let files = spec.rules.files.iter().flat_map(|file| {
-        let path =
-            if file.name.starts_with('/') { file.name.clone() } else { format!("{}/{}", bundle.root, file.name) };
+        let path = bundle.path(&file.name);
         let problems = daybook_rules::file::read(&file.name, &file.text).err().map(|problems| problems.0);
         let of = move |problem: daybook_rules::Problem| {
             let place = place(&path, &file.text, problem.place.line, problem.place.column);

@@ -83,8 +83,13 @@ fn added(silence: &SilenceView, now: Timestamp) -> String {
         0 => String::new(),
         silenced => format!("; {} that it is about", words::plural(silenced as u64, "alert")),
     };
-    let ends = words::ago(silence.ends, now);
-    format!("{} silence {} of {about} ends {ends}{alerts}\n", paint(GOOD, "✓"), silence.id)
+    let length = words::span(silence.ends.as_second() - silence.starts.as_second());
+    let begins = if silence.state == "pending" {
+        format!("from {} on ", words::moment(silence.starts, now))
+    } else {
+        String::new()
+    };
+    format!("{} silence {} of {about} holds {begins}for {length}{alerts}\n", paint(GOOD, "✓"), silence.id)
 }
 
 fn which(silence: &SilenceView) -> &str {
@@ -129,7 +134,7 @@ mod tests {
         0a1b2c3d  active  in 2 h  {service="web"}    2  ann  an upgrade
         "#);
         let text = plain(&added(&silences[0], now));
-        assert_eq!(text, "✓ silence 0a1b2c3d of {service=\"web\"} ends in 2 h; 2 alerts that it is about\n");
+        assert_eq!(text, "✓ silence 0a1b2c3d of {service=\"web\"} holds for 2 h; 2 alerts that it is about\n");
         assert_eq!(render(&[], now), "nothing is silenced\n");
     }
 }

@@ -61,7 +61,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
 const ALERT: Shape = Either(&[
     Choice(&["off"]),
     Object(&[
-        yes("threshold", Either(&[Shape::Number, Percent])),
+        yes("threshold", Either(&[Shape::Number, Percent, Duration])),
         yes("for", Duration),
         yes("severity", Choice(&["page", "ticket", "info"])),
     ]),

@@ -11,6 +11,7 @@ use crate::bundle::ReadError;
 use crate::context::Problem;
 use crate::load::{own, own_or_whole};
 use crate::tree::{Map, Node, Span};
+use crate::units;
 
 /// All rules of an environment together, in bytes: each release keeps them.
 const MOST: usize = 1 << 20;
@@ -51,13 +52,22 @@ fn read(manifest: &Manifest<'_, '_>, item: &Node) -> Vec<RuleFile> {
         let problem = Problem::new("M0401", item.span, format!("no file fits {written}"));
         ctx.report(problem.label("asked for here").help("write the rules, or leave it out"));
     }
+    let here = ctx.resolve(item.span, ".");
     // As it is known beside the first manifest, whichever named it.
-    let base = ctx.resolve(Span { file: 0, ..item.span }, ".");
-    let below = |path: &str| path.strip_prefix(&base).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
-    let read = |path: String| {
-        Some(RuleFile { text: text_of(manifest, item.span, &path)?, name: below(&path).unwrap_or(path) })
+    let is_of_root = ctx.resolve(Span { file: 0, ..item.span }, ".") == here;
+    let known_as = |path: &str| match path.strip_prefix(&here).and_then(|rest| rest.strip_prefix('/')) {
+        Some(below) if is_of_root => below.to_owned(),
+        None if is_of_root && !written.starts_with(['/', '~']) => {
+            format!("{}/{}", written.rsplit_once('/').map_or(".", |(above, _)| above), name_in(path))
+        }
+        _ => path.to_owned(),
     };
+    let read = |path: String| Some(RuleFile { text: text_of(manifest, item.span, &path)?, name: known_as(&path) });
     paths.into_iter().filter_map(read).collect()
+}
+
+fn name_in(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 fn text_of(manifest: &Manifest<'_, '_>, span: Span, path: &str) -> Option<String> {
@@ -82,13 +92,16 @@ fn adjustment(node: &Node, line: u32) -> Adjustment {
     }
 }
 
-/// A number as queries have it: `2%` is `0.02`.
+/// A number as queries have it: `2%` is `0.02`, and `500ms` is `0.5`.
 fn number(written: &str) -> Option<String> {
     let written = written.trim();
-    let number: f64 =
-        written.trim_end_matches('%').trim_end().parse().ok().filter(|number: &f64| number.is_finite())?;
-    // Divided as a decimal: 7 % is 0.07, and not a number beside it.
-    Some(if written.ends_with('%') { ((number * 1e6).round() / 1e8).to_string() } else { number.to_string() })
+    // Divided as decimals: 7 % is 0.07, and not a number beside it.
+    let number = match (written.strip_suffix('%'), written.parse::<f64>()) {
+        (Some(share), _) => (share.trim_end().parse::<f64>().ok()? * 1e6).round() / 1e8,
+        (None, Ok(number)) => number,
+        (None, Err(_)) => units::duration_ms(written)? as f64 / 1e3,
+    };
+    number.is_finite().then(|| number.to_string())
 }
 
 #[cfg(test)]
@@ -99,5 +112,6 @@ mod tests {
     fn shares_are_numbers() {
         let read = |text| number(text).unwrap_or_default();
         assert_eq!([read("7%"), read("0.5 %"), read("3"), read("1e3"), read("x")], ["0.07", "0.005", "3", "1000", ""]);
+        assert_eq!([read("500ms"), read("2s"), read("1m30s"), read("inf")], ["0.5", "2", "90", ""]);
     }
 }

@@ -122,7 +122,21 @@ fn replayed(store: &Store, key: &EnvKey, groups: &[Group], range: Range) -> Vec<
         let all = group.replay(&seen, range, &environment);
         all.into_iter().map(|replayed| view(replayed, &group.file)).collect()
     };
-    groups.iter().flat_map(of_group).collect()
+    groups.iter().flat_map(of_group).fold(Vec::new(), joined)
+}
+
+/// An alert that is different for an environment is two rules, of which each says nothing where the other holds.
+fn joined(mut all: Vec<Replay>, more: Replay) -> Vec<Replay> {
+    match all.iter_mut().find(|known| known.alert == more.alert && known.file == more.file) {
+        None => all.push(more),
+        Some(known) => {
+            known.fired += more.fired;
+            known.error = known.error.take().or(more.error);
+            known.episodes.extend(more.episodes);
+            known.episodes.sort_by_key(|episode| episode.pending);
+        }
+    }
+    all
 }
 
 fn view(replayed: Replayed, file: &str) -> Replay {

@@ -185,7 +185,9 @@ impl Words {
                 plain(format!("incident {}: {}", id.short(), incident::words(what)))
             }
             Event::Silenced { silence } => {
-                plain(format!("alerts {} are silenced until {}: {}", silence.matchers, silence.ends, silence.why))
+                let which = if silence.matchers == "{}" { "all alerts" } else { &silence.matchers };
+                let until = silence.ends.strftime("%F %H:%M:%S UTC");
+                plain(format!("silence {} of {which} until {until}: {}", silence.id, silence.why))
             }
             Event::SilenceEnded { id } => plain(format!("silence {id} is over")),
             Event::Channel { channel, note } => plain(format!("channel {channel}: {}", channel_words(note))),

@@ -71,9 +71,12 @@ fn about(replay: &Replay, over: &str, now: Timestamp) -> String {
         1 => "would have fired once".to_owned(),
         fired => format!("would have fired {fired} times"),
     };
-    let nearly = match pending {
-        0 => String::new(),
-        pending => format!("; it was true {} more, and not for long enough", words::plural(pending as u64, "time")),
+    let nearly = match (replay.fired, pending) {
+        (_, 0) => String::new(),
+        (0, 1) => "; it was true once, and not for long enough".to_owned(),
+        (0, pending) => format!("; it was true {pending} times, and never for long enough"),
+        (_, 1) => "; it was true once more, and not for long enough".to_owned(),
+        (_, pending) => format!("; it was true {pending} times more, and not for long enough"),
     };
     let mut out = format!("{} {times} in the last {over}{nearly}\n", paint(STRONG, &replay.alert));
     let fired: Vec<&Episode> = replay.episodes.iter().filter(|episode| episode.fired.is_some()).collect();
@@ -114,7 +117,7 @@ mod tests {
         .unwrap();
         let now = "2026-12-01T12:00:00Z".parse().unwrap();
         insta::assert_snapshot!(plain(&render(&test, false, now)), @r"
-        Slow would have fired 2 times in the last 7 days; it was true 1 time more, and not for long enough
+        Slow would have fired 2 times in the last 7 days; it was true once more, and not for long enough
           FIRED               FOR  WHAT
           11:05:00          still  web takes 4s
           30 Nov 10:05:00  15 min  web takes 3s
