@@ -97,6 +97,11 @@ async fn the_walk_through_an_incident_does_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_examples_about_the_status_page_do_what_they_say() {
+    run_examples("docs/status-page.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_examples_about_clones_do_what_they_say() {
     run_examples("docs/clones.md").await;
 }
@@ -110,6 +115,7 @@ fn the_manifests_of_the_book_are_valid() {
         ("docs/clones.md", 1),
         ("docs/observe.md", 1),
         ("docs/incidents.md", 1),
+        ("docs/status-page.md", 1),
     ];
     for (page, count) in pages {
         let text = text(page.as_ref());

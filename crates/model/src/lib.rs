@@ -23,6 +23,7 @@ pub mod release;
 pub mod route;
 pub mod secrecy;
 pub mod spec;
+pub mod status_page;
 pub mod target;
 pub mod traffic;
 pub mod trouble;

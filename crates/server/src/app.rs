@@ -69,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) observatory: Observatory,
     #[cfg(feature = "observe")]
     pub(crate) incidents: crate::incidents::Known,
+    pub(crate) status_pages: crate::status_pages::Writing,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
 }
@@ -100,6 +101,7 @@ impl App {
             databases: databases(&state, handle.clone()),
             clock: clock.clone(),
             artifacts: state.join("artifacts"),
+            pages: state.join(crate::status_pages::DIRECTORY),
         });
         let started_at = clock();
         let inner = Inner {
@@ -122,6 +124,7 @@ impl App {
             observatory: Observatory::default(),
             #[cfg(feature = "observe")]
             incidents: crate::incidents::Known::default(),
+            status_pages: crate::status_pages::Writing::default(),
             planning: Mutex::default(),
             live: Mutex::default(),
         };

@@ -41,7 +41,8 @@ impl Settings {
         let port = port.parse().map_err(|_| format!("PORT is `{port}`, which is not a port"))?;
         let after = variable("SHOP_FAULT_AFTER").unwrap_or_else(|| "2".to_owned());
         let after = after.parse().map_err(|_| format!("SHOP_FAULT_AFTER is `{after}`, which is not a number"))?;
-        let number = |text: String| text.parse().map_err(|_| format!("SHOP_CAPACITY is `{text}`, which is not a number"));
+        let number =
+            |text: String| text.parse().map_err(|_| format!("SHOP_CAPACITY is `{text}`, which is not a number"));
         let capacity = variable("SHOP_CAPACITY").map(number).transpose()?;
         let fault = variable("SHOP_FAULT").unwrap_or_else(|| "none".to_owned());
         Ok(Self {

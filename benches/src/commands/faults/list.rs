@@ -117,10 +117,7 @@ pub(super) fn faults() -> Vec<Fault> {
             service: Some("db"),
             ..fault("database-hangs", Hang("db"), &["database"])
         },
-        Fault {
-            before: super::with_certificate,
-            ..fault("certificate", Time, &["certificate"])
-        },
+        Fault { before: super::with_certificate, ..fault("certificate", Time, &["certificate"]) },
         Fault { service: None, ..fault("disk-full", Disk, &["host"]) },
         Fault {
             before: limited,

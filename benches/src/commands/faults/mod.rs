@@ -98,7 +98,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let mut line = summary(&outcomes);
     line["rollouts"] = swaps;
     if let Some(series) = &arguments.series {
-        line["series"] = serde_json::from_str::<Value>(series).context("read what was measured before")?["series"].take();
+        line["series"] =
+            serde_json::from_str::<Value>(series).context("read what was measured before")?["series"].take();
     }
     bench.daybook.end("nothing").await?;
     say(&line.to_string());
@@ -225,7 +226,9 @@ impl Bench<'_> {
                 Ok(None)
             }
             Injected::Load(rate) => Ok(Some(Going::Load(Load::start(requests(&self.daybook, shop, *rate))))),
-            Injected::Hang(service) => Ok(Some(Going::Hanging(hang(&self.directory.join("state"), &shop.app, service)))),
+            Injected::Hang(service) => {
+                Ok(Some(Going::Hanging(hang(&self.directory.join("state"), &shop.app, service))))
+            }
             Injected::Time | Injected::Disk => Ok(None),
         }
     }

@@ -29,7 +29,12 @@ struct Counts {
 /// Rolls out releases, those of each kind of fault in a shop of its own.
 pub(super) async fn run(bench: &Bench<'_>, good: u32, bad: u32) -> Result<Value> {
     let each = good.div_ceil(BAD.len() as u32);
-    say(&format!("{} bad releases and {} good ones, in {} shops", bad * BAD.len() as u32, each * BAD.len() as u32, BAD.len()));
+    say(&format!(
+        "{} bad releases and {} good ones, in {} shops",
+        bad * BAD.len() as u32,
+        each * BAD.len() as u32,
+        BAD.len()
+    ));
     let all = try_join_all(BAD.into_iter().map(|kind| shop(bench, kind, each, bad))).await?;
     let sum = |count: fn(&Counts) -> u32| all.iter().map(count).sum::<u32>();
     let mut seconds: Vec<f64> = all.iter().flat_map(|counts| counts.seconds.iter().copied()).collect();

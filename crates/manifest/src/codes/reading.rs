@@ -196,4 +196,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "`masking` of a database says what becomes of personal data where it is cloned: for each column, as `TABLE.COLUMN`, one of `hash`, `fake KIND`, `null`, `shift DAYSd` and `keep`. A column that refers to a masked one is masked along with it.",
         "services:\n  web: {image: nginx}\ndatabases:\n  db: {engine: \"postgres:16\", masking: {users.email: fake mail}}\n",
     ),
+    error(
+        "M0138",
+        "a status page that would show nothing",
+        "A service with `status_page` is a page for the public: a `title`, and `components`, each with the name by which the public knows it and the services behind it, whose names are not shown. The server writes the page and the edge serves it at the service's `domain`, so other keys of a service mean nothing for it.",
+        "services:\n  web: {image: nginx}\n  status: {status_page: {title: Shop}}\n",
+    ),
 ];

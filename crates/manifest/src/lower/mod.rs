@@ -19,6 +19,7 @@ pub(crate) mod read;
 mod resources;
 mod secrets;
 mod service;
+mod status_page;
 mod template;
 mod tls;
 mod vault;

@@ -71,15 +71,13 @@ pub(super) fn limits(spec: &Spec, observed: &Observed, out: &mut Samples) {
 /// Until when certificates from files are valid. What cannot be read is told by the edge, which refuses it.
 pub(super) fn certificates(spec: &Spec, read: impl Fn(&str) -> Option<Vec<u8>>, out: &mut Samples) {
     let key = &spec.key;
-    for (service, domain) in spec.services.values().flat_map(|service| service.routes.iter().map(move |one| (service, one))) {
+    for (service, domain) in
+        spec.services.values().flat_map(|service| service.routes.iter().map(move |one| (service, one)))
+    {
         let Tls::Files { cert, .. } = &domain.tls else { continue };
         if let Some(expiry) = read(cert).and_then(|pem| expiry(&pem)) {
-            let of = Base::new([
-                ("app", &key.app),
-                ("env", &key.env),
-                ("service", &service.name),
-                ("domain", &domain.host),
-            ]);
+            let of =
+                Base::new([("app", &key.app), ("env", &key.env), ("service", &service.name), ("domain", &domain.host)]);
             out.add(&of, "daybook_certificate_expiry_timestamp_seconds", expiry as f64);
         }
     }
@@ -172,7 +170,12 @@ mod databases {
                 out.text(),
                 "daybook_database_up{app=\"shop\",database=\"db\",env=\"production\",job=\"daybook\"} 0\n"
             );
-            said(&key, &name, Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100, waiting: 0 }), &mut out);
+            said(
+                &key,
+                &name,
+                Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100, waiting: 0 }),
+                &mut out,
+            );
             crate::observe::names::tests::all_are_listed(&out);
         }
     }

@@ -65,9 +65,8 @@ impl App {
     }
 
     async fn seen_traffic(&self, of: &str, onset: Timestamp) -> Vec<Change> {
-        let rows = self
-            .over_time(&format!("sum by (service) (rate(daybook_http_requests_total{{{of}}}[1m]))"), onset)
-            .await;
+        let rows =
+            self.over_time(&format!("sum by (service) (rate(daybook_http_requests_total{{{of}}}[1m]))"), onset).await;
         let replicas = self.by_service(&format!("daybook_service_replicas{{{of}}}")).await;
         let mut all = Vec::new();
         for (service, points) in by_service(rows) {
@@ -78,15 +77,18 @@ impl App {
             let replicas = replicas.get(&service).copied().unwrap_or(1.0).max(1.0) as u32;
             let what = What::Traffic { usual: step.usual, now: step.now, replicas };
             // A rate over a minute passes the middle half a minute after what it measures.
-            all.push(goes_on(step.at.checked_sub(SignedDuration::from_secs(30)).unwrap_or(step.at), what, Some(service)));
+            all.push(goes_on(
+                step.at.checked_sub(SignedDuration::from_secs(30)).unwrap_or(step.at),
+                what,
+                Some(service),
+            ));
         }
         all
     }
 
     async fn seen_memory(&self, of: &str, onset: Timestamp) -> Vec<Change> {
         let rows = self.over_time(&format!("max by (service) (daybook_replica_memory_bytes{{{of}}})"), onset).await;
-        let limits =
-            self.by_service(&format!("min by (service) (daybook_replica_memory_limit_bytes{{{of}}})")).await;
+        let limits = self.by_service(&format!("min by (service) (daybook_replica_memory_limit_bytes{{{of}}})")).await;
         let mut all = Vec::new();
         for (service, points) in by_service(rows) {
             let Some((at, from, to)) = measured::growth(&points) else { continue };
@@ -107,7 +109,8 @@ impl App {
         let mut all = Vec::new();
         for (service, points) in by_service(rows) {
             if let Some((at, _)) = measured::over(&points, 1.0) {
-                let what = What::Dependency { name: service.to_string(), seen: "none of its replicas answers".to_owned() };
+                let what =
+                    What::Dependency { name: service.to_string(), seen: "none of its replicas answers".to_owned() };
                 all.push(goes_on(at, what, Some(service)));
             }
         }
@@ -140,7 +143,10 @@ impl App {
 
     async fn seen_certificates(&self, of: &str, onset: Timestamp) -> Vec<Change> {
         let rows = self
-            .over_time(&format!("max by (domain, service) (daybook_certificate_expiry_timestamp_seconds{{{of}}})"), onset)
+            .over_time(
+                &format!("max by (domain, service) (daybook_certificate_expiry_timestamp_seconds{{{of}}})"),
+                onset,
+            )
             .await;
         let mut all = Vec::new();
         for (labels, points) in rows {
@@ -168,22 +174,27 @@ impl App {
             };
             all.push(Change { host: Some(host.clone()), ..goes_on(at, what, None) });
         };
-        let busy = format!("1 - sum(rate(daybook_host_cpu_seconds_total{{{of},mode=~\"idle|iowait\"}}[1m])) / sum(daybook_host_cpus{{{of}}})");
+        let busy = format!(
+            "1 - sum(rate(daybook_host_cpu_seconds_total{{{of},mode=~\"idle|iowait\"}}[1m])) / sum(daybook_host_cpus{{{of}}})"
+        );
         for (_, points) in self.over_time(&busy, onset).await {
             let began = measured::step(&points, onset, 1.0 + BUSIER).filter(|step| step.now - step.usual >= BUSIER);
             if let (Some(step), Some((_, now))) = (began, measured::over(&points, BUSY)) {
-                let most = self.most(key, "sum by (app, env, service) (rate(daybook_replica_cpu_seconds_total[2m]))").await;
+                let most =
+                    self.most(key, "sum by (app, env, service) (rate(daybook_replica_cpu_seconds_total[2m]))").await;
                 add(step.at, Resource::Cpu, now, most.as_ref());
             }
         }
-        let memory = format!("1 - daybook_host_memory_available_bytes{{{of}}} / daybook_host_memory_total_bytes{{{of}}}");
+        let memory =
+            format!("1 - daybook_host_memory_available_bytes{{{of}}} / daybook_host_memory_total_bytes{{{of}}}");
         for (_, points) in self.over_time(&memory, onset).await {
             if let Some((at, now)) = measured::over(&points, MEMORY) {
                 let most = self.most(key, "sum by (app, env, service) (daybook_replica_memory_bytes)").await;
                 add(at, Resource::Memory, now, most.as_ref());
             }
         }
-        let disk = format!("1 - daybook_host_filesystem_avail_bytes{{{of}}} / daybook_host_filesystem_size_bytes{{{of}}}");
+        let disk =
+            format!("1 - daybook_host_filesystem_avail_bytes{{{of}}} / daybook_host_filesystem_size_bytes{{{of}}}");
         for (_, points) in self.over_time(&disk, onset).await {
             if let Some((at, now)) = measured::over(&points, DISK) {
                 add(at, Resource::Disk, now, None);
