@@ -78,7 +78,7 @@ pub struct ComingView {
 pub struct ServiceView {
     /// Its name.
     pub name: String,
-    /// `service`, `task`, `job` or `static`.
+    /// `service`, `task`, `job`, `static`, `chart` or `status_page`.
     pub kind: String,
     /// How many replicas should run.
     pub wanted: u32,

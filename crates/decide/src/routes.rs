@@ -46,7 +46,8 @@ pub fn matches(routes: &EnvRoutes, service: &Service, endpoints: &[(ReplicaId, u
     let Some(backend) = routes.backends.get(&service.name) else { return false };
     let target = match (&service.artifact, &backend.target) {
         (Artifact::Static { digest: Some(digest), .. }, Target::Files { root }) => root.ends_with(&digest.hex()),
-        (Artifact::Static { .. }, _) | (_, Target::Files { .. }) => false,
+        (Artifact::StatusPage(_), Target::Files { root }) => root.ends_with(&format!("/{}", service.name)),
+        (Artifact::Static { .. } | Artifact::StatusPage(_), _) | (_, Target::Files { .. }) => false,
         (_, Target::Endpoints(_)) => {
             shares(routes, &service.name) == endpoints.iter().cloned().collect::<BTreeMap<_, _>>()
         }
@@ -81,7 +82,7 @@ pub fn is_internal(entry: &Entry) -> bool {
 ///
 /// `addresses` are where other services of the environment reach it, if the runtime gives addresses: one, or two
 /// while the environment moves.
-/// `site` is the directory of a static site's snapshot.
+/// `site` is the directory of a static site's snapshot, or of a status page.
 pub fn backend(
     service: &Service,
     endpoints: Vec<Endpoint>,

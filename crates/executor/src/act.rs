@@ -10,6 +10,7 @@ use daybook_model::event::{Failure, StepOutcome};
 use daybook_model::launch::Role;
 use daybook_model::route::{Endpoint, Target};
 use daybook_model::spec::{Artifact, Protocol, Stop};
+use daybook_model::status_page::StatusPage;
 use daybook_model::{Action, EnvRoutes, ReplicaId, Service, ServiceName, Step};
 use daybook_runtime::ErrorKind;
 
@@ -100,6 +101,9 @@ impl Executor {
         let site = match &service.artifact {
             Artifact::Static { digest: Some(digest), .. } => {
                 Some(self.inner.artifacts.join(digest.hex()).to_string_lossy().into_owned())
+            }
+            Artifact::StatusPage(_) => {
+                Some(self.inner.pages.join(StatusPage::directory(&cx.key, name)).to_string_lossy().into_owned())
             }
             _ => None,
         };

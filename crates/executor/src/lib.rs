@@ -60,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) databases: Arc<dyn Databases>,
     pub(crate) clock: Clock,
     pub(crate) artifacts: PathBuf,
+    pub(crate) pages: PathBuf,
     pub(crate) notes: broadcast::Sender<Note>,
     pub(crate) routing: routing::Routing,
     pub(crate) looks: look::Looks,
@@ -83,17 +84,31 @@ pub struct Parts {
     pub clock: Clock,
     /// Directory of snapshots: a static site is served from `<artifacts>/<hex digest>`.
     pub artifacts: PathBuf,
+    /// Directory of status pages, which somebody else writes.
+    pub pages: PathBuf,
 }
 
 impl Executor {
     /// An executor over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, runtime, router, places, secrets, databases, clock, artifacts } = parts;
+        let Parts { ledger, runtime, router, places, secrets, databases, clock, artifacts, pages } = parts;
         let (notes, _) = broadcast::channel(1024);
         let routing = routing::Routing::default();
         let looks = look::Looks::default();
-        let inner =
-            Inner { ledger, runtime, router, places, secrets, databases, clock, artifacts, notes, routing, looks };
+        let inner = Inner {
+            ledger,
+            runtime,
+            router,
+            places,
+            secrets,
+            databases,
+            clock,
+            artifacts,
+            pages,
+            notes,
+            routing,
+            looks,
+        };
         Self { inner: Arc::new(inner) }
     }
 

@@ -104,7 +104,7 @@ impl Executor {
 /// Each artifact once, with the services that run it.
 fn distinct(spec: &Spec) -> Vec<(Artifact, Vec<ServiceName>)> {
     let mut all: Vec<(Artifact, Vec<ServiceName>)> = Vec::new();
-    for service in spec.services.values() {
+    for service in spec.services.values().filter(|service| service.artifact.is_content()) {
         match all.iter_mut().find(|(artifact, _)| *artifact == service.artifact) {
             Some((_, services)) => services.push(service.name.clone()),
             None => all.push((service.artifact.clone(), vec![service.name.clone()])),
@@ -131,5 +131,6 @@ fn set_digest(spec: &mut Spec, service: &ServiceName, found: &Digest) {
         Artifact::Image { digest, .. } | Artifact::Static { digest, .. } => *digest = Some(*found),
         Artifact::Build(build) => build.digest = Some(*found),
         Artifact::Chart(chart) => chart.digest = Some(*found),
+        Artifact::StatusPage(_) => {}
     }
 }

@@ -71,6 +71,7 @@ impl Simulation {
             databases: Arc::new(self.databases.clone()),
             clock: self.world.clock(),
             artifacts: PathBuf::from("/artifacts"),
+            pages: PathBuf::from("/status-pages"),
         })
     }
 

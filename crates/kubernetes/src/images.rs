@@ -81,7 +81,7 @@ impl Images {
             }
             Artifact::Build(build) => self.builder(&build.context)?.resolve(key, artifact).await,
             Artifact::Static { root, .. } => Source::site(root).digest().await,
-            Artifact::Chart(_) => unreachable!("charts are not images"),
+            Artifact::Chart(_) | Artifact::StatusPage(_) => unreachable!("they are not images"),
         }
     }
 
@@ -160,7 +160,7 @@ impl Images {
                 Ok(())
             }
             Artifact::Static { root, digest } => self.sites.take(Source::site(root), digest.as_ref(), progress).await,
-            Artifact::Chart(_) => unreachable!("charts are not images"),
+            Artifact::Chart(_) | Artifact::StatusPage(_) => unreachable!("they are not images"),
         }
     }
 

@@ -25,6 +25,7 @@ pub mod route;
 pub mod rules;
 pub mod secrecy;
 pub mod spec;
+pub mod status_page;
 pub mod target;
 pub mod traffic;
 pub mod trouble;

@@ -948,7 +948,7 @@ impl Service {
 
     /// Whether the edge stands in front of this service: it has a port that is not UDP.
     pub fn has_edge(&self) -> bool {
-        matches!(self.artifact, Artifact::Static { .. }) || self.ports.iter().any(|p| p.protocol != Protocol::Udp)
+        self.artifact.is_files() || self.ports.iter().any(|p| p.protocol != Protocol::Udp)
     }
 
     /// How many replicas should run now.
@@ -971,6 +971,7 @@ impl Service {
             (Artifact::Image { reference, .. }, None) => reference.into(),
             (Artifact::Build(build), None) => (&build.context).into(),
             (Artifact::Static { root, .. }, None) => root.into(),
+            (Artifact::StatusPage(_), None) => "status page".into(),
         };
         let command_check = self.check.as_ref().filter(|check| matches!(check.test, CheckTest::Command(_)));
         RuntimePart {

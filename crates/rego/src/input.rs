@@ -64,6 +64,7 @@ fn service(service: &Service, remarks: &Remarks) -> Json {
         },
         "build": matches!(service.artifact, Artifact::Build(_)),
         "static": matches!(service.artifact, Artifact::Static { .. }),
+        "status_page": matches!(service.artifact, Artifact::StatusPage(_)),
         "chart": service.artifact.chart().map(|chart| chart.reference.as_str()),
         "command": container.command,
         "user": container.user,

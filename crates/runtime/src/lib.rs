@@ -295,6 +295,11 @@ impl Places for Side {
     }
 }
 
+/// What the server writes has no content that a runtime could have.
+fn no_content() -> Error {
+    Error::new(ErrorKind::Internal, "look for a status page", "it is no artifact of a runtime")
+}
+
 /// Only clusters have charts.
 fn no_charts(name: &str) -> Error {
     let operation = format!("release the chart {name}");

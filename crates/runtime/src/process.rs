@@ -244,6 +244,7 @@ fn source(state: &Path, artifact: &Artifact) -> Result<Source> {
         Artifact::Build(build) => Ok(Source { root: PathBuf::from(&build.context), extra: inputs(build) }),
         Artifact::Static { root, .. } => Ok(Source::site(root)),
         Artifact::Chart(chart) => Err(crate::no_charts(&chart.reference)),
+        Artifact::StatusPage(_) => Err(crate::no_content()),
         Artifact::Image { reference, .. } => {
             let why = "the process runtime runs directories, not images";
             Err(Error::new(ErrorKind::Refused, format!("use image {reference}"), why).hint(

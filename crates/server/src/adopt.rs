@@ -32,6 +32,7 @@ impl App {
         self.spawn(self.clone().tend_jobs());
         self.spawn(self.clone().tend_health());
         self.spawn(self.clone().tend_metrics());
+        self.spawn(self.clone().tend_status_pages());
         self.spawn(self.clone().keep_notes());
         self.spawn(self.clone().tend_vaults());
         self.spawn(self.clone().tend_backups());

@@ -71,6 +71,7 @@ pub(crate) struct Inner {
     pub(crate) incidents: crate::incidents::Known,
     #[cfg(feature = "observe")]
     pub(crate) silences: crate::silences::Silences,
+    pub(crate) status_pages: crate::status_pages::Writing,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
 }
@@ -102,6 +103,7 @@ impl App {
             databases: databases(&state, handle.clone()),
             clock: clock.clone(),
             artifacts: state.join("artifacts"),
+            pages: state.join(crate::status_pages::DIRECTORY),
         });
         let started_at = clock();
         let inner = Inner {
@@ -126,6 +128,7 @@ impl App {
             incidents: crate::incidents::Known::default(),
             #[cfg(feature = "observe")]
             silences: crate::silences::Silences::default(),
+            status_pages: crate::status_pages::Writing::default(),
             planning: Mutex::default(),
             live: Mutex::default(),
         };

@@ -97,6 +97,7 @@ impl App {
                 Ok(Ending::Over(verdict)) => {
                     tracing::info!(%key, %run, ?verdict, "the run is over");
                     self.count_traffic(&key, run).await;
+                    self.write_status_pages(&key).await;
                     if let Err(error) = self.place_after_run(&key).await {
                         tracing::warn!(%key, %error, "where the environment is cannot be looked up");
                     }

@@ -10,7 +10,8 @@ use daybook_api::incident::{
 use daybook_decide::incident::{Incident, Incidents, Standing};
 use daybook_decide::postmortem::{self, Beside};
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
-use daybook_model::{Actor, EnvKey, Event, RunId};
+use daybook_model::status_page::StatusPage;
+use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 use daybook_rules::State;
 use daybook_store::{Journal as _, Query, Write};
 use jiff::tz::TimeZone;
@@ -44,6 +45,12 @@ impl Known {
         all.iter().filter(|(_, incidents)| incidents.open().next().is_some()).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Takes in what was written.
+    fn record(&self, key: Option<&EnvKey>, entry: &Entry, id: IncidentId, event: &IncidentEvent) {
+        // What is not allowed changes nothing.
+        let _ = self.all().entry(key.cloned()).or_default().record(entry.at, &entry.actor, id, event);
+    }
+
     /// One of them, and where it belongs.
     pub(crate) fn find(&self, id: IncidentId) -> Option<(Option<EnvKey>, Incident)> {
         let all = self.all();
@@ -60,13 +67,10 @@ impl App {
             let entries = self.inner.store.read(&query).await?;
             let Some(last) = entries.last() else { return Ok(()) };
             after = last.seq;
-            let mut all = self.inner.incidents.all();
             for entry in &entries {
                 self.inner.silences.record(entry);
                 if let Event::Incident { incident, what } = &entry.event {
-                    let incidents = all.entry(entry.key.clone()).or_default();
-                    // What is not allowed changes nothing.
-                    let _ = incidents.record(entry.at, &entry.actor, *incident, what);
+                    self.inner.incidents.record(entry.key.as_ref(), entry, *incident, what);
                 }
             }
         }
@@ -86,10 +90,16 @@ impl App {
         let written = Event::Incident { incident: id, what: Box::new(event.clone()) };
         let write = Write { key: key.cloned(), run: None, actor: actor.clone(), event: written, expected: None };
         let entry = self.inner.store.append(write).await?;
-        let mut all = self.inner.incidents.all();
-        let incidents = all.entry(key.cloned()).or_default();
-        let _ = incidents.record(entry.at, actor, id, &event);
+        self.inner.incidents.record(key, &entry, id, &event);
+        if let Some(key) = key {
+            self.write_status_pages(key).await;
+        }
         Ok(())
+    }
+
+    /// Those of an environment.
+    pub(crate) fn incidents_of(&self, key: &EnvKey) -> Incidents {
+        self.inner.incidents.of(Some(key))
     }
 
     /// Incidents, newest first: those of a place, or of all; those that go on, or all.
@@ -162,7 +172,7 @@ impl App {
             Marking::Resolve { note } => IncidentEvent::Resolved { ending: Ending::ByHand, note },
             Marking::Reopen { why } => IncidentEvent::Reopened { alert: None, why },
             Marking::Note { text } => IncidentEvent::Noted { text },
-            Marking::Publish { text } => IncidentEvent::Published { text },
+            Marking::Publish { text } => IncidentEvent::Published { text: publishable(text)? },
             Marking::HandOver { to, note } => IncidentEvent::HandedOver { to, note },
         };
         self.note_incident(key.as_ref(), actor, id, event).await?;
@@ -222,6 +232,19 @@ impl App {
             lines.push(daybook_decide::incident::Line { at: entry.at, by: said.actor.name.clone(), text: said.text });
         }
         Ok(lines)
+    }
+}
+
+/// What the public is told is short, and says something.
+fn publishable(text: String) -> Result<String, ApiError> {
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err(ApiError::new(ErrorCode::Usage, "nothing is said to the public")),
+        length if length > StatusPage::LONGEST_TEXT => {
+            let message = format!("{length} characters are too many for a status page");
+            Err(ApiError::new(ErrorCode::Usage, message).hint(format!("at most {}", StatusPage::LONGEST_TEXT)))
+        }
+        _ => Ok(text.to_owned()),
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`state_backup`] does that for our own state.
 //! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
 //! - `observe` measures what goes on, answers questions about it, and finds what hurts; `incidents` are what becomes of that.
+//! - `status_pages` writes what the public sees of it.
 //! - `view` puts what is recorded and observed into the API's words.
 //! - [`policy`] judges what a manifest makes of an environment.
 //! - `sealing` keeps secrets out of all of it.
@@ -67,6 +68,7 @@ mod socket;
 mod space;
 #[cfg(feature = "databases")]
 pub mod state_backup;
+mod status_pages;
 mod term;
 mod traffic;
 mod unresolved;

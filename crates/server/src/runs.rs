@@ -219,6 +219,8 @@ impl App {
         let (doing, by) = (reason.clone(), actor.clone());
         let start = RunStart { run, purpose, reason, actor, spec, manifest, from, to, expected: None, remove_volumes };
         self.inner.executor.start(start).await?;
+        // What the edge is about to serve must be there.
+        self.write_status_pages(&key).await;
         self.drive(key.clone(), run);
         self.acted(&key, run, &doing, &by).await;
         Ok(run)

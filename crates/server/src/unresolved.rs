@@ -20,6 +20,7 @@ pub(crate) fn of_artifacts(spec: &Spec, open: Vec<daybook_executor::Unresolved>)
             Artifact::Build(build) => ("build", build.context),
             Artifact::Static { root, .. } => ("files", root),
             Artifact::Chart(chart) => ("chart", chart.reference),
+            Artifact::StatusPage(page) => ("status page", page.title),
         };
         // What keeps many images away is one cause: the image's name does not enter it.
         let reason = match (kind, open.error.kind) {

@@ -147,6 +147,7 @@ fn artifact(service: &Service) -> String {
         Artifact::Image { reference, .. } => reference.clone(),
         Artifact::Build(_) => "built from its directory".to_owned(),
         Artifact::Static { .. } => "files that the edge serves".to_owned(),
+        Artifact::StatusPage(_) => "the status page".to_owned(),
         Artifact::Chart(chart) => format!("chart {}", chart.reference.rsplit('/').next().unwrap_or_default()),
     }
 }

@@ -63,6 +63,14 @@ enum IncidentCommand {
         /// What.
         text: String,
     },
+    /// Tell the public something on the status page
+    #[command(allow_missing_positional = true)]
+    Publish {
+        #[command(flatten)]
+        one: One,
+        /// What: a sentence or two.
+        text: String,
+    },
     /// Hand it over to somebody else
     HandOver {
         /// The incident.
@@ -113,6 +121,7 @@ impl Incident {
             }
             IncidentCommand::Reopen { incident, why } => mark(ctx, &incident, Marking::Reopen { why }).await?,
             IncidentCommand::Note { incident, text } => mark(ctx, &incident, Marking::Note { text }).await?,
+            IncidentCommand::Publish { one, text } => publish(ctx, &one.name(ctx).await?, text).await?,
             IncidentCommand::HandOver { incident, to, note } => {
                 mark(ctx, &incident, Marking::HandOver { to, note }).await?;
             }
@@ -172,6 +181,23 @@ async fn until_one(ctx: &Ctx, wait: Duration) -> Result<()> {
 async fn mark(ctx: &Ctx, name: &str, marking: Marking) -> Result<()> {
     let incident = ctx.client().await?.mark_incident(name, &marking).await?;
     ctx.data(&incident, |incident| format!("{} incident {}: {}\n", paint(GOOD, "✓"), incident.short, incident.state))
+}
+
+/// Says where the public reads it, or that it does not.
+async fn publish(ctx: &Ctx, name: &str, text: String) -> Result<()> {
+    let client = ctx.client().await?;
+    let incident = client.mark_incident(name, &Marking::Publish { text }).await?;
+    let pages = match &incident.key {
+        Some(key) => super::open::status_pages(&client.status(key).await?),
+        None => Vec::new(),
+    };
+    ctx.data(&incident, |incident| match pages.as_slice() {
+        [] => {
+            let mark = paint(WARN, "!");
+            format!("{mark} incident {}: noted, but no status page shows it; `docs/status-page.md`\n", incident.short)
+        }
+        pages => format!("{} incident {}: published at {}\n", paint(GOOD, "✓"), incident.short, pages.join(", ")),
+    })
 }
 
 async fn ls(ctx: &Ctx, all: bool) -> Result<Exit> {

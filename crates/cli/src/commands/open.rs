@@ -2,7 +2,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 use daybook_api::client::Exit;
-use daybook_api::status::StatusView;
+use daybook_api::status::{ServiceView, StatusView};
 use daybook_model::ServiceName;
 
 use crate::context::Ctx;
@@ -15,13 +15,16 @@ pub(crate) struct Open {
     /// The service; the first that is reached from outside by default.
     #[arg(value_name = "SERVICE")]
     service: Option<ServiceName>,
+    /// The status page.
+    #[arg(long, conflicts_with = "service")]
+    status: bool,
 }
 
 impl Open {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         let key = ctx.key().await?;
         let status = ctx.client().await?.status(&key).await?;
-        let url = url(&status, self.service.as_ref())?;
+        let url = if self.status { page(&status)? } else { url(&status, self.service.as_ref())? };
         output::text(&format!("{url}\n"))?;
         if ctx.may_ask() {
             show(&url);
@@ -30,9 +33,20 @@ impl Open {
     }
 }
 
+fn is_page(service: &ServiceView) -> bool {
+    service.kind == "status_page"
+}
+
+fn page(status: &StatusView) -> Result<String> {
+    status_pages(status).into_iter().next().ok_or_else(|| {
+        CommandError::failed(format!("{} has no status page that is reached from outside", status.key))
+            .hint("add a service with `status_page` and a `domain`")
+    })
+}
+
 fn url(status: &StatusView, service: Option<&ServiceName>) -> Result<String> {
-    let named = |name: &str| service.is_none_or(|wanted| wanted.as_str() == name);
-    let mut known = status.services.iter().filter(|one| named(&one.name)).peekable();
+    let is_meant = |one: &&ServiceView| service.map_or(!is_page(one), |wanted| wanted.as_str() == one.name);
+    let mut known = status.services.iter().filter(is_meant).peekable();
     if let (Some(service), None) = (service, known.peek()) {
         return Err(CommandError::failed(format!("{} has no service called {service}", status.key)));
     }
@@ -41,6 +55,12 @@ fn url(status: &StatusView, service: Option<&ServiceName>) -> Result<String> {
         CommandError::failed(format!("{what} is not reached from outside"))
             .hint("give it a `domain` or a published port")
     })
+}
+
+/// Where the public reads how the system does.
+pub(crate) fn status_pages(status: &StatusView) -> Vec<String> {
+    let pages = status.services.iter().filter(|one| is_page(one));
+    pages.flat_map(|one| one.urls.clone()).collect()
 }
 
 /// Asks the desktop to show `url`, where there is one. It has been printed: failing is fine.
@@ -62,6 +82,7 @@ mod tests {
     fn the_first_service_with_an_address_is_opened() {
         let url = |name: Option<&str>| url(&status(), name.map(|name| name.parse().unwrap()).as_ref());
         assert_eq!(url(None).unwrap(), "https://shop.example.com");
+        assert!(page(&status()).is_err());
         assert_eq!(url(Some("docs")).unwrap(), "https://docs.example.com");
         assert_eq!(url(Some("worker")).unwrap_err().message, "worker of shop/production is not reached from outside");
         assert_eq!(url(Some("nope")).unwrap_err().message, "shop/production has no service called nope");

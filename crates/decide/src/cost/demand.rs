@@ -63,7 +63,7 @@ impl Demand {
                 (Artifact::Chart(_), _) => {
                     demand.untold.push((service.name.clone(), "what a chart runs is its own affair"));
                 }
-                (Artifact::Static { .. }, _) => {}
+                (Artifact::Static { .. } | Artifact::StatusPage(_), _) => {}
                 (_, Kind::Service) => demand.needs.push(Need::of(service)),
                 (_, Kind::Task | Kind::Job(_)) => {
                     demand.untold.push((service.name.clone(), "it runs now and then, on what the others leave free"));

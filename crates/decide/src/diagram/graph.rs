@@ -249,7 +249,7 @@ impl Drawing {
     fn service(&mut self, service: &Service) {
         let serves = !service.routes.is_empty() || !service.ports.is_empty();
         let (kind, zone) = match (&service.artifact, &service.kind) {
-            (Artifact::Static { .. }, _) => (Kind::Static, Zone::Services),
+            (Artifact::Static { .. } | Artifact::StatusPage(_), _) => (Kind::Static, Zone::Services),
             (Artifact::Chart(_), _) => (Kind::Chart, Zone::Services),
             _ if database_of(service).is_some() => (Kind::Database, Zone::Data),
             (_, Runs::Job(_)) => (Kind::Job, Zone::Services),
@@ -265,6 +265,7 @@ impl Drawing {
             Artifact::Build(_) => details.push("built here".to_owned()),
             Artifact::Chart(chart) => details.push(chart.reference.rsplit('/').next().unwrap_or_default().to_owned()),
             Artifact::Static { .. } => details.push("files".to_owned()),
+            Artifact::StatusPage(_) => details.push("status page".to_owned()),
         }
         match &service.kind {
             Runs::Job(schedule) => details.push(schedule.cron.clone()),

@@ -6,6 +6,7 @@ use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
 use daybook_model::rules::{Adjustment, Rules};
 use daybook_model::spec::{Artifact, EnvValue, Kind, Quota, Rollout, RolloutOrder, SecretRef, TemplatePart};
+use daybook_model::status_page::StatusPage;
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
@@ -199,6 +200,10 @@ fn describe(service: &Service) -> String {
             None => format!("built from its directory ({})", known_after(&service.artifact)),
         },
         Artifact::Static { .. } => "static files".to_owned(),
+        Artifact::StatusPage(page) => {
+            let names: Vec<_> = page.components.iter().map(|component| component.name.as_str()).collect();
+            format!("{}: {}", page.title, names.join(", "))
+        }
         Artifact::Chart(chart) => match &chart.digest {
             Some(digest) => format!("{} ({})", charts::name(chart), digest.short()),
             None => format!("{} ({})", charts::name(chart), known_after(&service.artifact)),
@@ -209,6 +214,7 @@ fn describe(service: &Service) -> String {
         (Kind::Job(schedule), _) => format!("new job at `{}` {}; {what}", schedule.cron, schedule.zone),
         (Kind::Task, _) => format!("new task; {what}"),
         (Kind::Service, _) if matches!(service.artifact, Artifact::Static { .. }) => format!("new site; {what}"),
+        (Kind::Service, _) if !service.artifact.is_content() => format!("new status page; {what}"),
         (Kind::Service, _) if service.artifact.chart().is_some() => format!("new chart; {what}"),
         (Kind::Service, _) => {
             let slow = service.rollout.ready_ms > Rollout::default().ready_ms;
@@ -228,6 +234,7 @@ pub(super) fn known_after(artifact: &Artifact) -> &'static str {
         Artifact::Build(_) => "digest known after build",
         Artifact::Static { .. } => "digest known after its files are read",
         Artifact::Chart(_) => "digest known after it is fetched",
+        Artifact::StatusPage(_) => "written by the server",
     }
 }
 
@@ -355,15 +362,20 @@ fn artifact(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
         Artifact::Build(_) => "build",
         Artifact::Static { .. } => "files",
         Artifact::Chart(_) => "chart",
+        Artifact::StatusPage(_) => "status page",
     };
     let name = |artifact: &Artifact| match artifact {
         Artifact::Image { reference, .. } => reference.clone(),
         Artifact::Build(build) => build.context.clone(),
         Artifact::Static { root, .. } => root.clone(),
         Artifact::Chart(chart) => chart.reference.clone(),
+        Artifact::StatusPage(page) => page.title.clone(),
     };
     if let (Artifact::Chart(before), Artifact::Chart(after)) = (&before.artifact, &after.artifact) {
         return charts::differences(before, after, say);
+    }
+    if let (Artifact::StatusPage(before), Artifact::StatusPage(after)) = (&before.artifact, &after.artifact) {
+        return status_page(before, after, say);
     }
     if kind(&before.artifact) != kind(&after.artifact) {
         say(format!("{} → {}", kind(&before.artifact), kind(&after.artifact)));
@@ -378,6 +390,22 @@ fn artifact(before: &Service, after: &Service, say: &mut impl FnMut(String)) {
             say(format!("{} {} → ({})", kind(&after.artifact), old.short(), known_after(&after.artifact)));
         }
         _ => {}
+    }
+}
+
+fn status_page(before: &StatusPage, after: &StatusPage, say: &mut impl FnMut(String)) {
+    if before.title != after.title {
+        say(format!("title {} → {}", before.title, after.title));
+    }
+    if before.zone != after.zone {
+        say(format!("timezone {} → {}", before.zone, after.zone));
+    }
+    let named = |page: &StatusPage| page.components.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    let (old, new) = (named(before), named(after));
+    if old != new {
+        say(format!("components {} → {}", old.join(", "), new.join(", ")));
+    } else if before.components != after.components {
+        say("the services that its components stand for".to_owned());
     }
 }
 

@@ -176,7 +176,7 @@ impl<'a> World<'a> {
             let here = digest.is_some_and(|digest| self.seen.artifacts.contains(digest));
             // The same artifact, however two services name it; without a digest, the same name.
             let identity = || digest.copied().unwrap_or_else(|| Digest::of_json(&service.artifact));
-            if service.stopped || here || !done.insert(identity()) {
+            if service.stopped || here || !service.artifact.is_content() || !done.insert(identity()) {
                 continue;
             }
             let needs: Vec<_> = builder.grounds().to_vec();

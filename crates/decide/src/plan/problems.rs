@@ -128,7 +128,7 @@ fn claims(chart: &Chart) -> impl Iterator<Item = &str> {
 }
 
 fn unresolved(spec: &Spec) -> Vec<Problem> {
-    let open = spec.services.values().filter(|service| service.artifact.digest().is_none());
+    let open = spec.services.values().filter(|one| one.artifact.is_content() && one.artifact.digest().is_none());
     open.map(|service| Problem {
         code: "P0103".to_owned(),
         service: Some(service.name.clone()),

@@ -57,7 +57,7 @@ impl<'a> World<'a> {
     /// Plans one service. Its dependencies have been planned before.
     pub(super) fn service(&self, builder: &mut Builder, service: &'a Service) {
         match (&service.artifact, &service.kind) {
-            (Artifact::Static { .. }, _) => self.site(builder, service),
+            (Artifact::Static { .. } | Artifact::StatusPage(_), _) => self.site(builder, service),
             (Artifact::Chart(_), _) => self.chart(builder, service),
             (_, Kind::Job(_)) => self.nothing_runs(builder, service, "it runs at the times of its schedule"),
             (_, Kind::Task) if !service.stopped => self.task(builder, service),

@@ -68,7 +68,7 @@ fn of_service<'a>(service: &'a Service, all: &mut Vec<Text<'a>>) {
         Artifact::Chart(chart) => {
             add(&["helm", "values"], "the chart's values".to_owned(), chart.values.to_string().into());
         }
-        Artifact::Image { .. } | Artifact::Static { .. } => {}
+        Artifact::Image { .. } | Artifact::Static { .. } | Artifact::StatusPage(_) => {}
     }
 }
 

@@ -6,38 +6,17 @@
 
 mod html;
 
-use std::collections::BTreeSet;
-
+use daybook_model::Timestamp;
 use daybook_model::incident::{IncidentId, Severity};
-use daybook_model::{ServiceName, Timestamp};
+use daybook_model::status_page::{PageComponent, StatusPage};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::incident::{Incident, Incidents, Standing as Stands};
 use crate::oncall::Window;
 pub use html::render;
-
-/// What is on the page, as somebody has set it up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// What it is about: "Shop".
-    pub title: String,
-    /// In the order in which they are shown.
-    pub components: Vec<ComponentSettings>,
-    /// IANA name of the zone in which days are counted; UTC where it does not exist.
-    pub zone: String,
-}
-
-/// A component, as somebody has set it up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ComponentSettings {
-    /// What the public knows it as: "Checkout".
-    pub name: String,
-    /// The services that it stands for.
-    pub services: BTreeSet<ServiceName>,
-}
 
 /// The page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -142,7 +121,7 @@ pub const DAYS: i64 = 90;
 const OUTAGE_PERCENT: u64 = 50;
 
 /// What the page says now. Incidents that wake nobody and of which nothing was published are no matter of the public.
-pub fn page(settings: &Settings, incidents: &Incidents, windows: &[Window], now: Timestamp) -> Page {
+pub fn page(settings: &StatusPage, incidents: &Incidents, windows: &[Window], now: Timestamp) -> Page {
     let zone = TimeZone::get(&settings.zone).unwrap_or(TimeZone::UTC);
     let today = zone.to_datetime(now).date();
     let first = today.saturating_sub((DAYS - 1).days());
@@ -189,11 +168,11 @@ fn until(incident: &Incident, now: Timestamp) -> Timestamp {
     incident.felt_until().unwrap_or(now)
 }
 
-fn concerns(incident: &Incident, component: &ComponentSettings) -> bool {
+fn concerns(incident: &Incident, component: &PageComponent) -> bool {
     !component.services.is_disjoint(&incident.services)
 }
 
-fn covers(window: &Window, component: &ComponentSettings) -> bool {
+fn covers(window: &Window, component: &PageComponent) -> bool {
     window.services.is_empty() || !window.services.is_disjoint(&component.services)
 }
 
@@ -202,7 +181,7 @@ fn badness(incident: &Incident) -> Standing {
     if most { Standing::Outage } else { Standing::Degraded }
 }
 
-fn public(incident: &Incident, settings: &Settings) -> Option<PublicIncident> {
+fn public(incident: &Incident, settings: &StatusPage) -> Option<PublicIncident> {
     let names: Vec<_> =
         settings.components.iter().filter(|one| concerns(incident, one)).map(|one| one.name.as_str()).collect();
     if names.is_empty() && incident.published.is_empty() {

@@ -1,5 +1,5 @@
 use daybook_model::incident::{Ending, Impact, IncidentEvent};
-use daybook_model::{Actor, Event};
+use daybook_model::{Actor, Event, ServiceName};
 use uuid::Uuid;
 
 use super::*;
@@ -16,12 +16,12 @@ fn name(text: &str) -> ServiceName {
     ServiceName::new(text).unwrap()
 }
 
-fn settings() -> Settings {
-    let component = |shown: &str, services: &[&str]| ComponentSettings {
+fn settings() -> StatusPage {
+    let component = |shown: &str, services: &[&str]| PageComponent {
         name: shown.to_owned(),
         services: services.iter().map(|one| name(one)).collect(),
     };
-    Settings {
+    StatusPage {
         title: "Shop <b>".to_owned(),
         components: vec![component("Checkout", &["web", "api"]), component("Reports", &["report"])],
         zone: "UTC".to_owned(),

@@ -28,7 +28,7 @@ impl Images {
         };
         let built = spec.services.values().filter_map(|service| match &service.artifact {
             Artifact::Build(build) => Some((service.name.clone(), of_build(service, build))),
-            Artifact::Image { .. } | Artifact::Static { .. } | Artifact::Chart(_) => None,
+            Artifact::Image { .. } | Artifact::Static { .. } | Artifact::StatusPage(_) | Artifact::Chart(_) => None,
         });
         Self(built.collect())
     }
@@ -40,7 +40,7 @@ impl Images {
                 format!("{reference}@{digest}")
             }
             Artifact::Image { reference, .. } => reference.clone(),
-            Artifact::Build(_) | Artifact::Static { .. } | Artifact::Chart(_) => {
+            Artifact::Build(_) | Artifact::Static { .. } | Artifact::StatusPage(_) | Artifact::Chart(_) => {
                 self.0.get(&service.name).cloned().unwrap_or_default()
             }
         }

@@ -169,6 +169,11 @@ impl Export<'_> {
             self.note(NoteKind::NotExported, Some(service), what.to_owned(), Vec::new());
             return;
         }
+        if matches!(service.artifact, Artifact::StatusPage(_)) {
+            let what = "its page is written by Daybook's server, and served by its edge";
+            self.note(NoteKind::NotExported, Some(service), what.to_owned(), Vec::new());
+            return;
+        }
         if let Some(chart) = service.artifact.chart() {
             let (what, commands) = charts::install(service, chart, &self.namespace);
             self.note(NoteKind::ToDo, Some(service), what, commands);

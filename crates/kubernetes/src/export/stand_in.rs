@@ -13,7 +13,7 @@ pub(crate) fn launch(spec: &Spec, service: &Service, role: Role) -> Result<Launc
     let environment = service.container.environment.iter().map(|(name, value)| Ok((name.clone(), text(spec, value)?)));
     let (image, server) = match &service.artifact {
         Artifact::Image { reference, server, .. } => (Some(reference.clone()), server.clone()),
-        Artifact::Build(_) | Artifact::Static { .. } | Artifact::Chart(_) => (None, None),
+        Artifact::Build(_) | Artifact::Static { .. } | Artifact::StatusPage(_) | Artifact::Chart(_) => (None, None),
     };
     let mut launch = Launch {
         key: spec.key.clone(),

@@ -202,4 +202,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "`notify` names channels, and each has one receiver: `pagerduty`, `slack`, `teams`, `email`, `webhook` or `ntfy`. What opens it (a key, a URL to post to, a password) is a secret by its name, `{secret: NAME}`, whose value `daybook secret set NAME` takes; it is never written here.",
         "services:\n  web: {image: nginx}\nnotify:\n  hook: {webhook: {url: ops.example.com, key: {secret: hook-key}}}\n",
     ),
+    error(
+        "M0138",
+        "a status page that would show nothing",
+        "A service with `status_page` is a page for the public: a `title`, and `components`, each with the name by which the public knows it and the services behind it, whose names are not shown. The server writes the page and the edge serves it at the service's `domain`, so other keys of a service mean nothing for it.",
+        "services:\n  web: {image: nginx}\n  status: {status_page: {title: Shop}}\n",
+    ),
 ];

@@ -26,6 +26,7 @@ pub(crate) const SERVICE: &[Key] = &[
     yes("timezone", Text),
     yes("static", Text),
     yes("helm", Object(HELM)),
+    yes("status_page", Object(STATUS_PAGE)),
     yes("resources", Object(RESOURCES)),
     yes("rollout", Object(ROLLOUT)),
     yes("metrics", Either(&[Text, Object(METRICS)])),
@@ -159,6 +160,10 @@ pub(crate) const DOMAIN: &[Key] = &[
 /// `helm`.
 pub(crate) const HELM: &[Key] =
     &[yes("chart", Text), yes("repo", Text), yes("version", Text), yes("values", Either(&[Text, Map(&Any)]))];
+
+/// `status_page`.
+pub(crate) const STATUS_PAGE: &[Key] =
+    &[yes("title", Text), yes("components", Map(&TEXT_OR_TEXTS)), yes("timezone", Text)];
 
 /// `resources`.
 pub(crate) const RESOURCES: &[Key] = &[yes("cpu", Cpu), yes("memory", Bytes), yes("pids", Integer)];

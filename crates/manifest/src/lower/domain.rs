@@ -63,7 +63,7 @@ fn port(manifest: &Manifest<'_, '_>, service: &Node, item: &Node, ports: &[Port]
     if let Some(port) = integer(item, "port").and_then(|port| u16::try_from(port).ok()) {
         return Some(port);
     }
-    if service.get("static").is_some() {
+    if service.get("static").or(service.get("status_page")).is_some() {
         return Some(80);
     }
     let port = ports.iter().find(|port| port.protocol != Protocol::Udp).map(|port| port.container);

@@ -15,6 +15,9 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, name: &ServiceName, entry: &Ent
     if let Some(node) = service.get("helm") {
         return super::chart::lower(manifest, entry, node);
     }
+    if let Some(node) = service.get("status_page") {
+        return super::status_page::lower(manifest, entry, node);
+    }
     if let Some(node) = service.get("static") {
         return Some(Artifact::Static { root: manifest.ctx.resolve(node.span, node.scalar()?), digest: None });
     }

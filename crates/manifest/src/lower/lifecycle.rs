@@ -39,14 +39,17 @@ fn schedule(manifest: &Manifest<'_, '_>, service: &Node) -> Option<Schedule> {
         let help = "five fields: minute, hour, day of month, month, day of week; or `@daily`";
         manifest.ctx.report(problem.label("not a cron expression").help(help));
     }
-    let name = zone.and_then(Node::scalar).unwrap_or("UTC");
-    if let Some(zone) = zone
-        && jiff::tz::TimeZone::get(name).is_err()
-    {
-        let problem = Problem::new("M0518", zone.span, format!("there is no time zone `{name}`"));
+    Some(Schedule { cron, zone: zone.map_or_else(|| "UTC".to_owned(), |zone| time_zone(manifest, zone)) })
+}
+
+/// The name of a time zone. One that does not exist is reported.
+pub(crate) fn time_zone(manifest: &Manifest<'_, '_>, node: &Node) -> String {
+    let name = node.scalar().unwrap_or("UTC");
+    if jiff::tz::TimeZone::get(name).is_err() {
+        let problem = Problem::new("M0518", node.span, format!("there is no time zone `{name:.80}`"));
         manifest.ctx.report(problem.label("for example `Europe/Paris`"));
     }
-    Some(Schedule { cron, zone: name.to_owned() })
+    name.to_owned()
 }
 
 /// What happens when a replica's process ends: it is started again, unless the author says otherwise.

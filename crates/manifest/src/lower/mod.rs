@@ -21,6 +21,7 @@ mod resources;
 mod rules;
 mod secrets;
 mod service;
+mod status_page;
 mod template;
 mod tls;
 mod vault;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::DatabaseServer;
 use crate::id::Digest;
+use crate::status_page::StatusPage;
 
 /// What a service runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub enum Artifact {
     },
     /// A Helm chart. What runs is the chart's affair; it is released and taken away as a whole.
     Chart(Box<Chart>),
+    /// A page that the server writes again and again, and the edge serves by itself; no replica runs.
+    StatusPage(Box<StatusPage>),
 }
 
 /// A Helm chart, with the values that it is released with.
@@ -86,7 +89,18 @@ impl Artifact {
             Self::Image { digest, .. } | Self::Static { digest, .. } => digest.as_ref(),
             Self::Build(build) => build.digest.as_ref(),
             Self::Chart(chart) => chart.digest.as_ref(),
+            Self::StatusPage(_) => None,
         }
+    }
+
+    /// Whether it is content that has to be had before it can run or serve, known by its digest.
+    pub fn is_content(&self) -> bool {
+        !matches!(self, Self::StatusPage(_))
+    }
+
+    /// Whether the edge serves it as files.
+    pub fn is_files(&self) -> bool {
+        matches!(self, Self::Static { .. } | Self::StatusPage(_))
     }
 
     /// The chart, if it is one.

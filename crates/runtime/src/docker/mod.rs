@@ -132,6 +132,7 @@ impl Runtime for DockerRuntime {
             Artifact::Build(build) => build::resolve(build.clone()).await,
             Artifact::Static { root, .. } => Source::site(root).digest().await,
             Artifact::Chart(chart) => Err(crate::no_charts(&chart.reference)),
+            Artifact::StatusPage(_) => Err(crate::no_content()),
         }
     }
 
@@ -149,6 +150,7 @@ impl Runtime for DockerRuntime {
                 self.artifacts.take(Source::site(root), digest.as_ref(), progress).await
             }
             Artifact::Chart(chart) => Err(crate::no_charts(&chart.reference)),
+            Artifact::StatusPage(_) => Err(crate::no_content()),
         }
     }
 

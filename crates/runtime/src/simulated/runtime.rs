@@ -46,6 +46,7 @@ impl Runtime for Simulated {
             Artifact::Build(build) => &build.context,
             Artifact::Static { root, .. } => root,
             Artifact::Chart(chart) => &chart.reference,
+            Artifact::StatusPage(_) => return Err(crate::no_content()),
         };
         let digest = Digest::of(name.as_bytes());
         if self.lock().behaviour(&digest).unknown {

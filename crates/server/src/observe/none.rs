@@ -3,6 +3,7 @@
 use axum::Router;
 use daybook_api::ErrorCode;
 use daybook_api::logs::{LogSearch, LogsFound};
+use daybook_decide::incident::Incidents;
 use daybook_model::{Actor, EnvKey, Observed, RunId};
 
 use crate::App;
@@ -20,6 +21,10 @@ impl App {
     pub(crate) async fn open_metrics(&self) {}
 
     pub(crate) async fn tend_metrics(self) {}
+
+    pub(crate) fn incidents_of(&self, _: &EnvKey) -> Incidents {
+        Incidents::default()
+    }
 
     pub(crate) async fn acted(&self, _: &EnvKey, _: RunId, _: &str, _: &Actor) {}
 

@@ -262,6 +262,7 @@ fn artifact(artifact: &Artifact) -> String {
         Artifact::Build(build) => build.tag.clone().unwrap_or_else(|| build.context.clone()),
         Artifact::Static { root, .. } => root.clone(),
         Artifact::Chart(chart) => chart.reference.clone(),
+        Artifact::StatusPage(page) => page.title.clone(),
     }
 }
 

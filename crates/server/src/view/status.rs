@@ -195,7 +195,7 @@ impl Seen<'_> {
             return ServiceState::Stopped;
         }
         match (&service.kind, &service.artifact) {
-            (_, Artifact::Static { .. }) => ServiceState::Static,
+            (_, Artifact::Static { .. } | Artifact::StatusPage(_)) => ServiceState::Static,
             (_, Artifact::Chart(_)) => self.chart_state(service),
             (Kind::Job(_), _) => ServiceState::Scheduled,
             (Kind::Task, _) if ready >= wanted => ServiceState::Completed,
@@ -278,6 +278,7 @@ fn kind(service: &Service) -> &'static str {
     match (&service.artifact, &service.kind) {
         (Artifact::Static { .. }, _) => "static",
         (Artifact::Chart(_), _) => "chart",
+        (Artifact::StatusPage(_), _) => "status_page",
         (_, Kind::Service) => "service",
         (_, Kind::Task) => "task",
         (_, Kind::Job(_)) => "job",
@@ -289,6 +290,7 @@ fn image(service: &Service) -> String {
         Artifact::Image { reference, .. } => reference.clone(),
         Artifact::Build(build) => build.tag.clone().unwrap_or_else(|| build.context.clone()),
         Artifact::Static { root, .. } => root.clone(),
+        Artifact::StatusPage(_) => "status page".to_owned(),
         Artifact::Chart(chart) => match &chart.made {
             Some(made) => format!("{} {}", chart.reference, made.version),
             None => chart.reference.clone(),
