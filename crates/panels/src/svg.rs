@@ -12,7 +12,7 @@ const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 200.0;
 const MARGIN: f64 = 20.0;
 /// Where the lines begin.
-const TOP: f64 = 56.0;
+const TOP: f64 = 62.0;
 /// Between two rows of the legend.
 const ROW: f64 = 20.0;
 /// Characters of a name in the legend, where there are two columns and one.

@@ -6,6 +6,8 @@ mod environments;
 #[cfg(feature = "observe")]
 mod incidents;
 mod look;
+#[cfg(feature = "observe")]
+mod pictures;
 mod runs;
 mod secrets;
 mod system;
@@ -124,6 +126,7 @@ fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
         .routes(routes!(incidents::list_incidents, incidents::open_incident))
         .routes(routes!(incidents::get_incident, incidents::mark_incident))
         .routes(routes!(incidents::get_postmortem))
+        .routes(routes!(pictures::draw_query))
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::get_trace))
 }

@@ -8,6 +8,7 @@
 //! - `names` lists every metric of our own.
 //! - `alerts` evaluates rules, and makes incidents of what fires; `suspect` finds what may have caused them.
 //! - `ask` answers questions, within bounds.
+//! - `pictures` draws answers, `pages` makes pages of them.
 //! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
@@ -18,6 +19,8 @@ mod host;
 mod inflow;
 mod lines;
 mod names;
+mod pages;
+mod pictures;
 mod prometheus;
 mod records;
 mod samples;
