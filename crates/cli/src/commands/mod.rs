@@ -8,6 +8,7 @@ mod backup;
 mod carry;
 mod completion;
 mod cost;
+mod dashboard;
 #[cfg(feature = "databases")]
 mod db;
 mod diagram;
@@ -33,6 +34,7 @@ mod open;
 mod plan;
 mod policy;
 mod ps;
+mod pulse;
 mod query;
 mod restart;
 mod resume;
@@ -49,6 +51,8 @@ mod stop;
 mod target;
 mod top;
 mod trace;
+#[cfg(feature = "tui")]
+mod ui;
 mod up;
 mod validate;
 mod version;
@@ -95,6 +99,9 @@ pub(crate) enum Command {
     Logs(logs::Logs),
     Top(top::Top),
     Query(query::Query),
+    Dashboard(dashboard::Dashboard),
+    #[cfg(feature = "tui")]
+    Ui(ui::Ui),
     Trace(trace::Trace),
     Alert(alert::Alert),
     Incident(incident::Incident),
@@ -181,6 +188,9 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Logs(command) => command.run(ctx).await?,
         Command::Top(command) => command.run(ctx).await?,
         Command::Query(command) => command.run(ctx).await?,
+        Command::Dashboard(command) => command.run(ctx).await?,
+        #[cfg(feature = "tui")]
+        Command::Ui(command) => command.run(ctx).await?,
         Command::Trace(command) => command.run(ctx).await?,
         Command::Alert(command) => command.run(ctx).await?,
         Command::Incident(command) => command.run(ctx).await?,
