@@ -97,6 +97,11 @@ async fn the_examples_about_alerts_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_examples_about_dashboards_do_what_they_say() {
+    run_examples("docs/dashboards.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_walk_through_an_incident_does_what_it_says() {
     run_examples("docs/incidents.md").await;
 }

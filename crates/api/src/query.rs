@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 /// A question about one time: now, if it does not say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,30 @@ pub struct RangeQuery {
     pub end: f64,
     /// Seconds.
     pub step: f64,
+}
+
+/// A question whose answer is drawn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PictureQuery {
+    /// The question.
+    pub query: String,
+    /// What stands above it; the question itself by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What its numbers are of: `number`, `s`, `bytes`, `bytes/s`, `share`, `percent`, `requests/s`, `/s`. By default what the names in
+    /// the question say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Until when, in seconds since 1970: now by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<i64>,
+    /// Over how many seconds until then: an hour by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<u64>,
+    /// Seconds between two values: by default as fine as can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
 }
 
 /// What is answered, and what its reader should know.

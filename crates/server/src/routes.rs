@@ -8,6 +8,8 @@ mod environments;
 #[cfg(feature = "observe")]
 mod incidents;
 mod look;
+#[cfg(feature = "observe")]
+mod pictures;
 mod runs;
 mod secrets;
 mod system;
@@ -131,6 +133,7 @@ fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
         .routes(routes!(incidents::get_postmortem))
         .routes(routes!(channels::list_channels))
         .routes(routes!(channels::test_channel))
+        .routes(routes!(pictures::draw_query))
         .routes(routes!(traces::list_traces))
         .routes(routes!(traces::get_trace))
 }

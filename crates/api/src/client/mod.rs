@@ -11,6 +11,7 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use daybook_model::{BackupId, DatabaseName, EnvKey, ReplicaId, RunId, SecretName, ServiceName, Target, TargetName};
 use futures::Stream;
 use http::Method;
@@ -33,7 +34,7 @@ use crate::journal::JournalVerified;
 use crate::logs::{LogLineView, LogSearch, LogsFound, LogsQuery};
 use crate::oneoff::{OneOffRequest, OneOffStarted, OneOffView};
 use crate::plan::{PlanReply, PlanRequest};
-use crate::query::{InstantQuery, QueryAnswer, RangeQuery};
+use crate::query::{InstantQuery, PictureQuery, QueryAnswer, RangeQuery};
 use crate::rules::{AlertTest, TestAlerts};
 use crate::run::{RunReply, RunRequest, RunView, RunsQuery};
 use crate::secret::{SecretVersion, SecretView, SetSecret};
@@ -203,6 +204,12 @@ impl Client {
     /// What was measured, at each step of a range.
     pub async fn query_range(&self, query: &RangeQuery) -> Result<QueryAnswer> {
         self.get(&with_query("/prometheus/api/v1/query_range", query)).await
+    }
+
+    /// What was measured over time, as SVG.
+    pub async fn picture(&self, query: &PictureQuery) -> Result<String> {
+        let (_, body) = self.request(Method::GET, &with_query("/v1/query.svg", query), Bytes::new()).await?;
+        String::from_utf8(body.into()).map_err(|error| Error::Unreadable(error.to_string()))
     }
 
     /// Runs, newest first, without their steps.

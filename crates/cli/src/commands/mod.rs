@@ -9,6 +9,7 @@ mod carry;
 mod channel;
 mod completion;
 mod cost;
+mod dashboard;
 #[cfg(feature = "databases")]
 mod db;
 mod diagram;
@@ -34,6 +35,7 @@ mod open;
 mod plan;
 mod policy;
 mod ps;
+mod pulse;
 mod query;
 mod restart;
 mod resume;
@@ -51,6 +53,8 @@ mod stop;
 mod target;
 mod top;
 mod trace;
+#[cfg(feature = "tui")]
+mod ui;
 mod up;
 mod validate;
 mod version;
@@ -97,6 +101,9 @@ pub(crate) enum Command {
     Logs(logs::Logs),
     Top(top::Top),
     Query(query::Query),
+    Dashboard(dashboard::Dashboard),
+    #[cfg(feature = "tui")]
+    Ui(ui::Ui),
     Trace(trace::Trace),
     Alert(alert::Alert),
     Silence(silence::Silence),
@@ -185,6 +192,9 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Logs(command) => command.run(ctx).await?,
         Command::Top(command) => command.run(ctx).await?,
         Command::Query(command) => command.run(ctx).await?,
+        Command::Dashboard(command) => command.run(ctx).await?,
+        #[cfg(feature = "tui")]
+        Command::Ui(command) => command.run(ctx).await?,
         Command::Trace(command) => command.run(ctx).await?,
         Command::Alert(command) => command.run(ctx).await?,
         Command::Silence(command) => command.run(ctx).await?,

@@ -1,15 +1,19 @@
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use daybook_api::client::Exit;
-use daybook_api::query::{InstantQuery, MatrixRow, Point, QueryAnswer, QueryData, RangeQuery, VectorElement};
+use daybook_api::query::{
+    InstantQuery, MatrixRow, PictureQuery, Point, QueryAnswer, QueryData, RangeQuery, VectorElement,
+};
+use daybook_panels::{Grid, Unit, sparkline};
 
 use crate::args::duration;
 use crate::context::{Ctx, now};
-use crate::error::Result;
-use crate::output::spark::sparkline;
-use crate::output::style::{DIM, WARN, paint};
+use crate::error::{CommandError, Result};
+use crate::output;
+use crate::output::style::{DIM, GOOD, WARN, paint};
 use crate::output::table::Table;
 
 /// Ask what was measured, in PromQL.
@@ -22,43 +26,93 @@ pub(crate) struct Query {
     /// The question, for example `sum by (service) (rate(daybook_http_requests_total[5m]))`.
     query: String,
     /// Over so much time until now, and not only now.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, visible_alias = "since", value_name = "TIME", value_parser = duration)]
     range: Option<Duration>,
     /// Between two values of a range: by default so long that there are 60.
-    #[arg(long, value_name = "TIME", value_parser = duration, requires = "range")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     step: Option<Duration>,
+    /// Draw it into a file, over the last hour unless --range says otherwise; `-` is standard output. Overwrites.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    svg: Option<PathBuf>,
+    /// What stands above the picture; the question itself by default.
+    #[arg(long, value_name = "TEXT", requires = "svg")]
+    title: Option<String>,
+    /// What its numbers are of, where their names do not say: `number`, `s`, `bytes`, `bytes/s`, `share`, `percent`,
+    /// `requests/s`, `/s`.
+    #[arg(long, value_name = "UNIT", requires = "svg", value_parser = clap::builder::PossibleValuesParser::new(Unit::names()), hide_possible_values = true)]
+    unit: Option<String>,
 }
 
 /// Values of a range where nothing else is said: a line on most terminals.
-const VALUES: f64 = 60.0;
+const VALUES: i64 = 60;
 
 impl Query {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
-        let client = ctx.client().await?;
-        let answer = match self.range {
-            None => client.query(&InstantQuery { query: self.query, time: None }).await?,
-            Some(range) => {
-                let end = now().as_millisecond() as f64 / 1000.0;
-                let range = range.as_secs_f64();
-                let step = self.step.map_or_else(|| (range / VALUES).max(1.0).ceil(), |step| step.as_secs_f64());
-                client.query_range(&RangeQuery { query: self.query, start: end - range, end, step }).await?
-            }
-        };
-        for note in answer.warnings.iter().chain(&answer.infos) {
-            ctx.say(&paint(WARN, note));
+        if let Some(file) = self.svg.clone() {
+            return self.draw(ctx, &file).await;
         }
-        ctx.data(&answer, render)?;
+        let client = ctx.client().await?;
+        let Some(range) = self.range else {
+            let answer = client.query(&InstantQuery { query: self.query, time: None }).await?;
+            notes(ctx, &answer);
+            ctx.data(&answer, render)?;
+            return Ok(Exit::Ok);
+        };
+        let grid =
+            Grid::stepped(now().as_millisecond(), i64::try_from(range.as_millis()).unwrap_or(i64::MAX / 4), VALUES);
+        let step = self.step.map(|step| i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1));
+        let grid = Grid { step: step.unwrap_or(grid.step), ..grid };
+        let answer = client.query_range(&over(self.query, grid)).await?;
+        notes(ctx, &answer);
+        ctx.data(&answer, |answer| match &answer.data {
+            QueryData::Matrix(all) if !all.is_empty() => matrix(all, grid),
+            _ => render(answer),
+        })?;
         Ok(Exit::Ok)
+    }
+
+    async fn draw(self, ctx: &Ctx, file: &Path) -> Result<Exit> {
+        let query = PictureQuery {
+            query: self.query,
+            title: self.title,
+            unit: self.unit,
+            end: None,
+            span: self.range.map(|range| range.as_secs()),
+            step: self.step.map(|step| step.as_secs()),
+        };
+        let drawn = ctx.client().await?.picture(&query).await?;
+        if file == Path::new("-") {
+            output::text(&drawn)?;
+            return Ok(Exit::Ok);
+        }
+        std::fs::write(file, drawn).map_err(|error| CommandError::io(format!("write {}", file.display()), &error))?;
+        ctx.say(&format!("{} {} shows it", paint(GOOD, "✓"), file.display()));
+        Ok(Exit::Ok)
+    }
+}
+
+/// The question for each time of a grid.
+pub(super) fn over(query: impl Into<String>, grid: Grid) -> RangeQuery {
+    let seconds = |ms: i64| ms as f64 / 1_000.0;
+    RangeQuery { query: query.into(), start: seconds(grid.from), end: seconds(grid.to), step: seconds(grid.step) }
+}
+
+/// The numbers of a series at their places in a grid.
+pub(super) fn placed(row: &MatrixRow, grid: Grid) -> Vec<Option<f64>> {
+    grid.place(row.values.iter().filter_map(|point| Some(((point.0 * 1_000.0).round() as i64, number(point)?))))
+}
+
+fn notes(ctx: &Ctx, answer: &QueryAnswer) {
+    for note in answer.warnings.iter().chain(&answer.infos) {
+        ctx.say(&paint(WARN, note));
     }
 }
 
 fn render(answer: &QueryAnswer) -> String {
     match &answer.data {
         QueryData::Scalar((_, value)) | QueryData::String((_, value)) => format!("{}\n", short(value)),
-        QueryData::Vector(all) if all.is_empty() => nothing(),
-        QueryData::Matrix(all) if all.is_empty() => nothing(),
-        QueryData::Vector(all) => vector(all),
-        QueryData::Matrix(all) => matrix(all),
+        QueryData::Vector(all) if !all.is_empty() => vector(all),
+        QueryData::Vector(_) | QueryData::Matrix(_) => nothing(),
     }
 }
 
@@ -76,7 +130,7 @@ fn vector(all: &[VectorElement]) -> String {
     headed(&common, &table)
 }
 
-fn matrix(all: &[MatrixRow]) -> String {
+fn matrix(all: &[MatrixRow], grid: Grid) -> String {
     let mut table = Table::new(&["SERIES", "LEAST>", "MOST>", "LAST>", "OVER TIME"]);
     let common = common(&all.iter().map(|row| &row.metric).collect::<Vec<_>>());
     for row in all {
@@ -88,7 +142,7 @@ fn matrix(all: &[MatrixRow]) -> String {
             told(finite().min_by(f64::total_cmp)),
             told(finite().max_by(f64::total_cmp)),
             told(numbers.last().copied()),
-            sparkline(&numbers),
+            sparkline(placed(row, grid)),
         ]);
     }
     headed(&common, &table)
@@ -170,14 +224,16 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_a_line() {
-        let text = answer(
+    fn a_range_is_a_line_with_gaps() {
+        let answered: QueryAnswer = serde_json::from_str(
             r#"{"data": {"resultType": "matrix", "result": [
-                {"metric": {"service": "web"}, "values": [[1, "0"], [2, "5"], [3, "10"], [4, "+Inf"]]}]}}"#,
-        );
-        insta::assert_snapshot!(text, @"
+                {"metric": {"service": "web"}, "values": [[1, "0"], [2, "5"], [4, "10"], [5, "+Inf"]]}]}}"#,
+        )
+        .unwrap();
+        let QueryData::Matrix(rows) = &answered.data else { panic!("it is one") };
+        insta::assert_snapshot!(plain(&matrix(rows, Grid { from: 1_000, to: 6_000, step: 1_000 })), @"
         SERIES       LEAST  MOST  LAST  OVER TIME
-        service=web      0    10   inf  ▁▄█·
+        service=web      0    10   inf  ▁▄·█··
         ");
         assert_eq!(answer(r#"{"data": {"resultType": "vector", "result": []}}"#), nothing());
         assert_eq!(answer(r#"{"data": {"resultType": "scalar", "result": [1, "1234.5678"]}}"#), "1234.6\n");

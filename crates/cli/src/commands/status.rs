@@ -2,7 +2,9 @@ use clap::Args;
 use daybook_api::client::Exit;
 use daybook_api::status::{MovingView, ServiceState, ServiceView, StatusView};
 use daybook_model::{EnvKey, Timestamp};
+use serde::Serialize;
 
+use super::pulse::{Pulse, SPARK, felt, pulses};
 use crate::context::{Ctx, command, now};
 use crate::error::Result;
 use crate::output::style::{BAD, DIM, GOOD, STRONG, WARN, paint};
@@ -16,11 +18,22 @@ pub(crate) struct Status {}
 impl Status {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         let key = ctx.key().await?;
-        let status = ctx.client().await?.status(&key).await?;
-        ctx.data(&status, |status| render(status, now()))?;
-        ctx.next(&next(&status));
+        let client = ctx.client().await?;
+        let status = client.status(&key).await?;
+        let told = Told { last_hour: pulses(client, &key, now(), SPARK).await, status };
+        ctx.data(&told, |told| render(&told.status, now()) + &felt(&told.last_hour))?;
+        ctx.next(&next(&told.status));
         Ok(Exit::Ok)
     }
+}
+
+/// What is there now, and what users felt.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    status: StatusView,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    last_hour: Vec<Pulse>,
 }
 
 /// The obvious next command.

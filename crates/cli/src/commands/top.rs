@@ -1,25 +1,38 @@
 use clap::Args;
 use daybook_api::client::Exit;
 use daybook_api::top::{TopView, UsageView};
+use serde::Serialize;
 
-use crate::context::Ctx;
+use super::pulse::{Pulse, SPARK, pulses, used};
+use crate::context::{Ctx, now};
 use crate::error::Result;
 use crate::output::style::{BAD, WARN, paint};
 use crate::output::table::Table;
 use crate::output::words;
 
-/// Show what replicas and the machine use now.
+/// Show what replicas and the machine use now, and what services used over the last hour.
 #[derive(Debug, Args)]
 pub(crate) struct Top {}
 
 impl Top {
     pub(crate) async fn run(self, ctx: &Ctx) -> Result<Exit> {
         let key = ctx.key().await?;
-        let mut top = ctx.client().await?.top(&key).await?;
+        let client = ctx.client().await?;
+        let mut top = client.top(&key).await?;
         top.replicas.sort_by(|a, b| b.cpu_cores.total_cmp(&a.cpu_cores).then_with(|| a.replica.cmp(&b.replica)));
-        ctx.data(&top, render)?;
+        let told = Told { top, last_hour: pulses(client, &key, now(), SPARK).await };
+        ctx.data(&told, |told| render(&told.top) + &used(&told.last_hour))?;
         Ok(Exit::Ok)
     }
+}
+
+/// What is used now, and what was.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    top: TopView,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    last_hour: Vec<Pulse>,
 }
 
 fn render(top: &TopView) -> String {

@@ -1,7 +1,6 @@
 //! What commands print: data on standard output, messages on standard error.
 
 pub(crate) mod page;
-pub(crate) mod spark;
 pub(crate) mod style;
 pub(crate) mod table;
 pub(crate) mod words;

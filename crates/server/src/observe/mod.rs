@@ -10,6 +10,7 @@
 //!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
 //! - `notices` tells people what happens to incidents.
 //! - `ask` answers questions, within bounds.
+//! - `pictures` draws answers, `pages` makes pages of them.
 //! - `inflow` takes in what others send.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
@@ -21,6 +22,8 @@ mod inflow;
 mod lines;
 mod names;
 mod notices;
+mod pages;
+mod pictures;
 mod prometheus;
 mod records;
 mod replay;

@@ -141,6 +141,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn dashboards_by_default_ask_for_nothing_else() {
+        for dashboard in daybook_panels::dashboard::defaults() {
+            let queries = dashboard.panels.iter().flat_map(|panel| panel.queries.iter().map(|asked| &asked.expr));
+            for query in queries.chain(dashboard.variables.iter().map(|variable| &variable.query)) {
+                let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                for name in words.filter(|word| word.starts_with("daybook_")) {
+                    assert!(of_series(name).is_some(), "{} asks for {name}", dashboard.title);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn each_is_there_once_and_named_by_convention() {
         let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), METRICS.len());

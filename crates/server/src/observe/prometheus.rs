@@ -45,6 +45,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/v1/status/tsdb", get(statistics))
         .route("/metrics", get(metrics))
         .merge(super::inflow::routes())
+        .merge(super::pages::routes())
 }
 
 async fn query(State(app): State<App>, asked: Parameters) -> Answered {

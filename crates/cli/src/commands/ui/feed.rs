@@ -1,0 +1,122 @@
+//! News for the screen: from the server, from the keyboard, and that the process is to end.
+
+use std::time::Duration;
+
+use daybook_api::Client;
+use daybook_api::incident::IncidentsQuery;
+use daybook_api::logs::LogSearch;
+use daybook_model::EnvKey;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+
+use super::state::{Input, Key};
+use crate::commands::pulse::pulses;
+use crate::context::now;
+
+/// Between two looks at what runs.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at what was measured: it is measured every ten seconds.
+const MEASURED_EVERY: Duration = Duration::from_secs(10);
+/// How many numbers a line has.
+const NUMBERS: i64 = 60;
+/// How many lines are looked at.
+const LINES: usize = 500;
+/// How long the keyboard is waited for before it is seen whether anybody listens.
+const KEYS_WAIT: Duration = Duration::from_millis(200);
+
+/// Sends news until nobody listens.
+pub(super) fn begin(client: &Client, key: &EnvKey, news: &UnboundedSender<Input>, filter: &watch::Receiver<String>) {
+    tokio::spawn(look(client.clone(), key.clone(), news.clone()));
+    tokio::spawn(measure(client.clone(), key.clone(), news.clone()));
+    tokio::spawn(read(client.clone(), key.clone(), news.clone(), filter.clone()));
+    tokio::spawn(end(news.clone()));
+    let keys = news.clone();
+    std::thread::spawn(move || watch_keys(&keys));
+}
+
+async fn look(client: Client, key: EnvKey, news: UnboundedSender<Input>) {
+    let incidents = IncidentsQuery { key: Some(key.clone()), all: false };
+    loop {
+        let status = client.status(&key).await.map_err(|error| error.to_string());
+        // A build that watches nothing has no incidents.
+        let incidents = client.incidents(&incidents).await.unwrap_or_default();
+        let all = [Input::Tick(now()), Input::Status(status), Input::Incidents(incidents)];
+        if all.into_iter().any(|input| news.send(input).is_err()) {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn measure(client: Client, key: EnvKey, news: UnboundedSender<Input>) {
+    while news.send(Input::Pulses(pulses(&client, &key, now(), NUMBERS).await)).is_ok() {
+        tokio::time::sleep(MEASURED_EVERY).await;
+    }
+}
+
+async fn read(client: Client, key: EnvKey, news: UnboundedSender<Input>, mut filter: watch::Receiver<String>) {
+    loop {
+        let wanted = filter.borrow_and_update().clone();
+        let query = (!wanted.is_empty()).then(|| wanted.clone());
+        let search = LogSearch { query, limit: Some(LINES), ..LogSearch::default() };
+        let found = client.search_logs(&key, &search).await.map(|found| found.lines).map_err(|error| error.to_string());
+        if news.send(Input::Lines(wanted, found)).is_err() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            changed = filter.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Tells when the process is to end, so that the terminal is given back first.
+async fn end(news: UnboundedSender<Input>) {
+    let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()];
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures::future::select_all(any).await;
+    let _ = news.send(Input::Leave);
+}
+
+fn watch_keys(news: &UnboundedSender<Input>) {
+    while !news.is_closed() {
+        let input = match event::poll(KEYS_WAIT) {
+            Ok(false) => continue,
+            Ok(true) => match event::read() {
+                Ok(Event::Key(pressed)) if pressed.kind != KeyEventKind::Release => key(pressed).map(Input::Key),
+                Ok(Event::Resize(..)) => Some(Input::Resized),
+                Ok(_) => None,
+                Err(_) => Some(Input::Leave),
+            },
+            // A terminal that is gone.
+            Err(_) => Some(Input::Leave),
+        };
+        let is_last = matches!(input, Some(Input::Leave));
+        if input.is_some_and(|input| news.send(input).is_err()) || is_last {
+            return;
+        }
+    }
+}
+
+fn key(pressed: KeyEvent) -> Option<Key> {
+    Some(match pressed.code {
+        KeyCode::Char('c') if pressed.modifiers.contains(KeyModifiers::CONTROL) => Key::Interrupt,
+        KeyCode::Char(_) if pressed.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => return None,
+        KeyCode::Char(character) => Key::Char(character),
+        KeyCode::Up => Key::Up,
+        KeyCode::Down => Key::Down,
+        KeyCode::Left => Key::Left,
+        KeyCode::Right => Key::Right,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        KeyCode::Tab => Key::Tab,
+        KeyCode::BackTab => Key::BackTab,
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Esc => Key::Esc,
+        KeyCode::Backspace => Key::Backspace,
+        _ => return None,
+    })
+}
