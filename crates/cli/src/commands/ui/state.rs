@@ -5,7 +5,7 @@ use daybook_api::incident::IncidentView;
 use daybook_api::logs::FoundLine;
 use daybook_api::plan::{PlanReply, PlanRequest};
 use daybook_api::run::{Expect, RunRequest};
-use daybook_api::status::StatusView;
+use daybook_api::status::{ServiceState, ServiceView, StatusView};
 use daybook_model::{EnvKey, ReleaseNumber, Timestamp};
 
 use crate::commands::pulse::Pulse;
@@ -161,7 +161,13 @@ impl State {
             Input::Resized => {}
             Input::Tick(now) => self.now = now,
             Input::Status(Ok(status)) => {
-                self.service = self.service.min(status.services.len().saturating_sub(1));
+                let serves =
+                    |service: &ServiceView| !matches!(service.state, ServiceState::Scheduled | ServiceState::Completed);
+                match &self.status {
+                    Some(_) => self.service = self.service.min(status.services.len().saturating_sub(1)),
+                    // What is measured is of more interest than what runs at its times.
+                    None => self.service = status.services.iter().position(serves).unwrap_or(0),
+                }
                 (self.status, self.lost) = (Some(status), None);
             }
             Input::Status(Err(why)) => self.lost = Some(why),
@@ -200,7 +206,7 @@ impl State {
             return;
         }
         let expect = Some(Expect { plan_id: plan.plan_id, basis: plan.basis });
-        self.scroll = 0;
+        (self.scroll, self.said) = (0, None);
         self.question = Some(Question { plan: plan.text, request: RunRequest { change, expect } });
     }
 

@@ -59,7 +59,7 @@ const HELP: &str = "\
 ↑ ↓, j k        choose; in logs: read on
 PgUp, PgDn      move what is shown
 Enter           measurements of the chosen service
-/               filter logs: timeout, level>=warn, user=7, -health
+/               filter logs: timeout, level>=warn, -health
 Esc             leave a filter
 
 a               acknowledge the chosen incident
