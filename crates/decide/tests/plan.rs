@@ -3,9 +3,10 @@
 mod common;
 
 use common::{Planner, converged, db, release, route, running, spec, web, worker};
-use daybook_decide::routes::with_warm;
-use daybook_model::spec::{Condition, Dependency, EnvValue};
-use daybook_model::{Observed, ReplicaState, RunKind};
+use daybook_decide::routes::{backend, with_warm};
+use daybook_model::spec::{Artifact, Condition, Dependency, EnvValue};
+use daybook_model::status_page::{PageComponent, StatusPage};
+use daybook_model::{Observed, ReplicaState, RunKind, Service};
 use insta::assert_snapshot;
 
 #[test]
@@ -434,4 +435,20 @@ mod charts {
         let found = daybook_decide::plan::hindrances(&running, &running, true, false);
         assert_eq!(found.iter().map(|found| found.code.as_str()).collect::<Vec<_>>(), ["P0110"]);
     }
+}
+
+#[test]
+fn a_status_page_is_served_and_its_settings_are_what_changes() {
+    let page = |title: &str| {
+        let components = vec![PageComponent { name: "Checkout".to_owned(), services: ["web".parse().unwrap()].into() }];
+        let page = StatusPage { title: title.to_owned(), components, zone: "UTC".to_owned() };
+        Service::new("status".parse().unwrap(), Artifact::StatusPage(Box::new(page)))
+    };
+    let before = spec([web("1"), page("Shop")]);
+    let mut seen = converged(&spec([web("1")]));
+    assert_snapshot!(Planner::after(&spec([web("1")])).show(&before, &seen));
+    let served = backend(&page("Shop"), Vec::new(), None, Some("/state/status-pages/shop/production/status"));
+    seen.routes.backends.insert("status".parse().unwrap(), served);
+    assert!(Planner::after(&before).plan(&before, &seen).0.is_empty());
+    assert_snapshot!(Planner::after(&before).show(&spec([web("1"), page("Boutique")]), &seen));
 }

@@ -13,7 +13,7 @@ pub struct StatusPage {
     pub title: String,
     /// In the order in which they are shown.
     pub components: Vec<PageComponent>,
-    /// IANA name of the zone in which days are counted; UTC where it does not exist.
+    /// IANA name of the zone in which days are counted and times told; UTC where it does not exist.
     pub zone: String,
 }
 

@@ -110,7 +110,12 @@ fn keep(directory: &Path, pages: &BTreeMap<ServiceName, Files>) -> std::io::Resu
             std::fs::remove_dir_all(entry.path())?;
         }
     }
-    if pages.is_empty() { std::fs::remove_dir(directory) } else { Ok(()) }
+    if pages.is_empty() {
+        std::fs::remove_dir(directory)?;
+        // Other environments of the app may have pages.
+        let _ = directory.parent().map(std::fs::remove_dir);
+    }
+    Ok(())
 }
 
 fn replace(file: &Path, text: &str) -> std::io::Result<()> {
@@ -151,6 +156,6 @@ mod tests {
         assert_eq!(std::fs::read_to_string(directory.join("status/index.html")).unwrap(), "new");
         assert!(!directory.join("inside").exists());
         keep(&directory, &BTreeMap::new()).unwrap();
-        assert!(!directory.exists());
+        assert!(!state.path().join("shop").exists());
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use daybook_model::Timestamp;
+use jiff::tz::TimeZone;
 
-use super::{Component, Day, Page, PublicIncident, Standing};
+use super::{Component, Day, Page, PublicIncident, Standing, time_zone};
 use crate::text::clock;
 
 /// Colours have 4.5:1 against their background in both schemes; each state has a shape and a word besides.
@@ -28,6 +29,7 @@ p{margin:.3rem 0}.dim{color:var(--dim);font-size:.9rem}time{white-space:nowrap}"
 /// The whole page. It is made anew when something changes; a browser asks again after a minute.
 pub fn render(page: &Page) -> String {
     let mut out = String::with_capacity(16_384);
+    let zone = time_zone(&page.zone);
     let title = escape(&page.title);
     let _ = write!(
         out,
@@ -46,7 +48,7 @@ pub fn render(page: &Page) -> String {
             "<p class=\"maintenance\">{} {} until {}</p>",
             mark(Standing::Maintenance),
             escape(&window.title),
-            moment(window.until)
+            moment(window.until, &zone)
         );
     }
     out.push_str("<h2>Components</h2>\n<ul>\n");
@@ -56,11 +58,11 @@ pub fn render(page: &Page) -> String {
         out.push_str("<p>None.</p>\n");
     } else {
         out.push_str("<ul>\n");
-        page.incidents.iter().for_each(|one| incident(&mut out, one));
+        page.incidents.iter().for_each(|one| incident(&mut out, one, &zone));
         out.push_str("</ul>\n");
     }
     let _ =
-        writeln!(out, "</main>\n<footer><p class=\"dim\">As of {}.</p></footer>\n</body>\n</html>", moment(page.made));
+        writeln!(out, "</main>\n<footer><p class=\"dim\">As of {}.</p></footer>\n</body>\n</html>", moment(page.made, &zone));
     out
 }
 
@@ -143,7 +145,7 @@ fn day_words(day: &Day) -> String {
     }
 }
 
-fn incident(out: &mut String, incident: &PublicIncident) {
+fn incident(out: &mut String, incident: &PublicIncident, zone: &TimeZone) {
     let class = incident.standing.words();
     let _ = writeln!(
         out,
@@ -151,10 +153,14 @@ fn incident(out: &mut String, incident: &PublicIncident) {
         mark(incident.standing),
         escape(&incident.title)
     );
-    let until = incident.until.map_or("it goes on".to_owned(), |until| format!("until {}", moment(until)));
-    let _ = writeln!(out, "<p class=\"dim\">From {} {until}</p>", moment(incident.from));
+    let from = moment(incident.from, zone);
+    let when = match incident.until {
+        Some(until) => format!("From {from} until {}", moment(until, zone)),
+        None => format!("Since {from}"),
+    };
+    let _ = writeln!(out, "<p class=\"dim\">{when}</p>");
     for (at, text) in &incident.updates {
-        let _ = writeln!(out, "<p><span class=\"dim\">{}</span> {}</p>", moment(*at), escape(text));
+        let _ = writeln!(out, "<p><span class=\"dim\">{}</span> {}</p>", moment(*at, zone), escape(text));
     }
     if incident.updates.is_empty() && incident.until.is_none() {
         out.push_str("<p>We are looking into it.</p>\n");
@@ -162,9 +168,9 @@ fn incident(out: &mut String, incident: &PublicIncident) {
     out.push_str("</li>\n");
 }
 
-fn moment(at: Timestamp) -> String {
-    let utc = at.to_zoned(jiff::tz::TimeZone::UTC);
-    format!("<time datetime=\"{}\">{}</time>", at.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M UTC"))
+fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    let there = at.to_zoned(zone.clone());
+    format!("<time datetime=\"{}\">{}</time>", at.strftime("%Y-%m-%dT%H:%M:%SZ"), there.strftime("%Y-%m-%d %H:%M %Z"))
 }
 
 fn escape(text: &str) -> String {

@@ -23,6 +23,8 @@ pub use html::render;
 pub struct Page {
     /// What it is about.
     pub title: String,
+    /// IANA name of the zone in which it tells times.
+    pub zone: String,
     /// When it was made.
     pub made: Timestamp,
     /// The worst of its components.
@@ -122,7 +124,7 @@ const OUTAGE_PERCENT: u64 = 50;
 
 /// What the page says now. Incidents that wake nobody and of which nothing was published are no matter of the public.
 pub fn page(settings: &StatusPage, incidents: &Incidents, windows: &[Window], now: Timestamp) -> Page {
-    let zone = TimeZone::get(&settings.zone).unwrap_or(TimeZone::UTC);
+    let zone = time_zone(&settings.zone);
     let today = zone.to_datetime(now).date();
     let first = today.saturating_sub((DAYS - 1).days());
     let begin = first.to_zoned(zone.clone()).map_or(now, |midnight| midnight.timestamp());
@@ -149,6 +151,7 @@ pub fn page(settings: &StatusPage, incidents: &Incidents, windows: &[Window], no
     let open = windows.iter().filter_map(|window| Some((window, window.at(now)?)));
     Page {
         title: settings.title.clone(),
+        zone: settings.zone.clone(),
         made: now,
         standing: components.iter().map(|one| one.standing).max().unwrap_or(Standing::Works),
         maintenance: open
@@ -157,6 +160,10 @@ pub fn page(settings: &StatusPage, incidents: &Incidents, windows: &[Window], no
         components,
         incidents,
     }
+}
+
+fn time_zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
 fn is_public(incident: &Incident) -> bool {

@@ -102,6 +102,17 @@ fn the_public_learns_what_was_published_and_nothing_else() {
 }
 
 #[test]
+fn times_are_those_of_where_the_public_is() {
+    let mut journal = Journal(Vec::new());
+    journal.open(1, -30, "web", Severity::Page);
+    let actor = Actor::daybook("test");
+    let incidents = fold(journal.0.iter().map(|(at, event)| (*at, &actor, event)));
+    let settings = StatusPage { zone: "Europe/Paris".to_owned(), ..settings() };
+    let html = render(&page(&settings, &incidents, &[], at(0)));
+    assert!(html.contains("Since <time datetime=\"2026-11-30T11:30:00Z\">2026-11-30 12:30 CET</time>"), "{html}");
+}
+
+#[test]
 fn maintenance_is_shown_and_is_not_an_outage() {
     let when = When::Once { from: at(-5), until: at(55) };
     let window = Window { title: "Larger machines".to_owned(), services: [name("web")].into(), when };
