@@ -60,15 +60,16 @@ async fn the_public_reads_what_was_published_and_nothing_else() {
     world.daybook.serve().await.expect("the server starts again");
 
     // A rollout interrupts it as little.
-    let rollout = world.up(2, &[]);
-    tokio::pin!(rollout);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut rollout => break ended,
-            text = page(&world) => assert!(text.contains("Checkout: degraded"), "{text}"),
-        }
-    };
-    ended.expect(0);
+    {
+        let rollout = world.up(2, &[]);
+        tokio::pin!(rollout);
+        loop {
+            tokio::select! {
+                ended = &mut rollout => break ended.expect(0),
+                text = page(&world) => assert!(text.contains("Checkout: degraded"), "{text}"),
+            }
+        };
+    }
     world.run(&["incident", "resolve", &incident, "--note", "a larger disk"]).await.expect(0);
     let text = page(&world).await;
     assert!(text.contains("Everything works") && text.contains("Paying is &lt;slow&gt; today."), "{text}");
