@@ -110,6 +110,7 @@ impl App {
             let evaluated = Evaluated { groups, standing: standing.clone() };
             let there = self.managed().await;
             let mut fired = fired(&evaluated, now);
+            fired.extend(self.received());
             fired.retain_mut(|one| one.is_of(&there, self.now()));
             lock(&self.inner.observatory.fired).clone_from(&fired);
             *lock(&self.inner.observatory.evaluated) = Arc::new(evaluated);

@@ -55,6 +55,7 @@ pub(crate) use alerts::Fired;
 pub(crate) use notices::Trouble;
 pub(crate) use rules::wishes;
 
+pub(crate) use notices::routes as receiving;
 pub(crate) use prometheus::routes;
 
 /// Questions that are answered at once. Each may take a core and much memory.
