@@ -60,15 +60,17 @@ async fn the_public_reads_what_was_published_and_nothing_else() {
     world.daybook.serve().await.expect("the server starts again");
 
     // A rollout interrupts it as little.
-    let rollout = world.up(2, &[]);
-    tokio::pin!(rollout);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut rollout => break ended,
-            text = page(&world) => assert!(text.contains("Checkout: degraded"), "{text}"),
+    let rollout = async { world.up(2, &[]).await.expect(0) };
+    let reading = async {
+        loop {
+            let text = page(&world).await;
+            assert!(text.contains("Checkout: degraded"), "{text}");
         }
     };
-    ended.expect(0);
+    tokio::select! {
+        _ = rollout => {}
+        () = reading => {}
+    }
     world.run(&["incident", "resolve", &incident, "--note", "a larger disk"]).await.expect(0);
     let text = page(&world).await;
     assert!(text.contains("Everything works") && text.contains("Paying is &lt;slow&gt; today."), "{text}");
