@@ -60,15 +60,16 @@ async fn the_public_reads_what_was_published_and_nothing_else() {
     world.daybook.serve().await.expect("the server starts again");
 
     // A rollout interrupts it as little.
-    {
-        let rollout = world.up(2, &[]);
-        tokio::pin!(rollout);
+    let rollout = async { world.up(2, &[]).await.expect(0) };
+    let reading = async {
         loop {
-            tokio::select! {
-                ended = &mut rollout => break ended.expect(0),
-                text = page(&world) => assert!(text.contains("Checkout: degraded"), "{text}"),
-            }
-        };
+            let text = page(&world).await;
+            assert!(text.contains("Checkout: degraded"), "{text}");
+        }
+    };
+    tokio::select! {
+        _ = rollout => {}
+        () = reading => {}
     }
     world.run(&["incident", "resolve", &incident, "--note", "a larger disk"]).await.expect(0);
     let text = page(&world).await;

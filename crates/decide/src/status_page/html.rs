@@ -61,8 +61,11 @@ pub fn render(page: &Page) -> String {
         page.incidents.iter().for_each(|one| incident(&mut out, one, &zone));
         out.push_str("</ul>\n");
     }
-    let _ =
-        writeln!(out, "</main>\n<footer><p class=\"dim\">As of {}.</p></footer>\n</body>\n</html>", moment(page.made, &zone));
+    let _ = writeln!(
+        out,
+        "</main>\n<footer><p class=\"dim\">As of {}.</p></footer>\n</body>\n</html>",
+        moment(page.made, &zone)
+    );
     out
 }
 

@@ -63,6 +63,16 @@ pub(crate) struct Fired {
 }
 
 impl Fired {
+    /// An alert that no rule of ours evaluates. Its labels are its own, its name, its severity and where it belongs.
+    pub(crate) fn told(key: EnvKey, alert: Alert, description: String, value: f64) -> Self {
+        let own = alert.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let place = [("app", key.app.as_str()), ("env", key.env.as_str())];
+        let labels =
+            Labels::new(own.chain(place).chain([(ALERTNAME, &*alert.name), ("severity", alert.severity.word())]));
+        let state = if alert.ended.is_some() { State::Inactive } else { State::Firing };
+        Self { key: Some(key), state, alert, labels, description, value }
+    }
+
     /// Whether it is worth telling where only these environments are there. What fires of another ends now: nobody is
     /// served by it any more.
     fn is_of(&mut self, there: &[EnvKey], now: Timestamp) -> bool {

@@ -244,7 +244,7 @@ impl App {
     }
 
     /// Reads what was received before.
-    pub(super) fn read_received(&self) {
+    pub(crate) fn read_received(&self) {
         *lock(&self.notices().received) = alerts::read(&self.received_file(), "alerts of other tools");
     }
 
@@ -254,17 +254,8 @@ impl App {
         let mut received = lock(&self.notices().received);
         received.tend(now);
         let all = received.alerts.iter().flat_map(|(key, alerts)| alerts.values().map(move |one| (key, one)));
-        let fired = |(key, one): (&EnvKey, &One)| Fired {
-            key: Some(key.clone()),
-            state: if one.alert.ended.is_some() {
-                daybook_rules::State::Inactive
-            } else {
-                daybook_rules::State::Firing
-            },
-            alert: one.alert.clone(),
-            description: one.description.clone(),
-            value: 1.0,
-        };
+        let fired =
+            |(key, one): (&EnvKey, &One)| Fired::told(key.clone(), one.alert.clone(), one.description.clone(), 1.0);
         all.map(fired).collect()
     }
 

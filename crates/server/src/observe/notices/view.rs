@@ -2,12 +2,10 @@
 
 use daybook_api::ErrorCode;
 use daybook_api::channel::{ChannelTested, ChannelView, SentView, TestChannel, ToldView};
-use daybook_metrics::Labels;
 use daybook_model::name::ChannelName;
 use daybook_model::notify::ChannelNote;
 use daybook_model::{Actor, EnvKey, Timestamp};
 use daybook_notify::{Outcome, Queue, trial};
-use daybook_rules::{ALERTNAME, State};
 
 use super::{channels, headline, lock};
 use crate::App;
@@ -139,14 +137,7 @@ impl Trouble {
             host: None,
             runbook: None,
         };
-        let labels = Labels::new([
-            (ALERTNAME, alert.name.as_str()),
-            ("severity", alert.severity.word()),
-            ("app", key.app.as_str()),
-            ("env", key.env.as_str()),
-            ("channel", &channel),
-        ]);
-        Fired { key: Some(key), state: State::Firing, alert, labels, description: why, value: waiting as f64 }
+        Fired::told(key, alert, why, waiting as f64)
     }
 }
 
