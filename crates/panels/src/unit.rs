@@ -163,6 +163,7 @@ fn digits(value: f64) -> String {
         1.0.. => 2,
         0.1.. => 3,
         0.001.. => 4,
+        0.000_01.. => 6,
         _ => return format!("{value:.1e}"),
     };
     let text = format!("{value:.places$}");
@@ -188,6 +189,8 @@ mod tests {
             (Unit::Percent, 7.0, "7 %"),
             (Unit::RequestsPerSecond, 1234.0, "1.23 k/s"),
             (Unit::Number, 0.25, "0.25"),
+            (Unit::Number, 0.000_69, "0.00069"),
+            (Unit::Number, 1e-7, "1.0e-7"),
             (Unit::Number, 999.9, "1 k"),
             (Unit::Number, f64::NAN, "–"),
             (Unit::Number, -3.0, "-3"),

@@ -51,7 +51,7 @@ async fn page(
         let mut lines = Vec::new();
         for asked in &panel.queries {
             let query = filling.fill(&asked.expr).map_err(|error| ApiError::not_found(error.to_string()))?;
-            lines.extend(app.lines(&query, &asked.legend, grid).await.map_err(refused)?);
+            lines.extend(app.lines(&query, &asked.legend, grid).await.map_err(|error| refused(&error))?);
         }
         pictures.push(svg(&Chart::new(panel.title.clone(), panel.unit, grid, lines)));
     }

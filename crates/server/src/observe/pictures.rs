@@ -34,7 +34,7 @@ impl App {
             Grid::until(asked.end.map_or(now, |end| end.clamp(0, now / 1_000 + 86_400) * 1_000), span.cast_signed());
         let grid = asked.step.map_or(grid, |step| Grid { step: step.clamp(1, AT_MOST).cast_signed() * 1_000, ..grid });
         let grid = grid.bounded();
-        let lines = self.lines(&asked.query, "", grid).await.map_err(refused)?;
+        let lines = self.lines(&asked.query, "", grid).await.map_err(|error| refused(&error))?;
         let title = asked.title.unwrap_or_else(|| asked.query.split_whitespace().collect::<Vec<_>>().join(" "));
         Ok(svg(&Chart::new(title, unit, grid, lines)))
     }
@@ -62,8 +62,8 @@ fn placed(rows: &[Row], template: &str, grid: Grid) -> Vec<Line> {
     all.map(line).collect()
 }
 
-pub(super) fn refused(error: NotAnswered) -> ApiError {
-    let code = match &error {
+pub(super) fn refused(error: &NotAnswered) -> ApiError {
+    let code = match error {
         NotAnswered::Bad(_) => ErrorCode::Usage,
         NotAnswered::Failed(_) => ErrorCode::Invalid,
         NotAnswered::TooLong(_) | NotAnswered::Unavailable(_) => ErrorCode::Unavailable,

@@ -39,7 +39,7 @@ pub(super) fn begin(client: &Client, key: &EnvKey, news: &UnboundedSender<Input>
 async fn look(client: Client, key: EnvKey, news: UnboundedSender<Input>) {
     let incidents = IncidentsQuery { key: Some(key.clone()), all: false };
     loop {
-        let status = client.status(&key).await.map_err(|error| error.to_string());
+        let status = client.status(&key).await.map(Box::new).map_err(|error| error.to_string());
         // A build that watches nothing has no incidents.
         let incidents = client.incidents(&incidents).await.unwrap_or_default();
         let all = [Input::Tick(now()), Input::Status(status), Input::Incidents(incidents)];

@@ -41,7 +41,7 @@ impl Ui {
         // What is seen first is known before the screen is taken, so that a refusal is told as by any command.
         let status = client.status(&key).await?;
         let mut state = State::new(key.clone(), now());
-        state.update(Input::Status(Ok(status)));
+        state.update(Input::Status(Ok(Box::new(status))));
         let (filter, filtered) = watch::channel(String::new());
         let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let mut screen = Screen::take().map_err(|error| CommandError::io("take the terminal", &error))?;

@@ -63,7 +63,7 @@ pub(super) enum Input {
     /// Time went on.
     Tick(Timestamp),
     /// What runs.
-    Status(Result<StatusView, String>),
+    Status(Result<Box<StatusView>, String>),
     /// What was measured.
     Pulses(Vec<Pulse>),
     /// What was printed, the newest first, for a filter.
@@ -168,7 +168,7 @@ impl State {
                     // What is measured is of more interest than what runs at its times.
                     None => self.service = status.services.iter().position(serves).unwrap_or(0),
                 }
-                (self.status, self.lost) = (Some(status), None);
+                (self.status, self.lost) = (Some(*status), None);
             }
             Input::Status(Err(why)) => self.lost = Some(why),
             Input::Pulses(pulses) => self.pulses = pulses,
@@ -239,7 +239,7 @@ impl State {
                 self.typing = Some(self.filter.clone());
             }
             Key::Enter if self.pane == Pane::Services => self.look_at(Pane::Metrics),
-            Key::Esc if self.pane == Pane::Logs && !self.filter.is_empty() => return self.search(String::new()),
+            Key::Esc if self.pane == Pane::Logs && !self.filter.is_empty() => return self.search(""),
             Key::Char('a') if self.pane == Pane::Incidents => return self.acknowledge(),
             Key::Char('r') if self.pane == Pane::Incidents => return Some(self.roll_back()),
             _ => {}
@@ -275,14 +275,14 @@ impl State {
             Key::Esc => self.typing = None,
             Key::Enter => {
                 let filter = self.typing.take()?;
-                return self.search(filter);
+                return self.search(&filter);
             }
             _ => {}
         }
         None
     }
 
-    fn search(&mut self, filter: String) -> Option<Effect> {
+    fn search(&mut self, filter: &str) -> Option<Effect> {
         (self.filter, self.scroll) = (filter.trim().to_owned(), 0);
         self.lines.clear();
         Some(Effect::Search)
@@ -331,7 +331,7 @@ pub(super) mod tests {
 
     pub(in crate::commands::ui) fn state() -> State {
         let mut state = State::new("shop/production".parse().unwrap(), fixture::now());
-        state.update(Input::Status(Ok(status())));
+        state.update(Input::Status(Ok(Box::new(status()))));
         state.update(Input::Pulses(shop()));
         state.update(Input::Incidents(incidents()));
         let line = |second: u8, level: &str, text: &str| {
@@ -433,7 +433,7 @@ pub(super) mod tests {
         assert_eq!(state.service, state.status.as_ref().unwrap().services.len() - 1);
         let mut fewer = status();
         fewer.services.truncate(1);
-        state.update(Input::Status(Ok(fewer)));
+        state.update(Input::Status(Ok(Box::new(fewer))));
         assert_eq!(state.chosen_service(), Some("web"));
         state.update(Input::Status(Err("it does not answer".to_owned())));
         assert!(state.status.is_some() && state.lost.is_some(), "what was seen last stays");
