@@ -19,6 +19,24 @@ use tokio::process::Child;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `daybook ui` in a terminal of its own.
+/// What begins a sequence that is no text.
+const ESC: char = '\u{1b}';
+
+/// The text alone, one space for each move of the cursor: what is on the screen already is not written again.
+fn plain(shown: &str) -> String {
+    let mut text = String::new();
+    let mut rest = shown;
+    while let Some((before, after)) = rest.split_once(ESC) {
+        text.push_str(before);
+        let end = after.find(|letter: char| letter.is_ascii_alphabetic()).map_or(after.len(), |at| at + 1);
+        if after[..end].ends_with('H') {
+            text.push(' ');
+        }
+        rest = &after[end..];
+    }
+    text + rest
+}
+
 struct Terminal {
     child: Child,
     /// What a person has.
@@ -63,9 +81,12 @@ impl Terminal {
         self.shown.lock().expect("nobody panicked").clone()
     }
 
+    /// Waits for what is written, or for a sequence that begins with ESC.
     async fn until_shown(&self, text: &str) {
         let began = Instant::now();
-        while !self.text().contains(text) {
+        let is_shown =
+            |shown: &str| if text.starts_with(ESC) { shown.contains(text) } else { plain(shown).contains(text) };
+        while !is_shown(&self.text()) {
             assert!(began.elapsed() < PATIENCE, "{text} is not shown:\n{:?}", self.text());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
