@@ -121,10 +121,11 @@ impl World {
         Self::make("process", None, None, vec![("DAYBOOK_PROMETHEUS", address.to_string())]).await
     }
 
-    /// A server on the `process` runtime whose channels may lead to this machine.
-    pub async fn telling_this_machine() -> Self {
-        let allowed = "127.0.0.0/8,::1".to_owned();
-        Self::make("process", None, None, vec![("DAYBOOK_NOTIFY_ALLOW", allowed)]).await
+    /// A server on the `process` runtime whose channels may lead to this machine, and that takes in at an address what others
+    /// tell of.
+    pub async fn telling_this_machine(receive: SocketAddr) -> Self {
+        let allowed = ("DAYBOOK_NOTIFY_ALLOW", "127.0.0.0/8,::1".to_owned());
+        Self::make("process", None, None, vec![allowed, ("DAYBOOK_RECEIVE", receive.to_string())]).await
     }
 
     async fn with(runtime: &str, disk: Option<(FileSystem, u64)>) -> Self {

@@ -161,7 +161,12 @@ impl MailServer {
 
 /// The shop with these channels.
 async fn world(notify: &Value) -> World {
-    let world = World::telling_this_machine().await;
+    world_at(notify, free_address().expect("there is a free port")).await
+}
+
+/// The same, with an address at which it is told of what others see.
+async fn world_at(notify: &Value, receive: SocketAddr) -> World {
+    let world = World::telling_this_machine(receive).await;
     world.write("daybook.yaml", &format!("{}\nnotify: {notify}\n", daybook_e2e::manifest()));
     for (name, value) in [("pagerduty", ROUTING_KEY), ("hook-key", HOOK_KEY)] {
         world.run_reading(&["secret", "set", name, "--app", "shop"], value).await.expect(0);
@@ -229,10 +234,12 @@ async fn an_incident_is_told_in_order_whoever_fails_or_is_killed_meanwhile() {
     world.until("the mails are there", async |_| subjects(&mail).len() >= 3).await;
     assert!(subjects(&mail).iter().any(|subject| subject.starts_with("Critical")), "{:?}", mail.subjects());
 
-    world.until("the channels work again", async |world| {
-        let listed = world.run(&["channel", "ls", "-o", "json"]).await.expect(0).json();
-        listed.as_array().expect("a list").iter().all(|one| one["state"] == "works" && one["waiting"] == 0)
-    }).await;
+    world
+        .until("the channels work again", async |world| {
+            let listed = world.run(&["channel", "ls", "-o", "json"]).await.expect(0).json();
+            listed.as_array().expect("a list").iter().all(|one| one["state"] == "works" && one["waiting"] == 0)
+        })
+        .await;
     let events = world.run(&["events", "--limit", "100"]).await.expect(0);
     assert!(events.out.contains("channel pager: told: resolved: checkout fails"), "{events}");
     assert!(!events.all().contains(ROUTING_KEY) && !events.all().contains(HOOK_KEY), "secrets are not in the journal");
@@ -246,9 +253,11 @@ async fn a_dead_channel_is_told_of_through_another() {
     world.up(1, &[]).await.expect(0);
     bad.answers(404);
     world.run(&["incident", "open", "checkout fails", "--severity", "page"]).await.expect(0);
-    world.until("the other channel tells of it", async |_| {
-        good.paged().iter().any(|(action, key)| action == "trigger" && key == "daybook-channel-hook")
-    }).await;
+    world
+        .until("the other channel tells of it", async |_| {
+            good.paged().iter().any(|(action, key)| action == "trigger" && key == "daybook-channel-hook")
+        })
+        .await;
     assert!(good.paged().iter().any(|(_, key)| key != "daybook-channel-hook"), "the incident itself is told as well");
     let alerts = world.run(&["alert"]).await.expect(0);
     assert!(alerts.out.contains("ChannelDead") && alerts.out.contains("hook"), "{alerts}");
@@ -257,8 +266,114 @@ async fn a_dead_channel_is_told_of_through_another() {
 
     bad.answers(200);
     world.run(&["incident", "resolve"]).await.expect(0);
-    world.until("the other channel tells that it works", async |_| {
-        good.paged().iter().any(|(action, key)| action == "resolve" && key == "daybook-channel-hook")
-    }).await;
+    world
+        .until("the other channel tells that it works", async |_| {
+            good.paged().iter().any(|(action, key)| action == "resolve" && key == "daybook-channel-hook")
+        })
+        .await;
     world.end().await;
+}
+
+/// What curl is answered: the body, and the status after it.
+async fn post(address: SocketAddr, path: &str, headers: &[String], body: &str) -> String {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "60", "--write-out", "%{http_code}", "--data-binary", body]);
+    headers.iter().for_each(|header| {
+        curl.args(["--header", header]);
+    });
+    let said = curl.arg(format!("http://{address}{path}")).output().await.expect("curl is installed");
+    String::from_utf8_lossy(&said.stdout).into_owned()
+}
+
+async fn open_incidents(world: &World) -> Vec<Value> {
+    let listed = world.run(&["incident", "ls", "-o", "json"]).await.expect(0).json();
+    listed.as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_tools_tell_of_becomes_an_incident() {
+    let address = free_address().expect("there is a free port");
+    let receiver = Receiver::start().await;
+    let pager = json!({"pagerduty": {
+        "routing_key": {"secret": "pagerduty"},
+        "server": format!("http://{}", receiver.address),
+        "webhooks": {"secret": "hook-key"},
+    }});
+    let mut world = world_at(&json!({"pager": pager}), address).await;
+    let manifest = fs::read_to_string(world.path().join("daybook.yaml")).expect("it was written");
+    world.write("daybook.yaml", &format!("{manifest}receive: {{secret: pagerduty}}\n"));
+    world.up(1, &[]).await.expect(0);
+
+    // A tool that can page PagerDuty can page us, with the key of the environment.
+    let event = |key: &str, action: &str| {
+        json!({"routing_key": key, "event_action": action, "dedup_key": "disk",
+            "payload": {"summary": "the disk of db1 is full", "source": "db1", "severity": "critical"}})
+        .to_string()
+    };
+    let foreign = post(address, "/v2/enqueue", &[], &event(&"f".repeat(32), "trigger")).await;
+    assert!(foreign.ends_with("400") && foreign.contains("Invalid routing key"), "{foreign}");
+    world
+        .until("the key is known", async |_| {
+            post(address, "/v2/enqueue", &[], &event(ROUTING_KEY, "trigger")).await.ends_with("202")
+        })
+        .await;
+    world.daybook.kill_server().await.expect("the server is killed");
+    world.daybook.serve().await.expect("the server starts again");
+    world.until("an incident is open", async |world| open_incidents(world).await.len() == 1).await;
+    let incident = &open_incidents(&world).await[0];
+    assert_eq!(incident["severity"], "page", "{incident}");
+    assert_eq!(incident["alerts"][0]["summary"], "the disk of db1 is full", "{incident}");
+    world.until("it is told", async |_| receiver.paged().iter().any(|(action, _)| action == "trigger")).await;
+    world
+        .until("it is acknowledged", async |world| {
+            post(address, "/v2/enqueue", &[], &event(ROUTING_KEY, "acknowledge")).await;
+            open_incidents(world).await.iter().any(|incident| incident["state"] == "acknowledged")
+        })
+        .await;
+
+    // What somebody does at PagerDuty is done here, if PagerDuty has signed it.
+    let deed = json!({"event": {"id": "e1", "event_type": "incident.resolved", "occurred_at": now(),
+        "agent": {"summary": "Ann"}, "data": {"type": "incident", "id": "P1", "incident_key": incident["id"]}}})
+    .to_string();
+    let signed = |key: &str| vec![format!("x-pagerduty-signature: v1={}", mac(key, &deed))];
+    let path = "/pagerduty/shop/production/pager";
+    let forged = post(address, path, &signed("another key"), &deed).await;
+    assert!(forged.ends_with("403"), "{forged}");
+    let taken = post(address, path, &signed(HOOK_KEY), &deed).await;
+    assert!(taken.ends_with("200"), "{taken}");
+    assert!(open_incidents(&world).await.is_empty());
+
+    // An Alertmanager tells of a group.
+    let group = json!({"receiver": "daybook", "status": "firing", "version": "4", "groupKey": "g",
+        "externalURL": "http://am.example.com", "alerts": [{"status": "firing", "fingerprint": "aa",
+        "labels": {"alertname": "Down", "severity": "warning", "service": "web"}, "annotations": {"summary": "web is down"},
+        "startsAt": now(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": ""}]})
+    .to_string();
+    assert!(post(address, "/alertmanager", &[], &group).await.ends_with("401"));
+    let bearer = vec![format!("authorization: Bearer {ROUTING_KEY}")];
+    assert!(post(address, "/alertmanager", &bearer, &group).await.ends_with("200"));
+    world.until("an incident is open", async |world| open_incidents(world).await.len() == 1).await;
+    let incident = &open_incidents(&world).await[0];
+    assert_eq!((&incident["title"], &incident["severity"]), (&json!("web is down"), &json!("ticket")), "{incident}");
+    world.end().await;
+}
+
+/// Now, as RFC 3339 has it.
+fn now() -> String {
+    let said = std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output().expect("date is there");
+    String::from_utf8_lossy(&said.stdout).trim().to_owned()
+}
+
+/// HMAC-SHA-256 in hexadecimal digits, by OpenSSL.
+fn mac(key: &str, text: &str) -> String {
+    use std::io::Write as _;
+    let mut openssl = std::process::Command::new("openssl")
+        .args(["dgst", "-sha256", "-hmac", key, "-r"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("openssl is installed");
+    openssl.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("openssl reads");
+    let said = openssl.wait_with_output().expect("openssl ends");
+    String::from_utf8_lossy(&said.stdout).split(' ').next().unwrap_or_default().to_owned()
 }

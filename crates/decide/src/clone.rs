@@ -22,8 +22,15 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
     if let Some((name, _)) = shared {
         return Err(name.clone());
     }
-    let mut clone =
-        Spec { key: to, leaving: None, backups: None, notify: Vec::new(), protected: false, ..spec.clone() };
+    let mut clone = Spec {
+        key: to,
+        leaving: None,
+        backups: None,
+        notify: Vec::new(),
+        receive: None,
+        protected: false,
+        ..spec.clone()
+    };
     let mut told = Vec::new();
     clone.secrets_mut().for_each(|secret| secret.version = None);
     clone.databases.values_mut().for_each(|database| database.backup = None);

@@ -387,6 +387,14 @@ pub enum Event {
         /// What.
         note: ChannelNote,
     },
+    /// A tool that is not ours says that something was changed.
+    ChangedElsewhere {
+        /// What, in one line.
+        what: String,
+        /// Where, as it says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+    },
     /// The state was rebuilt from what runs.
     Adopted {
         /// How many replicas were found.

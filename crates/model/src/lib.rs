@@ -38,7 +38,8 @@ pub use incident::{Alert, IncidentId, Severity};
 pub use jiff::Timestamp;
 pub use launch::Launch;
 pub use name::{
-    AppName, ChannelName, DatabaseName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, TargetName, VolumeName,
+    AppName, ChannelName, DatabaseName, EnvKey, EnvName, InvalidName, NetworkName, SecretName, ServiceName, TargetName,
+    VolumeName,
 };
 pub use observed::{Observed, ReplicaState, SeenReplica};
 pub use plan::{Action, Cause, Effect, Plan, Step};

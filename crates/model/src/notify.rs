@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::incident::Severity;
-use crate::name::ChannelName;
+use crate::name::{ChannelName, SecretName};
 use crate::spec::SecretRef;
 
 /// A place where people are told. What must not be seen of it is a secret of the sealed store.
@@ -114,6 +114,11 @@ impl Channel {
             Receiver::Ntfy { topic, token, .. } => [Some(topic), token.as_mut()],
         };
         secrets.into_iter().flatten()
+    }
+
+    /// Whether a secret of this name is among those that it needs.
+    pub fn needs(&self, name: &SecretName) -> bool {
+        self.clone().secrets_mut().any(|secret| secret.name == *name)
     }
 }
 

@@ -57,6 +57,9 @@ pub struct Spec {
     /// Where people are told of incidents. Their order is that in which they tell of each other's trouble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Channel>,
+    /// The key by which other tools may tell of alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receive: Option<SecretRef>,
     /// Named volumes.
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks inside the environment. The network `default` is here when anything uses it.
@@ -78,6 +81,7 @@ impl Spec {
             databases: BTreeMap::new(),
             backups: None,
             notify: Vec::new(),
+            receive: None,
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
         }
@@ -86,14 +90,14 @@ impl Spec {
     /// The most replicas that one environment may have: a plan names each of them.
     pub const MOST_REPLICAS: u64 = 20_000;
 
-    /// Every secret that a version is chosen for: those of services, of databases, of where backups go, and of channels.
+    /// Every secret that a version is chosen for: those of services, of databases, of where backups go, and of channels both ways.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let of_services = self.services.values_mut().flat_map(|service| service.container.secrets_mut());
         let access = self.backups.as_mut().and_then(|store| store.access.as_mut());
         let of_backups = access.into_iter().flat_map(|(who, proof)| [who, proof]);
         let of_channels = self.notify.iter_mut().flat_map(Channel::secrets_mut);
         let of_databases = self.databases.values_mut().flat_map(Database::secrets_mut);
-        of_services.chain(of_databases).chain(of_backups).chain(of_channels)
+        of_services.chain(of_databases).chain(of_backups).chain(of_channels).chain(self.receive.as_mut())
     }
 
     /// How many replicas the services have at most.

@@ -204,8 +204,9 @@ pub fn ntfy() -> String {
 fn of_url(url: &str) -> Vec<&str> {
     let (_, rest) = url.split_once("://").unwrap_or(("", url));
     let path = rest.find(['/', '?']).map_or("", |start| &rest[start..]);
-    let parts = path.split(['/', '?', '&', '=']).filter(|part| part.len() >= 8);
-    [url, path.trim_matches('/')].into_iter().chain(parts).collect()
+    // What is shorter is a word, and words are told.
+    let parts = path.split(['/', '?', '&', '=']).chain([path.trim_matches('/')]).filter(|part| part.len() >= 8);
+    std::iter::once(url).chain(parts).collect()
 }
 
 /// The host of a URL, which is all of it that is shown.

@@ -136,7 +136,9 @@ impl FromStr for Allowed {
             return Ok(Self::Network(network));
         }
         let is_label = |label: &str| {
-            !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         };
         let host = text.trim_end_matches('.').to_ascii_lowercase();
         // What ends in digits is an address that is written wrongly.
@@ -364,7 +366,10 @@ mod tests {
     fn r35_one_bad_address_of_a_name_is_enough() {
         let addresses = ["8.8.8.8", "10.0.0.1"].map(|address| address.parse().unwrap());
         let refused = Guard::default().check(&addresses, true).unwrap_err();
-        assert_eq!(refused.to_string(), "10.0.0.1 is private; who runs the server may allow it: `daybook serve --notify-allow`");
+        assert_eq!(
+            refused.to_string(),
+            "10.0.0.1 is private; who runs the server may allow it: `daybook serve --notify-allow`"
+        );
         assert_eq!(Guard::default().check(&[], true), Err(Refused::NoAddress));
     }
 

@@ -273,7 +273,9 @@ impl App {
         let mut values = Values::default();
         let mut kept = BTreeSet::new();
         for (name, new) in &rotate.secrets {
-            if refers_to(&spec, name).is_none() {
+            let tells = spec.notify.iter().any(|channel| channel.needs(name));
+            let receives = spec.receive.as_ref().is_some_and(|key| key.name == *name);
+            if refers_to(&spec, name).is_none() && !tells && !receives {
                 let message = format!("no service of {} needs the secret `{name}`", rotate.key);
                 return Err(ApiError::not_found(message).hint(format!(
                     "`daybook secret ls` lists those that are set; `daybook secret set {name}` is for releases to come"

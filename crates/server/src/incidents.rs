@@ -109,8 +109,11 @@ impl App {
     pub(crate) fn alerts(&self, key: Option<&EnvKey>, also_ended: bool) -> Vec<AlertView> {
         let of = |fired: &Fired| key.is_none_or(|key| fired.key.as_ref().is_none_or(|place| place == key));
         let dead = self.dead_channels().into_iter().map(crate::observe::Trouble::fired);
-        let fired =
-            self.fired().into_iter().chain(dead).filter(|fired| of(fired) && (also_ended || fired.state != State::Inactive));
+        let fired = self
+            .fired()
+            .into_iter()
+            .chain(dead)
+            .filter(|fired| of(fired) && (also_ended || fired.state != State::Inactive));
         let view = |fired: Fired| AlertView {
             key: fired.key,
             state: fired.state.word().to_owned(),

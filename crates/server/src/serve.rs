@@ -46,6 +46,8 @@ pub struct Config {
     pub share: Option<PathBuf>,
     /// Where what was measured can be asked for over TCP.
     pub prometheus: Option<SocketAddr>,
+    /// Where other tools may tell of alerts.
+    pub receive: Option<SocketAddr>,
     /// Networks and hosts that channels may lead to, though they are not public.
     pub notify_allow: Vec<String>,
     /// How the state is backed up by itself.
@@ -173,6 +175,11 @@ pub(crate) async fn govern(
         if let Some(address) = config.prometheus {
             let open = crate::socket::open_door(&app, address).await.map_err(io("listen for --prometheus"))?;
             app.spawn(open);
+        }
+        #[cfg(feature = "observe")]
+        if let Some(address) = config.receive {
+            let receiving = crate::socket::receive(&app, address).await.map_err(io("listen for --receive"))?;
+            app.spawn(receiving);
         }
         tracing::info!(state = %state.display(), "the server answers");
         answer(&app, listener).await.map_err(io("answer the API"))

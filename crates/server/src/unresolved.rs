@@ -60,11 +60,13 @@ pub(crate) fn of_secrets(spec: &Spec, missing: &BTreeSet<SecretName>) -> Vec<Unr
 pub(crate) fn missing_secret(spec: &Spec, name: &SecretName) -> Unresolved {
     let service = refers_to(spec, name);
     let vault = spec.vault.as_ref().filter(|vault| vault.login.credential() == Some(name));
-    let (line, hint) = match vault {
-        Some(vault) => (vault.line, "it lets into the Vault: ".to_owned()),
-        None => (service.and_then(|service| line_of(spec, service)), "set it: ".to_owned()),
+    let channel = spec.notify.iter().find(|channel| channel.needs(name));
+    let (line, hint) = match (vault, channel) {
+        (Some(vault), _) => (vault.line, "it lets into the Vault: ".to_owned()),
+        (None, Some(channel)) => (channel.line, format!("the channel {} needs it: ", channel.name)),
+        (None, None) => (service.and_then(|service| line_of(spec, service)), "set it: ".to_owned()),
     };
-    let generate = if vault.is_some() { "" } else { ", or write `{secret: generate}`" };
+    let generate = if vault.is_some() || channel.is_some() { "" } else { ", or write `{secret: generate}`" };
     Unresolved {
         kind: "secret".to_owned(),
         name: name.to_string(),

@@ -66,8 +66,12 @@ fn render(channels: &[ChannelView], now: Timestamp) -> String {
     for channel in channels {
         let state = match (channel.state.as_str(), channel.failing_since) {
             (state @ ("dead" | "unusable"), None) => paint(BAD, state),
-            ("dead", Some(since)) => paint(BAD, format!("dead since {}", words::ago(since, now))),
-            ("failing", Some(since)) => paint(WARN, format!("failing since {}", words::ago(since, now))),
+            ("dead", Some(since)) => {
+                paint(BAD, format!("dead for {}", words::span(now.as_second() - since.as_second())))
+            }
+            ("failing", Some(since)) => {
+                paint(WARN, format!("failing for {}", words::span(now.as_second() - since.as_second())))
+            }
             ("works", _) => paint(GOOD, "works"),
             (state, _) => paint(DIM, state),
         };
@@ -102,7 +106,11 @@ mod tests {
                  "waiting": 0, "told": {"at": "2026-11-24T11:58:00Z", "what": "triggered: web fails"}}]"#,
         )
         .unwrap();
-        insta::assert_snapshot!(plain(&render(&channels, "2026-11-24T12:00:00Z".parse().unwrap())), @r"");
+        insta::assert_snapshot!(plain(&render(&channels, "2026-11-24T12:00:00Z".parse().unwrap())), @r"
+        CHANNEL  STATE            FROM            WAITING  TOLD LAST                        WHERE
+        pager    dead for 10 min  page, releases  2        -                                PagerDuty at events.pagerduty.com
+        chat     works            ticket          0        triggered: web fails, 2 min ago  Slack at hooks.slack.com
+        ");
     }
 
     #[test]
@@ -112,6 +120,9 @@ mod tests {
                 "sent": [{"kind": "triggered", "taken": false, "answer": "it answers 404 Not Found: no_service"}]}"#,
         )
         .unwrap();
-        insta::assert_snapshot!(plain(&result(&tested)), @r"");
+        insta::assert_snapshot!(plain(&result(&tested)), @r"
+        ✗ triggered: it answers 404 Not Found: no_service
+        chat does not work: Slack at hooks.slack.com
+        ");
     }
 }

@@ -65,6 +65,10 @@ pub(crate) struct Serve {
     /// Answer as a Prometheus at this address of the machine, for Grafana: http://ADDRESS.
     #[arg(long, value_name = "ADDRESS", env = "DAYBOOK_PROMETHEUS")]
     prometheus: Option<SocketAddr>,
+    /// Take in at this address what other tools tell of: events for PagerDuty, alerts of Prometheus and Alertmanager, webhooks of
+    /// PagerDuty. Without TLS: put a proxy before it where others can listen.
+    #[arg(long, value_name = "ADDRESS", env = "DAYBOOK_RECEIVE")]
+    receive: Option<SocketAddr>,
     /// Let channels lead to this network (10.1.0.0/16), address or host, which is not public, joined by commas: without it
     /// nobody who writes a manifest can have the server ask something inside.
     #[arg(long, value_name = "NETWORK|HOST", env = "DAYBOOK_NOTIFY_ALLOW", value_delimiter = ',')]
@@ -153,6 +157,7 @@ impl Serve {
             landing_zone: self.landing_zone,
             share: self.share,
             prometheus: self.prometheus,
+            receive: self.receive,
             notify_allow: self.notify_allow,
             #[cfg(feature = "databases")]
             state_backup: self.state_backup.schedule()?,

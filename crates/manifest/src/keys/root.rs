@@ -26,6 +26,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
     yes("notify", Map(&Object(CHANNEL))),
+    yes("receive", SECRET_BY_NAME),
     later("infrastructure", Any),
     no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
 ];
@@ -51,6 +52,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("policy", Object(POLICY)),
     yes("budget", Object(BUDGET)),
     yes("notify", Map(&Object(CHANNEL))),
+    yes("receive", SECRET_BY_NAME),
 ];
 
 /// One of `notify`, of the whole manifest or of one environment.
@@ -66,12 +68,15 @@ pub(crate) const CHANNEL: &[Key] = &[
     yes("ca", Text),
 ];
 
+/// A secret by its name. A text has the right shape so that it can be told what to do with it.
+const SECRET_BY_NAME: Shape = Either(&[Text, Object(ENV_SECRET)]);
+
 /// `pagerduty` of a channel.
 pub(crate) const PAGERDUTY: &[Key] =
-    &[yes("routing_key", Object(ENV_SECRET)), yes("server", Text), yes("webhooks", Object(ENV_SECRET))];
+    &[yes("routing_key", SECRET_BY_NAME), yes("server", Text), yes("webhooks", SECRET_BY_NAME)];
 
 /// `slack` or `teams` of a channel.
-pub(crate) const INCOMING: &[Key] = &[yes("url", Object(ENV_SECRET))];
+pub(crate) const INCOMING: &[Key] = &[yes("url", SECRET_BY_NAME)];
 
 /// `email` of a channel.
 pub(crate) const EMAIL: &[Key] = &[
@@ -79,17 +84,16 @@ pub(crate) const EMAIL: &[Key] = &[
     yes("port", Integer),
     yes("encryption", Choice(&["implicit", "starttls"])),
     yes("user", Text),
-    yes("password", Object(ENV_SECRET)),
+    yes("password", SECRET_BY_NAME),
     yes("from", Text),
     yes("to", TEXT_OR_TEXTS),
 ];
 
 /// `webhook` of a channel.
-pub(crate) const WEBHOOK: &[Key] = &[yes("url", Either(&[Text, Object(ENV_SECRET)])), yes("key", Object(ENV_SECRET))];
+pub(crate) const WEBHOOK: &[Key] = &[yes("url", SECRET_BY_NAME), yes("key", SECRET_BY_NAME)];
 
 /// `ntfy` of a channel.
-pub(crate) const NTFY: &[Key] =
-    &[yes("server", Text), yes("topic", Object(ENV_SECRET)), yes("token", Object(ENV_SECRET))];
+pub(crate) const NTFY: &[Key] = &[yes("server", Text), yes("topic", SECRET_BY_NAME), yes("token", SECRET_BY_NAME)];
 
 /// `vault`, of the whole manifest or of one environment.
 pub(crate) const VAULT: &[Key] = &[

@@ -34,7 +34,7 @@ use crate::tree::{Entry, Map, Node, Span};
 
 pub(crate) use backups::store as backups;
 pub(crate) use declared::app_name;
-pub(crate) use notify::channels;
+pub(crate) use notify::{channels, receive};
 pub(crate) use ports::host_ports;
 pub(crate) use vault::vault;
 

@@ -23,6 +23,11 @@ pub(crate) fn channels(manifest: &Manifest<'_, '_>, node: Option<&Node>) -> Vec<
     entries.filter(|entry| !entry.value.is_null()).filter_map(|entry| channel(manifest, entry)).collect()
 }
 
+/// The key by which other tools may tell of alerts.
+pub(crate) fn receive(manifest: &Manifest<'_, '_>, node: Option<&Node>) -> Option<SecretRef> {
+    named(manifest, node?, "receive")
+}
+
 fn channel(manifest: &Manifest<'_, '_>, entry: &Entry) -> Option<Channel> {
     let (node, ctx) = (&entry.value, manifest.ctx);
     let name = ChannelName::new(entry.key.as_str()).map_err(|error| {
@@ -156,11 +161,18 @@ fn missing(manifest: &Manifest<'_, '_>, node: &Node, key: &str, label: &str) {
 
 /// A secret by its name; somebody else has to know its value, so it is not made here unless that is asked for.
 fn secret(manifest: &Manifest<'_, '_>, of: &Node, key: &str) -> Option<SecretRef> {
-    let node = of.get(key)?;
+    named(manifest, of.get(key)?, key)
+}
+
+fn named(manifest: &Manifest<'_, '_>, node: &Node, key: &str) -> Option<SecretRef> {
+    if node.map().is_none() {
+        let problem = Problem::new("M0137", node.span, format!("`{key}` is written in clear"));
+        let help = "its value is set with `daybook secret set NAME`, or comes from where `secrets` says";
+        manifest.ctx.report(problem.label("write `{secret: NAME}`").help(help));
+        return None;
+    }
     let Some(name) = text(node, "secret") else {
-        if node.map().is_some() {
-            missing(manifest, node, "secret", "write `{secret: NAME}`");
-        }
+        missing(manifest, node, "secret", "write `{secret: NAME}`");
         return None;
     };
     if name == "generate" {

@@ -96,8 +96,11 @@ async fn outcome(answer: Response, now: Timestamp) -> Reply {
     let why = format!("it answers {said}");
     let may_work_later =
         matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
-    let outcome =
-        if status.is_server_error() || may_work_later { Outcome::Retry { after, why } } else { Outcome::Refused { why } };
+    let outcome = if status.is_server_error() || may_work_later {
+        Outcome::Retry { after, why }
+    } else {
+        Outcome::Refused { why }
+    };
     Reply { outcome, said }
 }
 

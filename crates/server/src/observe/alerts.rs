@@ -90,7 +90,8 @@ impl App {
             if let Err(error) = write(&file, &standing) {
                 tracing::warn!(%error, "the state of alerts is not kept");
             }
-            let fired = fired(&standing, now);
+            let mut fired = fired(&standing, now);
+            fired.extend(self.received());
             lock(&self.inner.observatory.fired).clone_from(&fired);
             if let Err(error) = self.tend_incidents(&fired).await {
                 tracing::warn!(error = %error.0.message, "incidents wait");

@@ -47,6 +47,7 @@ use samples::Told;
 pub(crate) use alerts::Fired;
 pub(crate) use notices::Trouble;
 
+pub(crate) use notices::routes as receiving;
 pub(crate) use prometheus::routes;
 
 /// Questions that are answered at once. Each may take a core and much memory.

@@ -31,6 +31,7 @@ impl App {
         if let Ok(lines) = self.inner.observatory.lines() {
             self.spawn(self.clone().tend_lines(lines));
         }
+        self.read_received();
         self.spawn(self.clone().tend_notices());
         let Ok(store) = self.inner.observatory.store() else { return };
         let (app, kept) = (self.clone(), store.clone());

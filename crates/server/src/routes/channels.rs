@@ -14,10 +14,7 @@ use crate::request::{AtEnvironment, Body, Caller, Path};
     get, path = "/v1/environments/{app}/{env}/channels", tag = "incidents", params(AtEnvironment),
     responses((status = 200, body = Vec<ChannelView>), (status = "default", body = ErrorBody))
 )]
-pub(crate) async fn list_channels(
-    State(app): State<App>,
-    Path(at): Path<AtEnvironment>,
-) -> Reply<Vec<ChannelView>> {
+pub(crate) async fn list_channels(State(app): State<App>, Path(at): Path<AtEnvironment>) -> Reply<Vec<ChannelView>> {
     let key = app.known(at.key()).await?;
     Ok(Json(app.channels(&key).await?))
 }

@@ -185,6 +185,8 @@ impl Words {
                 plain(format!("incident {}: {}", id.short(), incident::words(what)))
             }
             Event::Channel { channel, note } => plain(format!("channel {channel}: {}", channel_words(note))),
+            Event::ChangedElsewhere { what, source: Some(source) } => plain(format!("changed at {source}: {what}")),
+            Event::ChangedElsewhere { what, source: None } => plain(format!("changed elsewhere: {what}")),
             Event::SecretRemoved { name } => plain(format!("secret {name} removed")),
             Event::Adopted { replicas } => plain(format!("found running without a record: {replicas} replicas")),
             Event::Executed { replica, program } => about(&replica.service, format!("ran {program} in {replica}")),

@@ -13,7 +13,29 @@ pub(crate) struct Opened {
     pub(crate) described: Channel,
     /// The channel with its secrets, or why it cannot be used.
     pub(crate) channel: Result<daybook_notify::Channel, String>,
+    /// What PagerDuty signs its own webhooks with.
+    pub(crate) webhooks: Option<Secret>,
 }
+
+/// The key by which other tools may tell of alerts of an environment, if there is one.
+pub(crate) async fn key(store: &Store, release: &Release) -> Option<Secret> {
+    let (key, secret) = (&release.spec.key, release.spec.receive.as_ref()?);
+    match (Secrets { store, key }).open(secret).await {
+        // Whoever guesses it can wake people.
+        Ok(secret) if secret.expose().len() < SHORTEST => {
+            tracing::warn!(%key, "the key of `receive` is shorter than {SHORTEST} characters: nothing is received");
+            None
+        }
+        Ok(secret) => Some(secret),
+        Err(why) => {
+            tracing::warn!(%key, why, "nothing is received");
+            None
+        }
+    }
+}
+
+/// Characters of a key, at least.
+const SHORTEST: usize = 16;
 
 /// Where a channel leads, without what is secret.
 pub(crate) fn leads_to(described: &Channel, channel: &Result<daybook_notify::Channel, String>) -> String {
@@ -33,7 +55,13 @@ pub(crate) async fn open(store: &Store, release: &Release) -> Vec<Opened> {
     let mut all = Vec::with_capacity(release.spec.notify.len());
     for described in &release.spec.notify {
         let channel = open_one(store, &release.spec.key, described).await;
-        all.push(Opened { described: described.clone(), channel });
+        let webhooks = match &described.receiver {
+            Receiver::Pagerduty { webhooks: Some(secret), .. } => {
+                (Secrets { store, key: &release.spec.key }).open(secret).await.ok()
+            }
+            _ => None,
+        };
+        all.push(Opened { described: described.clone(), channel, webhooks });
     }
     all
 }
@@ -64,11 +92,8 @@ async fn open_one(store: &Store, key: &EnvKey, described: &Channel) -> Result<da
             },
         },
     };
-    let channel = daybook_notify::Channel {
-        name: described.name.to_string(),
-        target,
-        authority: described.authority.clone(),
-    };
+    let channel =
+        daybook_notify::Channel { name: described.name.to_string(), target, authority: described.authority.clone() };
     match channel.problems() {
         problems if problems.is_empty() => Ok(channel),
         problems => Err(problems.join("; ")),

@@ -3,8 +3,10 @@
 //! What is to be told follows from the journal (`telling`), and is in a queue for each environment until it is told; a file has the
 //! queues and how far the journal was read, and is replaced as a whole. So whoever is killed when, everything is told, and maybe
 //! some of it twice. `channels` opens what leads there; `view` shows how that goes, and tries it out.
+//! `receive` takes in what other tools tell of.
 
 mod channels;
+mod receive;
 mod telling;
 mod view;
 
@@ -16,7 +18,7 @@ use std::time::Duration;
 use daybook_model::incident::{IncidentEvent, IncidentId};
 use daybook_model::name::ChannelName;
 use daybook_model::notify::ChannelNote;
-use daybook_model::{Actor, Entry, EnvKey, Event, RunId, Timestamp};
+use daybook_model::{Actor, Digest, Entry, EnvKey, Event, RunId, Timestamp};
 use daybook_notify::delivery::{Limits, Sending, Told};
 use daybook_notify::guard::Allowed;
 use daybook_notify::{Guard, Notice, Outcome, Queue, Reply, Sender};
@@ -34,6 +36,7 @@ use crate::App;
 use channels::Opened;
 use telling::{Memory, Telling};
 
+pub(crate) use receive::routes;
 pub(crate) use view::Trouble;
 
 /// The file of what is to be told, in the state directory.
@@ -53,6 +56,9 @@ pub(crate) struct Notices {
     sender: OnceLock<Arc<Sender>>,
     standing: Mutex<Standing>,
     channels: Mutex<BTreeMap<EnvKey, Vec<Opened>>>,
+    /// Environments by the digest of the key by which other tools tell of alerts there.
+    keys: Mutex<BTreeMap<Digest, EnvKey>>,
+    received: Mutex<receive::Received>,
 }
 
 /// How it stands, as the file has it.
@@ -65,6 +71,9 @@ struct Standing {
     memory: Memory,
     queues: BTreeMap<EnvKey, Queue>,
     channels: BTreeMap<EnvKey, BTreeMap<String, Seen>>,
+    /// Webhooks of PagerDuty that were taken in.
+    #[serde(default)]
+    webhooks: daybook_notify::inbound::Seen,
 }
 
 impl Default for Standing {
@@ -75,6 +84,7 @@ impl Default for Standing {
             memory: Memory::default(),
             queues: BTreeMap::new(),
             channels: BTreeMap::new(),
+            webhooks: daybook_notify::inbound::Seen::default(),
         }
     }
 }
@@ -243,15 +253,19 @@ impl App {
 
     /// Looks at which channels there are now. What waits for one that is no more is lost.
     async fn open_channels(&self) -> Result<(), daybook_store::Error> {
-        let mut all = BTreeMap::new();
+        let (mut all, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for environment in self.inner.store.environments().await? {
             if environment.retired {
                 continue;
             }
             if let Some(release) = self.inner.store.current_release(&environment.key).await? {
+                if let Some(key) = channels::key(&self.inner.store, &release).await {
+                    keys.insert(digest(key.expose()), environment.key.clone());
+                }
                 all.insert(environment.key, channels::open(&self.inner.store, &release).await);
             }
         }
+        *lock(&self.notices().keys) = keys;
         let lost = {
             let (mut channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
             let Standing { queues, channels: seen, .. } = &mut *standing;
@@ -370,6 +384,11 @@ impl App {
     }
 }
 
+/// By which a key is looked up: how long that takes says nothing about it.
+fn digest(key: &str) -> Digest {
+    Digest::of(key.as_bytes())
+}
+
 /// Whether something is told of it.
 fn is_told(event: &Event) -> bool {
     matches!(event, Event::Incident { .. }) || changes_channels(event)
@@ -380,10 +399,7 @@ fn changes_channels(event: &Event) -> bool {
 }
 
 /// Who is told of something about an environment; of something about the machine, everybody, and nobody twice.
-fn receivers<'c>(
-    channels: &'c BTreeMap<EnvKey, Vec<Opened>>,
-    about: Option<&EnvKey>,
-) -> Vec<(&'c EnvKey, &'c Opened)> {
+fn receivers<'c>(channels: &'c BTreeMap<EnvKey, Vec<Opened>>, about: Option<&EnvKey>) -> Vec<(&'c EnvKey, &'c Opened)> {
     let all = channels.iter().filter(|(key, _)| about.is_none_or(|about| about == *key));
     let mut seen: Vec<&daybook_notify::Target> = Vec::new();
     let mut receivers = Vec::new();

@@ -218,7 +218,8 @@ mod tests {
 
         /// What the pager and the chat are told after these events, which came at once.
         fn tell(&mut self, events: &[IncidentEvent]) -> [Vec<String>; 2] {
-            let (id, actor) = (IncidentId(Uuid::from_u128(7)), Actor { name: "ann".to_owned(), origin: "cli".to_owned() });
+            let (id, actor) =
+                (IncidentId(Uuid::from_u128(7)), Actor { name: "ann".to_owned(), origin: "cli".to_owned() });
             self.at += 60;
             let at = Timestamp::from_second(self.at).unwrap();
             for event in events {

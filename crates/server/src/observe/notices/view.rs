@@ -30,7 +30,7 @@ impl App {
         let standing = lock(&self.notices().standing);
         let health = standing.queues.get(key).map(Queue::health).unwrap_or_default();
         let seen = standing.channels.get(key);
-        let views = opened.into_iter().map(|channels::Opened { described, channel }| {
+        let views = opened.into_iter().map(|channels::Opened { described, channel, .. }| {
             let name = described.name.as_str();
             let health = health.get(name).copied();
             let seen = seen.and_then(|seen| seen.get(name)).cloned().unwrap_or_default();
@@ -70,7 +70,7 @@ impl App {
         let names: Vec<_> = opened.iter().map(|one| one.described.name.clone()).collect();
         let place = names.iter().position(|name| *name == asked.channel);
         let place = place.ok_or_else(|| no_channel(key, &asked.channel, &names))?;
-        let channels::Opened { described, channel } = opened.swap_remove(place);
+        let channels::Opened { described, channel, .. } = opened.swap_remove(place);
         let to = channels::leads_to(&described, &channel);
         let channel = channel.map_err(|why| {
             ApiError::invalid(format!("the channel {} cannot be used: {why}", asked.channel))
@@ -83,9 +83,7 @@ impl App {
             let reply = sender.ask(&channel, &notice, &delivery, self.now()).await;
             let what = headline(&notice);
             let (taken, answer, note) = match reply.outcome {
-                Outcome::Delivered => {
-                    (true, reply.said, ChannelNote::Told { about: "test".to_owned(), what })
-                }
+                Outcome::Delivered => (true, reply.said, ChannelNote::Told { about: "test".to_owned(), what }),
                 Outcome::Retry { why, .. } | Outcome::Refused { why } => {
                     (false, why.clone(), ChannelNote::Lost { what, why })
                 }
@@ -124,11 +122,16 @@ impl Trouble {
     /// As an alert. It opens no incident: the other channels are told of it as it is.
     pub(crate) fn fired(self) -> Fired {
         let Self { key, channel, since, waiting, why } = self;
+        let summary = match waiting {
+            0 => format!("the channel {channel} has refused a notice: nobody was told there"),
+            1 => format!("nobody is told through the channel {channel}: a notice waits"),
+            many => format!("nobody is told through the channel {channel}: {many} notices wait"),
+        };
         let alert = daybook_model::Alert {
             name: "ChannelDead".to_owned(),
             labels: [("channel".to_owned(), channel.clone())].into(),
             severity: daybook_model::Severity::Page,
-            summary: format!("nobody is told through the channel {channel}: {waiting} wait"),
+            summary,
             started: since,
             ended: None,
             service: None,

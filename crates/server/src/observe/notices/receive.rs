@@ -1,0 +1,404 @@
+//! What other tools tell of: alerts in the forms of PagerDuty and Prometheus, and what people did at PagerDuty.
+//!
+//! An alert of another tool becomes one of ours, as if a rule had found it, so it opens, joins and ends incidents as they do. It is in
+//! a file before it is acknowledged. Who sends proves it by the key of an environment (`receive` of the manifest), or by PagerDuty's
+//! signature.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
+use daybook_model::name::ChannelName;
+use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp};
+use daybook_notify::Secret;
+use daybook_notify::inbound::pagerduty_events::{self, Event, Rejected};
+use daybook_notify::inbound::{Answer, Signal, State as Told, alertmanager, pagerduty_webhook};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::lock;
+use crate::App;
+use crate::error::ApiError;
+use crate::observe::{Fired, alerts};
+
+/// The file of what was received, in the state directory.
+const FILE: &str = "received.json";
+/// Alerts of one environment that are remembered.
+const MOST: usize = 1_000;
+/// An alert that ended longer ago is forgotten: seconds.
+const ENDED_FOR: i64 = 15 * 60;
+/// Labels of an alert that are kept, and characters of each.
+const LABELS: usize = 30;
+const CHARACTERS: usize = 300;
+
+/// Alerts of other tools, by environment and by what they are known by.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Received {
+    alerts: BTreeMap<EnvKey, BTreeMap<String, One>>,
+}
+
+/// An alert of another tool.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct One {
+    alert: Alert,
+    description: String,
+    /// It is over then, unless it is sent again.
+    until: Option<Timestamp>,
+}
+
+/// There are too many.
+struct TooMany;
+
+impl Received {
+    /// Takes in what a tool says; `tool` tells its keys from those of others.
+    fn take(&mut self, key: &EnvKey, tool: &str, signal: &Signal, now: Timestamp) -> Result<(), TooMany> {
+        let alerts = self.alerts.entry(key.clone()).or_default();
+        let place = place(tool, signal);
+        match (signal.state, alerts.get_mut(&place)) {
+            (Told::Firing, Some(known)) if known.alert.ended.is_none() => {
+                let started = known.alert.started;
+                *known = one(tool, signal, now);
+                known.alert.started = started;
+            }
+            (Told::Firing, known) => {
+                if known.is_none() && alerts.len() >= MOST {
+                    return Err(TooMany);
+                }
+                alerts.insert(place, one(tool, signal, now));
+            }
+            (Told::Resolved, Some(known)) => {
+                known.alert.ended.get_or_insert(now);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Ends what was not sent again, and forgets what ended long ago.
+    fn tend(&mut self, now: Timestamp) {
+        for alerts in self.alerts.values_mut() {
+            for one in alerts.values_mut() {
+                let over = one.until.filter(|until| *until <= now);
+                one.alert.ended = one.alert.ended.or(over);
+            }
+            let ended = |one: &One| one.alert.ended.is_some_and(|at| now.as_second() - at.as_second() > ENDED_FOR);
+            alerts.retain(|_, one| !ended(one));
+        }
+        self.alerts.retain(|_, alerts| !alerts.is_empty());
+    }
+
+    fn identity(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Option<String> {
+        Some(self.alerts.get(key)?.get(&place(tool, signal))?.alert.identity())
+    }
+}
+
+fn place(tool: &str, signal: &Signal) -> String {
+    format!("{tool} {}", signal.key)
+}
+
+/// The alert that a signal is.
+fn one(tool: &str, signal: &Signal, now: Timestamp) -> One {
+    let cut = |text: &str| text.chars().take(CHARACTERS).collect::<String>();
+    let own = ["alertname", "severity"];
+    let labels = signal.labels.iter().filter(|(name, _)| !own.contains(&name.as_str())).take(LABELS);
+    let mut labels: BTreeMap<_, _> = labels.map(|(name, value)| (cut(name), cut(value))).collect();
+    labels.insert("received_from".to_owned(), tool.to_owned());
+    labels.insert("received_key".to_owned(), signal.key.clone());
+    labels.extend(signal.source.iter().map(|source| ("source".to_owned(), cut(source))));
+    let name = signal.labels.get("alertname").or(signal.labels.get("class")).map_or("Received", String::as_str);
+    let severity = match signal.severity {
+        // As urgent as PagerDuty takes them by default.
+        Some(daybook_notify::Severity::Critical | daybook_notify::Severity::Error) => Severity::Page,
+        Some(daybook_notify::Severity::Warning) | None => Severity::Ticket,
+        Some(daybook_notify::Severity::Info) => Severity::Info,
+    };
+    let service = signal.labels.get("service").or(signal.labels.get("component"));
+    let runbook = signal.links.iter().find(|link| link.text() == "runbook").map(|link| link.url().to_owned());
+    let alert = Alert {
+        name: cut(name),
+        labels,
+        severity,
+        summary: signal.title.chars().take(1_000).collect(),
+        started: signal.at.filter(|at| *at <= now).unwrap_or(now),
+        ended: None,
+        service: service.and_then(|name| name.parse().ok()),
+        host: None,
+        runbook,
+    };
+    let description = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
+    One { alert, description, until: signal.until }
+}
+
+/// The paths that take something from other tools.
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/v2/enqueue", post(enqueue))
+        .route("/v2/change/enqueue", post(enqueue_change))
+        .route("/alertmanager", post(alertmanager_webhook))
+        .route("/api/v2/alerts", post(prometheus_alerts))
+        .route("/pagerduty/{app}/{env}/{channel}", post(pagerduty_webhook))
+        .layer(DefaultBodyLimit::max(alertmanager::MOST_ALERTS_BYTES + 1))
+}
+
+fn respond(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, axum::Json(answer.body)).into_response()
+}
+
+fn refuse(status: u16, message: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, message + "\n").into_response()
+}
+
+async fn enqueue(State(app): State<App>, body: Bytes) -> Response {
+    match app.take_event(pagerduty_events::enqueue(&body, || Uuid::now_v7().to_string())).await {
+        Ok(event) => respond(event.accepted()),
+        Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
+        Err(Failed::Later(why)) => refuse(500, why),
+    }
+}
+
+async fn enqueue_change(State(app): State<App>, body: Bytes) -> Response {
+    match app.take_event(pagerduty_events::enqueue_change(&body, || Uuid::now_v7().to_string())).await {
+        Ok(event) => respond(event.accepted()),
+        Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
+        Err(Failed::Later(why)) => refuse(500, why),
+    }
+}
+
+async fn alertmanager_webhook(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(key) = app.sender_of(&headers) else { return nobody() };
+    match alertmanager::webhook(&body) {
+        Ok(group) => app.take_alerts(&key, &group.signals).await,
+        Err(error) => refuse(error.status(), error.to_string()),
+    }
+}
+
+async fn prometheus_alerts(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(key) = app.sender_of(&headers) else { return nobody() };
+    match alertmanager::alerts(&body, app.now()) {
+        Ok(alerts) => {
+            let taken = app.take_alerts(&key, &alerts.signals).await;
+            if alerts.problems.is_empty() { taken } else { refuse(400, alerts.problems.join("; ")) }
+        }
+        Err(error) => refuse(error.status(), error.to_string()),
+    }
+}
+
+/// By which PagerDuty says what people did there; signed with what the channel has for that.
+async fn pagerduty_webhook(
+    State(app): State<App>,
+    Path((env_app, env, channel)): Path<(AppName, EnvName, ChannelName)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let key = EnvKey::new(env_app, env);
+    let secrets = app.webhook_secrets(&key, &channel);
+    let header = headers.get(pagerduty_webhook::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let webhook = {
+        let mut standing = lock(&app.notices().standing);
+        pagerduty_webhook::take(&secrets, header, &body, &mut standing.webhooks, app.now())
+    };
+    let webhook = match webhook {
+        Ok(webhook) => webhook,
+        Err(error) => return refuse(error.status(), error.to_string()),
+    };
+    app.keep_notices();
+    match webhook.signal {
+        Some(signal) => match app.take_deed(&signal).await {
+            Ok(()) => StatusCode::OK.into_response(),
+            Err(error) => refuse(500, error.0.message),
+        },
+        None => StatusCode::OK.into_response(),
+    }
+}
+
+fn nobody() -> Response {
+    let answer = (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "the key is of no environment\n");
+    answer.into_response()
+}
+
+/// Why an event is not taken.
+enum Failed {
+    /// It never will be.
+    Rejected(Rejected),
+    /// It may be if it is sent again.
+    Later(String),
+}
+
+impl From<Rejected> for Failed {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
+impl App {
+    fn received_file(&self) -> PathBuf {
+        self.inner.state.join(FILE)
+    }
+
+    /// Reads what was received before.
+    pub(crate) fn read_received(&self) {
+        *lock(&self.notices().received) = alerts::read(&self.received_file(), "alerts of other tools");
+    }
+
+    /// Alerts of other tools, as those of rules are.
+    pub(crate) fn received(&self) -> Vec<Fired> {
+        let now = self.now();
+        let mut received = lock(&self.notices().received);
+        received.tend(now);
+        let all = received.alerts.iter().flat_map(|(key, alerts)| alerts.values().map(move |one| (key, one)));
+        let fired = |(key, one): (&EnvKey, &One)| Fired {
+            key: Some(key.clone()),
+            state: if one.alert.ended.is_some() {
+                daybook_rules::State::Inactive
+            } else {
+                daybook_rules::State::Firing
+            },
+            alert: one.alert.clone(),
+            description: one.description.clone(),
+            value: 1.0,
+        };
+        all.map(fired).collect()
+    }
+
+    /// The environment whose key this is.
+    fn environment_of(&self, key: &str) -> Option<EnvKey> {
+        lock(&self.notices().keys).get(&super::digest(key)).cloned()
+    }
+
+    fn sender_of(&self, headers: &HeaderMap) -> Option<EnvKey> {
+        let said = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        self.environment_of(said.strip_prefix("Bearer ")?.trim())
+    }
+
+    async fn take_event(&self, event: Result<Event, Rejected>) -> Result<Event, Failed> {
+        let event = event?;
+        let key = self.environment_of(event.routing_key.expose()).ok_or(Rejected::RoutingKey)?;
+        self.take_signal(&key, "pagerduty", &event.signal).await?;
+        Ok(event)
+    }
+
+    async fn take_alerts(&self, key: &EnvKey, signals: &[Signal]) -> Response {
+        for signal in signals {
+            match self.take_signal(key, "alertmanager", signal).await {
+                Ok(()) => {}
+                Err(Failed::Rejected(rejected)) => return refuse(rejected.answer().status, rejected.to_string()),
+                Err(Failed::Later(why)) => return refuse(500, why),
+            }
+        }
+        StatusCode::OK.into_response()
+    }
+
+    async fn take_signal(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Result<(), Failed> {
+        match signal.state {
+            Told::Firing | Told::Resolved => {
+                let kept = {
+                    let mut received = lock(&self.notices().received);
+                    received.take(key, tool, signal, self.now()).map_err(|TooMany| Rejected::Throttled)?;
+                    alerts::write(&self.received_file(), &*received)
+                };
+                kept.map_err(|error| Failed::Later(format!("it cannot be kept: {error}")))
+            }
+            Told::Acknowledged => {
+                let identity = lock(&self.notices().received).identity(key, tool, signal);
+                let Some(identity) = identity else { return Ok(()) };
+                let incidents = self.inner.incidents.of(Some(key));
+                let has = |alert: &Alert| alert.identity() == identity;
+                let Some(incident) = incidents.open().find(|incident| incident.alerts.iter().any(has)) else {
+                    return Ok(());
+                };
+                if incident.acknowledged.is_some() {
+                    return Ok(());
+                }
+                let by = Actor { name: by(signal), origin: tool.to_owned() };
+                let noted = self.note_incident(Some(key), &by, incident.id, IncidentEvent::Acknowledged).await;
+                noted.map_err(|error| Failed::Later(error.0.message))
+            }
+            Told::Change => self.note_change(key, signal).await.map_err(|error| Failed::Later(error.0.message)),
+            Told::Unacknowledged | Told::Note => Ok(()),
+        }
+    }
+
+    async fn note_change(&self, key: &EnvKey, signal: &Signal) -> Result<(), ApiError> {
+        let event = daybook_model::Event::ChangedElsewhere {
+            what: signal.title.chars().take(1_000).collect(),
+            source: signal.source.clone().map(|source| source.chars().take(CHARACTERS).collect()),
+        };
+        let actor = Actor { name: by(signal), origin: "pagerduty".to_owned() };
+        let write = daybook_store::Write { key: Some(key.clone()), run: None, actor, event, expected: None };
+        daybook_store::Journal::append(&self.inner.store, write).await?;
+        Ok(())
+    }
+
+    /// What PagerDuty signs its webhooks with, by what the release says of the channel.
+    fn webhook_secrets(&self, key: &EnvKey, channel: &ChannelName) -> Vec<Secret> {
+        let channels = lock(&self.notices().channels);
+        let mut all = channels.get(key).into_iter().flatten();
+        let secret = all.find(|one| one.described.name == *channel).and_then(|one| one.webhooks.clone());
+        secret.into_iter().collect()
+    }
+
+    /// What somebody did at PagerDuty about an incident that we told it of.
+    async fn take_deed(&self, signal: &Signal) -> Result<(), ApiError> {
+        let Ok(id) = signal.key.parse::<IncidentId>() else { return Ok(()) };
+        let Some((key, incident)) = self.inner.incidents.find(id).filter(|(_, incident)| incident.is_open()) else {
+            return Ok(());
+        };
+        let by = Actor { name: by(signal), origin: "pagerduty".to_owned() };
+        let event = match signal.state {
+            Told::Acknowledged if incident.acknowledged.is_none() => IncidentEvent::Acknowledged,
+            Told::Resolved => IncidentEvent::Resolved { ending: Ending::ByHand, note: "at PagerDuty".to_owned() },
+            Told::Note => {
+                let text = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
+                IncidentEvent::Noted { text }
+            }
+            _ => return Ok(()),
+        };
+        self.note_incident(key.as_ref(), &by, id, event).await
+    }
+}
+
+/// Who did it, as the tool says.
+fn by(signal: &Signal) -> String {
+    let said = signal.by.as_deref().or(signal.source.as_deref()).unwrap_or("another tool");
+    said.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(action: &str) -> Signal {
+        let body = format!(
+            r#"{{"routing_key": "{}", "event_action": "{action}", "dedup_key": "disk", "payload":
+                {{"summary": "the disk is full", "source": "db1", "severity": "error", "component": "web"}}}}"#,
+            "a".repeat(32)
+        );
+        pagerduty_events::enqueue(body.as_bytes(), String::new).expect("it is an event").signal
+    }
+
+    #[test]
+    fn an_alert_of_another_tool_is_one_of_ours_until_it_is_over() {
+        let key: EnvKey = "shop/production".parse().unwrap();
+        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let mut received = Received::default();
+        let alert = |received: &Received| received.alerts[&key].values().next().unwrap().alert.clone();
+        assert!(received.take(&key, "pagerduty", &signal("trigger"), at(0)).is_ok());
+        assert!(received.take(&key, "pagerduty", &signal("trigger"), at(60)).is_ok());
+        let first = alert(&received);
+        assert_eq!((first.severity, first.started, first.ended), (Severity::Page, at(0), None));
+        assert_eq!(first.service.as_ref().map(ToString::to_string).as_deref(), Some("web"));
+        assert_eq!(received.identity(&key, "pagerduty", &signal("acknowledge")), Some(first.identity()));
+        assert!(received.take(&key, "pagerduty", &signal("resolve"), at(120)).is_ok());
+        assert_eq!(alert(&received).ended, Some(at(120)));
+        received.tend(at(120 + ENDED_FOR + 1));
+        assert!(received.alerts.is_empty());
+    }
+}
