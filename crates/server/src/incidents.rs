@@ -172,7 +172,7 @@ impl App {
             Marking::Resolve { note } => IncidentEvent::Resolved { ending: Ending::ByHand, note },
             Marking::Reopen { why } => IncidentEvent::Reopened { alert: None, why },
             Marking::Note { text } => IncidentEvent::Noted { text },
-            Marking::Publish { text } => IncidentEvent::Published { text: publishable(text)? },
+            Marking::Publish { text } => IncidentEvent::Published { text: publishable(&text)? },
             Marking::HandOver { to, note } => IncidentEvent::HandedOver { to, note },
         };
         self.note_incident(key.as_ref(), actor, id, event).await?;
@@ -236,7 +236,7 @@ impl App {
 }
 
 /// What the public is told is short, and says something.
-fn publishable(text: String) -> Result<String, ApiError> {
+fn publishable(text: &str) -> Result<String, ApiError> {
     let text = text.trim();
     match text.chars().count() {
         0 => Err(ApiError::new(ErrorCode::Usage, "nothing is said to the public")),

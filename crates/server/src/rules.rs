@@ -83,7 +83,8 @@ fn place(file: &str, text: &str, line: usize, column: usize) -> Place {
     }
 }
 
-#[cfg(all(test, feature = "observe"))]
+#[cfg(test)]
+#[cfg(feature = "observe")]
 mod tests {
     use super::*;
 
