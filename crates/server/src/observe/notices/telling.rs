@@ -30,8 +30,9 @@ pub(super) struct Telling {
     notice: Notice,
     /// Channels for what matters more are left out.
     severity: Severity,
-    /// It says more about an incident that was told: a pager takes that as the same page again, everybody else as a note.
-    is_update: bool,
+    /// Of what says more about an incident that was told: its title. A pager takes that as the same page again, everybody
+    /// else as a note.
+    update_of: Option<String>,
 }
 
 impl Telling {
@@ -40,11 +41,14 @@ impl Telling {
         let is_pager = matches!(channel.receiver, Receiver::Pagerduty { .. });
         let wanted = match self.notice.kind {
             Kind::Change => channel.changes,
-            Kind::Note => self.severity >= channel.least && (!is_pager || self.is_update),
+            Kind::Note => self.severity >= channel.least && (!is_pager || self.update_of.is_some()),
             _ => self.severity >= channel.least,
         };
-        let kind = if self.is_update && is_pager { Kind::Triggered } else { self.notice.kind };
-        wanted.then(|| Notice { kind, ..self.notice.clone() })
+        let notice = || match &self.update_of {
+            Some(title) if is_pager => Notice { kind: Kind::Triggered, title: title.clone(), ..self.notice.clone() },
+            _ => self.notice.clone(),
+        };
+        wanted.then(notice)
     }
 }
 
@@ -60,7 +64,7 @@ pub(super) fn of_incident(
     let telling = |kind, at, by: Option<&Actor>, title: String| {
         let by = by.filter(|by| by.name != "daybook").map(|by| by.name.clone());
         let notice = Notice { by, ..notice(key, incident, kind, at, title) };
-        Telling { notice, severity, is_update: false }
+        Telling { notice, severity, update_of: None }
     };
     let mut told: Vec<Telling> = Vec::new();
     let mut last = None;
@@ -99,7 +103,7 @@ pub(super) fn of_incident(
             told.push(telling(Kind::Triggered, at, None, incident.title.clone()));
         } else if !is_told && is_found {
             let title = format!("suspected cause found: {}", incident.title);
-            told.push(Telling { is_update: true, ..telling(Kind::Note, at, None, title) });
+            told.push(Telling { update_of: Some(incident.title.clone()), ..telling(Kind::Note, at, None, title) });
         }
     }
     if incident.is_open() {
@@ -124,7 +128,7 @@ pub(super) fn of_release(key: &EnvKey, number: ReleaseNumber, why: Option<&str>,
         by: Some(by.name.clone()),
         ..notice
     };
-    Telling { notice, severity: Severity::Info, is_update: false }
+    Telling { notice, severity: Severity::Info, update_of: None }
 }
 
 fn notice(key: Option<&EnvKey>, incident: &Incident, kind: Kind, at: Timestamp, title: String) -> Notice {
