@@ -210,7 +210,7 @@ fn time(change: &Change, effect: Timestamp, onset: Timestamp) -> f64 {
         return 0.0;
     }
     let minutes = before.max(0) as f64 / 60.0;
-    let decay = 0.5_f64.powf(minutes / tables::half_life_min(&change.what));
+    let decay = tables::decay(&change.what, minutes);
     match change.ended {
         // What was over before cannot have gone on hurting.
         Some(ended) if ended > change.at && ended.as_second() + SLACK_S < onset.as_second() => decay * 0.15,

@@ -64,7 +64,8 @@ pub(super) fn prior(what: &What) -> f64 {
         What::Database { trouble: DatabaseTrouble::Down, .. } => 0.9,
         What::MemoryGrowth { .. } | What::Database { .. } => 0.8,
         What::Traffic { usual, now, .. } if is_surge(*usual, *now) => 1.1,
-        What::Host { .. } | What::Traffic { .. } | What::Hand { .. } => 0.75,
+        What::Hand { .. } => 0.9,
+        What::Host { .. } | What::Traffic { .. } => 0.75,
         What::Scale { .. } => 0.65,
         What::OutOfMemory { .. } | What::Job { .. } => 0.6,
         What::Crash { .. } => 0.5,
@@ -73,8 +74,11 @@ pub(super) fn prior(what: &What) -> f64 {
     }
 }
 
+/// What a release breaks at once is felt within a few minutes.
+const AT_ONCE_MIN: f64 = 2.0;
+
 /// Minutes after which it is half as likely to be the cause.
-pub(super) fn half_life_min(what: &What) -> f64 {
+fn half_life_min(what: &What) -> f64 {
     match what {
         What::Release { changed, .. } if changed.iter().any(|one| matches!(one, Changed::Migration { .. })) => 45.0,
         What::MemoryGrowth { .. } | What::Certificate { .. } => 240.0,
@@ -82,6 +86,20 @@ pub(super) fn half_life_min(what: &What) -> f64 {
         What::Scale { .. } | What::Job { .. } | What::Database { .. } | What::Dependency { .. } => 15.0,
         What::Stopped | What::Backup { .. } | What::Traffic { .. } => 12.0,
         What::OutOfMemory { .. } | What::Crash { .. } | What::Restart => 6.0,
+    }
+}
+
+/// What it has left after so many minutes.
+///
+/// Half of what releases break is broken as soon as they get traffic; the rest shows when something else comes along.
+pub(super) fn decay(what: &What, minutes: f64) -> f64 {
+    let of = |half_life: f64| 0.5_f64.powf(minutes / half_life);
+    let slow = of(half_life_min(what));
+    match what {
+        What::Release { changed, .. } if !changed.iter().any(|one| matches!(one, Changed::Migration { .. })) => {
+            f64::midpoint(of(AT_ONCE_MIN), slow)
+        }
+        _ => slow,
     }
 }
 
@@ -140,7 +158,7 @@ pub(super) fn fit(what: &What, felt: Felt) -> f64 {
             DatabaseTrouble::Locks { .. } => row(felt, [0.7, 1.0, 0.3, 0.0, 0.1, 0.1, 0.1, 0.1, 1.0, 0.0, 0.2, 0.6]),
             _ => row(felt, [0.95, 0.7, 0.7, 0.0, 0.5, 0.1, 0.1, 0.2, 1.0, 0.0, 0.3, 0.8]),
         },
-        What::Hand { .. } => row(felt, [0.8, 0.7, 0.7, 0.2, 0.7, 0.5, 0.7, 0.6, 0.8, 0.1, 0.4, 0.5]),
+        What::Hand { .. } => row(felt, [0.9, 0.7, 0.7, 0.2, 0.7, 0.5, 0.7, 0.6, 0.8, 0.1, 0.4, 0.5]),
     }
 }
 
@@ -189,8 +207,11 @@ fn row(felt: Felt, values: [f64; 12]) -> f64 {
 
 /// Whether one change may be what brought the other about.
 pub(super) fn may_bring(one: &What, other: &What) -> bool {
+    let is_fewer = |what: &What| matches!(what, What::Traffic { usual, now, .. } if now < usual);
     let is_heavy = |what: &What| matches!(what, What::Host { .. } | What::Database { .. } | What::OutOfMemory { .. });
     match one {
+        // Routes that lead elsewhere take visitors along.
+        What::Release { changed, .. } if changed.contains(&Changed::Routes) && is_fewer(other) => true,
         What::Release { .. } => {
             is_heavy(other)
                 || matches!(

@@ -477,13 +477,13 @@ fn evidence_is_sentences_with_numbers() {
     let symptoms = [by_release("web", [(11, 0.2), (12, 14.0)]), feels("web", Memory)];
     use Felt::Memory;
     insta::assert_snapshot!(told(&suspects(&symptoms, &changes)), @"
-    87 %  release 12 of web, 4 min before the onset (release)
+    82 %  release 12 of web, 4 min before the onset (release)
           image 5f1c → a90b
           replicas of release 12 fail 14.0 % of requests, those before 0.2 %
           fits: errors, want of memory
           explains: web was killed for want of memory 3 times
           → swap back to release 11: daybook rollback 11
-    7 %  web was killed for want of memory 3 times, 60 s before the onset (out-of-memory)
+    10 %  web was killed for want of memory 3 times, 60 s before the onset (out-of-memory)
           a replica may have 128 MB
           fits: errors, want of memory
           may itself be due to: release 12 of web
@@ -496,12 +496,12 @@ fn what_needs_it_and_what_it_needs_are_told_apart() {
     let symptoms = [feels("api", Felt::Latency), feels("docs", Felt::Latency)];
     let changes = [database(2.0, slow_query()), release(1.0, &["web"], 12, image())];
     insta::assert_snapshot!(told(&suspects(&symptoms, &changes)), @"
-    46 %  database db: `SELECT * FROM orders` takes 900 ms, usually 4 ms, 2 min before the onset (database)
+    48 %  database db: `SELECT * FROM orders` takes 900 ms, usually 4 ms, 2 min before the onset (database)
           api needs db
           docs has nothing to do with it
           fits: slow answers
           → see what would make it fast: daybook db tune db
-    33 %  release 12 of web, 60 s before the onset (release)
+    30 %  release 12 of web, 60 s before the onset (release)
           image 5f1c → a90b
           web needs api
           docs has nothing to do with it

@@ -30,6 +30,11 @@ impl Seen {
             None => Ok(()),
         }
     }
+
+    /// Forgets an id of what could not be done after all, so that it is taken in when it is sent again.
+    pub fn forget(&mut self, id: &str) {
+        self.ids.remove(id);
+    }
 }
 
 #[cfg(test)]

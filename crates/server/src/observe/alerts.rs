@@ -3,7 +3,7 @@
 //! The state of rules is kept in a file beside the measurements, so that a restart neither fires twice nor forgets. Incidents are
 //! in the journal, as everything that people are told of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daybook_decide::incident::{self, Related};
+use daybook_decide::incident::{self, Incidents, Related};
 use daybook_metrics::store::{Batch, Store};
 use daybook_metrics::{Label, Labels, STALE};
 use daybook_model::incident::{Alert, IncidentId, Severity};
@@ -97,7 +97,18 @@ impl App {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             ticks.tick().await;
-            let groups = self.rules(&mut compiled).await;
+            let known = async {
+                let there = self.try_managed().await?;
+                let groups = self.rules(&mut compiled, &there).await?;
+                Ok::<_, daybook_store::Error>((there, groups))
+            };
+            let (there, groups) = match known.await {
+                Ok(known) => known,
+                Err(error) => {
+                    tracing::warn!(%error, "alerts wait");
+                    continue;
+                }
+            };
             let now = self.now().as_millisecond();
             if std::mem::take(&mut is_first) {
                 for owned in groups.iter() {
@@ -111,14 +122,14 @@ impl App {
                 Ok(standing) => standing,
                 Err(error) => {
                     tracing::error!(%error, "evaluating rules broke off");
-                    read(&file, "alerts")
+                    standing = read(&file, "alerts");
+                    continue;
                 }
             };
             if let Err(error) = write(&file, &standing) {
                 tracing::warn!(%error, "the state of alerts is not kept");
             }
             let evaluated = Evaluated { groups, standing: standing.clone() };
-            let there = self.managed().await;
             let mut fired = fired(&evaluated, now);
             fired.extend(self.received());
             fired.retain_mut(|one| one.is_of(&there, self.now()));
@@ -144,13 +155,15 @@ impl App {
         for key in self.inner.incidents.open_places() {
             by_place.entry(key).or_default();
         }
-        for (key, alerts) in by_place {
+        let mut suspected = Vec::new();
+        for (key, mut alerts) in by_place {
             let release = match &key {
                 Some(key) => self.inner.store.current_release(key).await?,
                 None => None,
             };
             let (related, now) = (release.map(|release| self.related(&release)).unwrap_or_default(), self.now());
             let known = self.inner.incidents.of(key.as_ref());
+            alerts.extend(gone(&known, key.as_ref(), fired, now));
             let ids = &mut || IncidentId(Uuid::now_v7());
             let events = incident::tend(&known, &alerts, &related, &incident::Options::default(), now, ids);
             let mut changed = Vec::new();
@@ -159,9 +172,11 @@ impl App {
                 changed.push(id);
             }
             changed.dedup();
-            for id in changed {
-                self.suspect(key.as_ref(), id, &related).await?;
-            }
+            suspected.extend(changed.into_iter().map(|id| (key.clone(), id, related.clone())));
+        }
+        // Nobody who is to be told of one waits for what is suspected of another.
+        for (key, id, related) in suspected {
+            self.suspect(key.as_ref(), id, &related).await?;
         }
         Ok(())
     }
@@ -185,6 +200,16 @@ impl App {
     pub(crate) fn fired(&self) -> Vec<Fired> {
         lock(&self.inner.observatory.fired).clone()
     }
+}
+
+/// Alerts that an incident takes for firing and that nobody knows any more, because their rule is gone, or because they
+/// ended while nobody looked: as ended now.
+fn gone(known: &Incidents, key: Option<&EnvKey>, fired: &[Fired], now: Timestamp) -> Vec<Alert> {
+    let there: BTreeSet<_> =
+        fired.iter().filter(|one| one.key.as_ref() == key).map(|one| one.alert.identity()).collect();
+    let firing = known.open().flat_map(|incident| &incident.alerts).filter(|alert| alert.is_firing());
+    let gone = firing.filter(|alert| !there.contains(&alert.identity()));
+    gone.map(|alert| Alert { ended: Some(now), ..alert.clone() }).collect()
 }
 
 /// Rules, and how they stand.
@@ -331,7 +356,9 @@ pub(super) fn write<T: Serialize>(file: &Path, standing: &T) -> std::io::Result<
     let mut written = File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     written.write_all(&text)?;
     written.sync_all()?;
-    std::fs::rename(&unfinished, file)
+    std::fs::rename(&unfinished, file)?;
+    // Until then a power loss may bring the old one back.
+    file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 #[cfg(test)]
@@ -446,6 +473,39 @@ mod tests {
         assert!(again.groups.values().all(|state| state.evaluated_at == Some(start)), "{again:?}");
         // Nobody wants them any more.
         assert!(evaluate(&store, &[], again, start + 30_000).groups.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_knows_any_more_has_ended() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let alert = |name: &str| Alert {
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            severity: Severity::Page,
+            summary: name.to_owned(),
+            started: Timestamp::UNIX_EPOCH,
+            ended: None,
+            service: None,
+            host: None,
+            runbook: None,
+        };
+        let mut known = Incidents::default();
+        let (id, key) = (IncidentId(Uuid::now_v7()), "shop/production".parse::<EnvKey>().unwrap());
+        let severity = Severity::Page;
+        let opened = |alert| daybook_model::incident::IncidentEvent::Opened {
+            title: "web fails".to_owned(),
+            severity,
+            services: BTreeSet::new(),
+            alert: Some(alert),
+        };
+        known.record(now, &Actor::daybook("alerts"), id, &opened(alert("Mine"))).unwrap();
+        let fired = Fired::told(key.clone(), alert("Mine"), String::new(), 1.0);
+        assert!(gone(&known, Some(&key), &[fired], now).is_empty(), "it fires");
+        let ended = gone(&known, Some(&key), &[], now);
+        assert_eq!(
+            ended.iter().map(|alert| (alert.name.as_str(), alert.ended)).collect::<Vec<_>>(),
+            [("Mine", Some(now))]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What rules would have done in the past.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use daybook_api::ErrorCode;
@@ -13,6 +14,7 @@ use daybook_rules::replay::{self, Range, Replayed};
 use daybook_rules::{Environment, Group, Rule, as_map, file};
 
 use super::alerts::EVALUATE_EVERY;
+use super::ask::Ends;
 use super::rules::{Compiled, Owned, Seen, owned};
 use super::unavailable;
 use crate::App;
@@ -40,7 +42,7 @@ impl App {
         let groups = match &asked.rules {
             Some(text) => given(&asked.key, text)?,
             None => {
-                let all = self.rules(&mut Compiled::default()).await;
+                let all = self.rules(&mut Compiled::default(), &self.try_managed().await?).await?;
                 let of = |owned: &&Owned| owned.key.as_ref().is_none_or(|key| *key == asked.key);
                 all.iter().filter(of).cloned().collect()
             }
@@ -54,7 +56,10 @@ impl App {
         }
         let range = range(self.now().as_millisecond(), asked.since_ms);
         let key = asked.key;
-        let replayed = tokio::task::spawn_blocking(move || replayed(&store, &key, &groups, range)).await;
+        let _turn = self.inner.observatory.questions.acquire().await.map_err(|error| unavailable(error.to_string()))?;
+        let ends = Ends::default();
+        let ended = ends.flag();
+        let replayed = tokio::task::spawn_blocking(move || replayed(&store, &key, &groups, range, &ended)).await;
         let alerts =
             replayed.map_err(|error| ApiError::new(ErrorCode::Internal, format!("the replay broke off: {error}")))?;
         Ok(AlertTest { from: time(range.from), until: time(range.to), step_ms: range.step, alerts })
@@ -111,9 +116,9 @@ fn range(now: i64, since_ms: u64) -> Range {
     Range { from: now - since, to: now, step }
 }
 
-fn replayed(store: &Store, key: &EnvKey, groups: &[Group], range: Range) -> Vec<Replay> {
+fn replayed(store: &Store, key: &EnvKey, groups: &[Group], range: Range, ended: &AtomicBool) -> Vec<Replay> {
     let began = Instant::now();
-    let is_too_slow = || began.elapsed() > AT_MOST;
+    let is_too_slow = || began.elapsed() > AT_MOST || ended.load(Ordering::Relaxed);
     let options = Options { max_samples: SAMPLES, cancelled: &is_too_slow, ..Options::default() };
     let labels = Labels::default();
     let environment = Environment { interval: range.step, options, ..Environment::new(&labels, "") };

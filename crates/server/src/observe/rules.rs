@@ -52,21 +52,28 @@ struct Wanted {
 }
 
 impl App {
-    /// The rules of now.
-    pub(super) async fn rules(&self, compiled: &mut Compiled) -> Arc<Vec<Owned>> {
+    /// The rules of now for the environments that are there.
+    ///
+    /// # Errors
+    /// What is in force cannot be read: without its rules what they know of alerts would be lost.
+    pub(super) async fn rules(
+        &self,
+        compiled: &mut Compiled,
+        there: &[EnvKey],
+    ) -> Result<Arc<Vec<Owned>>, daybook_store::Error> {
         let mut wanted = Wanted::default();
-        for key in self.managed().await {
-            if let Ok(Some(release)) = self.inner.store.current_release(&key).await {
+        for key in there {
+            if let Some(release) = self.inner.store.current_release(key).await? {
                 wanted.objectives.extend(objectives(&release));
                 if !release.spec.rules.is_empty() {
-                    wanted.rules.insert(key, release.spec.rules);
+                    wanted.rules.insert(key.clone(), release.spec.rules);
                 }
             }
         }
         if compiled.groups.is_empty() || compiled.of != wanted {
             *compiled = Compiled { groups: groups(&wanted).into(), of: wanted };
         }
-        compiled.groups.clone()
+        Ok(compiled.groups.clone())
     }
 }
 

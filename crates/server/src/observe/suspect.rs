@@ -38,7 +38,7 @@ impl App {
         if let Some(key) = key {
             for symptom in &mut symptoms {
                 if let Some(service) = symptom.service.clone() {
-                    symptom.by_release = self.errors_by_release(key, &service).await;
+                    symptom.by_release = self.errors_by_release(key, &service, incident.onset).await;
                 }
             }
             let impact = self.impact(key, incident).await;
@@ -55,12 +55,19 @@ impl App {
         Ok(())
     }
 
-    /// The share of requests that fail, percent, by release.
-    async fn errors_by_release(&self, key: &EnvKey, service: &ServiceName) -> BTreeMap<ReleaseNumber, f64> {
+    /// The share of requests that fail, percent, by release: of those that serve since it hurts. That one which is gone
+    /// served well before says nothing.
+    async fn errors_by_release(
+        &self,
+        key: &EnvKey,
+        service: &ServiceName,
+        onset: Timestamp,
+    ) -> BTreeMap<ReleaseNumber, f64> {
         let of = selector(key, Some(service));
+        let since = self.now().duration_since(onset).as_secs().clamp(30, 300);
         let question = format!(
-            "100 * sum by (release) (rate(daybook_http_requests_total{{{of},code=~\"5..\"}}[5m])) \
-             / sum by (release) (rate(daybook_http_requests_total{{{of}}}[5m]))"
+            "100 * sum by (release) (rate(daybook_http_requests_total{{{of},code=~\"5..\"}}[{since}s])) \
+             / sum by (release) (rate(daybook_http_requests_total{{{of}}}[{since}s]))"
         );
         let elements = self.vector(&question).await;
         let number = |release: &str| release.parse().ok().map(ReleaseNumber);
@@ -146,7 +153,7 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
                     .services
                     .values()
                     .filter_map(|service| Some((service.as_ref(), before?.services.get(&service.name)?.as_ref())))
-                    .filter(|(now, before)| now != before)
+                    .filter(|(now, before)| is_changed(now, before))
                     .collect();
                 changes.extend(
                     // What a run has changed stays when the run is over.
@@ -186,6 +193,11 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
         }
     }
     together(changes)
+}
+
+/// Whether a service is another, wherever in the manifest it stands.
+fn is_changed(now: &Service, before: &Service) -> bool {
+    now != &Service { line: now.line, ..before.clone() }
 }
 
 /// What a run changes, and of which services.

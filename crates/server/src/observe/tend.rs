@@ -116,8 +116,13 @@ impl App {
 
     /// Environments that are there, as far as the store can say.
     pub(super) async fn managed(&self) -> Vec<EnvKey> {
-        let known = self.inner.store.environments().await.unwrap_or_default();
-        known.into_iter().filter(|environment| !environment.retired).map(|environment| environment.key).collect()
+        self.try_managed().await.unwrap_or_default()
+    }
+
+    /// Environments that are there.
+    pub(super) async fn try_managed(&self) -> Result<Vec<EnvKey>, daybook_store::Error> {
+        let known = self.inner.store.environments().await?;
+        Ok(known.into_iter().filter(|environment| !environment.retired).map(|environment| environment.key).collect())
     }
 
     /// Keeps samples, and remembers them as the last of what they are of.

@@ -18,20 +18,19 @@ pub(crate) struct Opened {
 }
 
 /// The key by which other tools may tell of alerts of an environment, if there is one.
-pub(crate) async fn key(store: &Store, release: &Release) -> Option<Secret> {
-    let (key, secret) = (&release.spec.key, release.spec.receive.as_ref()?);
-    match (Secrets { store, key }).open(secret).await {
-        // Whoever guesses it can wake people.
-        Ok(secret) if secret.expose().len() < SHORTEST => {
-            tracing::warn!(%key, "the key of `receive` is shorter than {SHORTEST} characters: nothing is received");
-            None
-        }
-        Ok(secret) => Some(secret),
-        Err(why) => {
-            tracing::warn!(%key, why, "nothing is received");
-            None
-        }
+///
+/// # Errors
+/// It cannot be opened now.
+pub(crate) async fn key(store: &Store, release: &Release) -> Result<Option<Secret>, String> {
+    let key = &release.spec.key;
+    let Some(secret) = release.spec.receive.as_ref() else { return Ok(None) };
+    let secret = (Secrets { store, key }).open(secret).await?;
+    // Whoever guesses it can wake people.
+    if secret.expose().len() < SHORTEST {
+        tracing::warn!(%key, "the key of `receive` is shorter than {SHORTEST} characters: nothing is received");
+        return Ok(None);
     }
+    Ok(Some(secret))
 }
 
 /// Characters of a key, at least.

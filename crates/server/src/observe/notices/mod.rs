@@ -57,8 +57,11 @@ pub(crate) struct Notices {
     standing: Mutex<Standing>,
     channels: Mutex<BTreeMap<EnvKey, Vec<Opened>>>,
     /// Environments by the digest of the key by which other tools tell of alerts there.
-    keys: Mutex<BTreeMap<Digest, EnvKey>>,
+    /// `None`: nobody has looked yet.
+    keys: Mutex<Option<BTreeMap<Digest, EnvKey>>>,
     received: Mutex<receive::Received>,
+    /// Whoever writes a file of these has this meanwhile, so that no older state replaces a newer one.
+    writing: Mutex<()>,
 }
 
 /// How it stands, as the file has it.
@@ -240,8 +243,7 @@ impl App {
         let (channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
         let mut lost = Vec::new();
         for (about, telling) in tellings {
-            for (key, channel) in receivers(&channels, about.as_ref()) {
-                let Some(notice) = telling.to(&channel.described) else { continue };
+            for (key, channel, notice) in receivers(&channels, about.as_ref(), &telling) {
                 let queue = standing.queues.entry(key.clone()).or_insert_with(|| Queue::new(Limits::default()));
                 let told = queue.push(channel.described.name.as_str(), notice).unwrap_or_default();
                 lost.extend(told.into_iter().map(|told| (key.clone(), told)));
@@ -259,13 +261,21 @@ impl App {
                 continue;
             }
             if let Some(release) = self.inner.store.current_release(&environment.key).await? {
-                if let Some(key) = channels::key(&self.inner.store, &release).await {
-                    keys.insert(digest(key.expose()), environment.key.clone());
+                match channels::key(&self.inner.store, &release).await {
+                    Ok(Some(key)) => drop(keys.insert(digest(key.expose()), environment.key.clone())),
+                    Ok(None) => {}
+                    // What cannot be opened now is what it was.
+                    Err(why) => {
+                        tracing::warn!(key = %environment.key, why, "the key of `receive` is as it was");
+                        let before = lock(&self.notices().keys);
+                        let mut before = before.iter().flatten().filter(|(_, of)| **of == environment.key);
+                        keys.extend(before.next().map(|(digest, of)| (digest.clone(), of.clone())));
+                    }
                 }
                 all.insert(environment.key, channels::open(&self.inner.store, &release).await);
             }
         }
-        *lock(&self.notices().keys) = keys;
+        *lock(&self.notices().keys) = Some(keys);
         let lost = {
             let (mut channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
             let Standing { queues, channels: seen, .. } = &mut *standing;
@@ -377,6 +387,7 @@ impl App {
     }
 
     fn keep_notices(&self) {
+        let _one = lock(&self.notices().writing);
         let standing = lock(&self.notices().standing).clone();
         if let Err(error) = alerts::write(&self.notices_file(), &standing) {
             tracing::warn!(%error, "what is to be told is not kept");
@@ -399,18 +410,23 @@ fn changes_channels(event: &Event) -> bool {
 }
 
 /// Who is told of something about an environment; of something about the machine, everybody, and nobody twice.
-fn receivers<'c>(channels: &'c BTreeMap<EnvKey, Vec<Opened>>, about: Option<&EnvKey>) -> Vec<(&'c EnvKey, &'c Opened)> {
+fn receivers<'c>(
+    channels: &'c BTreeMap<EnvKey, Vec<Opened>>,
+    about: Option<&EnvKey>,
+    telling: &Telling,
+) -> Vec<(&'c EnvKey, &'c Opened, Notice)> {
     let all = channels.iter().filter(|(key, _)| about.is_none_or(|about| about == *key));
     let mut seen: Vec<&daybook_notify::Target> = Vec::new();
     let mut receivers = Vec::new();
     for (key, opened) in all.flat_map(|(key, all)| all.iter().map(move |one| (key, one))) {
+        let Some(notice) = telling.to(&opened.described) else { continue };
         if let (None, Ok(channel)) = (about, &opened.channel) {
             if seen.contains(&&channel.target) {
                 continue;
             }
             seen.push(&channel.target);
         }
-        receivers.push((key, opened));
+        receivers.push((key, opened, notice));
     }
     receivers
 }

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use daybook_decide::incident::Incident;
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::name::ChannelName;
 use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp};
@@ -62,15 +63,22 @@ impl Received {
         let place = place(tool, signal);
         match (signal.state, alerts.get_mut(&place)) {
             (Told::Firing, Some(known)) if known.alert.ended.is_none() => {
-                let started = known.alert.started;
+                // By these an incident knows it; details may change.
+                let Alert { started, name, labels, .. } = known.alert.clone();
                 *known = one(tool, signal, now);
-                known.alert.started = started;
+                (known.alert.started, known.alert.name, known.alert.labels) = (started, name, labels);
             }
             (Told::Firing, known) => {
-                if known.is_none() && alerts.len() >= MOST {
+                let ended = known.and_then(|known| known.alert.ended);
+                if ended.is_none() && alerts.len() >= MOST {
                     return Err(TooMany);
                 }
-                alerts.insert(place, one(tool, signal, now));
+                let mut again = one(tool, signal, now);
+                // What is over and comes back begins anew, whatever its sender says of its beginning.
+                if ended.is_some_and(|ended| again.alert.started <= ended) {
+                    again.alert.started = now;
+                }
+                alerts.insert(place, again);
             }
             (Told::Resolved, Some(known)) => {
                 known.alert.ended.get_or_insert(now);
@@ -173,7 +181,10 @@ async fn enqueue_change(State(app): State<App>, body: Bytes) -> Response {
 }
 
 async fn alertmanager_webhook(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(key) = app.sender_of(&headers) else { return nobody() };
+    let key = match app.sender_of(&headers) {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
     match alertmanager::webhook(&body) {
         Ok(group) => app.take_alerts(&key, &group.signals).await,
         Err(error) => refuse(error.status(), error.to_string()),
@@ -181,7 +192,10 @@ async fn alertmanager_webhook(State(app): State<App>, headers: HeaderMap, body: 
 }
 
 async fn prometheus_alerts(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(key) = app.sender_of(&headers) else { return nobody() };
+    let key = match app.sender_of(&headers) {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
     match alertmanager::alerts(&body, app.now()) {
         Ok(alerts) => {
             let taken = app.take_alerts(&key, &alerts.signals).await;
@@ -209,14 +223,15 @@ async fn pagerduty_webhook(
         Ok(webhook) => webhook,
         Err(error) => return refuse(error.status(), error.to_string()),
     };
-    app.keep_notices();
-    match webhook.signal {
-        Some(signal) => match app.take_deed(&signal).await {
-            Ok(()) => StatusCode::OK.into_response(),
-            Err(error) => refuse(500, error.0.message),
-        },
-        None => StatusCode::OK.into_response(),
+    if let Some(signal) = &webhook.signal
+        && let Err(error) = app.take_deed(&key, signal).await
+    {
+        // It is sent again, and taken in then.
+        lock(&app.notices().standing).webhooks.forget(&webhook.id);
+        return refuse(500, error.0.message);
     }
+    app.keep_notices();
+    StatusCode::OK.into_response()
 }
 
 fn nobody() -> Response {
@@ -230,6 +245,15 @@ enum Failed {
     Rejected(Rejected),
     /// It may be if it is sent again.
     Later(String),
+}
+
+impl Failed {
+    fn respond(self) -> Response {
+        match self {
+            Self::Rejected(rejected) => refuse(rejected.answer().status, rejected.to_string()),
+            Self::Later(why) => refuse(500, why),
+        }
+    }
 }
 
 impl From<Rejected> for Failed {
@@ -259,44 +283,62 @@ impl App {
         all.map(fired).collect()
     }
 
-    /// The environment whose key this is.
-    fn environment_of(&self, key: &str) -> Option<EnvKey> {
-        lock(&self.notices().keys).get(&super::digest(key)).cloned()
+    /// The environment whose key this is. Before keys were read for the first time nobody is refused for good.
+    fn environment_of(&self, key: &str) -> Result<Option<EnvKey>, Failed> {
+        let keys = lock(&self.notices().keys);
+        let keys = keys.as_ref().ok_or_else(|| Failed::Later("the server has just begun".to_owned()))?;
+        Ok(keys.get(&super::digest(key)).cloned())
     }
 
-    fn sender_of(&self, headers: &HeaderMap) -> Option<EnvKey> {
-        let said = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        self.environment_of(said.strip_prefix("Bearer ")?.trim())
+    fn sender_of(&self, headers: &HeaderMap) -> Result<EnvKey, Response> {
+        let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let key = said.and_then(|said| said.strip_prefix("Bearer ")).ok_or_else(nobody)?;
+        self.environment_of(key.trim()).map_err(Failed::respond)?.ok_or_else(nobody)
     }
 
     async fn take_event(&self, event: Result<Event, Rejected>) -> Result<Event, Failed> {
         let event = event?;
-        let key = self.environment_of(event.routing_key.expose()).ok_or(Rejected::RoutingKey)?;
-        self.take_signal(&key, "pagerduty", &event.signal).await?;
+        let key = self.environment_of(event.routing_key.expose())?.ok_or(Rejected::RoutingKey)?;
+        match event.signal.state {
+            Told::Firing | Told::Resolved => {
+                self.keep_alerts(&key, "pagerduty", std::slice::from_ref(&event.signal)).await?;
+            }
+            _ => self.take_signal(&key, "pagerduty", &event.signal).await?,
+        }
         Ok(event)
     }
 
     async fn take_alerts(&self, key: &EnvKey, signals: &[Signal]) -> Response {
-        for signal in signals {
-            match self.take_signal(key, "alertmanager", signal).await {
-                Ok(()) => {}
-                Err(Failed::Rejected(rejected)) => return refuse(rejected.answer().status, rejected.to_string()),
-                Err(Failed::Later(why)) => return refuse(500, why),
+        match self.keep_alerts(key, "alertmanager", signals).await {
+            Ok(()) => StatusCode::OK.into_response(),
+            Err(failed) => failed.respond(),
+        }
+    }
+
+    /// Takes in alerts that begin or end, and answers once they are on the disk. Those that end come first, so that there
+    /// is room for others; where there is none, as many as fit are taken in.
+    async fn keep_alerts(&self, key: &EnvKey, tool: &str, signals: &[Signal]) -> Result<(), Failed> {
+        let mut fits = true;
+        {
+            let mut received = lock(&self.notices().received);
+            let ended = signals.iter().filter(|signal| signal.state == Told::Resolved);
+            for signal in ended.chain(signals.iter().filter(|signal| signal.state == Told::Firing)) {
+                fits &= received.take(key, tool, signal, self.now()).is_ok();
             }
         }
-        StatusCode::OK.into_response()
+        let app = self.clone();
+        let kept = tokio::task::spawn_blocking(move || {
+            let _one = lock(&app.notices().writing);
+            let received = lock(&app.notices().received).clone();
+            alerts::write(&app.received_file(), &received)
+        });
+        let kept = kept.await.map_err(std::io::Error::other).flatten();
+        kept.map_err(|error| Failed::Later(format!("it cannot be kept: {error}")))?;
+        if fits { Ok(()) } else { Err(Rejected::Throttled.into()) }
     }
 
     async fn take_signal(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Result<(), Failed> {
         match signal.state {
-            Told::Firing | Told::Resolved => {
-                let kept = {
-                    let mut received = lock(&self.notices().received);
-                    received.take(key, tool, signal, self.now()).map_err(|TooMany| Rejected::Throttled)?;
-                    alerts::write(&self.received_file(), &*received)
-                };
-                kept.map_err(|error| Failed::Later(format!("it cannot be kept: {error}")))
-            }
             Told::Acknowledged => {
                 let identity = lock(&self.notices().received).identity(key, tool, signal);
                 let Some(identity) = identity else { return Ok(()) };
@@ -305,7 +347,7 @@ impl App {
                 let Some(incident) = incidents.open().find(|incident| incident.alerts.iter().any(has)) else {
                     return Ok(());
                 };
-                if incident.acknowledged.is_some() {
+                if is_seen_to(incident) {
                     return Ok(());
                 }
                 let by = Actor { name: by(signal), origin: tool.to_owned() };
@@ -313,7 +355,7 @@ impl App {
                 noted.map_err(|error| Failed::Later(error.0.message))
             }
             Told::Change => self.note_change(key, signal).await.map_err(|error| Failed::Later(error.0.message)),
-            Told::Unacknowledged | Told::Note => Ok(()),
+            Told::Firing | Told::Resolved | Told::Unacknowledged | Told::Note => Ok(()),
         }
     }
 
@@ -337,14 +379,15 @@ impl App {
     }
 
     /// What somebody did at PagerDuty about an incident that we told it of.
-    async fn take_deed(&self, signal: &Signal) -> Result<(), ApiError> {
+    async fn take_deed(&self, of: &EnvKey, signal: &Signal) -> Result<(), ApiError> {
         let Ok(id) = signal.key.parse::<IncidentId>() else { return Ok(()) };
-        let Some((key, incident)) = self.inner.incidents.find(id).filter(|(_, incident)| incident.is_open()) else {
-            return Ok(());
-        };
+        // Whoever signs for one environment says nothing about another.
+        let is_its = |place: &Option<EnvKey>| place.as_ref().is_none_or(|place| place == of);
+        let found = self.inner.incidents.find(id).filter(|(place, incident)| is_its(place) && incident.is_open());
+        let Some((key, incident)) = found else { return Ok(()) };
         let by = Actor { name: by(signal), origin: "pagerduty".to_owned() };
         let event = match signal.state {
-            Told::Acknowledged if incident.acknowledged.is_none() => IncidentEvent::Acknowledged,
+            Told::Acknowledged if !is_seen_to(&incident) => IncidentEvent::Acknowledged,
             Told::Resolved => IncidentEvent::Resolved { ending: Ending::ByHand, note: "at PagerDuty".to_owned() },
             Told::Note => {
                 let text = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
@@ -354,6 +397,12 @@ impl App {
         };
         self.note_incident(key.as_ref(), &by, id, event).await
     }
+}
+
+/// Whether somebody sees to it since it was opened, or opened again.
+fn is_seen_to(incident: &Incident) -> bool {
+    let since = |at: Timestamp| incident.reopened.is_none_or(|again| at >= again);
+    incident.acknowledged.as_ref().is_some_and(|(_, at)| since(*at))
 }
 
 /// Who did it, as the tool says.
@@ -386,10 +435,24 @@ mod tests {
         let first = alert(&received);
         assert_eq!((first.severity, first.started, first.ended), (Severity::Page, at(0), None));
         assert_eq!(first.service.as_ref().map(ToString::to_string).as_deref(), Some("web"));
+        let mut detailed = signal("trigger");
+        detailed.labels.insert("load".to_owned(), "2".to_owned());
+        assert!(received.take(&key, "pagerduty", &detailed, at(90)).is_ok());
+        assert_eq!(alert(&received).identity(), first.identity(), "details make no other alert of it");
         assert_eq!(received.identity(&key, "pagerduty", &signal("acknowledge")), Some(first.identity()));
         assert!(received.take(&key, "pagerduty", &signal("resolve"), at(120)).is_ok());
         assert_eq!(alert(&received).ended, Some(at(120)));
-        received.tend(at(120 + ENDED_FOR + 1));
+        let mut again = signal("trigger");
+        again.at = Some(at(0));
+        assert!(received.take(&key, "pagerduty", &again, at(180)).is_ok());
+        let second = alert(&received);
+        assert_eq!(
+            (second.started, second.ended),
+            (at(180), None),
+            "it is back, whatever its sender says of its start"
+        );
+        assert!(received.take(&key, "pagerduty", &signal("resolve"), at(240)).is_ok());
+        received.tend(at(240 + ENDED_FOR + 1));
         assert!(received.alerts.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_decide::incident::{Incident, words};
+use daybook_decide::incident::{Incident, Line, words};
 use daybook_model::incident::{IncidentEvent, IncidentId, Severity};
 use daybook_model::notify::{Channel, Receiver};
 use daybook_model::{Actor, EnvKey, ReleaseNumber, Timestamp};
@@ -151,11 +151,20 @@ fn notice(key: Option<&EnvKey>, incident: &Incident, kind: Kind, at: Timestamp, 
         service: (!services.is_empty()).then(|| services.join(", ")),
         impact: felt(incident),
         cause: cause(incident),
-        timeline: incident.timeline.iter().map(|line| Moment { at: line.at, text: line.text.clone() }).collect(),
+        timeline: incident.timeline.iter().rev().take(LINES).rev().map(moment).collect(),
         links: runbooks.collect(),
         labels,
         ..Notice::new(incident.id.to_string(), kind, severity, title, at)
     }
+}
+
+/// Lines of a timeline that a notice has, the newest; more than any channel shows.
+const LINES: usize = 50;
+/// Characters of one.
+const CHARACTERS: usize = 500;
+
+fn moment(line: &Line) -> Moment {
+    Moment { at: line.at, text: line.text.chars().take(CHARACTERS).collect() }
 }
 
 /// What users feel, in one line; else what the alerts say.
