@@ -124,10 +124,13 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Reads `90`, `90s`, `5m`, `1h 30m`.
+/// Reads `90`, `90s`, `5m`, `1h 30m`, `7d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
-    let friendly = || text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    let friendly = || {
+        let span: jiff::Span = text.parse().ok()?;
+        Duration::try_from(span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?).ok()
+    };
     seconds.or_else(friendly).ok_or_else(|| "write it as 90s, 5m or 1h30m".to_owned())
 }
 
@@ -172,6 +175,7 @@ mod tests {
     fn durations_read_as_people_write_them() {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
         assert!(duration("soon").is_err() && duration("-5s").is_err());
     }
 

@@ -7,6 +7,10 @@ use crate::{Grid, Unit};
 
 /// At most so many marks of values.
 const VALUES: f64 = 5.0;
+/// More marks of values than these are never made, whatever the values are.
+const MARKS: usize = 20;
+/// Beyond this, values stand at the edge: the distance of two would be infinite.
+const LARGEST: f64 = f64::MAX / 4.0;
 /// At most so many marks of times.
 const TIMES: i64 = 7;
 
@@ -16,13 +20,15 @@ const SPANS: [i64; 23] = [
     1_209_600, 2_592_000, 7_776_000, 31_536_000,
 ];
 
-/// Marks of an axis of values that has every one of `values`, and zero: bottom first, evenly apart.
+/// Marks of an axis of values that has every one of `values` that is no larger than [`LARGEST`], and zero: bottom first,
+/// evenly apart.
 pub(crate) fn values(values: impl Iterator<Item = f64>, unit: Unit) -> Vec<f64> {
     let (least, most) = values.fold((0.0_f64, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
-    let span = if most > least { most - least } else { 1.0 };
+    let (least, most) = (least.max(-LARGEST), most.min(LARGEST));
+    let span = Some(most - least).filter(|span| span.is_normal()).unwrap_or(1.0);
     let step = distance(span / VALUES, unit);
     let (first, last) = ((least / step).floor() as i64, (most / step - 1e-9).ceil() as i64);
-    (first..=last.max(first + 1)).map(|at| at as f64 * step).collect()
+    (first..=last.max(first.saturating_add(1))).take(MARKS).map(|at| at as f64 * step).collect()
 }
 
 /// The next round number that is not less.
@@ -83,6 +89,16 @@ mod tests {
         for (most, unit) in [(1e-9, Unit::Number), (1e15, Unit::Bytes), (1e9, Unit::Seconds), (0.3, Unit::Share)] {
             let marks = marks(&[most], unit);
             assert!(marks.len() <= 7 && marks.last().is_some_and(|last| *last >= most), "{most}: {marks:?}");
+        }
+        let extremes: [&[f64]; 5] =
+            [&[5e-324], &[f64::MAX], &[-f64::MAX], &[-f64::MAX, f64::MAX], &[-5e-324, f64::MIN_POSITIVE]];
+        for unit in [Unit::Number, Unit::Bytes, Unit::Seconds, Unit::Share] {
+            for all in extremes {
+                let marks = marks(all, unit);
+                assert!((2..=MARKS).contains(&marks.len()), "{all:?}: {marks:?}");
+                let span = marks[marks.len() - 1] - marks[0];
+                assert!(span > 0.0 && span.is_finite(), "{all:?}: {marks:?}");
+            }
         }
     }
 

@@ -103,6 +103,7 @@ impl Frame {
     }
 
     fn y(&self, value: f64) -> f64 {
+        let value = value.clamp(self.least, self.most);
         TOP + HEIGHT * (1.0 - (value - self.least) / (self.most - self.least))
     }
 }
@@ -246,8 +247,30 @@ fn short(text: &str, most: usize) -> String {
     format!("{head}…")
 }
 
-/// Text as it stands between tags and in attributes of SVG and HTML.
+/// Text as it stands between tags and in attributes of SVG and HTML, without what XML does not know
+/// (<https://www.w3.org/TR/xml/#charsets>).
 pub fn escape(text: &str) -> String {
-    let plain = text.chars().filter(|c| !c.is_control());
+    let plain = text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));
     plain.collect::<String>().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Grid;
+
+    #[test]
+    fn what_xml_does_not_know_is_left_out() {
+        assert_eq!(escape("a\u{fffe}b\u{ffff}c\u{0}\u{1b}<\"&>\u{fffd}"), "abc&lt;&quot;&amp;&gt;\u{fffd}");
+    }
+
+    #[test]
+    fn the_least_and_the_largest_numbers_have_a_place() {
+        let grid = Grid { from: 0, to: 2_000, step: 1_000 };
+        for values in [[5e-324, 0.0, 5e-324], [f64::MAX, 0.0, -f64::MAX], [1.7e308, -1.7e308, 1.0]] {
+            let line = Line { name: "x".to_owned(), values: values.map(Some).to_vec() };
+            let drawn = svg(&Chart::new("t", Unit::Bytes, grid, vec![line]));
+            assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
+        }
+    }
 }

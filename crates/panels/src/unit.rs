@@ -82,6 +82,7 @@ impl Unit {
 
     /// What a query probably answers in, by the names of metrics: they end with their unit by convention.
     pub fn of_query(query: &str) -> Self {
+        let query = unquoted(query);
         let has = |part: &str| query.contains(part);
         let is_rate = has("rate(");
         if has("histogram_quantile(") && has("_seconds") {
@@ -130,6 +131,23 @@ impl Unit {
     }
 }
 
+/// A query without what stands in quotes: it says nothing about units.
+fn unquoted(query: &str) -> String {
+    let mut out = String::with_capacity(query.len());
+    let (mut quote, mut characters) = (None, query.chars());
+    while let Some(c) = characters.next() {
+        match quote {
+            // What follows is meant as it stands.
+            Some('"' | '\'') if c == '\\' => _ = characters.next(),
+            Some(end) if c == end => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            None => out.push(c),
+        }
+    }
+    out
+}
+
 /// With the largest name that leaves at least one of it.
 fn scaled(value: f64, by: f64, names: &[&str]) -> String {
     let (mut value, mut at) = (value, 0);
@@ -158,6 +176,7 @@ fn seconds(value: f64) -> String {
 fn digits(value: f64) -> String {
     let places = match value.abs() {
         0.0 => 0,
+        1e15.. => return format!("{value:.1e}"),
         100.0.. => 0,
         10.0.. => 1,
         1.0.. => 2,
@@ -192,6 +211,7 @@ mod tests {
             (Unit::Number, 0.000_69, "0.00069"),
             (Unit::Number, 1e-7, "1.0e-7"),
             (Unit::Number, 999.9, "1 k"),
+            (Unit::Number, 1e300, "1.0e288 T"),
             (Unit::Number, f64::NAN, "–"),
             (Unit::Number, -3.0, "-3"),
         ] {
@@ -210,6 +230,9 @@ mod tests {
             ("scrape_duration_seconds", Unit::Seconds),
             ("daybook_host_load1", Unit::Number),
             ("a_bytes / b_bytes", Unit::Number),
+            (r#"rate(daybook_http_requests_total{path=~"/api/.*"}[5m])"#, Unit::RequestsPerSecond),
+            (r#"a_bytes{mountpoint="/a\"/", b='/', c=`/\`}"#, Unit::Bytes),
+            (r#"a_bytes{mountpoint="/"} / b_bytes"#, Unit::Number),
         ] {
             assert_eq!(Unit::of_query(query), unit, "{query}");
         }

@@ -3,11 +3,16 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use daybook_api::SOCKET_NAME;
 use tokio::net::{TcpListener, UnixListener};
 
@@ -64,7 +69,7 @@ impl Drop for Listener {
 }
 
 /// Answers questions about what was measured, and takes measurements, at an address of this machine: nobody logs in there, so
-/// no other machine may reach it.
+/// no other machine may reach it, and no page that a browser on this one shows.
 ///
 /// # Errors
 /// The address is not of this machine alone, or cannot be had.
@@ -75,12 +80,36 @@ pub(crate) async fn open_door(app: &App, address: SocketAddr) -> io::Result<impl
     }
     let listener = TcpListener::bind(address).await?;
     let routes = crate::observe::routes();
-    let routes = routes.clone().nest("/prometheus", routes).with_state(app.clone());
+    let routes = routes.clone().nest("/prometheus", routes);
+    let routes = routes.layer(from_fn(only_by_our_names)).with_state(app.clone());
     Ok(async move {
         if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!(%error, %address, "questions are answered there no more");
         }
     })
+}
+
+/// Refuses what is not asked of this machine by its own names: a page whose name is made to lead here could ask us otherwise, by
+/// the browser of whoever looks at it ("DNS rebinding").
+async fn only_by_our_names(request: Request, next: Next) -> Response {
+    if !is_by_our_name(&request) {
+        let why = "only requests for `localhost` or a loopback address, such as 127.0.0.1, are answered here\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_by_our_name(request: &Request) -> bool {
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    // HTTP/2 has it in its address instead.
+    host.into_iter().chain(request.uri().authority().map(Authority::as_str)).all(is_of_this_machine)
+}
+
+/// Whether a host, with or without a port, is a name of this machine that leads nowhere else.
+fn is_of_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Takes in what other tools tell of, at an address: each of them proves with a key or a signature that it may.
@@ -113,5 +142,29 @@ pub async fn answer(app: &App, mut listener: Listener) -> io::Result<()> {
     tokio::select! {
         ended = serving => ended.map(drop),
         () = async { stop.cancelled().await; tokio::time::sleep(FINISH_WITHIN).await } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered_to() {
+        for host in ["localhost", "LOCALHOST:9090", "127.0.0.1:9090", "127.8.0.1", "[::1]:9090", "[::1]"] {
+            assert!(is_of_this_machine(host), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "example.com:9090",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "10.0.0.1:9090",
+            "0.0.0.0",
+            "a b",
+        ] {
+            assert!(!is_of_this_machine(host), "{host}");
+        }
     }
 }

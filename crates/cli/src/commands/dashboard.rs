@@ -16,7 +16,7 @@ use super::query::{over, placed};
 use crate::args::duration;
 use crate::context::{Ctx, now};
 use crate::error::{CommandError, Result};
-use crate::output::style::{DIM, GOOD, STRONG, WARN, paint, width};
+use crate::output::style::{DIM, GOOD, STRONG, WARN, clean, paint, width};
 use crate::output::table::Table;
 use crate::output::words;
 
@@ -218,8 +218,8 @@ async fn measured(
     let mut lines = Vec::new();
     for Asked { expr, legend: template } in &panel.queries {
         let query = filling.fill(expr).map_err(|error| {
-            CommandError::usage(format!("{:.80}: {error}", panel.title))
-                .hint(format!("give it a value: --set {:.80}=…", error.0))
+            CommandError::usage(clean(&format!("{:.80}: {error}", panel.title)))
+                .hint(clean(&format!("give it a value: --set {:.80}=…", error.0)))
         })?;
         let answer = match client.query_range(&over(query, grid)).await {
             Ok(answer) => answer,
@@ -250,17 +250,18 @@ fn called(template: &str, labels: &BTreeMap<String, String>, by_labels: String) 
 }
 
 fn render(shown: &Shown, about: &str) -> String {
-    let mut out = format!("{}{}\n", paint(STRONG, &shown.title), paint(DIM, about));
+    let mut out = format!("{}{}\n", paint(STRONG, clean(&shown.title)), paint(DIM, about));
+    let called = |line: &Line| words::short(&clean(&line.name), NAME);
     let known = shown.panels.iter().flat_map(|panel| &panel.chart.lines);
-    let widest = known.map(|line| line.name.chars().count()).max().unwrap_or(0).min(NAME);
+    let widest = known.map(|line| width(&called(line))).max().unwrap_or(0);
     for panel in &shown.panels {
-        out.push_str(&format!("\n{}\n", paint(STRONG, &panel.title)));
+        out.push_str(&format!("\n{}\n", paint(STRONG, clean(&panel.title))));
         if panel.chart.lines.is_empty() {
             out.push_str(&format!("  {}\n", paint(DIM, "nothing was measured")));
         }
         for line in &panel.chart.lines {
             let show = |value: Option<f64>| value.map_or("–".to_owned(), |value| panel.chart.unit.show(value));
-            let name = words::short(&line.name, NAME);
+            let name = called(line);
             let pad = " ".repeat(widest.saturating_sub(width(&name)));
             let (last, most) = (show(line.last()), paint(DIM, format!("most {}", show(line.most()))));
             match panel.kind {
@@ -277,7 +278,7 @@ fn render(shown: &Shown, about: &str) -> String {
     }
     if !shown.notes.is_empty() {
         out.push('\n');
-        shown.notes.iter().for_each(|note| out.push_str(&format!("{} {note}\n", paint(WARN, "!"))));
+        shown.notes.iter().for_each(|note| out.push_str(&format!("{} {}\n", paint(WARN, "!"), clean(note))));
     }
     out
 }
@@ -328,6 +329,30 @@ mod tests {
 
         ! Heat: panels of the kind heatmap are not drawn
         ");
+    }
+
+    #[test]
+    fn what_a_file_says_steers_no_terminal() {
+        let grid = Grid { from: 0, to: 1_000, step: 1_000 };
+        let lines = vec![Line { name: "a\u{1b}[2J".to_owned(), values: vec![Some(1.0), Some(2.0)] }];
+        let panel = ShownPanel {
+            title: "Heat\u{7}".to_owned(),
+            kind: Kind::Stat,
+            series: Vec::new(),
+            chart: Chart::new("Heat", Unit::Number, grid, lines),
+        };
+        let shown = Shown {
+            name: "x".to_owned(),
+            title: "T\u{1b}]0;x\u{7}".to_owned(),
+            from: 0,
+            to: 1,
+            step: 1,
+            panels: vec![panel],
+            notes: vec!["a\rb".to_owned()],
+        };
+        let text = plain(&render(&shown, ""));
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(text.contains(r"a\u{1b}[2J") && text.contains(r"Heat\u{7}") && text.contains(r"a\rb"), "{text:?}");
     }
 
     #[test]

@@ -119,6 +119,44 @@ mod tests {
         assert!(explain("m0107").is_some());
     }
 
+    /// The words of a command on a page. What is in capitals stands for something: a name, or a number if it is `N`.
+    #[cfg(feature = "databases")]
+    fn words(command: &str) -> Vec<String> {
+        let filled = |part: &str| match part {
+            "N" => "1".to_owned(),
+            _ if part.bytes().all(|byte| byte.is_ascii_uppercase()) => part.to_lowercase(),
+            _ => part.to_owned(),
+        };
+        let filled = |word: &str| word.split('=').map(filled).collect::<Vec<_>>().join("=");
+        let mut words = Vec::new();
+        for (i, piece) in command.split('"').enumerate() {
+            match i % 2 {
+                0 => words.extend(piece.split_whitespace().map(filled)),
+                _ => words.push(piece.to_owned()),
+            }
+        }
+        words
+    }
+
+    #[cfg(feature = "databases")]
+    #[test]
+    fn what_the_pages_about_alerts_tell_people_to_type_is_understood() {
+        let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/runbooks");
+        let mut found = 0;
+        for entry in std::fs::read_dir(pages).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+            for command in code.filter(|code| code.starts_with("daybook ") && !code.contains('…')) {
+                found += 1;
+                if let Err(error) = crate::args::read(words(command)) {
+                    panic!("{}: {command}: {error}", path.display());
+                }
+            }
+        }
+        assert!(found > 80, "{found}");
+    }
+
     #[test]
     fn every_code_that_refuses_a_plan_is_explained() {
         let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -1,11 +1,13 @@
 //! What services did over the last hour, in numbers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use daybook_api::Client;
-use daybook_api::query::QueryData;
+use daybook_api::query::{MatrixRow, QueryAnswer, QueryData};
 use daybook_model::{EnvKey, Timestamp};
 use daybook_panels::{Grid, Unit, sparkline};
+use futures::future::join_all;
 use serde::Serialize;
 
 use super::query::{over, placed};
@@ -13,6 +15,9 @@ use crate::output::table::Table;
 
 /// Over how much time.
 const SPAN: i64 = 3_600_000;
+
+/// How long an answer is waited for: what people asked for is there already.
+const WITHIN: Duration = Duration::from_secs(2);
 
 /// How many numbers a line in a table has.
 pub(super) const SPARK: i64 = 20;
@@ -52,17 +57,15 @@ const MEASURES: [(&str, Place); 5] = [
     ("sum by (service) (daybook_replica_memory_bytes{OF})", |pulse| &mut pulse.memory_bytes),
 ];
 
-/// What each service of an environment did over the last hour, in about `count` numbers, by name. What cannot be told is left out:
-/// nobody has to know it.
+/// What each service of an environment did over the last hour, in about `count` numbers, by name. What cannot be told, or not soon,
+/// is left out: nobody has to know it.
 pub(super) async fn pulses(client: &Client, key: &EnvKey, now: Timestamp, count: i64) -> Vec<Pulse> {
     let grid = Grid::stepped(now.as_millisecond(), SPAN, count);
     let of = format!("app=\"{}\",env=\"{}\"", key.app, key.env);
     let window = format!("{}s", (grid.step / 1_000).max(60));
+    let asked = MEASURES.map(|(query, _)| ask(client, query.replace("OF", &of).replace("WIN", &window), grid));
     let mut pulses: BTreeMap<String, Pulse> = BTreeMap::new();
-    for (query, place) in MEASURES {
-        let query = query.replace("OF", &of).replace("WIN", &window);
-        let Ok(answer) = client.query_range(&over(query, grid)).await else { continue };
-        let QueryData::Matrix(rows) = answer.data else { continue };
+    for (rows, (_, place)) in join_all(asked).await.into_iter().zip(MEASURES) {
         for row in rows {
             let Some(service) = row.metric.get("service") else { continue };
             let pulse = pulses.entry(service.clone()).or_default();
@@ -71,6 +74,15 @@ pub(super) async fn pulses(client: &Client, key: &EnvKey, now: Timestamp, count:
         }
     }
     pulses.into_values().collect()
+}
+
+/// What a question answers over time; nothing if it cannot be answered, or not soon.
+async fn ask(client: &Client, query: String, grid: Grid) -> Vec<MatrixRow> {
+    let query = over(query, grid);
+    match tokio::time::timeout(WITHIN, client.query_range(&query)).await {
+        Ok(Ok(QueryAnswer { data: QueryData::Matrix(rows), .. })) => rows,
+        _ => Vec::new(),
+    }
 }
 
 /// The newest number.

@@ -13,7 +13,7 @@ use crate::args::duration;
 use crate::context::{Ctx, now};
 use crate::error::{CommandError, Result};
 use crate::output;
-use crate::output::style::{DIM, GOOD, WARN, paint};
+use crate::output::style::{DIM, GOOD, WARN, clean, paint};
 use crate::output::table::Table;
 
 /// Ask what was measured, in PromQL.
@@ -104,7 +104,7 @@ pub(super) fn placed(row: &MatrixRow, grid: Grid) -> Vec<Option<f64>> {
 
 fn notes(ctx: &Ctx, answer: &QueryAnswer) {
     for note in answer.warnings.iter().chain(&answer.infos) {
-        ctx.say(&paint(WARN, note));
+        ctx.say(&paint(WARN, clean(note)));
     }
 }
 
@@ -151,7 +151,7 @@ fn matrix(all: &[MatrixRow], grid: Grid) -> String {
 /// What all series have stands above them once.
 fn headed(common: &BTreeMap<&str, &str>, table: &Table) -> String {
     let common: Vec<_> = common.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let head = if common.is_empty() { String::new() } else { format!("{}\n\n", paint(DIM, common.join("  "))) };
+    let head = if common.is_empty() { String::new() } else { format!("{}\n\n", paint(DIM, clean(&common.join("  ")))) };
     head + &table.render()
 }
 
@@ -170,9 +170,9 @@ fn series(labels: &BTreeMap<String, String>, common: &BTreeMap<&str, &str>) -> S
     let name = labels.get("__name__").map(String::as_str).unwrap_or_default();
     match (name, own.as_slice()) {
         ("", []) => "all".to_owned(),
-        ("", own) => own.join(" "),
-        (name, []) => name.to_owned(),
-        (name, own) => format!("{name} {}", own.join(" ")),
+        ("", own) => clean(&own.join(" ")),
+        (name, []) => clean(name),
+        (name, own) => clean(&format!("{name} {}", own.join(" "))),
     }
 }
 
@@ -186,7 +186,7 @@ fn number((_, text): &Point) -> Option<f64> {
 
 /// A number as people read it; what is no number stays as it is.
 fn short(text: &str) -> String {
-    let Ok(value) = text.parse::<f64>() else { return text.to_owned() };
+    let Ok(value) = text.parse::<f64>() else { return clean(text) };
     let size = value.abs();
     let text = match size {
         _ if value == value.trunc() && size < 1e15 => return format!("{value}"),
@@ -221,6 +221,17 @@ mod tests {
         up service=web            1
         up service=worker  0.123457
         ");
+    }
+
+    #[test]
+    fn what_labels_hold_steers_no_terminal() {
+        let text = answer(
+            r#"{"data": {"resultType": "vector", "result": [
+                {"metric": {"a": "\u001b[2J", "b": "\u0007"}, "value": [1, "1"]},
+                {"metric": {"a": "\u001b[2J", "b": "\n"}, "value": [1, "2"]}]}}"#,
+        );
+        assert!(text.starts_with("a=\\u{1b}[2J\n") && text.contains("b=\\u{7} "), "{text}");
+        assert!(text.contains("b=\\n ") && text.lines().count() == 5, "{text}");
     }
 
     #[test]

@@ -28,6 +28,19 @@ pub(crate) fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
+/// What others have named or written, in a line: what would steer a terminal is shown as programs write it.
+pub(crate) fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 /// A plan with its marks coloured.
 pub(crate) fn plan(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -58,6 +71,11 @@ mod tests {
         let text = "shop/production  release 1 → 2\n\n  ~ web   image a → b\n  - old   removed\n-/+ db    new\n\nend\n";
         assert_ne!(plan(text), text);
         assert_eq!(plain(&plan(text)), text);
+    }
+
+    #[test]
+    fn what_others_write_steers_no_terminal() {
+        assert_eq!(clean("GET /é\u{1b}[2J\r\n\u{9b}0m"), r"GET /é\u{1b}[2J\r\n\u{9b}0m");
     }
 
     #[test]

@@ -44,7 +44,6 @@ pub enum NotAdjusted {
 /// Where the queries have the number that is theirs to compare with: a text that is there once, of which it is the number.
 const THRESHOLDS: &[(&str, &str, &str)] = &[
     ("HighErrorRate", "> 0.05", "0.05"),
-    ("RouteFails", "> 0.25", "0.25"),
     ("HighLatency", "> 2", "2"),
     ("LatencyRose", "> 3 *", "3"),
     ("TrafficSpike", "> 2 *", "2"),
@@ -54,7 +53,6 @@ const THRESHOLDS: &[(&str, &str, &str)] = &[
     ("CpuSaturated", "> 0.9", "0.9"),
     ("ReplicaImbalance", "1.7 *", "1.7"),
     ("DatabaseConnectionsNearlyUsedUp", "> 0.85", "0.85"),
-    ("DatabaseReplicationLags", "> 60", "60"),
     ("BackupOverdue", "> 2 *", "2"),
     ("BackupUnproven", "> 1.5 *", "1.5"),
     ("JobMissed", "> 300", "300"),

@@ -43,24 +43,4 @@ const ALERTS: &[Builtin] = &[
             ],
         },
     },
-    Builtin {
-        name: "DatabaseReplicationLags",
-        severity: Severity::Ticket,
-        expr: "daybook_database_replication_lag_seconds > 60",
-        hold: "10m",
-        keep: "5m",
-        summary: "The standby {{ $labels.standby }} of {{ $labels.database }} in {{ $labels.env }} is {{ $value | humanizeDuration }} behind",
-        description: "What was written since would be lost if {{ $labels.standby }} had to take over.",
-        runbook: "replication-lag",
-        fixture: Fixture {
-            every: "1m",
-            at: "15m",
-            fires: &[
-                r#"daybook_database_replication_lag_seconds{app="shop", env="production", database="db", standby="b"} 90x15"#,
-            ],
-            quiet: &[
-                r#"daybook_database_replication_lag_seconds{app="shop", env="production", database="db", standby="b"} 90x8 1x7"#,
-            ],
-        },
-    },
 ];

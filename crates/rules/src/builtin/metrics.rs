@@ -34,13 +34,13 @@ const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'stat
 pub const METRICS: &[Metric] = &[
     counter(
         "daybook_http_requests_total",
-        &["app", "env", "service", "route", "release", "code"],
+        &["app", "env", "service", "release", "code"],
         "Requests that the edge answered, by status code (`200`, or its class `2xx`).",
     ),
     Metric {
         name: "daybook_http_request_duration_seconds",
         kind: Kind::Histogram,
-        labels: &["app", "env", "service", "route", "release"],
+        labels: &["app", "env", "service", "release"],
         help: "How long the edge took to answer requests.",
     },
     counter("daybook_replica_requests_total", REPLICA, "Requests that the edge sent to a replica."),
@@ -85,10 +85,5 @@ pub const METRICS: &[Metric] = &[
     gauge("daybook_database_up", DATABASE, "Whether a database answers: 1 or 0."),
     gauge("daybook_database_connections", DATABASE, "Connections to a database."),
     gauge("daybook_database_max_connections", DATABASE, "How many connections a database takes."),
-    gauge(
-        "daybook_database_replication_lag_seconds",
-        &["app", "env", "database", "standby"],
-        "How far a standby is behind.",
-    ),
     gauge("up", &["job", "instance"], "Whether a scrape target answers: 1 or 0."),
 ];

@@ -23,8 +23,6 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("out-of-memory", include_str!("../../../../docs/runbooks/out-of-memory.md")),
     ("replica-down", include_str!("../../../../docs/runbooks/replica-down.md")),
     ("replica-imbalance", include_str!("../../../../docs/runbooks/replica-imbalance.md")),
-    ("replication-lag", include_str!("../../../../docs/runbooks/replication-lag.md")),
-    ("route-fails", include_str!("../../../../docs/runbooks/route-fails.md")),
     ("service-down", include_str!("../../../../docs/runbooks/service-down.md")),
     ("slo-burn", include_str!("../../../../docs/runbooks/slo-burn.md")),
     ("target-down", include_str!("../../../../docs/runbooks/target-down.md")),

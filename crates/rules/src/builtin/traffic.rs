@@ -47,38 +47,13 @@ const ALERTS: &[Builtin] = &[
             every: "1m",
             at: "10m",
             fires: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+90x10"#,
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="500"} 0+10x10"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+90x10"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="500"} 0+10x10"#,
             ],
             // The same share of errors, of too little traffic to mean anything.
             quiet: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+9x10"#,
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="500"} 0+1x10"#,
-            ],
-        },
-    },
-    Builtin {
-        name: "RouteFails",
-        severity: Severity::Ticket,
-        expr: r#"
-            sum by (app, env, service, route) (rate(daybook_http_requests_total{code=~"5..", route!=""}[10m]))
-              / sum by (app, env, service, route) (rate(daybook_http_requests_total{route!=""}[10m])) > 0.25
-            and sum by (app, env, service, route) (increase(daybook_http_requests_total{code=~"5..", route!=""}[10m])) >= 10"#,
-        hold: "5m",
-        keep: "10m",
-        summary: "{{ $labels.route }} of {{ $labels.service }} answers {{ $value | humanizePercentage }} of requests with errors",
-        description: "More than a quarter of the requests for {{ $labels.route }} of {{ $labels.service }} in {{ $labels.env }} fail, though the service as a whole may look well.",
-        runbook: "route-fails",
-        fixture: Fixture {
-            every: "1m",
-            at: "20m",
-            fires: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/pay", release="7", code="200"} 0+2x20"#,
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/pay", release="7", code="502"} 0+2x20"#,
-            ],
-            quiet: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/pay", release="7", code="200"} 0+8x20"#,
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/pay", release="7", code="502"} 0+2x20"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+9x10"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="500"} 0+1x10"#,
             ],
         },
     },
@@ -98,16 +73,16 @@ const ALERTS: &[Builtin] = &[
             every: "1m",
             at: "20m",
             fires: &[
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="1"} 0+50x20"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="5"} 0+60x20"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="+Inf"} 0+60x20"#,
-                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", route="/", release="7"} 0+60x20"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+50x20"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="5"} 0+60x20"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x20"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x20"#,
             ],
             quiet: &[
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="1"} 0+58x20"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="5"} 0+60x20"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="+Inf"} 0+60x20"#,
-                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", route="/", release="7"} 0+60x20"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+58x20"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="5"} 0+60x20"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x20"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x20"#,
             ],
         },
     },
@@ -131,17 +106,17 @@ const ALERTS: &[Builtin] = &[
             every: "1m",
             at: "2h30m",
             fires: &[
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="0.1"} 0+60x129 7800+10x20"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="1"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="+Inf"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", route="/", release="7"} 0+60x150"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+60x129 7800+10x20"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+60x150"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x150"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x150"#,
             ],
             // Always slow, so nothing rose.
             quiet: &[
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="0.1"} 0+10x150"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="1"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", route="/", release="7", le="+Inf"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", route="/", release="7"} 0+60x150"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+10x150"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+60x150"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x150"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x150"#,
             ],
         },
     },
@@ -161,12 +136,12 @@ const ALERTS: &[Builtin] = &[
             every: "1m",
             at: "2h25m",
             fires: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+60x120 7200x25"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+60x120 7200x25"#,
                 r#"daybook_replica_up{app="shop", env="production", service="web", release="7", replica="a"} 1x150"#,
             ],
             // One request now and then is traffic.
             quiet: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+60x120 7200+1x25"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+60x120 7200+1x25"#,
                 r#"daybook_replica_up{app="shop", env="production", service="web", release="7", replica="a"} 1x150"#,
             ],
         },
@@ -186,11 +161,11 @@ const ALERTS: &[Builtin] = &[
             every: "10m",
             at: "690h",
             fires: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+1200x4130 4962000+6000x15"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+1200x4130 4962000+6000x15"#,
             ],
             // As many, but at a time at which there are as many every week.
             quiet: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+1200x99 124800+6000x19 240000+1200x987 1430400+6000x19 1545600+1200x987 2736000+6000x19 2851200+1200x987 4041600+6000x19 4156800+1200x987 5347200+6000x19"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+1200x99 124800+6000x19 240000+1200x987 1430400+6000x19 1545600+1200x987 2736000+6000x19 2851200+1200x987 4041600+6000x19 4156800+1200x987 5347200+6000x19"#,
             ],
         },
     },
@@ -209,10 +184,10 @@ const ALERTS: &[Builtin] = &[
             every: "10m",
             at: "690h",
             fires: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+2400x4130 9912300+300x15"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+2400x4130 9912300+300x15"#,
             ],
             quiet: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", route="/", release="7", code="200"} 0+2400x4130 9913500+1500x15"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+2400x4130 9913500+1500x15"#,
             ],
         },
     },

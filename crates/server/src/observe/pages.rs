@@ -10,22 +10,27 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use daybook_model::EnvKey;
-use daybook_panels::dashboard::{Dashboard, Filling, defaults};
+use daybook_panels::dashboard::{Dashboard, Filling, Panel, defaults};
 use daybook_panels::{Chart, Grid, escape, svg};
 
-use super::pictures::refused;
 use crate::App;
 use crate::error::ApiError;
 
 /// Over how many seconds, if nothing is said, and at most.
 const SPAN: (i64, i64) = (3_600, 90 * 86_400);
 
+/// Up to how many seconds a page is drawn anew often; beyond, it hardly changes, and takes more work.
+const SHORT: i64 = 6 * 3_600;
+/// After how many seconds a page is drawn anew, over a short span and over a long one.
+const ANEW: (u32, u32) = (30, 300);
+
 const STYLE: &str = "body{margin:0;font:14px system-ui,-apple-system,'Segoe UI',sans-serif;color:#16191d;background:#f5f7fa}\
 header{padding:14px 20px;background:#fff;border-bottom:1px solid #c9d1da}h1{margin:0 0 6px;font-size:19px}p{margin:4px 0;color:#5a6470}\
 a{color:#1f6fd6}b{font-weight:650}main{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr));gap:14px;padding:14px 20px}\
 svg{width:100%;height:auto;display:block;border:1px solid #c9d1da;border-radius:8px}\
+section{padding:12px 14px;border:1px solid #c9d1da;border-radius:8px}\
 @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#141a21}header{background:#0d1117;border-color:#343c46}p{color:#9aa5b1}\
-a{color:#6aa9ff}svg{border-color:#343c46}}";
+a{color:#6aa9ff}svg,section{border-color:#343c46}}";
 
 /// The list of dashboards, and each.
 pub(super) fn routes() -> Router<App> {
@@ -46,16 +51,28 @@ async fn page(
     let span = asked.get("since").and_then(|text| text.parse().ok()).unwrap_or(SPAN.0).clamp(60, SPAN.1);
     let grid = Grid::until(app.now().as_millisecond(), span * 1_000);
     let filling = filled(&board, &asked, app.managed().await.first(), grid);
-    let mut pictures = Vec::new();
+    let mut pictures = String::new();
     for panel in &board.panels {
-        let mut lines = Vec::new();
-        for asked in &panel.queries {
-            let query = filling.fill(&asked.expr).map_err(|error| ApiError::not_found(error.to_string()))?;
-            lines.extend(app.lines(&query, &asked.legend, grid).await.map_err(|error| refused(&error))?);
-        }
-        pictures.push(svg(&Chart::new(panel.title.clone(), panel.unit, grid, lines)));
+        let drawn = drawn(&app, panel, &filling, grid).await;
+        pictures.push_str(&drawn.unwrap_or_else(|why| failed(&panel.title, &why)));
     }
-    Ok(answered(&document(&board.title, &head(&board, &filling, span), &pictures.concat())))
+    let anew = if span <= SHORT { ANEW.0 } else { ANEW.1 };
+    Ok(answered(&document(&board.title, &head(&board, &filling, span), &pictures, anew)))
+}
+
+/// A panel as a picture; or why there is none.
+async fn drawn(app: &App, panel: &Panel, filling: &Filling, grid: Grid) -> Result<String, String> {
+    let mut lines = Vec::new();
+    for asked in &panel.queries {
+        let query = filling.fill(&asked.expr).map_err(|error| error.to_string())?;
+        lines.extend(app.lines(&query, &asked.legend, grid).await.map_err(|error| error.to_string())?);
+    }
+    Ok(svg(&Chart::new(panel.title.clone(), panel.unit, grid, lines)))
+}
+
+/// What stands in the place of a picture that there is not.
+fn failed(title: &str, why: &str) -> String {
+    format!("<section><b>{}</b><p>{}</p></section>\n", escape(title), escape(why))
 }
 
 /// What stands for the variables: what is asked for, else everything, else the first environment.
@@ -89,7 +106,7 @@ fn listed(environments: &[EnvKey]) -> String {
         out.push_str(&environments.iter().map(link).collect::<String>());
         out.push_str("</p>");
     }
-    document("Dashboards", &out, "")
+    document("Dashboards", &out, "", ANEW.0)
 }
 
 /// What is shown, and the ways to other times.
@@ -115,10 +132,10 @@ fn head(board: &Dashboard, filling: &Filling, span: i64) -> String {
     out + "</p>"
 }
 
-fn document(title: &str, head: &str, pictures: &str) -> String {
+fn document(title: &str, head: &str, pictures: &str, anew: u32) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta http-equiv=\"refresh\" content=\"30\">\n<title>{}</title>\n<style>{STYLE}</style>\n<header>{head}</header>\n<main>\n{pictures}</main>\n</html>\n",
+         <meta http-equiv=\"refresh\" content=\"{anew}\">\n<title>{}</title>\n<style>{STYLE}</style>\n<header>{head}</header>\n<main>\n{pictures}</main>\n</html>\n",
         escape(title)
     )
 }
@@ -150,6 +167,13 @@ mod tests {
         let shown = head(&board, &filling, 3_600);
         assert!(shown.contains("app blog, env &lt;b&gt;, service web") && shown.contains("<b>1 h</b>"), "{shown}");
         assert!(shown.contains("?app=blog&amp;env=%3Cb%3E&amp;service=web&amp;since=900"), "{shown}");
+    }
+
+    #[test]
+    fn a_panel_that_cannot_be_drawn_says_why() {
+        let text = failed("Load <1>", "parse error: \"<b>\"");
+        assert_eq!(text, "<section><b>Load &lt;1&gt;</b><p>parse error: &quot;&lt;b&gt;&quot;</p></section>\n");
+        assert!(document("x", "", &text, ANEW.1).contains("content=\"300\""));
     }
 
     #[test]

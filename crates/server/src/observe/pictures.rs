@@ -62,7 +62,7 @@ fn placed(rows: &[Row], template: &str, grid: Grid) -> Vec<Line> {
     all.map(line).collect()
 }
 
-pub(super) fn refused(error: &NotAnswered) -> ApiError {
+fn refused(error: &NotAnswered) -> ApiError {
     let code = match error {
         NotAnswered::Bad(_) => ErrorCode::Usage,
         NotAnswered::Failed(_) => ErrorCode::Invalid,

@@ -1,11 +1,12 @@
 //! News for the screen: from the server, from the keyboard, and that the process is to end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_api::Client;
 use daybook_api::incident::IncidentsQuery;
 use daybook_api::logs::LogSearch;
 use daybook_model::EnvKey;
+use jiff::SignedDuration;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
@@ -23,14 +24,23 @@ const MEASURED_EVERY: Duration = Duration::from_secs(10);
 const NUMBERS: i64 = 60;
 /// How many lines are looked at.
 const LINES: usize = 500;
+/// How old they may be: whoever looks further back asks `daybook logs --search`.
+const OLDEST: SignedDuration = SignedDuration::from_secs(3_600);
+/// A search is repeated after so many times what it took.
+const REST: u32 = 5;
 /// How long the keyboard is waited for before it is seen whether anybody listens.
 const KEYS_WAIT: Duration = Duration::from_millis(200);
 
 /// Sends news until nobody listens.
-pub(super) fn begin(client: &Client, key: &EnvKey, news: &UnboundedSender<Input>, filter: &watch::Receiver<String>) {
+pub(super) fn begin(
+    client: &Client,
+    key: &EnvKey,
+    news: &UnboundedSender<Input>,
+    wanted: &watch::Receiver<Option<String>>,
+) {
     tokio::spawn(look(client.clone(), key.clone(), news.clone()));
     tokio::spawn(measure(client.clone(), key.clone(), news.clone()));
-    tokio::spawn(read(client.clone(), key.clone(), news.clone(), filter.clone()));
+    tokio::spawn(read(client.clone(), key.clone(), news.clone(), wanted.clone()));
     tokio::spawn(end(news.clone()));
     let keys = news.clone();
     std::thread::spawn(move || watch_keys(&keys));
@@ -56,18 +66,28 @@ async fn measure(client: Client, key: EnvKey, news: UnboundedSender<Input>) {
     }
 }
 
-async fn read(client: Client, key: EnvKey, news: UnboundedSender<Input>, mut filter: watch::Receiver<String>) {
+/// Searches lines for as long as somebody looks at them.
+async fn read(client: Client, key: EnvKey, news: UnboundedSender<Input>, mut wanted: watch::Receiver<Option<String>>) {
     loop {
-        let wanted = filter.borrow_and_update().clone();
-        let query = (!wanted.is_empty()).then(|| wanted.clone());
-        let search = LogSearch { query, limit: Some(LINES), ..LogSearch::default() };
+        let filter = wanted.borrow_and_update().clone();
+        let Some(filter) = filter else {
+            match wanted.changed().await {
+                Ok(()) => continue,
+                Err(_) => return,
+            }
+        };
+        let began = Instant::now();
+        let query = (!filter.is_empty()).then(|| filter.clone());
+        let from = now().checked_sub(OLDEST).ok();
+        let search = LogSearch { query, from, limit: Some(LINES), ..LogSearch::default() };
         let found = client.search_logs(&key, &search).await.map(|found| found.lines).map_err(|error| error.to_string());
-        if news.send(Input::Lines(wanted, found)).is_err() {
+        let took = began.elapsed();
+        if news.send(Input::Lines(filter, found)).is_err() {
             return;
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            changed = filter.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(LOOK_EVERY.max(took.saturating_mul(REST))) => {}
+            changed = wanted.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -42,17 +42,21 @@ impl Ui {
         let status = client.status(&key).await?;
         let mut state = State::new(key.clone(), now());
         state.update(Input::Status(Ok(Box::new(status))));
-        let (filter, filtered) = watch::channel(String::new());
+        let (wanted, lines) = watch::channel(state.wanted());
         let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let mut screen = Screen::take().map_err(|error| CommandError::io("take the terminal", &error))?;
-        feed::begin(&client, &key, &news, &filtered);
+        feed::begin(&client, &key, &news, &lines);
         loop {
             screen.draw(&state).map_err(|error| CommandError::io("draw", &error))?;
             let Some(input) = heard.recv().await else { return Ok(Exit::Ok) };
-            match state.update(input) {
-                None => {}
+            let effect = state.update(input);
+            wanted.send_if_modified(|known| {
+                let before = std::mem::replace(known, state.wanted());
+                effect == Some(Effect::Search) || before != *known
+            });
+            match effect {
+                None | Some(Effect::Search) => {}
                 Some(Effect::Leave) => return Ok(Exit::Ok),
-                Some(Effect::Search) => _ = filter.send(state.filter.clone()),
                 Some(effect) => _ = tokio::spawn(carry_out(client.clone(), effect, news.clone())),
             }
         }
@@ -96,7 +100,7 @@ struct Screen(DefaultTerminal);
 
 impl Screen {
     fn take() -> io::Result<Self> {
-        ratatui::try_init().map(Self)
+        ratatui::try_init().map(Self).inspect_err(|_| ratatui::restore())
     }
 
     fn draw(&mut self, state: &State) -> io::Result<()> {

@@ -9,6 +9,12 @@ use daybook_api::status::{ServiceState, ServiceView, StatusView};
 use daybook_model::{EnvKey, ReleaseNumber, Timestamp};
 
 use crate::commands::pulse::Pulse;
+use crate::output::style::plain;
+
+/// Columns of a plan, which is wrapped to them.
+pub(super) const PLAN_COLUMNS: u16 = 74;
+/// The furthest that anything is moved.
+const FURTHEST: u16 = 10_000;
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +102,7 @@ pub(super) enum Effect {
 /// Something that a person has to say yes or no to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Question {
-    /// What would be done.
+    /// What would be done, in lines of at most [`PLAN_COLUMNS`].
     pub(super) plan: String,
     /// The request that does it.
     pub(super) request: RunRequest,
@@ -124,6 +130,8 @@ pub(super) struct State {
     /// A filter that is being typed.
     pub(super) typing: Option<String>,
     pub(super) helps: bool,
+    /// The change whose plan is waited for. Whoever presses a key meanwhile does not wait any more.
+    pub(super) planning: Option<Change>,
     pub(super) question: Option<Question>,
     /// The last thing that was said.
     pub(super) said: Option<String>,
@@ -147,6 +155,7 @@ impl State {
             filter: String::new(),
             typing: None,
             helps: false,
+            planning: None,
             question: None,
             said: None,
             lost: None,
@@ -174,7 +183,10 @@ impl State {
             Input::Pulses(pulses) => self.pulses = pulses,
             // What was looked for before something else was typed is late.
             Input::Lines(filter, found) if filter == self.filter => match found {
-                Ok(lines) => self.lines = lines,
+                Ok(lines) => {
+                    self.lines = lines;
+                    self.scroll = self.scroll.min(self.furthest());
+                }
                 Err(why) => (self.lines, self.said) = (Vec::new(), Some(why)),
             },
             Input::Lines(..) => {}
@@ -200,18 +212,32 @@ impl State {
         Some(&self.status.as_ref()?.services.get(self.service)?.name)
     }
 
+    /// The lines that are looked for; nothing where nobody looks at any.
+    pub(super) fn wanted(&self) -> Option<String> {
+        (self.pane == Pane::Logs).then(|| self.filter.clone())
+    }
+
     fn planned(&mut self, (plan, change): (PlanReply, Change)) {
+        // A plan that nobody waits for must not take the keys that are meant for something else.
+        if self.planning.as_ref() != Some(&change) {
+            self.said = Some("the plan came late: r asks for it again".to_owned());
+            return;
+        }
+        self.planning = None;
         if plan.empty {
             self.said = Some("nothing would change".to_owned());
             return;
         }
         let expect = Some(Expect { plan_id: plan.plan_id, basis: plan.basis });
         (self.scroll, self.said) = (0, None);
-        self.question = Some(Question { plan: plan.text, request: RunRequest { change, expect } });
+        self.question = Some(Question {
+            plan: folded(&plain(&plan.text), PLAN_COLUMNS.into()),
+            request: RunRequest { change, expect },
+        });
     }
 
     fn pressed(&mut self, key: Key) -> Option<Effect> {
-        self.said = None;
+        (self.said, self.planning) = (None, None);
         if self.question.is_some() {
             return self.answered(key);
         }
@@ -232,8 +258,8 @@ impl State {
             }
             Key::Up | Key::Char('k') => self.choose(-1),
             Key::Down | Key::Char('j') => self.choose(1),
-            Key::PageUp => self.scroll = self.scroll.saturating_sub(10),
-            Key::PageDown => self.scroll = self.scroll.saturating_add(10).min(10_000),
+            Key::PageUp => self.move_by(-10),
+            Key::PageDown => self.move_by(10),
             Key::Char('/') => {
                 self.look_at(Pane::Logs);
                 self.typing = Some(self.filter.clone());
@@ -259,12 +285,29 @@ impl State {
                 let count = self.status.as_ref().map_or(0, |status| status.services.len());
                 self.service = moved(self.service, count);
             }
-            // Lines are read upwards.
-            Pane::Logs => self.scroll = self.scroll.saturating_add_signed(if by < 0 { 1 } else { -1 }).min(10_000),
+            Pane::Logs => self.move_by(if by < 0 { -1 } else { 1 }),
             Pane::Incidents => {
                 (self.incident, self.scroll) = (moved(self.incident, self.incidents.len()), 0);
             }
         }
+    }
+
+    /// Moves what is shown by so many lines.
+    fn move_by(&mut self, lines: i16) {
+        // The newest line of a log is at the bottom, and it is counted from there.
+        let is_upwards = self.question.is_none() && self.pane == Pane::Logs;
+        let by = if is_upwards { -lines } else { lines };
+        self.scroll = self.scroll.saturating_add_signed(by).min(self.furthest());
+    }
+
+    /// How far what is shown may be moved: a line of it stays.
+    fn furthest(&self) -> u16 {
+        let lines = match &self.question {
+            Some(question) => question.plan.lines().count(),
+            None if self.pane == Pane::Logs => self.lines.len(),
+            None => return FURTHEST,
+        };
+        u16::try_from(lines.saturating_sub(1)).map_or(FURTHEST, |furthest| furthest.min(FURTHEST))
     }
 
     fn typed(&mut self, key: Key) -> Option<Effect> {
@@ -304,22 +347,41 @@ impl State {
         let to = proposed.filter_map(|rest| rest.split_whitespace().next()?.parse().ok()).next();
         self.said = Some("planning…".to_owned());
         let change = Change::Rollback(Rollback { key: self.key.clone(), to: to.map(ReleaseNumber) });
+        self.planning = Some(change.clone());
         Effect::Plan(Box::new(PlanRequest { change, carry_out: true }))
     }
 
     fn answered(&mut self, key: Key) -> Option<Effect> {
         match key {
             Key::Char('y') => {
-                self.said = Some("it begins…".to_owned());
+                (self.said, self.scroll) = (Some("it begins…".to_owned()), 0);
                 return self.question.take().map(|question| Effect::Run(Box::new(question.request)));
             }
-            Key::Char('n' | 'q') | Key::Esc => self.question = None,
-            Key::Up | Key::Char('k') => self.scroll = self.scroll.saturating_sub(1),
-            Key::Down | Key::Char('j') => self.scroll = self.scroll.saturating_add(1).min(10_000),
+            Key::Char('n' | 'q') | Key::Esc => (self.question, self.scroll) = (None, 0),
+            Key::Up | Key::Char('k') => self.move_by(-1),
+            Key::Down | Key::Char('j') => self.move_by(1),
+            Key::PageUp => self.move_by(-10),
+            Key::PageDown => self.move_by(10),
             _ => {}
         }
         None
     }
+}
+
+/// Text in lines of at most so many columns, broken after blanks where there are any.
+fn folded(text: &str, columns: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let mut rest: Vec<char> = line.chars().collect();
+        while rest.len() > columns {
+            let blank = rest[..columns].iter().rposition(|character| *character == ' ').filter(|at| *at > columns / 2);
+            let next = rest.split_off(blank.map_or(columns, |at| at + 1));
+            lines.push(rest.into_iter().collect());
+            rest = next;
+        }
+        lines.push(rest.into_iter().collect());
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -399,20 +461,82 @@ pub(super) mod tests {
         let Some(Effect::Plan(request)) = press(&mut state, "4r") else { panic!("a plan is asked for") };
         let Change::Rollback(rollback) = &request.change else { panic!("it is a rollback") };
         assert_eq!(rollback.to, Some(ReleaseNumber(41)), "what is proposed");
-        let reply = || -> PlanReply {
-            serde_json::from_str(
-                r#"{"plan_id": "p", "key": "shop/production", "from": 42, "to": 43, "empty": false, "destructive": false,
-                    "text": "~ web  release 42 → 41", "steps": [], "changes": [], "basis": "b"}"#,
-            )
-            .unwrap()
-        };
-        state.update(Input::Planned(Ok(Box::new((reply(), request.change.clone())))));
+        state.update(Input::Planned(Ok(Box::new((reply("~ web  release 42 → 41"), request.change.clone())))));
         assert_eq!(press(&mut state, "n"), None);
         assert!(state.question.is_none(), "no is no");
-        state.update(Input::Planned(Ok(Box::new((reply(), request.change.clone())))));
+        press(&mut state, "r");
+        state.update(Input::Planned(Ok(Box::new((reply("~ web  release 42 → 41"), request.change.clone())))));
         let Some(Effect::Run(run)) = press(&mut state, "y") else { panic!("it is carried out") };
         assert_eq!(run.expect.unwrap().plan_id, "p", "what was looked at, and nothing else");
         assert!(state.question.is_none());
+    }
+
+    fn reply(text: &str) -> PlanReply {
+        serde_json::from_value(serde_json::json!({
+            "plan_id": "p", "key": "shop/production", "from": 42, "to": 43, "empty": false, "destructive": false,
+            "text": text, "steps": [], "changes": [], "basis": "b",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_plan_that_comes_late_takes_no_keys() {
+        let mut state = state();
+        let Some(Effect::Plan(request)) = press(&mut state, "4r") else { panic!("a plan is asked for") };
+        press(&mut state, "/da");
+        state.update(Input::Planned(Ok(Box::new((reply("~ web"), request.change.clone())))));
+        assert!(state.question.is_none() && state.said.as_deref().is_some_and(|said| said.contains("late")));
+        assert_eq!(press(&mut state, "y"), None);
+        assert_eq!(state.typing.as_deref(), Some("day"));
+        // Nor does one of another change than the one that is waited for.
+        state.update(Input::Key(Key::Esc));
+        press(&mut state, "4r");
+        let other = Change::Rollback(Rollback { key: state.key.clone(), to: Some(ReleaseNumber(7)) });
+        state.update(Input::Planned(Ok(Box::new((reply("~ web"), other)))));
+        assert!(state.question.is_none());
+        state.update(Input::Planned(Ok(Box::new((reply("~ web"), request.change)))));
+        assert!(state.question.is_some(), "it is still waited for");
+    }
+
+    #[test]
+    fn a_plan_is_shown_whole_and_moved_no_further_than_its_end() {
+        let mut state = state();
+        let Some(Effect::Plan(request)) = press(&mut state, "4r") else { panic!("a plan is asked for") };
+        let text = format!("  ~ web   {}\n  ~ {}", "a word ".repeat(20), "x".repeat(200));
+        state.update(Input::Planned(Ok(Box::new((reply(&text), request.change)))));
+        let plan = state.question.as_ref().unwrap().plan.clone();
+        assert!(plan.lines().all(|line| line.chars().count() <= usize::from(PLAN_COLUMNS)), "{plan}");
+        assert_eq!(plan.replace('\n', ""), text.replace('\n', ""), "nothing is cut");
+        (0..9).for_each(|_| _ = state.update(Input::Key(Key::PageDown)));
+        assert_eq!(usize::from(state.scroll), plan.lines().count() - 1);
+        state.update(Input::Key(Key::Up));
+        assert_eq!(usize::from(state.scroll), plan.lines().count() - 2);
+        press(&mut state, "n");
+        assert_eq!(state.scroll, 0);
+    }
+
+    #[test]
+    fn pages_of_lines_go_up_to_the_oldest_and_down_to_the_newest() {
+        let mut state = state();
+        press(&mut state, "2");
+        let line = state.lines[0].clone();
+        state.update(Input::Lines(String::new(), Ok(vec![line.clone(); 15])));
+        let mut press = |key, scroll| {
+            state.update(Input::Key(key));
+            assert_eq!(state.scroll, scroll, "{key:?}");
+        };
+        press(Key::PageUp, 10);
+        press(Key::Up, 11);
+        press(Key::PageUp, 14);
+        press(Key::PageDown, 4);
+        press(Key::Down, 3);
+        press(Key::PageDown, 0);
+        press(Key::PageUp, 10);
+        state.update(Input::Lines(String::new(), Ok(vec![line; 3])));
+        assert_eq!(state.scroll, 2, "there are fewer");
+        assert_eq!(state.wanted().as_deref(), Some(""));
+        state.update(Input::Key(Key::Tab));
+        assert_eq!(state.wanted(), None, "nobody looks at them");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Axis, Block, Cell, Chart, Clear, Dataset, GraphType, Paragraph, Row, Table, Tabs, Wrap};
 
-use super::state::{Pane, State};
+use super::state::{PLAN_COLUMNS, Pane, State};
 use crate::commands::pulse::{Pulse, last};
 use crate::output::style::plain;
 use crate::output::words;
@@ -45,9 +45,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State) {
     }
     frame.render_widget(bottom(state), foot);
     if let Some(question) = &state.question {
-        let text = Text::from(plain(&question.plan));
+        let plan = Paragraph::new(Text::from(question.plan.as_str())).wrap(Wrap { trim: false });
         let title = " Roll back: y carries it out, n does not ";
-        over(frame, title, Paragraph::new(text).scroll((state.scroll, 0)), (76, 20));
+        over(frame, title, plan.scroll((state.scroll, 0)), (PLAN_COLUMNS + 2, 20));
     }
     if state.helps {
         over(frame, " Keys ", Paragraph::new(HELP), (60, 16));
@@ -181,7 +181,7 @@ fn logs(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     if state.lines.is_empty() {
-        return frame.render_widget(Paragraph::new("no line").style(DIM), inner);
+        return frame.render_widget(Paragraph::new("no line in the last hour").style(DIM), inner);
     }
     // The newest is at the bottom.
     let rows = usize::from(inner.height);
