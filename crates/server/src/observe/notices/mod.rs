@@ -269,7 +269,7 @@ impl App {
                         tracing::warn!(key = %environment.key, why, "the key of `receive` is as it was");
                         let before = lock(&self.notices().keys);
                         let mut before = before.iter().flatten().filter(|(_, of)| **of == environment.key);
-                        keys.extend(before.next().map(|(digest, of)| (digest.clone(), of.clone())));
+                        keys.extend(before.next().map(|(digest, of)| (*digest, of.clone())));
                     }
                 }
                 all.insert(environment.key, channels::open(&self.inner.store, &release).await);

@@ -168,7 +168,7 @@ async fn enqueue(State(app): State<App>, body: Bytes) -> Response {
     match app.take_event(pagerduty_events::enqueue(&body, || Uuid::now_v7().to_string())).await {
         Ok(event) => respond(event.accepted()),
         Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
-        Err(Failed::Later(why)) => refuse(500, why),
+        Err(failed) => failed.respond(),
     }
 }
 
@@ -176,14 +176,14 @@ async fn enqueue_change(State(app): State<App>, body: Bytes) -> Response {
     match app.take_event(pagerduty_events::enqueue_change(&body, || Uuid::now_v7().to_string())).await {
         Ok(event) => respond(event.accepted()),
         Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
-        Err(Failed::Later(why)) => refuse(500, why),
+        Err(failed) => failed.respond(),
     }
 }
 
 async fn alertmanager_webhook(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
     let key = match app.sender_of(&headers) {
         Ok(key) => key,
-        Err(refused) => return refused,
+        Err(failed) => return failed.respond(),
     };
     match alertmanager::webhook(&body) {
         Ok(group) => app.take_alerts(&key, &group.signals).await,
@@ -194,7 +194,7 @@ async fn alertmanager_webhook(State(app): State<App>, headers: HeaderMap, body: 
 async fn prometheus_alerts(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
     let key = match app.sender_of(&headers) {
         Ok(key) => key,
-        Err(refused) => return refused,
+        Err(failed) => return failed.respond(),
     };
     match alertmanager::alerts(&body, app.now()) {
         Ok(alerts) => {
@@ -245,6 +245,8 @@ enum Failed {
     Rejected(Rejected),
     /// It may be if it is sent again.
     Later(String),
+    /// Nobody knows whoever sent it.
+    Nobody,
 }
 
 impl Failed {
@@ -252,6 +254,7 @@ impl Failed {
         match self {
             Self::Rejected(rejected) => refuse(rejected.answer().status, rejected.to_string()),
             Self::Later(why) => refuse(500, why),
+            Self::Nobody => nobody(),
         }
     }
 }
@@ -290,10 +293,10 @@ impl App {
         Ok(keys.get(&super::digest(key)).cloned())
     }
 
-    fn sender_of(&self, headers: &HeaderMap) -> Result<EnvKey, Response> {
+    fn sender_of(&self, headers: &HeaderMap) -> Result<EnvKey, Failed> {
         let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = said.and_then(|said| said.strip_prefix("Bearer ")).ok_or_else(nobody)?;
-        self.environment_of(key.trim()).map_err(Failed::respond)?.ok_or_else(nobody)
+        let key = said.and_then(|said| said.strip_prefix("Bearer ")).ok_or(Failed::Nobody)?;
+        self.environment_of(key.trim())?.ok_or(Failed::Nobody)
     }
 
     async fn take_event(&self, event: Result<Event, Rejected>) -> Result<Event, Failed> {
