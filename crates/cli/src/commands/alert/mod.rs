@@ -2,6 +2,8 @@
 mod check;
 mod test;
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use daybook_api::client::Exit;
 use daybook_api::incident::{AlertView, IncidentsQuery};
@@ -66,7 +68,12 @@ fn render(alerts: &[AlertView], now: Timestamp) -> String {
     if alerts.is_empty() {
         return "nothing fires\n".to_owned();
     }
-    let mut table = Table::new(&["STATE", "SEVERITY", "SINCE", "ALERT", "WHAT"]);
+    let places: BTreeSet<_> = alerts.iter().filter_map(|alert| alert.key.as_ref()).collect();
+    let mut head = vec!["STATE", "SEVERITY", "SINCE", "ALERT", "WHAT"];
+    if places.len() > 1 {
+        head.insert(3, "OF");
+    }
+    let mut table = Table::new(&head);
     for view in alerts {
         let state = match (view.state.as_str(), view.alert.severity.as_str()) {
             ("firing" | "pending", _) if view.silenced.is_some() => paint(DIM, "silenced"),
@@ -75,13 +82,17 @@ fn render(alerts: &[AlertView], now: Timestamp) -> String {
             ("inactive", _) => paint(DIM, "ended"),
             (state, _) => state.to_owned(),
         };
-        table.row([
+        let mut row = vec![
             state,
             view.alert.severity.clone(),
             words::ago(view.alert.started, now),
             view.alert.name.clone(),
             view.alert.summary.clone(),
-        ]);
+        ];
+        if places.len() > 1 {
+            row.insert(3, view.key.as_ref().map_or("the machine".to_owned(), ToString::to_string));
+        }
+        table.row(row);
     }
     table.render()
 }
