@@ -1,6 +1,6 @@
 //! Releases that are bad from their start, and good ones: which are swapped back, and after how long.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use daybook_bench::load::Load;
@@ -14,6 +14,9 @@ use super::{Bench, requests, say};
 const BAD: [&str; 7] = ["errors", "crash", "slow", "oom", "not-ready", "wrong-port", "migrate"];
 /// Long enough to see a fault that begins two seconds after the start.
 const PROBATION: &str = "10s";
+
+/// How long a shop serves before its first release that is tried.
+const WARM: Duration = Duration::from_secs(20);
 
 /// What came of the releases of one shop.
 #[derive(Default)]
@@ -50,6 +53,8 @@ async fn shop(bench: &Bench<'_>, kind: &'static str, good: u32, bad: u32) -> Res
     shop.probation = PROBATION;
     bench.up(&bench.daybook, &shop).await?;
     let load = Load::start(requests(&bench.daybook, &shop, 10));
+    // That something is slow is known only beside what is usual.
+    tokio::time::sleep(WARM).await;
     let mut counts = Counts::default();
     for number in 0..good.max(bad) {
         let builds = ["1", "2", "3", "4", "5", "6", "7"];
