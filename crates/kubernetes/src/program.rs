@@ -4,7 +4,8 @@
 //! anywhere, the server puts the very program that it is into the registry of the target.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use daybook_model::Digest;
@@ -53,17 +54,16 @@ fn libraries(maps: &str) -> Vec<PathBuf> {
 }
 
 fn pack(program: &Path, libraries: &[PathBuf], authorities: Option<Vec<u8>>) -> io::Result<Program> {
-    let mut files = BTreeMap::from([(PLACE.trim_start_matches('/').to_owned(), std::fs::read(program)?)]);
+    let mut files = BTreeMap::from([(PLACE.trim_start_matches('/').to_owned(), Content::Of(program))]);
     for library in libraries {
         let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = std::fs::read(library)?;
         // Programs name their linker by a path: of those that are usual, one is right.
         if name.starts_with("ld-") {
-            files.insert(format!("lib64/{name}"), bytes.clone());
+            files.insert(format!("lib64/{name}"), Content::Of(library));
         }
-        files.insert(format!("lib/{name}"), bytes);
+        files.insert(format!("lib/{name}"), Content::Of(library));
     }
-    files.extend(authorities.map(|bytes| (AUTHORITIES.trim_start_matches('/').to_owned(), bytes)));
+    files.extend(authorities.map(|bytes| (AUTHORITIES.trim_start_matches('/').to_owned(), Content::Bytes(bytes))));
     let layer = archive(&files)?;
     let digest = Digest::of(&layer);
     let config = json!({
@@ -75,15 +75,43 @@ fn pack(program: &Path, libraries: &[PathBuf], authorities: Option<Vec<u8>>) -> 
     Ok(Program { digest, layer, config: serde_json::to_vec(&config)? })
 }
 
-/// The same files make the same archive.
-fn archive(files: &BTreeMap<String, Vec<u8>>) -> io::Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, bytes) in files {
+/// What a file of the image holds.
+enum Content<'a> {
+    /// The same as a file of this machine.
+    Of(&'a Path),
+    Bytes(Vec<u8>),
+}
+
+impl Content<'_> {
+    fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::Of(path) => Ok(std::fs::metadata(path)?.len()),
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+        }
+    }
+}
+
+/// The same files make the same archive. Nothing but the archive is held in memory: a program may be large, and what a
+/// server may have in a cluster is little.
+fn archive(files: &BTreeMap<String, Content<'_>>) -> io::Result<Vec<u8>> {
+    let mut sizes = BTreeMap::new();
+    for (path, content) in files {
+        sizes.insert(path, content.len()?);
+    }
+    // Each with its header, in blocks of 512 bytes, and two blocks at the end.
+    let all: u64 = sizes.values().map(|size| 512 + size.next_multiple_of(512)).sum::<u64>() + 1_024;
+    let mut archive = tar::Builder::new(Vec::with_capacity(usize::try_from(all).map_err(io::Error::other)?));
+    for (path, content) in files {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o755);
-        header.set_size(bytes.len() as u64);
+        header.set_size(sizes[path]);
         header.set_mtime(0);
-        archive.append_data(&mut header, path, bytes.as_slice())?;
+        match content {
+            Content::Of(file) => {
+                archive.append_data(&mut header, path, File::open(file)?.take(sizes[path]))?;
+            }
+            Content::Bytes(bytes) => archive.append_data(&mut header, path, bytes.as_slice())?,
+        }
     }
     archive.into_inner()
 }
