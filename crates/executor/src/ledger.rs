@@ -13,9 +13,6 @@ use daybook_store::{Journal, Result, Store, Write};
 /// The journal, and what is derived from it.
 #[async_trait]
 pub trait Ledger: Journal {
-    /// The release in force.
-    async fn current_release(&self, key: &EnvKey) -> Result<Option<Release>>;
-
     /// The release of this number.
     async fn release(&self, key: &EnvKey, number: ReleaseNumber) -> Result<Option<Release>>;
 
@@ -38,10 +35,6 @@ pub trait SecretValues: Send + Sync + 'static {
 
 #[async_trait]
 impl Ledger for MemoryJournal {
-    async fn current_release(&self, key: &EnvKey) -> Result<Option<Release>> {
-        Ok(MemoryJournal::current_release(self, key))
-    }
-
     async fn release(&self, key: &EnvKey, number: ReleaseNumber) -> Result<Option<Release>> {
         Ok(MemoryJournal::release(self, key, number))
     }
@@ -57,10 +50,6 @@ impl Ledger for MemoryJournal {
 
 #[async_trait]
 impl Ledger for Store {
-    async fn current_release(&self, key: &EnvKey) -> Result<Option<Release>> {
-        Store::current_release(self, key).await
-    }
-
     async fn release(&self, key: &EnvKey, number: ReleaseNumber) -> Result<Option<Release>> {
         Store::release(self, key, number).await
     }

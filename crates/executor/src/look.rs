@@ -1,7 +1,8 @@
 //! Looking at what is there.
 //!
 //! Many steps wait for replicas at the same time. They share looks: one observation of an environment
-//! serves all who ask within a moment, unless something was done to it meanwhile.
+//! serves all who ask within a moment, unless something was done to it meanwhile, and whoever asked before it began.
+//! Where a look takes long, because thousands of replicas are there, as much time is left to others before the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex as Lock};
@@ -27,8 +28,15 @@ pub(crate) struct Looks {
 
 #[derive(Default)]
 struct Look {
-    last: Mutex<Option<(Instant, Arc<Seen>)>>,
+    last: Mutex<Option<Taken>>,
     changed: Lock<Option<Instant>>,
+}
+
+/// A look that was taken.
+struct Taken {
+    began: Instant,
+    ended: Instant,
+    seen: Arc<Seen>,
 }
 
 impl Looks {
@@ -86,16 +94,19 @@ impl Executor {
 
     /// A look that is at most a moment old.
     pub(crate) async fn glance(&self, key: &EnvKey) -> Result<Arc<Seen>> {
+        let asked = Instant::now();
         let look = self.inner.looks.of(key);
         let mut last = look.last.lock().await;
-        if let Some((began, seen)) = last.as_ref()
-            && look.serves(*began)
-        {
-            return Ok(seen.clone());
+        if let Some(taken) = last.as_ref() {
+            if taken.began > asked || look.serves(taken.began) {
+                return Ok(taken.seen.clone());
+            }
+            let took = taken.ended - taken.began;
+            tokio::time::sleep_until(taken.ended + took.min(FRESH)).await;
         }
         let began = Instant::now();
         let seen = Arc::new(self.inner.runtime.observe(key).await?);
-        *last = Some((began, seen.clone()));
+        *last = Some(Taken { began, ended: Instant::now(), seen: seen.clone() });
         Ok(seen)
     }
 

@@ -1,6 +1,7 @@
 //! From a change that a person asks for to the desired state that it means.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_api::ErrorCode;
@@ -98,7 +99,7 @@ impl App {
     async fn up(&self, up: &Up, aim: Aim) -> Result<Desired, ApiError> {
         let mut loaded = self.load(up, aim)?;
         self.name_target(&mut loaded.spec).await?;
-        let current = self.inner.store.current_release(&loaded.key()).await?;
+        let current = self.inner.store.current_release(&loaded.key()).await?.map(Arc::unwrap_or_clone);
         loaded.spec.leaving = current.as_ref().and_then(|release| release.spec.leaving.clone());
         self.place(&loaded.spec, current.as_ref()).await?;
         self.up_of(loaded, current, aim).await
@@ -199,7 +200,7 @@ impl App {
         let release = self.inner.store.current_release(&environment.key).await?;
         let target = match run.map(|run| run.started.event) {
             Some(Event::RunStarted { spec, .. }) => spec.target,
-            _ => release.and_then(|release| release.spec.target),
+            _ => release.and_then(|release| release.spec.target.clone()),
         };
         if let Err(error) = self.inner.runtime.place(&environment.key, target.as_ref()).await {
             tracing::error!(key = %environment.key, %error, "the environment is out of reach");
@@ -328,13 +329,13 @@ impl App {
             return Err(no_environment(&down.key));
         }
         let mut spec = Spec::empty(down.key.clone());
-        let current = self.inner.store.current_release(&down.key).await?.map(|release| release.spec);
-        if let Some(left) = current.as_ref().and_then(|spec| spec.leaving.as_ref()) {
+        let current = self.inner.store.current_release(&down.key).await?;
+        if let Some(left) = current.as_ref().and_then(|release| release.spec.leaving.as_ref()) {
             let message = format!("{} has not left {left} yet", down.key);
             return Err(ApiError::new(ErrorCode::Usage, message)
                 .hint(format!("finish the move first: `daybook env move {} --finish`", down.key.env)));
         }
-        spec.target = current.and_then(|spec| spec.target);
+        spec.target = current.and_then(|release| release.spec.target.clone());
         let mut desired = self.toward(spec).await?;
         desired.remove_volumes = down.volumes.iter().cloned().collect();
         Ok(desired)
@@ -350,7 +351,7 @@ impl App {
 
     pub(crate) async fn require_release(&self, key: &EnvKey) -> Result<Release, ApiError> {
         if let Some(release) = self.inner.store.current_release(key).await? {
-            return Ok(release);
+            return Ok(Arc::unwrap_or_clone(release));
         }
         match self.inner.store.environment(key).await? {
             Some(_) => Err(ApiError::not_found(format!("{key} has no release yet")).hint("run `daybook up`")),
@@ -359,7 +360,7 @@ impl App {
     }
 
     pub(crate) async fn toward(&self, spec: Spec) -> Result<Desired, ApiError> {
-        let current = self.inner.store.current_release(&spec.key).await?;
+        let current = self.inner.store.current_release(&spec.key).await?.map(Arc::unwrap_or_clone);
         self.place(&spec, current.as_ref()).await?;
         self.desired_of(spec, current).await
     }

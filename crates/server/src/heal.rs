@@ -3,6 +3,7 @@
 //! This only wakes the one path: a heal run is planned and carried out like any other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_decide::heal::Healing;
@@ -64,7 +65,7 @@ impl App {
         if watched.healing.look(amiss.is_some(), self.now()) {
             let why = amiss.unwrap_or_default();
             tracing::info!(%key, %why, "healing");
-            self.begin_heal(release, &why).await?;
+            self.begin_heal(Arc::unwrap_or_clone(release), &why).await?;
         }
         Ok(())
     }

@@ -114,9 +114,9 @@ impl App {
     async fn hold_tokens(&self) -> Result<(), daybook_store::Error> {
         for environment in self.inner.store.environments().await? {
             let release = self.inner.store.current_release(&environment.key).await?;
-            let Some(vault) = release.and_then(|release| release.spec.vault) else { continue };
+            let Some(vault) = release.as_ref().and_then(|release| release.spec.vault.as_ref()) else { continue };
             if let Login::Token { token } = &vault.login {
-                self.hold(&environment.key, &vault, token).await?;
+                self.hold(&environment.key, vault, token).await?;
             }
         }
         Ok(())

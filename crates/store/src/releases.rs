@@ -1,5 +1,7 @@
 //! Releases: what `rollback` goes back to. All are kept.
 
+use std::sync::{Arc, PoisonError};
+
 use daybook_model::{Entry, EnvKey, Event, Release, ReleaseNumber};
 use sha2::{Digest as _, Sha256};
 use sqlx::any::AnyRow;
@@ -52,13 +54,25 @@ impl Store {
         query.fetch_optional(&mut *connection).await.map_err(failed(READ))?.as_ref().map(read).transpose()
     }
 
-    /// The release in force.
-    pub async fn current_release(&self, key: &EnvKey) -> Result<Option<Release>> {
-        let sql = "SELECT r.number, r.body, r.digest FROM current_releases c
-                   JOIN releases r ON r.key = c.key AND r.number = c.number WHERE c.key = $1";
+    /// The release in force. It is asked for all the time, and read once.
+    pub async fn current_release(&self, key: &EnvKey) -> Result<Option<Arc<Release>>> {
+        let Some(number) = self.current_number(key).await? else { return Ok(None) };
+        let in_force = || self.inner.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = in_force().get(key).filter(|known| known.number == number) {
+            return Ok(Some(known.clone()));
+        }
+        let release = self.release(key, number).await?.map(Arc::new);
+        if let Some(release) = &release {
+            in_force().insert(key.clone(), release.clone());
+        }
+        Ok(release)
+    }
+
+    async fn current_number(&self, key: &EnvKey) -> Result<Option<ReleaseNumber>> {
         let mut connection = self.reader(READ).await?;
-        let query = sqlx::query(sql).bind(key.to_string());
-        query.fetch_optional(&mut *connection).await.map_err(failed(READ))?.as_ref().map(read).transpose()
+        let query = sqlx::query_scalar("SELECT number FROM current_releases WHERE key = $1").bind(key.to_string());
+        let number: Option<i64> = query.fetch_optional(&mut *connection).await.map_err(failed(READ))?;
+        Ok(number.map(|number| ReleaseNumber(number.cast_unsigned())))
     }
 
     /// A number that no release and no run of the environment has used.

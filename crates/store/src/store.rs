@@ -1,12 +1,13 @@
 //! [`Store`]: our state in one SQLite file, or in a PostgreSQL database that several servers share.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use daybook_model::{Digest, Entry, Timestamp};
+use daybook_model::{Digest, Entry, EnvKey, Release, Timestamp};
 use futures::future::BoxFuture;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     /// Set once a write was refused because another leads, or is in doubt.
     pub(crate) fenced: watch::Sender<bool>,
     pub(crate) master: MasterKey,
+    /// The release in force of each environment, as it was last read: a release never changes.
+    pub(crate) in_force: Mutex<BTreeMap<EnvKey, Arc<Release>>>,
     entries: broadcast::Sender<Entry>,
 }
 
@@ -97,7 +100,8 @@ impl Store {
     fn over(database: Database, master: MasterKey) -> Self {
         let (entries, _) = broadcast::channel(SUBSCRIBER_LAG);
         let (fenced, _) = watch::channel(false);
-        Self { inner: Arc::new(Inner { database, epoch: AtomicU64::new(0), fenced, master, entries }) }
+        let (epoch, in_force) = (AtomicU64::new(0), Mutex::default());
+        Self { inner: Arc::new(Inner { database, epoch, fenced, master, in_force, entries }) }
     }
 
     /// Entries as they are written, in order, each after its commit.

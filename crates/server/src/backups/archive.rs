@@ -112,7 +112,7 @@ impl App {
             };
             for environment in known.iter().filter(|environment| !environment.retired) {
                 match self.inner.store.current_release(&environment.key).await {
-                    Ok(Some(release)) => self.tend_archives_of(&Arc::new(release)),
+                    Ok(Some(release)) => self.tend_archives_of(&release),
                     Ok(None) => {}
                     Err(error) => tracing::warn!(key = %environment.key, %error, "archives wait"),
                 }

@@ -66,7 +66,7 @@ impl App {
             if let Some(release) = self.inner.store.current_release(key).await? {
                 wanted.objectives.extend(objectives(&release));
                 if !release.spec.rules.is_empty() {
-                    wanted.rules.insert(key.clone(), release.spec.rules);
+                    wanted.rules.insert(key.clone(), release.spec.rules.clone());
                 }
             }
         }
