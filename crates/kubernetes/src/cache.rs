@@ -91,17 +91,27 @@ impl Cache {
                 Standing::Behind | Standing::Interrupted => return None,
             }
         }
-        Some(Parts {
+        Some(self.of(&place))
+    }
+
+    /// What has such labels, as the watches have told so far: it may be a little late. `None` while one is interrupted.
+    pub(crate) fn told(&self, namespace: &str, labels: &Pairs) -> Option<Parts> {
+        let place = Place { namespace, labels, needed: BTreeMap::new() };
+        (self.standing(&place) != Standing::Interrupted).then(|| self.of(&place))
+    }
+
+    fn of(&self, place: &Place<'_>) -> Parts {
+        Parts {
             // Workloads first: a pod without its workload is none of ours to tell of.
-            deployments: self.deployments.of(&place),
-            stateful_sets: self.stateful_sets.of(&place),
-            jobs: self.jobs.of(&place),
-            pods: self.pods.of(&place),
-            claims: self.claims.of(&place),
-            policies: self.policies.of(&place),
-            quotas: self.quotas.of(&place),
-            records: self.records.of(&place),
-        })
+            deployments: self.deployments.of(place),
+            stateful_sets: self.stateful_sets.of(place),
+            jobs: self.jobs.of(place),
+            pods: self.pods.of(place),
+            claims: self.claims.of(place),
+            policies: self.policies.of(place),
+            quotas: self.quotas.of(place),
+            records: self.records.of(place),
+        }
     }
 
     fn standing(&self, place: &Place<'_>) -> Standing {

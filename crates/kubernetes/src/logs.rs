@@ -3,6 +3,7 @@
 //! Kubernetes keeps both streams in one, and for each container the process before the present one's too.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_model::launch::Role;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::KubernetesRuntime;
 use crate::cluster::{Cluster, answer};
 use crate::keeper::Keeper;
+use crate::objects::of_replica;
 use crate::pods::{is_running, status};
 use crate::seen::seen;
 
@@ -39,19 +41,35 @@ impl KubernetesRuntime {
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         let operation = format!("read the log of {id}");
-        let keeper = self.known(&operation, key, id, role).await?;
+        // Thousands may be followed at once, and what is late does no harm there: the watches need not be asked.
+        let told = if query.follow { self.told_of(key, id, role) } else { None };
+        let (keeper, pods) = match told {
+            Some((keeper, pods)) => (keeper, Some(pods)),
+            None => (self.known(&operation, key, id, role).await?, None),
+        };
         let (lines, received) = mpsc::channel(AHEAD);
         let reader = Reader {
             cluster: self.cluster.clone(),
             operation,
             keeper,
             query: query.clone(),
+            pods,
             position: Position { floor: query.since, ..Position::default() },
             lines,
         };
         tokio::spawn(reader.read());
         let stream = futures::stream::unfold(received, async |mut received| Some((received.recv().await?, received)));
         Ok(stream.boxed())
+    }
+
+    /// The workload of a replica and its pods, the newest last, as the watches have told.
+    fn told_of(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Option<(Keeper, Vec<Pod>)> {
+        let parts = self.cache.told(&self.cluster.namespace(key), &of_replica(key, id, role))?;
+        let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs).ok()?;
+        let keeper = keepers.into_iter().find(|keeper| keeper.identity.id == *id && keeper.identity.role == role)?;
+        let mut pods: Vec<_> = parts.pods.into_iter().map(Arc::unwrap_or_clone).collect();
+        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        Some((keeper, pods))
     }
 }
 
@@ -113,6 +131,8 @@ struct Reader {
     operation: String,
     keeper: Keeper,
     query: LogQuery,
+    /// Its pods, where they are known when it begins.
+    pods: Option<Vec<Pod>>,
     position: Position,
     lines: mpsc::Sender<Result<LogLine>>,
 }
@@ -130,7 +150,10 @@ impl Reader {
         let mut tail = self.query.tail;
         let mut is_first = true;
         loop {
-            let pods = self.pods().await?;
+            let pods = match self.pods.take() {
+                Some(pods) => pods,
+                None => self.pods().await?,
+            };
             let pod = pods.iter().rev().find(|pod| has_begun(pod));
             if let Some(pod) = pod {
                 if is_first && status(pod).is_some_and(|status| status.restart_count > 0) {

@@ -16,6 +16,7 @@ use daybook_runtime::LogQuery;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{keep_in_order, unavailable};
 use crate::App;
@@ -24,6 +25,10 @@ use crate::view::status::word;
 
 /// Between two looks for replicas that began.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A replica whose log ended before a line of it came is followed again after so long, then after twice as long, at most
+const AFTER: Duration = Duration::from_secs(1);
+/// after this.
+const AFTER_AT_MOST: Duration = Duration::from_secs(10 * 60);
 /// A line waits so long for others, at most, before it is kept.
 const GATHER_FOR: Duration = Duration::from_millis(300);
 /// Lines that are kept together, at most.
@@ -47,6 +52,30 @@ struct Life {
     began: Option<Timestamp>,
 }
 
+/// How a life is followed.
+#[derive(Debug, Default)]
+struct Followed {
+    is_under_way: bool,
+    /// How often its log ended, one time after the other, before a line came.
+    silent: u32,
+    ended: Option<Instant>,
+}
+
+impl Followed {
+    fn ended(&mut self, said: bool) {
+        self.is_under_way = false;
+        self.silent = if said { 0 } else { self.silent.saturating_add(1) };
+        self.ended = Some(Instant::now());
+    }
+
+    /// Whether it is to be followed again, if it still runs. Where a machine gives no logs it would be asked for each
+    /// of its replicas every second.
+    fn is_due(&self) -> bool {
+        let after = AFTER.saturating_mul(1 << self.silent.saturating_sub(1).min(16)).min(AFTER_AT_MOST);
+        !self.is_under_way && self.ended.is_none_or(|ended| ended.elapsed() >= after)
+    }
+}
+
 /// Opens the lines of before. Where they cannot be opened none are kept, and everything else goes on.
 pub(super) fn open(directory: &Path) -> Result<Arc<Store>, String> {
     let (store, report) = Store::open(directory, Options::default()).map_err(|error| {
@@ -66,17 +95,19 @@ impl App {
         self.spawn(self.clone().keep_lines(store.clone(), receiver));
         let (app, kept) = (self.clone(), store.clone());
         self.spawn(keep_in_order("lines", move || kept.tend(app.now().as_microsecond())));
-        // Whether each is followed now; what was followed to its end is remembered while it is there.
-        let mut known: HashMap<Life, bool> = HashMap::new();
-        let mut following: JoinSet<Life> = JoinSet::new();
+        // What was followed to its end is remembered while it is there.
+        let mut known: HashMap<Life, Followed> = HashMap::new();
+        let mut following: JoinSet<(Life, bool)> = JoinSet::new();
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 Some(ended) = following.join_next() => {
-                    if let Ok(life) = ended {
-                        known.insert(life, false);
+                    if let Ok((life, said)) = ended
+                        && let Some(followed) = known.get_mut(&life)
+                    {
+                        followed.ended(said);
                     }
                     continue;
                 }
@@ -94,22 +125,25 @@ impl App {
                     there.insert(life, (stream(&key, replica), replica.is_running()));
                 }
             }
-            known.retain(|life, followed| *followed || there.contains_key(life));
+            known.retain(|life, followed| followed.is_under_way || there.contains_key(life));
             for (life, (stream, is_running)) in there {
                 // The stream of what runs may have been cut off.
-                if known.get(&life).is_none_or(|followed| !followed && is_running) {
-                    known.insert(life.clone(), true);
+                if known.get(&life).is_none_or(|followed| is_running && followed.is_due()) {
+                    known.entry(life.clone()).or_default().is_under_way = true;
                     following.spawn(self.clone().follow(store.clone(), life, stream, sender.clone()));
                 }
             }
         }
     }
 
-    /// Hands on what a replica prints, from where it was left, until its process ends.
-    async fn follow(self, store: Arc<Store>, life: Life, stream: Stream, lines: mpsc::Sender<Line>) -> Life {
+    /// Hands on what a replica prints, from where it was left, until its process ends. Tells whether it said anything.
+    async fn follow(self, store: Arc<Store>, life: Life, stream: Stream, lines: mpsc::Sender<Line>) -> (Life, bool) {
+        let mut said_something = false;
         let since = newest(&store, &stream).and_then(|at| Timestamp::from_microsecond(at + 1).ok());
         let wanted = LogQuery { since, tail: None, follow: true };
-        let Ok(mut log) = self.inner.executor.logs(&life.key, &life.id, life.role, &wanted).await else { return life };
+        let Ok(mut log) = self.inner.executor.logs(&life.key, &life.id, life.role, &wanted).await else {
+            return (life, said_something);
+        };
         while let Some(Ok(said)) = log.next().await {
             let mut line = Line::read(said.at.as_microsecond(), stream.clone(), said.text);
             if said.stderr {
@@ -121,8 +155,9 @@ impl App {
             if lines.send(line).await.is_err() {
                 break;
             }
+            said_something = true;
         }
-        life
+        (life, said_something)
     }
 
     /// Keeps lines as they come, many at a time.
