@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod disk;
 pub mod documents;
 pub mod notes;
+pub mod receiver;
 pub mod workspace;
 
 use std::fmt;

@@ -112,6 +112,11 @@ async fn the_examples_about_channels_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_examples_about_who_is_on_call_do_what_they_say() {
+    run_examples("docs/on-call.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_examples_about_the_status_page_do_what_they_say() {
     run_examples("docs/status-page.md").await;
 }
@@ -132,6 +137,7 @@ fn the_manifests_of_the_book_are_valid() {
         ("docs/incidents.md", 1),
         ("docs/alerts.md", 1),
         ("docs/notify.md", 2),
+        ("docs/on-call.md", 1),
         ("docs/status-page.md", 1),
     ];
     for (page, count) in pages {

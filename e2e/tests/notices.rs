@@ -4,110 +4,17 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use daybook_bench::shop::free_address;
 use daybook_e2e::World;
+use daybook_e2e::receiver::Receiver;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
 const HOOK_KEY: &str = "a key that both of us know";
-
-/// A server that takes what is posted, or answers with another status.
-struct Receiver {
-    address: SocketAddr,
-    /// What it took: the path, the head and the body.
-    taken: Arc<Mutex<Vec<(String, String, Value)>>>,
-    /// What it answers.
-    status: Arc<AtomicU16>,
-    refused: Arc<AtomicUsize>,
-}
-
-impl Receiver {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let receiver = Self {
-            address: listener.local_addr().expect("a bound socket has an address"),
-            taken: Arc::default(),
-            status: Arc::new(AtomicU16::new(202)),
-            refused: Arc::default(),
-        };
-        let (taken, status, refused) = (receiver.taken.clone(), receiver.status.clone(), receiver.refused.clone());
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let Some((head, body)) = request(&mut stream).await else { continue };
-                let status = status.load(Ordering::SeqCst);
-                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                if status < 300 {
-                    let body = serde_json::from_slice(&body).expect("what is sent is JSON");
-                    taken.lock().expect("nobody panicked with it").push((path, head, body));
-                } else {
-                    refused.fetch_add(1, Ordering::SeqCst);
-                }
-                let body = if status < 300 { "Event processed" } else { "not now" };
-                let length = body.len();
-                let answer =
-                    format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        receiver
-    }
-
-    fn answers(&self, status: u16) {
-        self.status.store(status, Ordering::SeqCst);
-    }
-
-    fn refused(&self) -> usize {
-        self.refused.load(Ordering::SeqCst)
-    }
-
-    /// What was taken at a path.
-    fn at(&self, path: &str) -> Vec<Value> {
-        let taken = self.taken.lock().expect("nobody panicked with it");
-        taken.iter().filter(|(to, ..)| to == path).map(|(.., body)| body.clone()).collect()
-    }
-
-    /// What PagerDuty was told of incidents, without tests: each action with the key of its incident.
-    fn paged(&self) -> Vec<(String, String)> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let events = self.at("/v2/enqueue").into_iter();
-        let events = events.map(|event| (text(&event["event_action"]), text(&event["dedup_key"])));
-        events.filter(|(_, key)| !key.starts_with("daybook-test")).collect()
-    }
-
-    /// What the webhook was told of incidents, without tests and notes: each kind with its title.
-    fn hooked(&self) -> Vec<(String, String)> {
-        let notices = self.at("/hook").into_iter().map(|body| body["notice"].clone());
-        let moving = notices.filter(|notice| {
-            notice["kind"] != "note" && !notice["key"].as_str().unwrap_or_default().starts_with("daybook-test")
-        });
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        moving.map(|notice| (text(&notice["kind"]), text(&notice["title"]))).collect()
-    }
-}
-
-async fn request(stream: &mut tokio::net::TcpStream) -> Option<(String, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-            if bytes.len() - end - 4 >= length.unwrap_or_default() {
-                return Some((head, bytes[end + 4..].to_vec()));
-            }
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
 
 /// Debian's `aiosmtpd` with a mailbox (`scripts/setup`), and the certificate of its authority.
 struct MailServer {
@@ -215,16 +122,16 @@ async fn an_incident_is_told_in_order_whoever_fails_or_is_killed_meanwhile() {
     world.daybook.serve().await.expect("the server starts again");
     world.run(&["incident", "resolve", "--note", "it was the disk"]).await.expect(0);
     let listed = world.run(&["channel", "ls", "-o", "json"]).await.expect(0).json();
-    assert!(receiver.paged().is_empty() && receiver.hooked().is_empty(), "nothing was taken yet");
+    assert!(receiver.paged().is_empty() && receiver.hooked("/hook").is_empty(), "nothing was taken yet");
     assert!(listed[0]["waiting"].as_u64() >= Some(1), "{listed}");
 
     receiver.answers(202);
-    world.until("all is told", async |_| receiver.paged().len() >= 3 && receiver.hooked().len() >= 3).await;
+    world.until("all is told", async |_| receiver.paged().len() >= 3 && receiver.hooked("/hook").len() >= 3).await;
     let paged = receiver.paged();
     let actions: Vec<_> = paged.iter().map(|(action, _)| action.as_str()).collect();
     assert_eq!(actions, ["trigger", "acknowledge", "resolve"], "one page, in order: {paged:?}");
     assert!(paged.iter().all(|(_, key)| *key == paged[0].1), "of one incident: {paged:?}");
-    let hooked = receiver.hooked();
+    let hooked = receiver.hooked("/hook");
     let kinds: Vec<_> = hooked.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["triggered", "acknowledged", "resolved"], "{hooked:?}");
     let subjects = |mail: &MailServer| {

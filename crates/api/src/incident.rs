@@ -196,6 +196,9 @@ pub struct AlertView {
     /// The silence by which nobody is told of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced: Option<String>,
+    /// The maintenance window by which nobody is told of it: what that is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<String>,
     /// The value of its query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,

@@ -21,6 +21,7 @@ pub mod history;
 pub mod incident;
 pub mod journal;
 pub mod logs;
+pub mod oncall;
 pub mod oneoff;
 pub mod plan;
 pub mod query;

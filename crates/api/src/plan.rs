@@ -238,6 +238,9 @@ impl PlanChange {
             Subject::Target(target) => ("target", target.name()),
             Subject::Quota => ("quota", "quota".to_owned()),
             Subject::Rules => ("rules", "rules".to_owned()),
+            Subject::Channels => ("notify", "notify".to_owned()),
+            Subject::OnCall => ("on_call", "on_call".to_owned()),
+            Subject::Maintenance => ("maintenance", "maintenance".to_owned()),
         };
         let detail = |d: &daybook_model::plan::Detail| PlanDetail { text: d.text.clone(), line: d.line };
         Self {

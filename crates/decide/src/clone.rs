@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::database::{Database, Engine, Keeper, Kept, MEANWHILE};
+use daybook_model::oncall::OnCall;
 use daybook_model::spec::{EnvValue, Kind, MountSource, Service};
 use daybook_model::{BackupId, DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
 
@@ -28,6 +29,8 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
         backups: None,
         notify: Vec::new(),
         receive: None,
+        on_call: OnCall::default(),
+        maintenance: Vec::new(),
         protected: false,
         ..spec.clone()
     };

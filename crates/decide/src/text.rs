@@ -90,6 +90,9 @@ pub(crate) fn subject(change: &Change) -> String {
         Subject::Target(target) => target.name(),
         Subject::Quota => "quota".to_owned(),
         Subject::Rules => "rules".to_owned(),
+        Subject::Channels => "notify".to_owned(),
+        Subject::OnCall => "on call".to_owned(),
+        Subject::Maintenance => "maintenance".to_owned(),
     }
 }
 

@@ -153,6 +153,9 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     spec.backups = lower::backups(&manifest, own_or_whole(tree, options.environment.as_str(), "backups"));
     spec.notify = lower::channels(&manifest, own_or_whole(tree, options.environment.as_str(), "notify"));
     spec.receive = lower::receive(&manifest, own_or_whole(tree, options.environment.as_str(), "receive"));
+    let on_call = own_or_whole(tree, options.environment.as_str(), "on_call");
+    spec.on_call = lower::on_call(&manifest, on_call, &spec.notify);
+    spec.maintenance = lower::maintenance(&manifest, own_or_whole(tree, options.environment.as_str(), "maintenance"));
     let vault = own_or_whole(tree, options.environment.as_str(), "vault");
     spec.vault = lower::vault(&manifest, vault);
     let runtime = spec.target.as_ref().map(Target::runtime).or(options.runtime.as_deref());

@@ -12,6 +12,7 @@ use crate::id::{Digest, PlanId, ReleaseNumber, ReplicaId, RunId, StepId};
 use crate::incident::{IncidentEvent, IncidentId};
 use crate::name::{ChannelName, DatabaseName, EnvKey, EnvName, SecretName, ServiceName, TargetName, VolumeName};
 use crate::notify::ChannelNote;
+use crate::oncall::{Override, Window};
 use crate::plan::{Effect, Plan};
 use crate::rules::Silence;
 use crate::spec::Spec;
@@ -388,6 +389,32 @@ pub enum Event {
     },
     /// A silence is over before its time.
     SilenceEnded {
+        /// Which.
+        id: String,
+    },
+    /// Somebody works on something for a time: alerts about it open nothing, and the public sees it.
+    MaintenanceAdded {
+        /// What it is known by.
+        id: String,
+        /// When, and what for.
+        window: Window,
+    },
+    /// Such a time is over before its end.
+    MaintenanceEnded {
+        /// Which.
+        id: String,
+    },
+    /// Somebody takes over in a schedule for a while.
+    TakenOver {
+        /// What it is known by.
+        id: String,
+        /// The schedule.
+        schedule: String,
+        /// Who, and when.
+        cover: Override,
+    },
+    /// They do not any more.
+    TakeOverEnded {
         /// Which.
         id: String,
     },

@@ -16,6 +16,7 @@ pub mod money;
 pub mod name;
 pub mod notify;
 pub mod observed;
+pub mod oncall;
 pub mod plan;
 pub mod policy;
 pub mod quantity;

@@ -353,6 +353,12 @@ pub enum Subject {
     Quota,
     /// What is alerted about.
     Rules,
+    /// Where people are told of incidents.
+    Channels,
+    /// Who is woken.
+    OnCall,
+    /// When nobody is.
+    Maintenance,
 }
 
 /// What happens to a thing.

@@ -4,6 +4,7 @@
 //! secret to a version. Maps are sorted, so equal specs serialize to equal bytes.
 
 mod artifact;
+mod means;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,15 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::{BackupPolicy, BackupStore};
 use crate::database::{Database, DatabaseUse};
-use crate::money::{Currency, Money};
 use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::notify::Channel;
+use crate::oncall::{OnCall, Window};
 use crate::rare::RareOptions;
 use crate::rules::Rules;
 use crate::target::Target;
 use crate::vault::Vault;
 
 pub use artifact::{Artifact, Build, Chart, ChartObjects, PullPolicy};
+pub use means::{Budget, Quota};
 
 /// One environment's desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,12 @@ pub struct Spec {
     /// The key by which other tools may tell of alerts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receive: Option<SecretRef>,
+    /// Who is woken.
+    #[serde(default, skip_serializing_if = "OnCall::is_empty")]
+    pub on_call: OnCall,
+    /// When nobody is, because somebody works on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<Window>,
     /// Named volumes.
     pub volumes: BTreeMap<VolumeName, Volume>,
     /// Networks inside the environment. The network `default` is here when anything uses it.
@@ -87,6 +95,8 @@ impl Spec {
             rules: Rules::default(),
             notify: Vec::new(),
             receive: None,
+            on_call: OnCall::default(),
+            maintenance: Vec::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
         }
@@ -109,45 +119,6 @@ impl Spec {
     pub fn replicas(&self) -> u64 {
         self.services.values().map(|service| u64::from(service.scale.max)).sum()
     }
-}
-
-/// What all replicas of an environment may have together.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Quota {
-    /// The sum of their limits, thousandths of a core.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_millis: Option<u64>,
-    /// The sum of their limits, bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
-}
-
-/// What an environment may cost, and what the manifest says of how that is found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// A month of it. `None`: it is shown what it costs, and that is all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monthly: Option<Money>,
-    /// What `monthly` is in.
-    pub currency: Currency,
-    /// A plan that costs more than `monthly`, and more than what runs, is refused.
-    #[serde(default)]
-    pub blocks: bool,
-    /// Whose prices count: `aws/eu-central-1`.
-    pub place: String,
-    /// What leaves for the Internet in a month, bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub egress_bytes: Option<u64>,
-    /// What machines keep free, percent.
-    pub headroom: u8,
-    /// Line of the manifest, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
-}
-
-impl Budget {
-    /// What machines keep free where nothing says it, percent: room for a rollout, and for a replica that needs more.
-    pub const HEADROOM: u8 = 20;
 }
 
 /// A named workload.

@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) incidents: crate::incidents::Known,
     #[cfg(feature = "observe")]
     pub(crate) silences: crate::silences::Silences,
+    #[cfg(feature = "observe")]
+    pub(crate) made: crate::oncall::Made,
     pub(crate) status_pages: crate::status_pages::Writing,
     planning: Mutex<BTreeMap<EnvKey, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) live: Mutex<Live>,
@@ -128,6 +130,8 @@ impl App {
             incidents: crate::incidents::Known::default(),
             #[cfg(feature = "observe")]
             silences: crate::silences::Silences::default(),
+            #[cfg(feature = "observe")]
+            made: crate::oncall::Made::default(),
             status_pages: crate::status_pages::Writing::default(),
             planning: Mutex::default(),
             live: Mutex::default(),

@@ -59,7 +59,7 @@ impl Known {
 }
 
 impl App {
-    /// Reads what the journal says of incidents and silences. Once, at the start: whatever happens to them later is written by this server.
+    /// Reads what the journal says of incidents, silences, maintenance and who takes over. Once, at the start: whatever happens to them later is written by this server.
     pub(crate) async fn read_incidents(&self) -> Result<(), daybook_store::Error> {
         let mut after = 0;
         loop {
@@ -69,6 +69,7 @@ impl App {
             after = last.seq;
             for entry in &entries {
                 self.inner.silences.record(entry);
+                self.inner.made.record(entry);
                 if let Event::Incident { incident, what } = &entry.event {
                     self.inner.incidents.record(entry.key.as_ref(), entry, *incident, what);
                 }
@@ -127,6 +128,7 @@ impl App {
             .filter(|fired| of(fired) && (also_ended || fired.state != State::Inactive));
         let view = |fired: Fired| AlertView {
             silenced: self.silenced(&fired),
+            maintenance: fired.muted.clone(),
             key: fired.key,
             state: fired.state.word().to_owned(),
             alert: alert(&fired.alert),

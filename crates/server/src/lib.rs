@@ -52,6 +52,8 @@ mod observe;
 #[cfg(not(feature = "observe"))]
 #[path = "observe/none.rs"]
 mod observe;
+#[cfg(feature = "observe")]
+mod oncall;
 mod one_off;
 pub mod policy;
 mod request;

@@ -129,6 +129,25 @@ pub(crate) struct AtSilence {
     pub(crate) silence: String,
 }
 
+/// Somebody who takes over.
+#[cfg(feature = "observe")]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AtOverride {
+    /// Its id.
+    #[serde(rename = "override")]
+    pub(crate) id: String,
+}
+
+/// One maintenance window.
+#[cfg(feature = "observe")]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AtWindow {
+    /// Its id.
+    pub(crate) window: String,
+}
+
 /// One trace.
 #[cfg(feature = "observe")]
 #[derive(Deserialize, IntoParams)]

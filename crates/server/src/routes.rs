@@ -9,6 +9,8 @@ mod environments;
 mod incidents;
 mod look;
 #[cfg(feature = "observe")]
+mod oncall;
+#[cfg(feature = "observe")]
 mod pictures;
 mod runs;
 mod secrets;
@@ -128,6 +130,11 @@ fn watching(routes: OpenApiRouter<App>) -> OpenApiRouter<App> {
         .routes(routes!(incidents::test_alerts))
         .routes(routes!(incidents::list_silences, incidents::add_silence))
         .routes(routes!(incidents::end_silence))
+        .routes(routes!(oncall::list_schedules))
+        .routes(routes!(oncall::add_override))
+        .routes(routes!(oncall::end_override))
+        .routes(routes!(oncall::list_maintenance, oncall::add_maintenance))
+        .routes(routes!(oncall::end_maintenance))
         .routes(routes!(incidents::list_incidents, incidents::open_incident))
         .routes(routes!(incidents::get_incident, incidents::mark_incident))
         .routes(routes!(incidents::get_postmortem))

@@ -219,7 +219,7 @@ mod tests {
             runbook: None,
         };
         let key = key.map(|key| key.parse().unwrap());
-        Fired { key, state: State::Firing, alert, labels, description: String::new(), value: 1.0 }
+        Fired { key, state: State::Firing, alert, labels, description: String::new(), value: 1.0, muted: None }
     }
 
     #[test]

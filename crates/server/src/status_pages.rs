@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daybook_decide::status_page;
+use daybook_model::oncall::Window;
 use daybook_model::spec::Artifact;
 use daybook_model::status_page::StatusPage;
 use daybook_model::{EnvKey, Event, ServiceName, Spec};
@@ -52,23 +53,25 @@ impl App {
     async fn try_to_write(&self, key: &EnvKey) -> Result<(), Failed> {
         let _writing = self.inner.status_pages.0.lock().await;
         let (incidents, now) = (self.incidents_of(key), self.now());
+        let (pages, windows) = self.status_pages(key).await?;
         let render = |(name, settings): (ServiceName, StatusPage)| {
-            let page = status_page::page(&settings, &incidents, &[], now);
+            let page = status_page::page(&settings, &incidents, &windows, now);
             let data = serde_json::to_string_pretty(&page)?;
             Ok((name, [("status.json", data), ("index.html", status_page::render(&page))]))
         };
-        let pages = self.status_pages(key).await?.into_iter().map(render).collect::<Result<_, serde_json::Error>>()?;
+        let pages = pages.into_iter().map(render).collect::<Result<_, serde_json::Error>>()?;
         let directory = self.inner.state.join(DIRECTORY).join(key.app.as_str()).join(key.env.as_str());
         tokio::task::spawn_blocking(move || keep(&directory, &pages)).await??;
         Ok(())
     }
 
-    /// The pages of an environment: as the release in force has them, and those that an open run is about to serve.
-    async fn status_pages(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, StatusPage>, Failed> {
-        let mut pages = BTreeMap::new();
-        let Some(environment) = self.inner.store.environment(key).await? else { return Ok(pages) };
+    /// The pages of an environment: as the release in force has them, and those that an open run is about to serve; and its
+    /// maintenance windows.
+    async fn status_pages(&self, key: &EnvKey) -> Result<(BTreeMap<ServiceName, StatusPage>, Vec<Window>), Failed> {
+        let (mut pages, mut windows) = (BTreeMap::new(), self.made_windows(key));
+        let Some(environment) = self.inner.store.environment(key).await? else { return Ok((pages, windows)) };
         if environment.retired {
-            return Ok(pages);
+            return Ok((pages, windows));
         }
         if let Some(run) = environment.open_run
             && let Some(record) = self.inner.store.run(run).await?
@@ -78,8 +81,9 @@ impl App {
         }
         if let Some(release) = self.inner.store.current_release(key).await? {
             pages.extend(pages_in(&release.spec));
+            windows.extend(release.spec.maintenance.iter().cloned());
         }
-        Ok(pages)
+        Ok((pages, windows))
     }
 }
 

@@ -32,6 +32,7 @@ use crate::history::{HistoryEntry, HistoryQuery};
 use crate::incident::{AlertView, IncidentView, IncidentsQuery, Marking, OpenIncident};
 use crate::journal::JournalVerified;
 use crate::logs::{LogLineView, LogSearch, LogsFound, LogsQuery};
+use crate::oncall::{AddMaintenance, AddOverride, MaintenanceView, OnCallQuery, OverrideView, ScheduleView};
 use crate::oneoff::{OneOffRequest, OneOffStarted, OneOffView};
 use crate::plan::{PlanReply, PlanRequest};
 use crate::query::{InstantQuery, PictureQuery, QueryAnswer, RangeQuery};
@@ -148,6 +149,40 @@ impl Client {
     pub async fn end_silence(&self, id: &str) -> Result<SilenceView> {
         let (_, body) =
             self.request(Method::DELETE, &format!("/v1/silences/{}", segment(id)), bytes::Bytes::new()).await?;
+        transport::read_json(&body)
+    }
+
+    /// Who is on call, and who will be.
+    pub async fn on_call(&self, query: &OnCallQuery) -> Result<Vec<ScheduleView>> {
+        self.get(&with_query("/v1/on-call", query)).await
+    }
+
+    /// Lets somebody take over in a schedule for a while.
+    pub async fn add_override(&self, asked: &AddOverride) -> Result<OverrideView> {
+        self.send(Method::POST, "/v1/overrides", asked).await
+    }
+
+    /// Lets nobody take over any more.
+    pub async fn end_override(&self, id: &str) -> Result<OverrideView> {
+        let (_, body) =
+            self.request(Method::DELETE, &format!("/v1/overrides/{}", segment(id)), bytes::Bytes::new()).await?;
+        transport::read_json(&body)
+    }
+
+    /// Maintenance windows that are open or planned.
+    pub async fn maintenance(&self, query: &IncidentsQuery) -> Result<Vec<MaintenanceView>> {
+        self.get(&with_query("/v1/maintenance", query)).await
+    }
+
+    /// Makes a maintenance window.
+    pub async fn add_maintenance(&self, asked: &AddMaintenance) -> Result<MaintenanceView> {
+        self.send(Method::POST, "/v1/maintenance", asked).await
+    }
+
+    /// Ends a maintenance window before its time.
+    pub async fn end_maintenance(&self, id: &str) -> Result<MaintenanceView> {
+        let (_, body) =
+            self.request(Method::DELETE, &format!("/v1/maintenance/{}", segment(id)), bytes::Bytes::new()).await?;
         transport::read_json(&body)
     }
 

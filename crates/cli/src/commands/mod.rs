@@ -30,7 +30,9 @@ mod incident;
 mod init;
 mod journal;
 mod logs;
+mod maintenance;
 mod man;
+mod oncall;
 mod open;
 mod plan;
 mod policy;
@@ -107,6 +109,9 @@ pub(crate) enum Command {
     Trace(trace::Trace),
     Alert(alert::Alert),
     Silence(silence::Silence),
+    Maintenance(maintenance::Maintenance),
+    #[command(name = "oncall")]
+    OnCall(oncall::OnCall),
     Incident(incident::Incident),
     Channel(channel::Channel),
     Events(events::Events),
@@ -198,6 +203,8 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<u8> {
         Command::Trace(command) => command.run(ctx).await?,
         Command::Alert(command) => command.run(ctx).await?,
         Command::Silence(command) => command.run(ctx).await?,
+        Command::Maintenance(command) => command.run(ctx).await?,
+        Command::OnCall(command) => command.run(ctx).await?,
         Command::Incident(command) => command.run(ctx).await?,
         Command::Channel(command) => command.run(ctx).await?,
         Command::Events(command) => command.run(ctx).await?,

@@ -1,42 +1,13 @@
 //! Whom to wake next.
 
+use std::ops::Range;
+
 use daybook_model::Timestamp;
 use daybook_model::incident::Severity;
-use serde::{Deserialize, Serialize};
+use daybook_model::oncall::{Level, Policy, Schedule, Target};
 
-use super::Schedule;
+use super::schedule::on_call;
 use crate::incident::Incident;
-
-/// Levels that are gone through until somebody acknowledges.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
-    /// Its name.
-    pub name: String,
-    /// In their order.
-    pub levels: Vec<Level>,
-    /// How often it begins again after the last level.
-    #[serde(default)]
-    pub repeat: u32,
-}
-
-/// One level.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Level {
-    /// Whom it wakes.
-    pub targets: Vec<Target>,
-    /// How long it waits for an acknowledgement before the next is woken: milliseconds.
-    pub wait_ms: u64,
-}
-
-/// Whom a level wakes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// Somebody by name.
-    Person(String),
-    /// Who is on call in the schedule of this name.
-    Schedule(String),
-}
 
 /// What is due for an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +66,21 @@ pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Ti
     if now < until { Due::Wait(until) } else { page(policy, schedules, level, round, now) }
 }
 
+/// The policy of an incident: the first that is for one of its services, or else the first that is for no certain ones.
+pub fn policy_for<'p>(policies: &'p [Policy], incident: &Incident) -> Option<&'p Policy> {
+    let is_its = |policy: &&Policy| !policy.services.is_disjoint(&incident.services);
+    policies.iter().find(is_its).or_else(|| policies.iter().find(|policy| policy.services.is_empty()))
+}
+
+/// Levels at which nobody was on call when an incident's last page passed them over, from 1.
+pub fn passed_over(incident: &Incident) -> Range<u32> {
+    let Some(last) = incident.pages.last() else { return 0..0 };
+    let before = incident.pages.iter().rev().nth(1).filter(|before| before.round == last.round);
+    let first = before.filter(|before| before.level < last.level).map_or(1, |before| before.level + 1);
+    // Where nobody at all is on call, the last level is empty as well.
+    first..if last.who.is_empty() { last.level + 1 } else { last.level }
+}
+
 /// Wakes a level, or the first after it at which somebody is on call.
 fn page(policy: &Policy, schedules: &[Schedule], from: usize, round: u32, now: Timestamp) -> Due {
     let levels = policy.levels.iter().enumerate().skip(from);
@@ -109,7 +95,7 @@ pub fn who(level: &Level, schedules: &[Schedule], at: Timestamp) -> Vec<String> 
     for target in &level.targets {
         let person = match target {
             Target::Person(name) => Some(name.as_str()),
-            Target::Schedule(name) => schedules.iter().find(|one| one.name == *name).and_then(|one| one.on_call(at)),
+            Target::Schedule(name) => schedules.iter().find(|one| one.name == *name).and_then(|one| on_call(one, at)),
         };
         if let Some(person) = person.filter(|person| !all.iter().any(|known| known == person)) {
             all.push(person.to_owned());
@@ -125,13 +111,15 @@ fn after(at: Timestamp, ms: u64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
+    use daybook_model::oncall::{Layer, Turn};
     use daybook_model::{Actor, ServiceName};
     use uuid::Uuid;
 
     use super::*;
     use crate::incident::Incidents;
-    use crate::oncall::{Layer, Turn};
 
     const MINUTE: u64 = 60_000;
 
@@ -143,6 +131,7 @@ mod tests {
         let level = |targets: Vec<Target>, minutes| Level { targets, wait_ms: minutes * MINUTE };
         Policy {
             name: "web".to_owned(),
+            services: BTreeSet::new(),
             levels: vec![
                 level(vec![Target::Schedule("web".to_owned())], 5),
                 level(vec![Target::Schedule("empty".to_owned())], 5),
@@ -247,6 +236,34 @@ mod tests {
         watch.happens(30, &IncidentEvent::Regraded { severity: Severity::Page, why: String::new() });
         watch.look(30..32);
         assert_eq!(watch.log, ["30: level 1, round 0: ada"]);
+    }
+
+    #[test]
+    fn what_was_passed_over_is_known() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.look(0..1);
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 1..1, "nothing");
+        watch.look(1..6);
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 2..3);
+        watch.look(6..16);
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 1..1, "it began again");
+        watch.happens(17, &IncidentEvent::Paged { level: 3, round: 2, who: Vec::new() });
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 1..4, "nobody at all");
+    }
+
+    #[test]
+    fn the_policy_of_an_incident_is_that_of_its_services_or_else_that_of_all() {
+        let of = |name: &str, services: &[&str]| Policy {
+            name: name.to_owned(),
+            services: services.iter().map(|name| ServiceName::new(name).unwrap()).collect(),
+            ..policy()
+        };
+        let watch = Watch::new(Severity::Page);
+        let incident = watch.all.get(ID).unwrap();
+        let named = |policies: &[Policy]| policy_for(policies, incident).map(|policy| policy.name.clone());
+        assert_eq!(named(&[of("all", &[]), of("db", &["db"]), of("web", &["web"])]).as_deref(), Some("web"));
+        assert_eq!(named(&[of("db", &["db"]), of("all", &[])]).as_deref(), Some("all"));
+        assert_eq!(named(&[of("db", &["db"])]), None);
     }
 
     #[test]

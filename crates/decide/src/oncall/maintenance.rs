@@ -1,87 +1,76 @@
 //! Times in which alerts open nothing, because somebody works on it.
 
-use std::collections::BTreeSet;
-
-use daybook_model::spec::Schedule as Cron;
+use daybook_model::oncall::{When, Window};
 use daybook_model::{ServiceName, Timestamp};
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
+use crate::incident::Incident;
 use crate::jobs;
 
-/// A maintenance window.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// What it is for; the public status page shows it.
-    pub title: String,
-    /// Services that are worked on. Empty: all.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub services: BTreeSet<ServiceName>,
-    /// When.
-    pub when: When,
-}
-
-/// When a window is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    /// Once.
-    Once {
-        /// From then on,
-        from: Timestamp,
-        /// until then.
-        until: Timestamp,
-    },
-    /// Again and again.
-    Every {
-        /// When it begins.
-        begins: Cron,
-        /// How long it is: milliseconds.
-        length_ms: u64,
-    },
-}
-
-impl Window {
-    /// The time of it that a moment is in: when it began and ends.
-    pub fn at(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        match &self.when {
-            When::Once { from, until } => (*from <= at && at < *until).then_some((*from, *until)),
-            When::Every { begins, length_ms } => {
-                let length = SignedDuration::from_millis(i64::try_from(*length_ms).ok()?);
-                let mut from = jobs::next(begins, at.checked_sub(length).ok()?)?;
-                if from > at {
-                    return None;
-                }
-                // One may begin before the one before has ended; the last of them ends last.
-                while let Some(next) = jobs::next(begins, from).filter(|next| *next <= at) {
-                    from = next;
-                }
-                Some((from, from.checked_add(length).ok()?))
+/// The time of a window that a moment is in: when it began and ends.
+pub fn open(window: &Window, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    match &window.when {
+        When::Once { from, until } => (*from <= at && at < *until).then_some((*from, *until)),
+        When::Every { begins, length_ms } => {
+            let length = length(*length_ms)?;
+            let mut from = jobs::next(begins, at.checked_sub(length).ok()?)?;
+            if from > at {
+                return None;
             }
+            // One may begin before the one before has ended; the last of them ends last.
+            while let Some(next) = jobs::next(begins, from).filter(|next| *next <= at) {
+                from = next;
+            }
+            Some((from, from.checked_add(length).ok()?))
         }
     }
+}
 
-    /// When it is next, after a moment that it is not in.
-    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        match &self.when {
-            When::Once { from, .. } => (*from > after).then_some(*from),
-            When::Every { begins, .. } => jobs::next(begins, after),
+/// When a window is next, after a moment that it is not in: when it begins and ends.
+pub fn next(window: &Window, after: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    match &window.when {
+        When::Once { from, until } => (*from > after).then_some((*from, *until)),
+        When::Every { begins, length_ms } => {
+            let from = jobs::next(begins, after)?;
+            Some((from, from.checked_add(length(*length_ms)?).ok()?))
         }
     }
+}
 
-    /// Whether it is about a service. What is about none is covered by a window that is about all.
-    pub fn covers(&self, service: Option<&ServiceName>) -> bool {
-        self.services.is_empty() || service.is_some_and(|service| self.services.contains(service))
+fn length(ms: u64) -> Option<SignedDuration> {
+    Some(SignedDuration::from_millis(i64::try_from(ms).ok()?))
+}
+
+/// Whether a window is about a service. What is about none is covered by one that is about all.
+pub fn covers(window: &Window, service: Option<&ServiceName>) -> bool {
+    window.services.is_empty() || service.is_some_and(|service| window.services.contains(service))
+}
+
+/// The window by which nobody is woken for an incident at a moment: all that it is about is worked on.
+pub fn muted_incident<'w>(windows: &'w [Window], incident: &Incident, at: Timestamp) -> Option<&'w Window> {
+    // Whoever opens one by hand means it.
+    if incident.is_by_hand {
+        return None;
     }
+    if incident.services.is_empty() {
+        return muted(windows, None, at);
+    }
+    let mut all = incident.services.iter().map(|service| muted(windows, Some(service), at));
+    let first = all.next()??;
+    all.all(|window| window.is_some()).then_some(first)
 }
 
 /// The window that mutes what is about a service at a moment, if one does.
 pub fn muted<'w>(windows: &'w [Window], service: Option<&ServiceName>, at: Timestamp) -> Option<&'w Window> {
-    windows.iter().find(|window| window.covers(service) && window.at(at).is_some())
+    windows.iter().find(|window| covers(window, service) && open(window, at).is_some())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use daybook_model::spec::Schedule as Cron;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -109,14 +98,17 @@ mod tests {
         let when = When::Every { begins, length_ms: 2 * 3_600_000 };
         let window = Window { title: "updates".to_owned(), services: BTreeSet::new(), when };
         // A Sunday in summer, and one in winter.
-        assert!(window.at(at("2026-10-18T00:00:00Z")).is_some());
-        assert!(window.at(at("2026-10-18T02:00:00Z")).is_none());
-        assert!(window.at(at("2026-11-01T00:30:00Z")).is_none());
+        assert!(open(&window, at("2026-10-18T00:00:00Z")).is_some());
+        assert!(open(&window, at("2026-10-18T02:00:00Z")).is_none());
+        assert!(open(&window, at("2026-11-01T00:30:00Z")).is_none());
         assert_eq!(
-            window.at(at("2026-11-01T01:30:00Z")),
+            open(&window, at("2026-11-01T01:30:00Z")),
             Some((at("2026-11-01T01:00:00Z"), at("2026-11-01T03:00:00Z")))
         );
-        assert_eq!(window.next(at("2026-11-02T00:00:00Z")), Some(at("2026-11-08T01:00:00Z")));
+        assert_eq!(
+            next(&window, at("2026-11-02T00:00:00Z")),
+            Some((at("2026-11-08T01:00:00Z"), at("2026-11-08T03:00:00Z")))
+        );
         assert!(muted(std::slice::from_ref(&window), None, at("2026-11-01T02:59:59Z")).is_some());
     }
 }

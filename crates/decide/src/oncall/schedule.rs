@@ -1,76 +1,11 @@
 //! Layers of rotations.
 
 use daybook_model::Timestamp;
-use jiff::civil::{DateTime, Time, Weekday};
+use daybook_model::oncall::{Layer, Restriction, Schedule, Turn};
+use jiff::civil::{DateTime, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan as _};
 use serde::{Deserialize, Serialize};
-
-/// Who is on call when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
-    /// Its name.
-    pub name: String,
-    /// IANA name of the time zone in which its times are read.
-    pub zone: String,
-    /// The later ones cover the earlier.
-    pub layers: Vec<Layer>,
-    /// Who takes over for a while; these cover all layers, and the later ones the earlier.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub overrides: Vec<Override>,
-}
-
-/// One rotation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
-    /// Those who take turns, in their order.
-    pub people: Vec<String>,
-    /// When the first turn of the first begins, in the zone of the schedule. Its time of day is that of hand-overs.
-    pub start: DateTime,
-    /// When it ends, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<DateTime>,
-    /// How long a turn is.
-    pub turn: Turn,
-    /// When somebody is on call at all. Empty: always.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub only: Vec<Restriction>,
-}
-
-/// How long a turn is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Turn {
-    /// So many hours, by the clock of physics.
-    Hours(u32),
-    /// So many days, by the calendar.
-    Days(u32),
-    /// So many weeks.
-    Weeks(u32),
-}
-
-/// Hours of days. One whose end is not after its beginning goes on into the next day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restriction {
-    /// Days on which it begins, from 1 for Monday to 7. Empty: every day.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub days: Vec<i8>,
-    /// When it begins.
-    pub from: Time,
-    /// When it ends.
-    pub until: Time,
-}
-
-/// Somebody takes over for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
-    /// Who.
-    pub person: String,
-    /// From then on,
-    pub from: Timestamp,
-    /// until then.
-    pub until: Timestamp,
-}
 
 /// A time in which one person is on call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,56 +21,53 @@ pub struct Shift {
 /// Shifts beyond this many are not looked for.
 const MOST_SHIFTS: usize = 2_000;
 
-impl Schedule {
-    /// Who is on call at a moment. `None`: nobody. A zone that does not exist is read as UTC.
-    pub fn on_call(&self, at: Timestamp) -> Option<&str> {
-        let covers = |one: &&Override| one.from <= at && at < one.until;
-        if let Some(one) = self.overrides.iter().rev().find(covers) {
-            return Some(&one.person);
+/// Who is on call at a moment. `None`: nobody. A zone that does not exist is read as UTC.
+pub fn on_call(schedule: &Schedule, at: Timestamp) -> Option<&str> {
+    if let Some(one) = schedule.overrides.iter().rev().find(|one| one.from <= at && at < one.until) {
+        return Some(&one.person);
+    }
+    let zone = zone(schedule);
+    schedule.layers.iter().rev().find_map(|layer| in_turn(layer, at, &zone))
+}
+
+/// When the next one takes over, and who; `None` as a person where nobody is on call then. Nothing for a schedule
+/// in which nothing changes within a year.
+pub fn next_hand_over(schedule: &Schedule, after: Timestamp) -> Option<(Timestamp, Option<String>)> {
+    let until = after.checked_add(SignedDuration::from_hours(366 * 24)).ok()?;
+    let now = on_call(schedule, after);
+    let mut at = after;
+    for _ in 0..MOST_SHIFTS {
+        at = next_edge(schedule, at).filter(|next| *next <= until)?;
+        let then = on_call(schedule, at);
+        if then != now {
+            return Some((at, then.map(ToOwned::to_owned)));
         }
-        let zone = self.zone();
-        self.layers.iter().rev().find_map(|layer| layer.on_call(at, &zone))
     }
+    None
+}
 
-    /// When the next one takes over, and who; `None` as a person where nobody is on call then. Nothing for a schedule
-    /// in which nothing changes within a year.
-    pub fn next_hand_over(&self, after: Timestamp) -> Option<(Timestamp, Option<String>)> {
-        let until = after.checked_add(SignedDuration::from_hours(366 * 24)).ok()?;
-        let now = self.on_call(after);
-        let mut at = after;
-        for _ in 0..MOST_SHIFTS {
-            at = self.next_edge(at).filter(|next| *next <= until)?;
-            let then = self.on_call(at);
-            if then != now {
-                return Some((at, then.map(ToOwned::to_owned)));
-            }
-        }
-        None
+/// Who is on call from one moment to another, one shift after the other.
+pub fn shifts(schedule: &Schedule, from: Timestamp, until: Timestamp) -> Vec<Shift> {
+    let mut shifts = Vec::new();
+    let mut at = from;
+    while at < until && shifts.len() < MOST_SHIFTS {
+        let next = next_hand_over(schedule, at).map_or(until, |(next, _)| next.min(until));
+        shifts.push(Shift { person: on_call(schedule, at).map(ToOwned::to_owned), from: at, until: next });
+        at = next;
     }
+    shifts
+}
 
-    /// Who is on call from one moment to another, one shift after the other.
-    pub fn shifts(&self, from: Timestamp, until: Timestamp) -> Vec<Shift> {
-        let mut shifts = Vec::new();
-        let mut at = from;
-        while at < until && shifts.len() < MOST_SHIFTS {
-            let next = self.next_hand_over(at).map_or(until, |(next, _)| next.min(until));
-            shifts.push(Shift { person: self.on_call(at).map(ToOwned::to_owned), from: at, until: next });
-            at = next;
-        }
-        shifts
-    }
+fn zone(schedule: &Schedule) -> TimeZone {
+    TimeZone::get(&schedule.zone).unwrap_or(TimeZone::UTC)
+}
 
-    fn zone(&self) -> TimeZone {
-        TimeZone::get(&self.zone).unwrap_or(TimeZone::UTC)
-    }
-
-    /// The next moment at which anybody might change.
-    fn next_edge(&self, after: Timestamp) -> Option<Timestamp> {
-        let zone = self.zone();
-        let of_layers = self.layers.iter().filter_map(|layer| layer.next_edge(after, &zone));
-        let of_overrides = self.overrides.iter().flat_map(|one| [one.from, one.until]);
-        of_layers.chain(of_overrides).filter(|at| *at > after).min()
-    }
+/// The next moment at which anybody might change.
+fn next_edge(schedule: &Schedule, after: Timestamp) -> Option<Timestamp> {
+    let zone = zone(schedule);
+    let of_layers = schedule.layers.iter().filter_map(|layer| edge_of_turns(layer, after, &zone));
+    let of_overrides = schedule.overrides.iter().flat_map(|one| [one.from, one.until]);
+    of_layers.chain(of_overrides).filter(|at| *at > after).min()
 }
 
 /// A moment of a zone; one that a change of the clocks leaves out is as much later.
@@ -143,97 +75,95 @@ fn moment(at: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     zone.to_ambiguous_timestamp(at).compatible().ok()
 }
 
-impl Layer {
-    fn on_call(&self, at: Timestamp, zone: &TimeZone) -> Option<&str> {
-        let is_over = self.until.and_then(|until| moment(until, zone)).is_some_and(|until| at >= until);
-        let is_asked = self.only.is_empty() || self.only.iter().any(|one| one.covers(at, zone));
-        let turn = self.turn_at(at, zone)?;
-        if is_over || !is_asked || self.people.is_empty() {
-            return None;
-        }
-        let place = turn.rem_euclid(i64::try_from(self.people.len()).ok()?);
-        self.people.get(usize::try_from(place).ok()?).map(String::as_str)
+fn in_turn<'l>(layer: &'l Layer, at: Timestamp, zone: &TimeZone) -> Option<&'l str> {
+    let is_over = layer.until.and_then(|until| moment(until, zone)).is_some_and(|until| at >= until);
+    let is_asked = layer.only.is_empty() || layer.only.iter().any(|one| covers(one, at, zone));
+    let turn = turn_at(layer, at, zone)?;
+    if is_over || !is_asked || layer.people.is_empty() {
+        return None;
     }
+    let place = turn.rem_euclid(i64::try_from(layer.people.len()).ok()?);
+    layer.people.get(usize::try_from(place).ok()?).map(String::as_str)
+}
 
-    /// The number of the turn at a moment, from 0. `None`: before the first.
-    fn turn_at(&self, at: Timestamp, zone: &TimeZone) -> Option<i64> {
-        let start = moment(self.start, zone)?;
-        if at < start {
-            return None;
-        }
-        let Some(days) = self.days() else {
-            let hours = i64::from(self.hours().max(1));
-            return Some((at.as_second() - start.as_second()).div_euclid(hours * 3_600));
-        };
-        // The calendar tells about which one it is; moments tell exactly, whatever the clocks did.
-        let local = zone.to_datetime(at);
-        let passed = i64::from(local.date().since(self.start.date()).ok()?.get_days()).div_euclid(days);
-        (passed - 1..=passed + 1).rev().find(|turn| self.begins(*turn, zone).is_some_and(|begins| begins <= at))
+/// The number of the turn at a moment, from 0. `None`: before the first.
+fn turn_at(layer: &Layer, at: Timestamp, zone: &TimeZone) -> Option<i64> {
+    let start = moment(layer.start, zone)?;
+    if at < start {
+        return None;
     }
+    let Some(days) = days(layer) else {
+        let hours = i64::from(hours(layer).max(1));
+        return Some((at.as_second() - start.as_second()).div_euclid(hours * 3_600));
+    };
+    // The calendar tells about which one it is; moments tell exactly, whatever the clocks did.
+    let local = zone.to_datetime(at);
+    let passed = i64::from(local.date().since(layer.start.date()).ok()?.get_days()).div_euclid(days);
+    (passed - 1..=passed + 1).rev().find(|turn| begins(layer, *turn, zone).is_some_and(|began| began <= at))
+}
 
-    fn begins(&self, turn: i64, zone: &TimeZone) -> Option<Timestamp> {
-        match self.days() {
-            Some(days) => moment(self.start.checked_add((turn * days).days()).ok()?, zone),
-            None => {
-                let hours = SignedDuration::from_hours(turn * i64::from(self.hours().max(1)));
-                moment(self.start, zone)?.checked_add(hours).ok()
-            }
+fn begins(layer: &Layer, turn: i64, zone: &TimeZone) -> Option<Timestamp> {
+    match days(layer) {
+        Some(days) => moment(layer.start.checked_add((turn * days).days()).ok()?, zone),
+        None => {
+            let hours = SignedDuration::from_hours(turn * i64::from(hours(layer).max(1)));
+            moment(layer.start, zone)?.checked_add(hours).ok()
         }
-    }
-
-    fn days(&self) -> Option<i64> {
-        match self.turn {
-            Turn::Hours(_) => None,
-            Turn::Days(days) => Some(i64::from(days.max(1))),
-            Turn::Weeks(weeks) => Some(7 * i64::from(weeks.max(1))),
-        }
-    }
-
-    fn hours(&self) -> u32 {
-        match self.turn {
-            Turn::Hours(hours) => hours,
-            Turn::Days(_) | Turn::Weeks(_) => 0,
-        }
-    }
-
-    fn next_edge(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let start = moment(self.start, zone)?;
-        if after < start {
-            return Some(start);
-        }
-        let next = self.turn_at(after, zone).and_then(|turn| self.begins(turn + 1, zone));
-        let until = self.until.and_then(|until| moment(until, zone));
-        let edges = self.only.iter().filter_map(|one| one.next_edge(after, zone));
-        edges.chain(next).chain(until).filter(|at| *at > after).min()
     }
 }
 
-impl Restriction {
-    fn covers(&self, at: Timestamp, zone: &TimeZone) -> bool {
-        self.around(at, zone).any(|(from, until)| from <= at && at < until)
+fn days(layer: &Layer) -> Option<i64> {
+    match layer.turn {
+        Turn::Hours(_) => None,
+        Turn::Days(days) => Some(i64::from(days.max(1))),
+        Turn::Weeks(weeks) => Some(7 * i64::from(weeks.max(1))),
     }
+}
 
-    fn next_edge(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        self.around(after, zone).flat_map(|(from, until)| [from, until]).filter(|at| *at > after).min()
+fn hours(layer: &Layer) -> u32 {
+    match layer.turn {
+        Turn::Hours(hours) => hours,
+        Turn::Days(_) | Turn::Weeks(_) => 0,
     }
+}
 
-    /// What begins on the day before a moment, and on those until a week after it.
-    fn around(&self, at: Timestamp, zone: &TimeZone) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-        let today = zone.to_datetime(at).date();
-        let days = (-1..=7).filter_map(move |day| today.checked_add(i64::from(day).days()).ok());
-        days.filter(|day| self.begins_on(day.weekday())).filter_map(move |day| {
-            let last = if self.until > self.from { day } else { day.tomorrow().ok()? };
-            Some((moment(day.to_datetime(self.from), zone)?, moment(last.to_datetime(self.until), zone)?))
-        })
+fn edge_of_turns(layer: &Layer, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let start = moment(layer.start, zone)?;
+    if after < start {
+        return Some(start);
     }
+    let next = turn_at(layer, after, zone).and_then(|turn| begins(layer, turn + 1, zone));
+    let until = layer.until.and_then(|until| moment(until, zone));
+    let edges = layer.only.iter().filter_map(|one| edge_of_hours(one, after, zone));
+    edges.chain(next).chain(until).filter(|at| *at > after).min()
+}
 
-    fn begins_on(&self, day: Weekday) -> bool {
-        self.days.is_empty() || self.days.contains(&day.to_monday_one_offset())
-    }
+fn covers(one: &Restriction, at: Timestamp, zone: &TimeZone) -> bool {
+    around(one, at, zone).any(|(from, until)| from <= at && at < until)
+}
+
+fn edge_of_hours(one: &Restriction, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    around(one, after, zone).flat_map(|(from, until)| [from, until]).filter(|at| *at > after).min()
+}
+
+/// What begins on the day before a moment, and on those until a week after it.
+fn around(one: &Restriction, at: Timestamp, zone: &TimeZone) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+    let today = zone.to_datetime(at).date();
+    let days = (-1..=7).filter_map(move |day| today.checked_add(i64::from(day).days()).ok());
+    days.filter(move |day| begins_on(one, day.weekday())).filter_map(move |day| {
+        let last = if one.until > one.from { day } else { day.tomorrow().ok()? };
+        Some((moment(day.to_datetime(one.from), zone)?, moment(last.to_datetime(one.until), zone)?))
+    })
+}
+
+fn begins_on(one: &Restriction, day: Weekday) -> bool {
+    one.days.is_empty() || one.days.contains(&day.to_monday_one_offset())
 }
 
 #[cfg(test)]
 mod tests {
+    use daybook_model::oncall::Override;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -255,8 +185,8 @@ mod tests {
     }
 
     fn told(schedule: &Schedule, from: &str, until: &str) -> String {
-        let shifts = schedule.shifts(at(from), at(until));
-        let zone = schedule.zone();
+        let shifts = shifts(schedule, at(from), at(until));
+        let zone = zone(schedule);
         let line =
             |one: &Shift| format!("{}  {}", zone.to_datetime(one.from), one.person.as_deref().unwrap_or("nobody"));
         shifts.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -272,15 +202,15 @@ mod tests {
         2026-11-09T09:00:00  bob
         ");
         // The clocks went back on the 25th: nine o'clock is eight o'clock UTC from then on.
-        assert_eq!(schedule.on_call(at("2026-10-26T07:59:59Z")), Some("ada"));
-        assert_eq!(schedule.on_call(at("2026-10-26T08:00:00Z")), Some("bob"));
-        assert_eq!(schedule.on_call(at("2026-10-19T06:59:59Z")), None, "before the first turn");
+        assert_eq!(on_call(&schedule, at("2026-10-26T07:59:59Z")), Some("ada"));
+        assert_eq!(on_call(&schedule, at("2026-10-26T08:00:00Z")), Some("bob"));
+        assert_eq!(on_call(&schedule, at("2026-10-19T06:59:59Z")), None, "before the first turn");
     }
 
     #[test]
     fn a_hand_over_in_the_hour_that_comes_twice_is_once() {
         let schedule = schedule(vec![layer(&["ada", "bob"], "2026-10-24T02:30", Turn::Days(1))]);
-        let shifts = schedule.shifts(at("2026-10-24T12:00:00Z"), at("2026-10-25T12:00:00Z"));
+        let shifts = shifts(&schedule, at("2026-10-24T12:00:00Z"), at("2026-10-25T12:00:00Z"));
         assert_eq!(shifts.len(), 2, "{shifts:?}");
         assert_eq!(shifts[1].from, at("2026-10-25T00:30:00Z"));
     }
@@ -288,7 +218,7 @@ mod tests {
     #[test]
     fn a_hand_over_in_the_hour_that_never_comes_is_an_hour_later() {
         let schedule = schedule(vec![layer(&["ada", "bob"], "2026-03-28T02:30", Turn::Days(1))]);
-        let shifts = schedule.shifts(at("2026-03-28T12:00:00Z"), at("2026-03-29T12:00:00Z"));
+        let shifts = shifts(&schedule, at("2026-03-28T12:00:00Z"), at("2026-03-29T12:00:00Z"));
         assert_eq!(shifts.len(), 2, "{shifts:?}");
         assert_eq!(shifts[1].from, at("2026-03-29T01:30:00Z"));
     }
@@ -319,28 +249,28 @@ mod tests {
             Restriction { days: vec![1, 2, 3, 4, 5], from: "09:00".parse().unwrap(), until: "17:00".parse().unwrap() };
         let schedule =
             schedule(vec![Layer { only: vec![office], ..layer(&["ada"], "2026-11-02T09:00", Turn::Weeks(1)) }]);
-        assert_eq!(schedule.on_call(at("2026-11-06T15:59:00Z")), Some("ada"));
-        assert_eq!(schedule.on_call(at("2026-11-07T12:00:00Z")), None, "a Saturday");
-        let next = schedule.next_hand_over(at("2026-11-06T16:30:00Z"));
+        assert_eq!(on_call(&schedule, at("2026-11-06T15:59:00Z")), Some("ada"));
+        assert_eq!(on_call(&schedule, at("2026-11-07T12:00:00Z")), None, "a Saturday");
+        let next = next_hand_over(&schedule, at("2026-11-06T16:30:00Z"));
         assert_eq!(next, Some((at("2026-11-09T08:00:00Z"), Some("ada".to_owned()))));
     }
 
     #[test]
     fn turns_of_hours_and_of_several_days() {
         let hours = schedule(vec![layer(&["ada", "bob", "cy"], "2026-11-02T00:00", Turn::Hours(8))]);
-        assert_eq!(hours.on_call(at("2026-11-02T07:00:00Z")), Some("bob"));
+        assert_eq!(on_call(&hours, at("2026-11-02T07:00:00Z")), Some("bob"));
         let days = schedule(vec![layer(&["ada", "bob"], "2026-11-02T00:00", Turn::Days(3))]);
-        assert_eq!(days.on_call(at("2026-11-04T22:59:00Z")), Some("ada"));
-        assert_eq!(days.on_call(at("2026-11-04T23:00:00Z")), Some("bob"));
+        assert_eq!(on_call(&days, at("2026-11-04T22:59:00Z")), Some("ada"));
+        assert_eq!(on_call(&days, at("2026-11-04T23:00:00Z")), Some("bob"));
     }
 
     #[test]
     fn a_schedule_that_never_changes_has_no_hand_over() {
         let alone = schedule(vec![layer(&["ada"], "2026-11-02T00:00", Turn::Weeks(1))]);
-        assert_eq!(alone.next_hand_over(at("2026-11-03T00:00:00Z")), None);
+        assert_eq!(next_hand_over(&alone, at("2026-11-03T00:00:00Z")), None);
         let nobody = schedule(Vec::new());
         assert_eq!(
-            (nobody.on_call(at("2026-11-03T00:00:00Z")), nobody.next_hand_over(at("2026-11-03T00:00:00Z"))),
+            (on_call(&nobody, at("2026-11-03T00:00:00Z")), next_hand_over(&nobody, at("2026-11-03T00:00:00Z"))),
             (None, None)
         );
         let ends = Layer {
@@ -348,6 +278,6 @@ mod tests {
             ..layer(&["ada"], "2026-11-02T00:00", Turn::Weeks(1))
         };
         let ends = schedule(vec![ends]);
-        assert_eq!(ends.next_hand_over(at("2026-11-03T00:00:00Z")), Some((at("2026-11-03T23:00:00Z"), None)));
+        assert_eq!(next_hand_over(&ends, at("2026-11-03T00:00:00Z")), Some((at("2026-11-03T23:00:00Z"), None)));
     }
 }

@@ -10,7 +10,7 @@ use daybook_model::status_page::StatusPage;
 use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
-use super::{World, charts, databases};
+use super::{World, charts, databases, told};
 use crate::text::bounds;
 
 /// Requests are held, or work stops, for about so long when a service is stopped first and nothing
@@ -36,6 +36,7 @@ pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
         .chain(databases::changes(world, steps))
         .chain(things(world, steps))
         .chain(rules(world))
+        .chain(told::changes(world))
         .chain(target_left(world))
         .collect()
 }

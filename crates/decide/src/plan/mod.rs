@@ -15,6 +15,7 @@ mod problems;
 mod quota;
 mod replicas;
 mod rollout;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

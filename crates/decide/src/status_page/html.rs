@@ -51,6 +51,15 @@ pub fn render(page: &Page) -> String {
             moment(window.until, &zone)
         );
     }
+    for window in &page.planned {
+        let _ = writeln!(
+            out,
+            "<p class=\"dim\">Planned: {} from {} until {}</p>",
+            escape(&window.title),
+            moment(window.from, &zone),
+            moment(window.until, &zone)
+        );
+    }
     out.push_str("<h2>Components</h2>\n<ul>\n");
     page.components.iter().for_each(|one| component(&mut out, one));
     out.push_str("</ul>\n<h2>Incidents of the last 90 days</h2>\n");

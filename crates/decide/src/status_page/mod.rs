@@ -8,14 +8,15 @@ mod html;
 
 use daybook_model::Timestamp;
 use daybook_model::incident::{IncidentId, Severity};
+use daybook_model::oncall::Window;
 use daybook_model::status_page::{PageComponent, StatusPage};
-use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan as _};
 use serde::Serialize;
 
 use crate::incident::{Incident, Incidents, Standing as Stands};
-use crate::oncall::Window;
+use crate::oncall::maintenance;
 pub use html::render;
 
 /// The page.
@@ -35,6 +36,8 @@ pub struct Page {
     pub incidents: Vec<PublicIncident>,
     /// Work that goes on.
     pub maintenance: Vec<PublicWindow>,
+    /// Work of the days to come, the earliest first.
+    pub planned: Vec<PublicWindow>,
 }
 
 /// How something stands. The later are worse.
@@ -106,12 +109,12 @@ pub struct PublicIncident {
     pub updates: Vec<(Timestamp, String)>,
 }
 
-/// Work that goes on.
+/// Work that goes on, or is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PublicWindow {
     /// What for.
     pub title: String,
-    /// Since when,
+    /// From when on,
     pub from: Timestamp,
     /// until when.
     pub until: Timestamp,
@@ -119,6 +122,8 @@ pub struct PublicWindow {
 
 /// Days that are shown.
 pub const DAYS: i64 = 90;
+/// Work that begins later is not shown yet.
+const PLANNED: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Where at least this share of requests fails, it is an outage: percent.
 const OUTAGE_PERCENT: u64 = 50;
 
@@ -135,7 +140,8 @@ pub fn page(settings: &StatusPage, incidents: &Incidents, windows: &[Window], no
         .map(|component| {
             let of_it: Vec<_> = told.iter().filter(|one| concerns(one, component)).copied().collect();
             let open = of_it.iter().filter(|one| one.is_open()).map(|one| badness(one));
-            let works = windows.iter().any(|window| window.at(now).is_some() && covers(window, component));
+            let works =
+                windows.iter().any(|window| maintenance::open(window, now).is_some() && covers(window, component));
             let works = works.then_some(Standing::Maintenance);
             let days = days(&of_it, first, &zone, now);
             Component {
@@ -148,15 +154,24 @@ pub fn page(settings: &StatusPage, incidents: &Incidents, windows: &[Window], no
         .collect();
     let mut incidents: Vec<_> = told.iter().filter_map(|one| public(one, settings)).collect();
     incidents.sort_by_key(|one| std::cmp::Reverse(one.from));
-    let open = windows.iter().filter_map(|window| Some((window, window.at(now)?)));
+    let told = windows.iter().filter(|window| settings.components.iter().any(|one| covers(window, one)));
+    let shown = |window: &Window, (from, until): (Timestamp, Timestamp)| PublicWindow {
+        title: window.title.clone(),
+        from,
+        until,
+    };
+    let open = told.clone().filter_map(|window| Some(shown(window, maintenance::open(window, now)?)));
+    let later = now.checked_add(PLANNED).unwrap_or(now);
+    let soon = |window: &Window| maintenance::next(window, now).filter(|(from, _)| *from <= later);
+    let mut planned: Vec<_> = told.filter_map(|window| Some(shown(window, soon(window)?))).collect();
+    planned.sort_by_key(|one| one.from);
     Page {
         title: settings.title.clone(),
         zone: settings.zone.clone(),
         made: now,
         standing: components.iter().map(|one| one.standing).max().unwrap_or(Standing::Works),
-        maintenance: open
-            .map(|(window, (from, until))| PublicWindow { title: window.title.clone(), from, until })
-            .collect(),
+        maintenance: open.collect(),
+        planned,
         components,
         incidents,
     }

@@ -1,10 +1,10 @@
 use daybook_model::incident::{Ending, Impact, IncidentEvent};
+use daybook_model::oncall::When;
 use daybook_model::{Actor, Event, ServiceName};
 use uuid::Uuid;
 
 use super::*;
 use crate::incident::fold;
-use crate::oncall::When;
 
 const NOON: i64 = 1_796_040_000; // 2026-11-30T12:00:00Z
 
@@ -119,6 +119,21 @@ fn maintenance_is_shown_and_is_not_an_outage() {
     let page = Journal(Vec::new()).page(&[window]);
     assert_eq!((page.standing, page.components[1].standing), (Standing::Maintenance, Standing::Works));
     assert!(render(&page).contains("Larger machines until <time datetime=\"2026-11-30T12:55:00Z\">"));
+}
+
+#[test]
+fn planned_work_of_the_days_to_come_is_shown() {
+    let window = |title: &str, service: &str, minute| Window {
+        title: title.to_owned(),
+        services: [name(service)].into(),
+        when: When::Once { from: at(minute), until: at(minute + 60) },
+    };
+    let day = 24 * 60;
+    let windows = [window("second", "web", 2 * day), window("first", "web", day), window("late", "web", 30 * day)];
+    let page = Journal(Vec::new()).page(&[&windows[..], &[window("ours", "inside", day)]].concat());
+    let titles: Vec<_> = page.planned.iter().map(|one| one.title.as_str()).collect();
+    assert_eq!((titles, page.standing), (vec!["first", "second"], Standing::Works));
+    assert!(render(&page).contains("Planned: first from <time datetime=\"2026-12-01T12:00:00Z\">"));
 }
 
 #[test]

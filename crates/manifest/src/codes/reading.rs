@@ -208,4 +208,16 @@ pub(super) const TABLE: &[Explanation] = &[
         "A service with `status_page` is a page for the public: a `title`, and `components`, each with the name by which the public knows it and the services behind it, whose names are not shown. The server writes the page and the edge serves it at the service's `domain`, so other keys of a service mean nothing for it.",
         "services:\n  web: {image: nginx}\n  status: {status_page: {title: Shop}}\n",
     ),
+    error(
+        "M0141",
+        "nobody would be woken",
+        "`on_call` says who is woken: `people`, each with channels of `notify`; `schedules`, whose `layers` have people who take turns of whole hours, days or weeks (`turn: 1w`) from a moment on (`from: 2026-01-05T09:00`, in the schedule's `timezone`); and `policies`, whose `levels` name a `schedule` or a `person` and how long they `wait` for an acknowledgement.",
+        "services:\n  web: {image: nginx}\nnotify:\n  phone: {ntfy: {topic: {secret: topic}}}\non_call:\n  people: {ada: phnoe}\n",
+    ),
+    error(
+        "M0142",
+        "a maintenance window that never opens",
+        "`maintenance` lists times in which somebody works on something: a `title` that the public may read, the `services` (all, if none is named), and either once, `from` and `until` (`2026-12-24T20:00`, in its `timezone`), or again and again, `every` (as `schedule` of a job) and `for` how long.",
+        "services:\n  web: {image: nginx}\nmaintenance:\n  - {title: Updates, every: \"0 2 * * 0\"}\n",
+    ),
 ];

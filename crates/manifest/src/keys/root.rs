@@ -29,6 +29,8 @@ pub(crate) const ROOT: &[Key] = &[
     yes("alerts", Map(&ALERT)),
     yes("notify", Map(&Object(CHANNEL))),
     yes("receive", SECRET_BY_NAME),
+    yes("on_call", Object(ON_CALL)),
+    yes("maintenance", List(&Object(WINDOW))),
     later("infrastructure", Any),
     no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
 ];
@@ -57,6 +59,8 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("alerts", Map(&ALERT)),
     yes("notify", Map(&Object(CHANNEL))),
     yes("receive", SECRET_BY_NAME),
+    yes("on_call", Object(ON_CALL)),
+    yes("maintenance", List(&Object(WINDOW))),
 ];
 
 /// One of `alerts`: what is different about an alert by default.
@@ -108,6 +112,50 @@ pub(crate) const WEBHOOK: &[Key] = &[yes("url", SECRET_BY_NAME), yes("key", SECR
 
 /// `ntfy` of a channel.
 pub(crate) const NTFY: &[Key] = &[yes("server", Text), yes("topic", SECRET_BY_NAME), yes("token", SECRET_BY_NAME)];
+
+/// `on_call`, of the whole manifest or of one environment.
+pub(crate) const ON_CALL: &[Key] = &[
+    yes("people", Map(&TEXT_OR_TEXTS)),
+    yes("schedules", Map(&Object(ROTA))),
+    yes("policies", Map(&Object(ESCALATION))),
+];
+
+/// One of `on_call.schedules`.
+pub(crate) const ROTA: &[Key] =
+    &[yes("timezone", Text), yes("layers", List(&Object(LAYER))), yes("overrides", List(&Object(TAKE_OVER)))];
+
+/// An item of `layers`.
+pub(crate) const LAYER: &[Key] = &[
+    yes("people", TEXT_OR_TEXTS),
+    yes("turn", Duration),
+    yes("from", Text),
+    yes("until", Text),
+    yes("only", Either(&[Object(HOURS), List(&Object(HOURS))])),
+];
+
+/// `only` of a layer.
+pub(crate) const HOURS: &[Key] = &[yes("days", TEXT_OR_TEXTS), yes("from", Text), yes("until", Text)];
+
+/// An item of `overrides`.
+pub(crate) const TAKE_OVER: &[Key] = &[yes("person", Text), yes("from", Text), yes("until", Text)];
+
+/// One of `on_call.policies`.
+pub(crate) const ESCALATION: &[Key] =
+    &[yes("services", TEXT_OR_TEXTS), yes("levels", List(&Object(LEVEL))), yes("repeat", Integer)];
+
+/// An item of `levels`.
+pub(crate) const LEVEL: &[Key] = &[yes("schedule", TEXT_OR_TEXTS), yes("person", TEXT_OR_TEXTS), yes("wait", Duration)];
+
+/// An item of `maintenance`, of the whole manifest or of one environment.
+pub(crate) const WINDOW: &[Key] = &[
+    yes("title", Text),
+    yes("services", TEXT_OR_TEXTS),
+    yes("from", Text),
+    yes("until", Text),
+    yes("every", Text),
+    yes("for", Duration),
+    yes("timezone", Text),
+];
 
 /// `vault`, of the whole manifest or of one environment.
 pub(crate) const VAULT: &[Key] = &[

@@ -33,13 +33,19 @@ fn schedule(manifest: &Manifest<'_, '_>, service: &Node) -> Option<Schedule> {
         }
         return None;
     };
+    let cron = cron(manifest, node)?;
+    Some(Schedule { cron, zone: zone.map_or_else(|| "UTC".to_owned(), |zone| time_zone(manifest, zone)) })
+}
+
+/// Times that come again and again. What is none is reported.
+pub(crate) fn cron(manifest: &Manifest<'_, '_>, node: &Node) -> Option<String> {
     let cron = node.scalar()?.to_owned();
     if let Err(error) = cron.parse::<croner::Cron>() {
         let problem = Problem::new("M0517", node.span, format!("`{cron}` is no schedule: {error}"));
         let help = "five fields: minute, hour, day of month, month, day of week; or `@daily`";
         manifest.ctx.report(problem.label("not a cron expression").help(help));
     }
-    Some(Schedule { cron, zone: zone.map_or_else(|| "UTC".to_owned(), |zone| time_zone(manifest, zone)) })
+    Some(cron)
 }
 
 /// The name of a time zone. One that does not exist is reported.

@@ -12,9 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daybook_decide::incident::{self, Incidents, Related};
+use daybook_decide::oncall::muted;
 use daybook_metrics::store::{Batch, Store};
 use daybook_metrics::{Label, Labels, STALE};
 use daybook_model::incident::{Alert, IncidentId, Severity};
+use daybook_model::oncall::Window;
 use daybook_model::{Actor, EnvKey, Release, Target, Timestamp};
 use daybook_promql::{Options, Value};
 use daybook_rules::{ALERTNAME, Active, Environment, Group, GroupState, State};
@@ -60,6 +62,8 @@ pub(crate) struct Fired {
     pub(crate) description: String,
     /// The value of its query.
     pub(crate) value: f64,
+    /// What the maintenance is for by which nobody is told of it.
+    pub(crate) muted: Option<String>,
 }
 
 impl Fired {
@@ -70,7 +74,7 @@ impl Fired {
         let labels =
             Labels::new(own.chain(place).chain([(ALERTNAME, &*alert.name), ("severity", alert.severity.word())]));
         let state = if alert.ended.is_some() { State::Inactive } else { State::Firing };
-        Self { key: Some(key), state, alert, labels, description, value }
+        Self { key: Some(key), state, alert, labels, description, value, muted: None }
     }
 
     /// Whether it is worth telling where only these environments are there. What fires of another ends now: nobody is
@@ -133,6 +137,9 @@ impl App {
             let mut fired = fired(&evaluated, now);
             fired.extend(self.received());
             fired.retain_mut(|one| one.is_of(&there, self.now()));
+            if let Err(error) = self.mute(&mut fired).await {
+                tracing::warn!(%error, "maintenance mutes nothing");
+            }
             lock(&self.inner.observatory.fired).clone_from(&fired);
             *lock(&self.inner.observatory.evaluated) = Arc::new(evaluated);
             if let Err(error) = self.tend_incidents(&fired).await {
@@ -141,12 +148,28 @@ impl App {
         }
     }
 
+    /// Marks what is about something that somebody works on.
+    async fn mute(&self, fired: &mut [Fired]) -> Result<(), daybook_store::Error> {
+        let now = self.now();
+        let mut known: BTreeMap<EnvKey, Vec<Window>> = BTreeMap::new();
+        for one in fired.iter_mut().filter(|one| one.state != State::Inactive) {
+            let Some(key) = &one.key else { continue };
+            if !known.contains_key(key) {
+                let release = self.inner.store.current_release(key).await?;
+                known.insert(key.clone(), release.map(|release| self.windows(&release)).unwrap_or_default());
+            }
+            let window = muted(&known[key], one.alert.service.as_ref(), now);
+            one.muted = window.map(|window| window.title.clone());
+        }
+        Ok(())
+    }
+
     /// Writes down what alerts make of incidents.
     async fn tend_incidents(&self, fired: &[Fired]) -> Result<(), ApiError> {
         let mut by_place: BTreeMap<Option<EnvKey>, Vec<Alert>> = BTreeMap::new();
         for one in fired.iter().filter(|one| one.state != State::Pending) {
             // What has ended is told all the same: an incident may wait for it.
-            if one.state == State::Firing && self.silenced(one).is_some() {
+            if one.state == State::Firing && (one.muted.is_some() || self.silenced(one).is_some()) {
                 continue;
             }
             by_place.entry(one.key.clone()).or_default().push(one.alert.clone());
@@ -318,6 +341,7 @@ fn alert(key: Option<&EnvKey>, active: &Active, now: i64) -> Option<Fired> {
         labels: labels.clone(),
         description: annotation("description").unwrap_or_default(),
         value: active.value,
+        muted: None,
         alert: Alert {
             summary: annotation("summary").unwrap_or_else(|| name.clone()),
             name,

@@ -8,7 +8,7 @@
 //! - `names` lists every metric of our own.
 //! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
 //!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
-//! - `notices` tells people what happens to incidents.
+//! - `escalate` wakes whoever is on call, `notices` tells people what happens to incidents.
 //! - `ask` answers questions, within bounds.
 //! - `pictures` draws answers, `pages` makes pages of them.
 //! - `inflow` takes in what others send.
@@ -16,6 +16,7 @@
 
 mod alerts;
 mod ask;
+mod escalate;
 mod gather;
 mod host;
 mod inflow;

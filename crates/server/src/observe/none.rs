@@ -4,6 +4,7 @@ use axum::Router;
 use daybook_api::ErrorCode;
 use daybook_api::logs::{LogSearch, LogsFound};
 use daybook_decide::incident::Incidents;
+use daybook_model::oncall::Window;
 use daybook_model::{Actor, EnvKey, Observed, RunId};
 
 use crate::App;
@@ -24,6 +25,10 @@ impl App {
 
     pub(crate) fn incidents_of(&self, _: &EnvKey) -> Incidents {
         Incidents::default()
+    }
+
+    pub(crate) fn made_windows(&self, _: &EnvKey) -> Vec<Window> {
+        Vec::new()
     }
 
     pub(crate) async fn acted(&self, _: &EnvKey, _: RunId, _: &str, _: &Actor) {}

@@ -33,6 +33,7 @@ impl App {
         }
         self.read_received();
         self.spawn(self.clone().tend_notices());
+        self.spawn(self.clone().tend_escalations());
         let Ok(store) = self.inner.observatory.store() else { return };
         let (app, kept) = (self.clone(), store.clone());
         self.spawn(keep_in_order("measurements", move || kept.tend(app.now().as_millisecond())));

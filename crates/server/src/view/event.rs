@@ -10,6 +10,7 @@ use daybook_model::backup::{ArchiveNote, BackupOutcome, DrillOutcome, Holding};
 use daybook_model::clone::CloneOutcome;
 use daybook_model::event::{Answer, StepOutcome, Toward, Verdict};
 use daybook_model::notify::ChannelNote;
+use daybook_model::oncall::When;
 use daybook_model::upgrade::{RehearsalOutcome, UpgradeOutcome};
 use daybook_model::{BackupId, Entry, Event, Plan, PlanId, RunId, Step, StepId, Timestamp};
 use daybook_store::{Journal as _, Query, Store};
@@ -190,6 +191,19 @@ impl Words {
                 plain(format!("silence {} of {which} until {until}: {}", silence.id, silence.why))
             }
             Event::SilenceEnded { id } => plain(format!("silence {id} is over")),
+            Event::MaintenanceAdded { id, window } => match &window.when {
+                When::Once { from, until } => {
+                    let (from, until) = (from.strftime("%F %H:%M:%S UTC"), until.strftime("%F %H:%M:%S UTC"));
+                    plain(format!("maintenance {id} from {from} until {until}: {}", window.title))
+                }
+                When::Every { .. } => plain(format!("maintenance {id}: {}", window.title)),
+            },
+            Event::MaintenanceEnded { id } => plain(format!("maintenance {id} is over")),
+            Event::TakenOver { id, schedule, cover } => {
+                let (from, until) = (cover.from.strftime("%F %H:%M:%S UTC"), cover.until.strftime("%F %H:%M:%S UTC"));
+                plain(format!("{} takes over in {schedule} from {from} until {until} ({id})", cover.person))
+            }
+            Event::TakeOverEnded { id } => plain(format!("nobody takes over any more ({id})")),
             Event::Channel { channel, note } => plain(format!("channel {channel}: {}", channel_words(note))),
             Event::ChangedElsewhere { what, source: Some(source) } => plain(format!("changed at {source}: {what}")),
             Event::ChangedElsewhere { what, source: None } => plain(format!("changed elsewhere: {what}")),

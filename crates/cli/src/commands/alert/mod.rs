@@ -57,7 +57,8 @@ impl Alert {
         let key = if all { None } else { Some(ctx.key().await?) };
         let alerts = ctx.client().await?.alerts(&IncidentsQuery { key, all }).await?;
         ctx.data(&alerts, |alerts| render(alerts, now()))?;
-        if alerts.iter().any(|alert| alert.state == "firing" && alert.silenced.is_none()) {
+        if alerts.iter().any(|alert| alert.state == "firing" && alert.silenced.is_none() && alert.maintenance.is_none())
+        {
             ctx.next(&format!("what is suspected: {}", ctx.command("incident show")));
         }
         Ok(Exit::Ok)
@@ -77,6 +78,7 @@ fn render(alerts: &[AlertView], now: Timestamp) -> String {
     for view in alerts {
         let state = match (view.state.as_str(), view.alert.severity.as_str()) {
             ("firing" | "pending", _) if view.silenced.is_some() => paint(DIM, "silenced"),
+            ("firing" | "pending", _) if view.maintenance.is_some() => paint(DIM, "maintenance"),
             ("firing", "page") => paint(BAD, "firing"),
             ("firing", _) => paint(WARN, "firing"),
             ("inactive", _) => paint(DIM, "ended"),

@@ -15,6 +15,8 @@ pub(crate) struct Opened {
     pub(crate) channel: Result<daybook_notify::Channel, String>,
     /// What PagerDuty signs its own webhooks with.
     pub(crate) webhooks: Option<Secret>,
+    /// Those whose own it is: it is told just what wakes them.
+    pub(crate) people: Vec<String>,
 }
 
 /// The key by which other tools may tell of alerts of an environment, if there is one.
@@ -60,7 +62,8 @@ pub(crate) async fn open(store: &Store, release: &Release) -> Vec<Opened> {
             }
             _ => None,
         };
-        all.push(Opened { described: described.clone(), channel, webhooks });
+        let people = release.spec.on_call.behind(&described.name).cloned().collect();
+        all.push(Opened { described: described.clone(), channel, webhooks, people });
     }
     all
 }

@@ -419,7 +419,7 @@ fn receivers<'c>(
     let mut seen: Vec<&daybook_notify::Target> = Vec::new();
     let mut receivers = Vec::new();
     for (key, opened) in all.flat_map(|(key, all)| all.iter().map(move |one| (key, one))) {
-        let Some(notice) = telling.to(&opened.described) else { continue };
+        let Some(notice) = telling.to(&opened.described, &opened.people) else { continue };
         if let (None, Ok(channel)) = (about, &opened.channel) {
             if seen.contains(&&channel.target) {
                 continue;

@@ -1,8 +1,9 @@
 //! What is told of incidents and releases, and to whom. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_decide::incident::{Incident, Line, words};
+use daybook_decide::oncall::passed_over;
 use daybook_model::incident::{IncidentEvent, IncidentId, Severity};
 use daybook_model::notify::{Channel, Receiver};
 use daybook_model::{Actor, EnvKey, ReleaseNumber, Timestamp};
@@ -22,6 +23,9 @@ pub(super) struct Memory {
     incidents: BTreeMap<IncidentId, Known>,
     /// What was suspected most, by its title.
     causes: BTreeMap<IncidentId, String>,
+    /// Who was woken for them.
+    #[serde(default)]
+    woken: BTreeMap<IncidentId, BTreeSet<String>>,
 }
 
 /// Something to tell.
@@ -33,13 +37,19 @@ pub(super) struct Telling {
     /// Of what says more about an incident that was told: its title. A pager takes that as the same page again, everybody
     /// else as a note.
     update_of: Option<String>,
+    /// Just for those, through their own channels. `None`: for everybody, through the others.
+    people: Option<BTreeSet<String>>,
 }
 
 impl Telling {
-    /// The notice for a channel, if it is told there.
-    pub(super) fn to(&self, channel: &Channel) -> Option<Notice> {
+    /// The notice for a channel, which may be of some people, if it is told there.
+    pub(super) fn to(&self, channel: &Channel, people: &[String]) -> Option<Notice> {
+        if let Some(who) = &self.people {
+            return people.iter().any(|one| who.contains(one)).then(|| self.notice.clone());
+        }
         let is_pager = matches!(channel.receiver, Receiver::Pagerduty { .. });
         let wanted = match self.notice.kind {
+            _ if !people.is_empty() => false,
             Kind::Change => channel.changes,
             Kind::Note => self.severity >= channel.least && (!is_pager || self.update_of.is_some()),
             _ => self.severity >= channel.least,
@@ -64,10 +74,11 @@ pub(super) fn of_incident(
     let telling = |kind, at, by: Option<&Actor>, title: String| {
         let by = by.filter(|by| by.name != "daybook").map(|by| by.name.clone());
         let notice = Notice { by, ..notice(key, incident, kind, at, title) };
-        Telling { notice, severity, update_of: None }
+        Telling { notice, severity, update_of: None, people: None }
     };
     let mut told: Vec<Telling> = Vec::new();
-    let mut last = None;
+    let (mut last, mut is_paged) = (None, false);
+    let mut woken = memory.woken.remove(&incident.id).unwrap_or_default();
     for (at, by, event) in events {
         last = Some(*at);
         let title = incident.title.clone();
@@ -75,9 +86,19 @@ pub(super) fn of_incident(
             IncidentEvent::Opened { .. } | IncidentEvent::Reopened { .. } => {
                 told.push(telling(Kind::Triggered, *at, Some(by), title));
             }
-            IncidentEvent::Acknowledged => told.push(telling(Kind::Acknowledged, *at, Some(by), title)),
+            IncidentEvent::Acknowledged => {
+                tell_all(&mut told, telling(Kind::Acknowledged, *at, Some(by), title), &woken)
+            }
             IncidentEvent::Resolved { .. } | IncidentEvent::MergedInto { .. } => {
-                told.push(telling(Kind::Resolved, *at, Some(by), title));
+                tell_all(&mut told, telling(Kind::Resolved, *at, Some(by), title), &woken);
+            }
+            IncidentEvent::Paged { level, who, .. } => {
+                let mut page = telling(Kind::Triggered, *at, None, title);
+                page.notice.labels.insert("level".to_owned(), level.to_string());
+                let who: BTreeSet<_> = who.iter().cloned().collect();
+                woken.extend(who.iter().cloned());
+                told.push(Telling { people: Some(who), ..page });
+                is_paged = true;
             }
             IncidentEvent::HandedOver { .. }
             | IncidentEvent::Noted { .. }
@@ -89,14 +110,13 @@ pub(super) fn of_incident(
             IncidentEvent::Joined { .. }
             | IncidentEvent::AlertEnded { .. }
             | IncidentEvent::Regraded { .. }
-            | IncidentEvent::Paged { .. }
             | IncidentEvent::Felt { .. }
             | IncidentEvent::Suspected { .. } => {}
         }
     }
     let cause = incident.suspects.first().map(|suspect| suspect.title.clone());
     if let Some(at) = last.filter(|_| incident.is_open()) {
-        let is_told = told.iter().any(|told| told.notice.kind == Kind::Triggered);
+        let is_told = told.iter().any(|told| told.notice.kind == Kind::Triggered && told.people.is_none());
         let is_worse = before.is_none_or(|before| incident.severity > before.worst);
         let is_found = cause.is_some() && memory.causes.get(&incident.id) != cause.as_ref();
         if !is_told && is_worse {
@@ -105,15 +125,32 @@ pub(super) fn of_incident(
             let title = format!("suspected cause found: {}", incident.title);
             told.push(Telling { update_of: Some(incident.title.clone()), ..telling(Kind::Note, at, None, title) });
         }
+        let nobody = passed_over(incident);
+        if is_paged && !nobody.is_empty() {
+            let levels: Vec<_> = nobody.map(|level| level.to_string()).collect();
+            let title = format!("nobody is on call at level {}: {}", levels.join(", "), incident.title);
+            told.push(Telling { update_of: Some(incident.title.clone()), ..telling(Kind::Note, at, None, title) });
+        }
     }
     if incident.is_open() {
         memory.incidents.insert(incident.id, Known { worst: severity });
         cause.and_then(|cause| memory.causes.insert(incident.id, cause));
+        if !woken.is_empty() {
+            memory.woken.insert(incident.id, woken);
+        }
     } else {
         memory.incidents.remove(&incident.id);
         memory.causes.remove(&incident.id);
     }
     told
+}
+
+/// Tells everybody, and those who were woken.
+fn tell_all(told: &mut Vec<Telling>, telling: Telling, woken: &BTreeSet<String>) {
+    if !woken.is_empty() {
+        told.push(Telling { people: Some(woken.clone()), ..telling.clone() });
+    }
+    told.push(telling);
 }
 
 /// That a release is in force.
@@ -128,7 +165,7 @@ pub(super) fn of_release(key: &EnvKey, number: ReleaseNumber, why: Option<&str>,
         by: Some(by.name.clone()),
         ..notice
     };
-    Telling { notice, severity: Severity::Info, update_of: None }
+    Telling { notice, severity: Severity::Info, update_of: None, people: None }
 }
 
 fn notice(key: Option<&EnvKey>, incident: &Incident, kind: Kind, at: Timestamp, title: String) -> Notice {
@@ -191,8 +228,6 @@ fn cause(incident: &Incident) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use daybook_decide::incident::Incidents;
     use daybook_model::incident::{Ending, Suspect};
     use daybook_model::spec::SecretRef;
@@ -241,7 +276,7 @@ mod tests {
             let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
             let told = of_incident(&mut self.memory, None, self.incidents.get(id).unwrap(), &events);
             [pager(), chat()].map(|channel| {
-                let notices = told.iter().filter_map(|told| told.to(&channel));
+                let notices = told.iter().filter_map(|told| told.to(&channel, &[]));
                 notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect()
             })
         }
@@ -304,12 +339,49 @@ mod tests {
     }
 
     #[test]
+    fn who_is_on_call_hears_of_what_they_were_woken_for_and_nothing_else() {
+        let (mut incidents, mut memory) = (Incidents::default(), Memory::default());
+        let (id, at) = (IncidentId(Uuid::from_u128(7)), Timestamp::from_second(1_800_000_000).unwrap());
+        let actor = Actor { name: "ann".to_owned(), origin: "cli".to_owned() };
+        let mut tell = |events: &[IncidentEvent]| {
+            for event in events {
+                incidents.record(at, &actor, id, event).unwrap();
+            }
+            let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
+            let told = of_incident(&mut memory, None, incidents.get(id).unwrap(), &events);
+            let heard = |people: &[&str]| {
+                let people: Vec<_> = people.iter().map(|one| (*one).to_owned()).collect();
+                let notices = told.iter().filter_map(|told| told.to(&chat(), &people));
+                notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect::<Vec<_>>().join("; ")
+            };
+            [heard(&["ada"]), heard(&["bob", "cy"]), heard(&[])]
+        };
+        let paged = |level, who: &[&str]| {
+            let who = who.iter().map(|one| (*one).to_owned()).collect();
+            IncidentEvent::Paged { level, round: 0, who }
+        };
+        let fails = "Triggered: web fails";
+        assert_eq!(tell(&[opened(Severity::Page)]), ["", "", fails]);
+        assert_eq!(tell(&[paged(1, &["ada"])]), [fails, "", ""]);
+        let nobody = "Note: nobody is on call at level 2: web fails";
+        assert_eq!(tell(&[paged(3, &["bob"])]), ["", fails, nobody]);
+        let acknowledged = "Acknowledged: web fails";
+        assert_eq!(tell(&[IncidentEvent::Acknowledged]), [acknowledged; 3]);
+        assert_eq!(tell(&[IncidentEvent::Noted { text: "it is the disk".to_owned() }])[..2], ["", ""]);
+        assert_eq!(tell(&[resolved()]), ["Resolved: web fails"; 3]);
+        let reopened = IncidentEvent::Reopened { alert: None, why: "again".to_owned() };
+        assert_eq!(tell(&[reopened]), ["", "", fails]);
+        let nobody = "Note: nobody is on call at level 1: web fails";
+        assert_eq!(tell(&[paged(1, &[])]), ["", "", nobody], "nobody at all is told to everybody");
+    }
+
+    #[test]
     fn a_release_is_told_where_releases_are() {
         let key = "shop/production".parse().unwrap();
         let actor = Actor::daybook("api");
         let told = of_release(&key, ReleaseNumber(3), Some("up"), &actor, Timestamp::UNIX_EPOCH);
-        assert_eq!(told.to(&chat()), None);
-        let notice = told.to(&Channel { changes: true, ..pager() }).unwrap();
+        assert_eq!(told.to(&chat(), &[]), None);
+        let notice = told.to(&Channel { changes: true, ..pager() }, &[]).unwrap();
         assert_eq!(notice.title, "Release 3 of shop/production is in force: up");
     }
 }

@@ -1,0 +1,97 @@
+//! Whoever is on call is woken for an incident, level by level, until somebody sees to it.
+//!
+//! That somebody is woken is in the journal before it is told (`notices`), so a server that is killed meanwhile wakes nobody twice.
+
+use std::time::Duration;
+
+use daybook_decide::oncall::{Due, due, muted_incident, policy_for};
+use daybook_model::incident::IncidentEvent;
+use daybook_model::{Actor, Event, Timestamp};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use crate::App;
+use crate::error::ApiError;
+
+/// Until the next look, whatever happens: windows end, and shifts begin.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// What happens to an incident is looked at after this time, when everybody knows of it.
+const SETTLE: Duration = Duration::from_millis(500);
+
+impl App {
+    /// Wakes people until the server stops.
+    pub(super) async fn tend_escalations(self) {
+        let mut entries = self.inner.store.subscribe();
+        loop {
+            let next = match self.escalate().await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(error = %error.0.message, "whoever is on call waits");
+                    None
+                }
+            };
+            let wait = next.map_or(LOOK_AGAIN, |next| {
+                Duration::try_from(next.duration_since(self.now())).unwrap_or_default().clamp(SETTLE, LOOK_AGAIN)
+            });
+            let mut until = Instant::now() + wait;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(until) => break,
+                    entry = entries.recv() => match entry {
+                        Ok(entry) if !is_about_it(&entry.event) => {}
+                        Ok(_) | Err(RecvError::Lagged(_)) => until = until.min(Instant::now() + SETTLE),
+                        Err(RecvError::Closed) => return,
+                    },
+                }
+            }
+        }
+    }
+
+    /// Wakes whoever is due. Answers when somebody else may be.
+    async fn escalate(&self) -> Result<Option<Timestamp>, ApiError> {
+        let mut next: Option<Timestamp> = None;
+        let places = self.inner.incidents.open_places();
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let there = self.try_managed().await?;
+        // What is about the machine has no policy: it is told to everybody.
+        for key in places.into_iter().flatten().filter(|key| there.contains(key)) {
+            let Some(release) = self.inner.store.current_release(&key).await? else { continue };
+            let (on_call, windows) = (self.on_call_by(&release), self.windows(&release));
+            for incident in self.inner.incidents.of(Some(&key)).open() {
+                let (now, policy) = (self.now(), policy_for(&on_call.policies, incident));
+                let Some(policy) = policy.filter(|_| muted_incident(&windows, incident, now).is_none()) else {
+                    continue;
+                };
+                let at = match due(policy, &on_call.schedules, incident, now) {
+                    Due::Page { level, round, who } => {
+                        let (actor, event) = (Actor::daybook("on-call"), IncidentEvent::Paged { level, round, who });
+                        // Somebody may have ended it meanwhile.
+                        if let Err(error) = self.note_incident(Some(&key), &actor, incident.id, event).await {
+                            tracing::warn!(error = %error.0.message, "nobody is woken");
+                            continue;
+                        }
+                        now
+                    }
+                    Due::Wait(until) => until,
+                    Due::Nothing => continue,
+                };
+                next = next.into_iter().chain([at]).min();
+            }
+        }
+        Ok(next)
+    }
+}
+
+/// Whether somebody may be due after it.
+fn is_about_it(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Incident { .. }
+            | Event::ReleaseAccepted { .. }
+            | Event::MaintenanceEnded { .. }
+            | Event::TakenOver { .. }
+            | Event::TakeOverEnded { .. }
+    )
+}

@@ -1,0 +1,152 @@
+//! Whoever is on call is woken, level by level, until somebody sees to it; and nobody is while somebody works on it.
+
+use daybook_bench::load::get;
+use daybook_bench::shop::free_address;
+use daybook_e2e::World;
+use daybook_e2e::receiver::Receiver;
+use serde_json::{Value, json};
+
+const STATUS: &str = "status.shop.localhost";
+
+/// The shop with a team and three people, who are told at a path of their names.
+async fn world(receiver: &Receiver, policies: &Value) -> World {
+    let world = World::telling_this_machine(free_address().expect("there is a free port")).await;
+    let hook = |name: &str| json!({"webhook": {"url": format!("http://{}/{name}", receiver.address), "key": {"secret": "hook-key"}}});
+    let notify = json!({"team": hook("team"), "ada": hook("ada"), "bob": hook("bob"), "cy": hook("cy")});
+    let layer = json!({"people": ["ada"], "turn": "1w", "from": "2026-01-05T09:00"});
+    let on_call = json!({
+        "people": {"ada": "ada", "bob": ["bob"], "cy": "cy"},
+        "schedules": {"first": {"timezone": "Europe/Paris", "layers": [layer]}},
+        "policies": policies,
+    });
+    let page = format!(
+        "services:\n  public:\n    domain: {STATUS}\n    status_page: {{title: Shop, components: {{Checkout: web}}}}\n"
+    );
+    let shop = daybook_e2e::manifest().replacen("services:\n", &page, 1);
+    world.write("daybook.yaml", &format!("{shop}\nnotify: {notify}\non_call: {on_call}\nrules: shop.rules.yaml\n"));
+    world.write("shop.rules.yaml", "groups: []\n");
+    world.run_reading(&["secret", "set", "hook-key", "--app", "shop"], "a key that both of us know").await.expect(0);
+    world
+}
+
+/// How often somebody was told this.
+fn told(receiver: &Receiver, who: &str, kind: &str, title: &str) -> usize {
+    let all = receiver.hooked(&format!("/{who}"));
+    all.iter().filter(|(told, about)| told == kind && about == title).count()
+}
+
+async fn events(world: &World) -> String {
+    world.run(&["events", "--limit", "200"]).await.expect(0).out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_after_the_other_is_woken_until_somebody_sees_to_it() {
+    let receiver = Receiver::start().await;
+    let policies = json!({
+        "web": {"services": "web", "levels": [
+            {"schedule": "first", "wait": "10s"}, {"person": "bob", "wait": "40s"}, {"person": "cy"}]},
+        "others": {"levels": [{"person": "ada", "wait": "45s"}, {"person": "bob"}]},
+    });
+    let mut world = world(&receiver, &policies).await;
+    world.up(1, &[]).await.expect(0);
+    let open = ["incident", "open", "checkout fails", "--service", "web", "--severity", "page"];
+    world.run(&open).await.expect(0);
+    let all = &receiver;
+    let is_told = |who: &'static str, kind: &'static str, title: &'static str| {
+        async move |_: &World| told(all, who, kind, title) > 0
+    };
+    world.until("the first is woken", is_told("ada", "triggered", "checkout fails")).await;
+    world.until("the team is told", is_told("team", "triggered", "checkout fails")).await;
+    // What was told is not told again by the server that comes after.
+    world
+        .until("it is known who was told", async |world| {
+            events(world).await.contains("channel ada: told: triggered: checkout fails")
+        })
+        .await;
+    world.daybook.kill_server().await.expect("the server is killed");
+    world.daybook.serve().await.expect("the server starts again");
+    world.until("the second is woken", is_told("bob", "triggered", "checkout fails")).await;
+    world.run(&["incident", "ack"]).await.expect(0);
+    for who in ["ada", "bob", "team"] {
+        world.until("whoever was told hears that it is seen to", is_told(who, "acknowledged", "checkout fails")).await;
+    }
+
+    // By then the third would have been woken.
+    let open = ["incident", "open", "deliveries wait", "--service", "worker", "--severity", "page"];
+    world.run(&open).await.expect(0);
+    world.until("the other policy begins", is_told("ada", "triggered", "deliveries wait")).await;
+    world.until("the other policy goes on", is_told("bob", "triggered", "deliveries wait")).await;
+    for who in ["ada", "bob"] {
+        assert_eq!(told(&receiver, who, "triggered", "checkout fails"), 1, "{who}: {:?}", receiver.hooked("/ada"));
+    }
+    assert!(receiver.at("/cy").is_empty(), "{:?}", receiver.at("/cy"));
+    assert!(receiver.at("/ada").iter().all(|one| one["notice"]["kind"] != "note"), "notes wake nobody");
+    let events = events(&world).await;
+    assert!(events.contains("paged ada (level 1)") && events.contains("paged bob (level 2)"), "{events}");
+    world.end().await;
+}
+
+const RULES: &str = r#"
+groups:
+  - name: shop
+    interval: 15s
+    rules:
+      - alert: WebServes
+        expr: sum by (service) (daybook_replica_up{service="web"}) > 0
+        labels: {severity: page}
+        annotations: {summary: "web serves"}
+"#;
+
+async fn alert(world: &World) -> Option<Value> {
+    let listed = world.run(&["alert", "-o", "json"]).await.expect(0).json();
+    let fires = |alert: &&Value| alert["name"] == "WebServes" && alert["state"] == "firing";
+    listed.as_array().into_iter().flatten().find(fires).cloned()
+}
+
+async fn page(world: &World) -> String {
+    let reply = get(world.address(), STATUS, "/").await.expect("the page is served");
+    String::from_utf8_lossy(&reply.body).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_woken_while_somebody_works_on_it_and_whoever_takes_over_is_woken_after() {
+    let receiver = Receiver::start().await;
+    let policies = json!({"all": {"levels": [{"schedule": "first", "wait": "1h"}]}});
+    let mut world = world(&receiver, &policies).await;
+    world.write("shop.rules.yaml", RULES);
+    world.up(1, &[]).await.expect(0);
+    let add = ["maintenance", "add", "Larger machines", "--service", "web", "--for", "1h", "-o", "json"];
+    let window = world.run(&add).await.expect(0).json();
+    let id = window["id"].as_str().expect("a window has an id").to_owned();
+    world
+        .until("the alert fires during the window", async |world| {
+            alert(world).await.is_some_and(|alert| alert["maintenance"] == "Larger machines")
+        })
+        .await;
+    let shown = page(&world).await;
+    assert!(shown.contains("Larger machines") && shown.contains("Maintenance goes on"), "{shown}");
+    let listed = world.run(&["maintenance", "ls"]).await.expect(0);
+    assert!(listed.out.contains(&id) && listed.out.contains("open"), "{listed}");
+    let incidents = world.run(&["incident", "ls"]).await.expect(0);
+    assert!(incidents.out.contains("no incident goes on"), "{incidents}");
+
+    // Somebody takes over, and both outlive the server.
+    let now = world.run(&["oncall"]).await.expect(0);
+    assert!(now.out.contains("first") && now.out.contains("ada"), "{now}");
+    let refused = world.run(&["oncall", "override", "first", "dee", "--for", "1h"]).await.expect(1);
+    assert!(refused.all().contains("ada, bob, cy"), "{refused}");
+    world.run(&["oncall", "override", "first", "bob", "--for", "1h"]).await.expect(0);
+    world.daybook.kill_server().await.expect("the server is killed");
+    world.daybook.serve().await.expect("the server starts again");
+    let now = world.run(&["oncall", "-o", "json"]).await.expect(0).json();
+    assert_eq!((&now[0]["person"], &now[0]["next"]), (&json!("bob"), &json!("ada")), "{now}");
+    let shifts = world.run(&["oncall", "--days", "2"]).await.expect(0);
+    assert!(shifts.out.contains("Europe/Paris") && shifts.out.contains("bob"), "{shifts}");
+
+    world.run(&["maintenance", "end", &id]).await.expect(0);
+    let shown = page(&world).await;
+    assert!(!shown.contains("Larger machines"), "{shown}");
+    world.until("who took over is woken", async |_| told(&receiver, "bob", "triggered", "web serves") > 0).await;
+    assert!(receiver.at("/ada").is_empty(), "{:?}", receiver.at("/ada"));
+    world.end().await;
+}
