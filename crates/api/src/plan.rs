@@ -238,6 +238,7 @@ impl PlanChange {
             Subject::Target(target) => ("target", target.name()),
             Subject::Quota => ("quota", "quota".to_owned()),
             Subject::Rules => ("rules", "rules".to_owned()),
+            Subject::Remedies => ("remedies", "remedies".to_owned()),
         };
         let detail = |d: &daybook_model::plan::Detail| PlanDetail { text: d.text.clone(), line: d.line };
         Self {

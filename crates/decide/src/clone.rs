@@ -26,6 +26,7 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
         key: to,
         leaving: None,
         backups: None,
+        remedies: Vec::new(),
         notify: Vec::new(),
         receive: None,
         protected: false,

@@ -90,6 +90,7 @@ pub(crate) fn subject(change: &Change) -> String {
         Subject::Target(target) => target.name(),
         Subject::Quota => "quota".to_owned(),
         Subject::Rules => "rules".to_owned(),
+        Subject::Remedies => "remedies".to_owned(),
     }
 }
 

@@ -353,6 +353,8 @@ pub enum Subject {
     Quota,
     /// What is alerted about.
     Rules,
+    /// What may be mended by itself.
+    Remedies,
 }
 
 /// What happens to a thing.

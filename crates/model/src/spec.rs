@@ -17,6 +17,7 @@ use crate::money::{Currency, Money};
 use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::notify::Channel;
 use crate::rare::RareOptions;
+use crate::remedy;
 use crate::rules::Rules;
 use crate::target::Target;
 use crate::vault::Vault;
@@ -58,6 +59,9 @@ pub struct Spec {
     /// What is alerted about, beside what is by default.
     #[serde(default, skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,
+    /// What may be mended by itself. The first rule that may do something about an incident does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<remedy::Rule>,
     /// Where people are told of incidents. Their order is that in which they tell of each other's trouble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Channel>,
@@ -85,6 +89,7 @@ impl Spec {
             databases: BTreeMap::new(),
             backups: None,
             rules: Rules::default(),
+            remedies: Vec::new(),
             notify: Vec::new(),
             receive: None,
             volumes: BTreeMap::new(),

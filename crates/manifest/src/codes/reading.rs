@@ -208,4 +208,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "A service with `status_page` is a page for the public: a `title`, and `components`, each with the name by which the public knows it and the services behind it, whose names are not shown. The server writes the page and the edge serves it at the service's `domain`, so other keys of a service mean nothing for it.",
         "services:\n  web: {image: nginx}\n  status: {status_page: {title: Shop}}\n",
     ),
+    error(
+        "M0143",
+        "a rule that would mend nothing",
+        "`remedies` names rules that mend something by themselves: `may` says what each may have done (`swap-back`, `restart`, `scale`), and the rest bounds it: `services`, the least share of what is suspected (`least_share: 60%`), how often (`at_most: 2 in 1h`), and for `scale` how far (`most_replicas: 10`).",
+        "services:\n  web: {image: nginx}\nremedies:\n  go-back: {may: swap-back, at_most: often}\n",
+    ),
 ];

@@ -17,6 +17,7 @@ mod observe;
 mod options;
 mod ports;
 pub(crate) mod read;
+mod remedies;
 mod resources;
 mod rules;
 mod secrets;
@@ -38,6 +39,7 @@ pub(crate) use backups::store as backups;
 pub(crate) use declared::app_name;
 pub(crate) use notify::{channels, receive};
 pub(crate) use ports::host_ports;
+pub(crate) use remedies::lower as remedies;
 pub(crate) use rules::lower as rules;
 pub(crate) use vault::vault;
 
