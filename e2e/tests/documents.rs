@@ -131,6 +131,7 @@ fn the_manifests_of_the_book_are_valid() {
         ("docs/observe.md", 1),
         ("docs/incidents.md", 1),
         ("docs/alerts.md", 1),
+        ("docs/remedies.md", 1),
         ("docs/notify.md", 2),
         ("docs/status-page.md", 1),
     ];
