@@ -136,6 +136,7 @@ fn the_manifests_of_the_book_are_valid() {
         ("docs/observe.md", 1),
         ("docs/incidents.md", 1),
         ("docs/alerts.md", 1),
+        ("docs/remedies.md", 1),
         ("docs/notify.md", 2),
         ("docs/on-call.md", 1),
         ("docs/status-page.md", 1),

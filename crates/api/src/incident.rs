@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_model::{EnvKey, Timestamp};
+use daybook_model::{EnvKey, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -45,6 +45,13 @@ pub struct IncidentView {
     pub impact: Option<ImpactView>,
     /// What is suspected, most first.
     pub suspects: Vec<SuspectView>,
+    /// What was done about it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionLine>,
+    /// Why the rules of the environment do nothing about it by themselves; nothing where there are none. Told of one
+    /// incident, not of a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<String>,
     /// Everything that happened, oldest first.
     pub timeline: Vec<IncidentLine>,
 }
@@ -101,6 +108,24 @@ pub struct SuspectView {
     /// The command that does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+}
+
+/// Something that was done about an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ActionLine {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub what: String,
+    /// The run that does it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub run: Option<RunId>,
+    /// The rule that had it done; none where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// A line of a timeline.

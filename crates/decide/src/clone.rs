@@ -27,6 +27,7 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
         key: to,
         leaving: None,
         backups: None,
+        remedies: Vec::new(),
         notify: Vec::new(),
         receive: None,
         on_call: OnCall::default(),

@@ -7,51 +7,14 @@
 use std::collections::BTreeSet;
 
 use daybook_model::incident::{NextStep, Suspect};
+use daybook_model::remedy::{Remedy, Rule};
 use daybook_model::{ReleaseNumber, ServiceName, Timestamp};
 
 use crate::backups::{lies_back, span};
 use crate::incident::Incident;
 
-/// What a rule may have done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Remedy {
-    /// Go back to the release before.
-    SwapBack,
-    /// Replace replicas by equal ones.
-    Restart,
-    /// Run more replicas.
-    Scale,
-}
-
-impl Remedy {
-    /// Its word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::SwapBack => "swap back",
-            Self::Restart => "restart",
-            Self::Scale => "scale",
-        }
-    }
-}
-
-/// A rule that mends something by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// Its name.
-    pub name: String,
-    /// What it may do.
-    pub may: BTreeSet<Remedy>,
-    /// About which services. Empty: all.
-    pub services: BTreeSet<ServiceName>,
-    /// The first suspect must have at least this share, percent.
-    pub least_share: u8,
-    /// At most so many times
-    pub most: u32,
-    /// in so many milliseconds.
-    pub within_ms: u64,
-    /// It never runs more replicas of a service than this.
-    pub most_replicas: u32,
-}
+/// The name of who is no person.
+const ITSELF: &str = "daybook";
 
 /// What else counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,6 +27,8 @@ pub struct Around {
     pub release: Option<ReleaseNumber>,
     /// Releases that something keeps one from going back to: a migration that the release before cannot work with.
     pub no_way_back: BTreeSet<ReleaseNumber>,
+    /// Releases that rules made: none undoes what another did.
+    pub by_rules: BTreeSet<ReleaseNumber>,
 }
 
 /// What would be started, or why nothing is.
@@ -95,7 +60,10 @@ pub fn decide(rules: &[Rule], incident: &Incident, around: &Around, now: Timesta
         return leave("the incident is over");
     }
     if let Some(taken) = incident.actions.iter().find(|taken| taken.rule.is_some()) {
-        return leave(&format!("{} was done for this incident already", taken.what));
+        return leave(&format!("a rule did something about this incident already: {}", taken.what));
+    }
+    if let Some(taken) = incident.actions.iter().find(|taken| taken.by != ITSELF) {
+        return leave(&format!("{} did something about it: {}", taken.by, taken.what));
     }
     if let Some((who, _)) = &incident.acknowledged {
         return leave(&format!("{who} sees to it"));
@@ -146,6 +114,9 @@ fn apply(rule: &Rule, suspect: &Suspect, around: &Around, now: Timestamp) -> Res
             if *to >= from {
                 return Err(format!("release {from} is in force, which release {to} is not before"));
             }
+            if around.by_rules.contains(&from) {
+                return Err(format!("release {from} is what a rule did, and none undoes that"));
+            }
             if around.no_way_back.contains(&from) {
                 return Err(format!("the release before cannot work with what release {from} has migrated"));
             }
@@ -156,6 +127,20 @@ fn apply(rule: &Rule, suspect: &Suspect, around: &Around, now: Timestamp) -> Res
         _ => {}
     }
     Ok(step.clone())
+}
+
+/// A rule in a line.
+pub fn words(rule: &Rule) -> String {
+    let may: Vec<_> = rule.may.iter().map(|remedy| remedy.word()).collect();
+    let services: Vec<_> = rule.services.iter().map(ServiceName::as_str).collect();
+    let of = if services.is_empty() { String::new() } else { format!(" of {}", services.join(", ")) };
+    let replicas = match rule.may.contains(&Remedy::Scale) {
+        true => format!(", to at most {} replicas", rule.most_replicas),
+        false => String::new(),
+    };
+    let times = if rule.most == 1 { "once".to_owned() } else { format!("{} times", rule.most) };
+    let within = span(rule.within_ms);
+    format!("may {}{of}{replicas}, where {} % is suspected, {times} in {within}", may.join(", "), rule.least_share)
 }
 
 fn remedy_of(step: &NextStep) -> Option<Remedy> {
@@ -174,7 +159,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::incident::fold;
+    use crate::incident::{Taken, fold};
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_790_000_000 + minute * 60).unwrap()
@@ -193,6 +178,7 @@ mod tests {
             most: 2,
             within_ms: 3_600_000,
             most_replicas: 6,
+            line: 1,
         }
     }
 
@@ -267,6 +253,7 @@ mod tests {
         let busy = Around { under_way: Some("a run".to_owned()), ..around() };
         let gone = Around { release: Some(ReleaseNumber(11)), ..around() };
         let stuck = Around { no_way_back: [ReleaseNumber(12)].into(), ..around() };
+        let own = Around { by_rules: [ReleaseNumber(12)].into(), ..around() };
         let other = Rule { services: [ServiceName::new("docs").unwrap()].into(), ..rule() };
         let cases = [
             told(&[], &open, &around()),
@@ -279,6 +266,7 @@ mod tests {
             told(&[rule()], &open, &busy),
             told(&[rule()], &open, &gone),
             told(&[rule()], &open, &stuck),
+            told(&[rule()], &open, &own),
             told(&[other], &open, &around()),
             told(&[rule()], &incident(Vec::new()), &around()),
         ];
@@ -287,15 +275,36 @@ mod tests {
         nothing: swap-back: 40 % is suspected of it, and 60 % is asked for
         nothing: swap-back: web would have 9 replicas, at most 6 may be
         nothing: swap-back: it may not restart
-        nothing: swapped back to release 11 was done for this incident already
+        nothing: a rule did something about this incident already: swapped back to release 11
         nothing: daybook sees to it
         nothing: swap-back: it was done 2 times within 1 h
         nothing: a run is under way
         nothing: swap-back: release 11 is in force, which release 11 is not before
         nothing: swap-back: the release before cannot work with what release 12 has migrated
+        nothing: swap-back: release 12 is what a rule did, and none undoes that
         nothing: swap-back: it is about other services
         nothing: nothing is suspected
         ");
         assert!(told(&[rule()], &open, &long_ago).starts_with("swap-back"));
+    }
+
+    #[test]
+    fn where_a_person_acts_no_rule_does() {
+        let mut open = incident(vec![suspected(80, back())]);
+        let taken =
+            |by: &str| Taken { at: at(2), what: "restart web".to_owned(), run: None, rule: None, by: by.to_owned() };
+        open.actions.push(taken("daybook"));
+        assert!(told(&[rule()], &open, &around()).starts_with("swap-back"), "it was healed");
+        open.actions.push(taken("ada"));
+        assert_eq!(told(&[rule()], &open, &around()), "nothing: ada did something about it: restart web");
+    }
+
+    #[test]
+    fn a_rule_is_told_in_a_line() {
+        let one = Rule { may: [Remedy::SwapBack].into(), services: [].into(), most: 1, ..rule() };
+        insta::assert_snapshot!(format!("{}\n{}", words(&rule()), words(&one)), @"
+        may swap back, scale of web, to at most 6 replicas, where 60 % is suspected, 2 times in 1 h
+        may swap back, where 60 % is suspected, once in 1 h
+        ");
     }
 }

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Planner, converged, spec, worker};
 use daybook_model::policy::RuleFile;
+use daybook_model::remedy::{Remedy, Rule};
 use daybook_model::rules::{Adjustment, Rules};
 use daybook_model::{Severity, Spec};
 
@@ -47,4 +48,40 @@ fn a_change_of_rules_is_a_change_without_steps() {
     let mut moved = before.clone();
     moved.rules.adjusted.values_mut().for_each(|adjusted| adjusted.line = 8);
     assert!(planner.plan(&moved, &converged(&before)).0.is_empty());
+}
+
+#[test]
+fn a_change_of_what_is_mended_by_itself_is_shown() {
+    let rule = |name: &str, least_share| Rule {
+        name: name.to_owned(),
+        may: [Remedy::SwapBack].into(),
+        services: [].into(),
+        least_share,
+        most: 1,
+        within_ms: 3_600_000,
+        most_replicas: 10,
+        line: 9,
+    };
+    let none = spec([worker("1")]);
+    let before = Spec { remedies: vec![rule("a", 60), rule("b", 60)], ..none.clone() };
+    let after = Spec { remedies: vec![rule("b", 80), rule("c", 60)], ..none.clone() };
+    let planner = Planner::after(&before);
+    let told = |wanted: &Spec| {
+        let (plan, found) = planner.plan(wanted, &converged(&before));
+        assert!(plan.steps.is_empty() && found.is_empty(), "{plan:?} {found:?}");
+        let change = plan.changes.first().cloned();
+        change.map(|change| (change.sign.mark(), change.details.into_iter().map(|one| (one.text, one.line)).collect()))
+    };
+    let line = |text: &str, line| (text.to_owned(), line);
+    let words = |share: u8| format!("may swap back, where {share} % is suspected, once in 1 h");
+    let expect: Vec<_> = vec![
+        line(&format!("b: {} → {}", words(60), words(80)), Some(9)),
+        line(&format!("c: {}", words(60)), Some(9)),
+        line("no longer: a", None),
+    ];
+    assert_eq!(told(&after), Some(("~", expect)));
+    assert_eq!(told(&none), Some(("-", vec![line("no longer: a", None), line("no longer: b", None)])));
+    let turned = Spec { remedies: vec![rule("b", 60), rule("a", 60)], ..none };
+    assert_eq!(told(&turned), Some(("~", vec![line("asked in another order: b, a", None)])));
+    assert_eq!(told(&before), None);
 }

@@ -150,6 +150,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     spec.protected = loaded.environment.protected;
     spec.budget = budget(ctx, tree, options.environment.as_str());
     spec.rules = lower::rules(&manifest, options.environment.as_str());
+    spec.remedies = lower::remedies(&manifest, own_or_whole(tree, options.environment.as_str(), "remedies"));
     spec.backups = lower::backups(&manifest, own_or_whole(tree, options.environment.as_str(), "backups"));
     spec.notify = lower::channels(&manifest, own_or_whole(tree, options.environment.as_str(), "notify"));
     spec.receive = lower::receive(&manifest, own_or_whole(tree, options.environment.as_str(), "receive"));

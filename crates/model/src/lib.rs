@@ -22,6 +22,7 @@ pub mod policy;
 pub mod quantity;
 pub mod rare;
 pub mod release;
+pub mod remedy;
 pub mod route;
 pub mod rules;
 pub mod secrecy;

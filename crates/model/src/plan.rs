@@ -359,6 +359,8 @@ pub enum Subject {
     OnCall,
     /// When nobody is.
     Maintenance,
+    /// What may be mended by itself.
+    Remedies,
 }
 
 /// What happens to a thing.

@@ -18,6 +18,7 @@ use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, Vo
 use crate::notify::Channel;
 use crate::oncall::{OnCall, Window};
 use crate::rare::RareOptions;
+use crate::remedy;
 use crate::rules::Rules;
 use crate::target::Target;
 use crate::vault::Vault;
@@ -60,6 +61,9 @@ pub struct Spec {
     /// What is alerted about, beside what is by default.
     #[serde(default, skip_serializing_if = "Rules::is_empty")]
     pub rules: Rules,
+    /// What may be mended by itself. The first rule that may do something about an incident does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<remedy::Rule>,
     /// Where people are told of incidents. Their order is that in which they tell of each other's trouble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Channel>,
@@ -93,6 +97,7 @@ impl Spec {
             databases: BTreeMap::new(),
             backups: None,
             rules: Rules::default(),
+            remedies: Vec::new(),
             notify: Vec::new(),
             receive: None,
             on_call: OnCall::default(),

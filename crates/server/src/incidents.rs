@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use daybook_api::ErrorCode;
 use daybook_api::incident::{
-    AlertLine, AlertView, ImpactView, IncidentLine, IncidentView, Marking, OpenIncident, SuspectView,
+    ActionLine, AlertLine, AlertView, ImpactView, IncidentLine, IncidentView, Marking, OpenIncident, SuspectView,
 };
-use daybook_decide::incident::{Incident, Incidents, Standing};
+use daybook_decide::incident::{Incident, Incidents, Standing, Taken};
 use daybook_decide::postmortem::{self, Beside};
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::status_page::StatusPage;
@@ -145,7 +145,7 @@ impl App {
     /// One incident, by its id or the end of it.
     pub(crate) fn incident(&self, name: &str) -> Result<IncidentView, ApiError> {
         let (key, incident) = self.inner.incidents.find(self.incident_id(name)?).ok_or_else(|| unknown(name))?;
-        Ok(view(key.as_ref(), &incident))
+        Ok(IncidentView { left_alone: self.left_alone(incident.id), ..view(key.as_ref(), &incident) })
     }
 
     fn incident_id(&self, name: &str) -> Result<IncidentId, ApiError> {
@@ -181,9 +181,13 @@ impl App {
         self.incident(&id.to_string())
     }
 
-    /// Whoever changes an environment while an incident goes on there does something about it.
+    /// Whoever changes an environment while an incident goes on there does something about it. One that had the run begun
+    /// knows that already.
     pub(crate) async fn acted(&self, key: &EnvKey, run: RunId, what: &str, actor: &Actor) {
         for incident in self.inner.incidents.of(Some(key)).open() {
+            if incident.actions.iter().any(|taken| taken.run == Some(run)) {
+                continue;
+            }
             let event = IncidentEvent::Acted { what: what.to_owned(), run: Some(run), rule: None };
             if let Err(error) = self.note_incident(Some(key), actor, incident.id, event).await {
                 tracing::warn!(error = %error.0.message, "an incident does not know of a run");
@@ -281,11 +285,23 @@ fn view(key: Option<&EnvKey>, incident: &Incident) -> IncidentView {
             p95_ms: impact.p95_ms,
         }),
         suspects: incident.suspects.iter().map(suspect).collect(),
+        actions: incident.actions.iter().map(action).collect(),
+        left_alone: Vec::new(),
         timeline: incident
             .timeline
             .iter()
             .map(|line| IncidentLine { at: line.at, by: line.by.clone(), text: line.text.clone() })
             .collect(),
+    }
+}
+
+fn action(taken: &Taken) -> ActionLine {
+    ActionLine {
+        at: taken.at,
+        by: taken.by.clone(),
+        what: taken.what.clone(),
+        run: taken.run,
+        rule: taken.rule.clone(),
     }
 }
 

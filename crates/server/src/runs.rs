@@ -39,6 +39,19 @@ struct Preview {
     basis: String,
 }
 
+/// What a change comes to that nothing refuses.
+pub(crate) enum Ready {
+    /// A run of it may begin.
+    Run {
+        /// What it leads to.
+        desired: Box<Desired>,
+        /// The id of its plan.
+        plan_id: String,
+    },
+    /// There is nothing to do.
+    Nothing(NothingToDo),
+}
+
 impl App {
     /// What a change would do.
     pub(crate) async fn plan(&self, request: &PlanRequest) -> Result<PlanReply, ApiError> {
@@ -135,12 +148,24 @@ impl App {
     /// has looked at.
     pub(crate) async fn begin(&self, request: &RunRequest, actor: Actor) -> Result<RunReply, ApiError> {
         let key = self.key_of(&request.change)?;
-        if !matches!(request.change, Change::Down(_)) {
-            self.refuse_if_upgrading(&key).await?;
-        }
         let planning = self.planning(&key);
         let _planning = planning.lock().await;
-        self.refuse_if_locked(&key).await?;
+        match self.ready(&key, request, &actor).await? {
+            Ready::Nothing(nothing) => Ok(RunReply::Nothing(nothing)),
+            Ready::Run { desired, plan_id } => {
+                let to = desired.to;
+                let run = self.start_run(new_run(), *desired, actor).await?;
+                Ok(RunReply::Started(RunStarted { run, key, to, plan_id }))
+            }
+        }
+    }
+
+    /// What is about to be carried out, if nothing refuses it. Whoever calls it keeps others from planning for the environment.
+    pub(crate) async fn ready(&self, key: &EnvKey, request: &RunRequest, actor: &Actor) -> Result<Ready, ApiError> {
+        if !matches!(request.change, Change::Down(_)) {
+            self.refuse_if_upgrading(key).await?;
+        }
+        self.refuse_if_locked(key).await?;
         self.refuse_without_space()?;
         let desired = self.desired(&request.change, Aim::Act).await?;
         let preview = self.preview(&desired).await?;
@@ -155,19 +180,17 @@ impl App {
         if approval.is_missing() {
             let text = self.text(&desired, &preview.plan, bill.as_ref(), &approval).await?;
             let Preview { plan, basis, .. } = preview;
-            return Err(self.refuse_unapproved(&desired, &plan.id, basis, text, &approval, &actor).await);
+            return Err(self.refuse_unapproved(&desired, &plan.id, basis, text, &approval, actor).await);
         }
         let release = desired.current.as_ref().map(|release| release.number);
         if nothing_to_do(&desired, &preview.plan) {
             if desired.purpose == RunKind::Down {
-                self.retire(&key, &actor).await?;
+                self.retire(key, actor).await?;
             }
-            return Ok(RunReply::Nothing(NothingToDo { empty: true, key, release }));
+            return Ok(Ready::Nothing(NothingToDo { empty: true, key: key.clone(), release }));
         }
         let plan_id = preview.plan.id.0.to_string();
-        let to = desired.to;
-        let run = self.start_run(desired, actor).await?;
-        Ok(RunReply::Started(RunStarted { run, key, to, plan_id }))
+        Ok(Ready::Run { desired: Box::new(desired), plan_id })
     }
 
     /// Begins to bring an environment back to its release, if it still is not there.
@@ -196,7 +219,7 @@ impl App {
             policy: None,
             unresolved: Vec::new(),
         };
-        self.start_run(desired, Actor::daybook("heal")).await.map(Some)
+        self.start_run(new_run(), desired, Actor::daybook("heal")).await.map(Some)
     }
 
     /// Begins to carry out what nobody has looked at before: Daybook itself wants it.
@@ -205,15 +228,15 @@ impl App {
         self.refuse_if_locked(&desired.key).await?;
         let preview = self.preview(&desired).await?;
         refuse_problems(&desired, &preview.problems)?;
-        self.start_run(desired, actor).await
+        self.start_run(new_run(), desired, actor).await
     }
 
-    async fn start_run(&self, desired: Desired, actor: Actor) -> Result<RunId, ApiError> {
+    /// Begins a run, by the id that it is to have.
+    pub(crate) async fn start_run(&self, run: RunId, desired: Desired, actor: Actor) -> Result<RunId, ApiError> {
         let Desired { key, spec, manifest, purpose, reason, current, to, remove_volumes, sealing, .. } = desired;
         if let Some(sealing) = sealing {
             sealing.commit(&self.inner.store, &actor).await?;
         }
-        let run = RunId(uuid::Uuid::now_v7());
         let from = current.map(|release| release.number);
         self.begin_traffic(&key, run).await;
         let (doing, by) = (reason.clone(), actor.clone());
@@ -322,6 +345,10 @@ impl App {
         });
         Ok(last.unwrap_or(false))
     }
+}
+
+fn new_run() -> RunId {
+    RunId(uuid::Uuid::now_v7())
 }
 
 /// Whether a run would change neither what is there nor what is recorded. What runs without a release

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use daybook_api::client::Exit;
-use daybook_api::incident::{IncidentView, IncidentsQuery, Marking, OpenIncident, SuspectView};
+use daybook_api::incident::{ActionLine, IncidentView, IncidentsQuery, Marking, OpenIncident, SuspectView};
 use daybook_model::Timestamp;
 
 use crate::args::duration;
@@ -277,12 +277,27 @@ fn render(incident: &IncidentView, now: Timestamp) -> String {
         out.push_str("\nsuspected\n");
         incident.suspects.iter().enumerate().for_each(|(i, one)| suspect(&mut out, i, one));
     }
+    if !incident.actions.is_empty() {
+        out.push_str("\ndone about it\n");
+        incident.actions.iter().for_each(|taken| action(&mut out, taken, now));
+    }
+    let is_mended_by_itself = incident.actions.iter().any(|taken| taken.rule.is_some());
+    for (place, why) in incident.left_alone.iter().filter(|_| !is_mended_by_itself).enumerate() {
+        out.push_str(if place == 0 { "\nby itself: nothing, because\n" } else { "" });
+        let _ = writeln!(out, "  {why}");
+    }
     out.push_str("\ntimeline\n");
     for happened in &incident.timeline {
         let at = paint(DIM, words::moment(happened.at, now));
         let _ = writeln!(out, "  {at}  {:8} {}", happened.by, happened.text);
     }
     out
+}
+
+fn action(out: &mut String, taken: &ActionLine, now: Timestamp) {
+    let rule = taken.rule.as_ref().map(|rule| format!(", by itself: rule {}", paint(STRONG, rule)));
+    let at = paint(DIM, words::moment(taken.at, now));
+    let _ = writeln!(out, "  {at}  {:8} {}{}", taken.by, taken.what, rule.unwrap_or_default());
 }
 
 /// The first with all that speaks for it, the others in a line.
@@ -315,6 +330,7 @@ mod tests {
                 "suspects": [{"kind": "release", "title": "release 12 of web", "at": "2026-11-24T11:57:00Z", "share": 84,
                     "evidence": ["it came into force 1 min before"], "next": "swap back to release 11", "command": "daybook rollback 11"},
                     {"kind": "job", "title": "job report", "at": "2026-11-24T11:00:00Z", "share": 4, "evidence": []}],
+                "left_alone": ["go-back: 84 % is suspected of it, and 90 % is asked for", "more: it may not swap back"],
                 "timeline": [{"at": "2026-11-24T11:58:30Z", "by": "daybook", "text": "opened"}]}"#,
         )
         .unwrap();
@@ -328,8 +344,22 @@ mod tests {
             "         it came into force 1 min before",
             "         → swap back to release 11: daybook rollback 11",
             "    4 %  job report",
+            "by itself: nothing, because",
+            "  go-back: 84 % is suspected of it, and 90 % is asked for",
+            "  more: it may not swap back",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line}\nis not in\n{text}");
         }
+        assert!(!text.contains("done about it"), "{text}");
+        let taken = ActionLine {
+            at: incident.opened,
+            by: "daybook".to_owned(),
+            what: "swap back to release 11".to_owned(),
+            run: None,
+            rule: Some("go-back".to_owned()),
+        };
+        let text = plain(&render(&IncidentView { actions: vec![taken], ..incident }, now));
+        assert!(text.contains("daybook  swap back to release 11, by itself: rule go-back\n"), "{text}");
+        assert!(!text.contains("because"), "{text}");
     }
 }

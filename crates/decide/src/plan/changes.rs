@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use daybook_model::fingerprint::Fingerprint;
 use daybook_model::plan::{Change, Detail, Sign, Step, Subject};
+use daybook_model::remedy::Rule;
 use daybook_model::rules::{Adjustment, Rules};
 use daybook_model::spec::{Artifact, EnvValue, Kind, Quota, Rollout, RolloutOrder, SecretRef, TemplatePart};
 use daybook_model::status_page::StatusPage;
@@ -11,6 +12,7 @@ use daybook_model::{Action, Service, ServiceName, Target};
 use serde::Serialize;
 
 use super::{World, charts, databases, told};
+use crate::remedy;
 use crate::text::bounds;
 
 /// Requests are held, or work stops, for about so long when a service is stopped first and nothing
@@ -37,6 +39,7 @@ pub(super) fn summarize(world: &World<'_>, steps: &[Step]) -> Vec<Change> {
         .chain(things(world, steps))
         .chain(rules(world))
         .chain(told::changes(world))
+        .chain(remedies(world))
         .chain(target_left(world))
         .collect()
 }
@@ -63,12 +66,39 @@ fn rules(world: &World<'_>) -> Option<Change> {
             details.push(line(at, format!("{name}: {old} → {new}")));
         }
     }
-    let sign = match (before.is_empty(), after.is_empty()) {
+    whole(Subject::Rules, (before.is_empty(), after.is_empty()), details)
+}
+
+/// What may be mended by itself, where it differs from the release in force.
+fn remedies(world: &World<'_>) -> Option<Change> {
+    let before = world.cx.current.map_or(&[][..], |release| release.spec.remedies.as_slice());
+    let after = world.spec.remedies.as_slice();
+    let named = |rules: &[Rule], name: &str| rules.iter().find(|rule| rule.name == name).map(remedy::words);
+    let mut details = Vec::new();
+    for rule in after {
+        let (name, new) = (&rule.name, remedy::words(rule));
+        match named(before, name) {
+            None => details.push(line(Some(rule.line), format!("{name}: {new}"))),
+            Some(old) if old != new => details.push(line(Some(rule.line), format!("{name}: {old} → {new}"))),
+            Some(_) => {}
+        }
+    }
+    let gone = before.iter().filter(|rule| named(after, &rule.name).is_none());
+    details.extend(gone.map(|rule| line(None, format!("no longer: {}", rule.name))));
+    let order = |rules: &[Rule]| rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
+    if details.is_empty() && order(before) != order(after) {
+        details.push(line(None, format!("asked in another order: {}", order(after).join(", "))));
+    }
+    whole(Subject::Remedies, (before.is_empty(), after.is_empty()), details)
+}
+
+/// A change of what an environment has one of; whether there was nothing, and will be nothing. `None` where nothing differs.
+fn whole(subject: Subject, (was_empty, is_empty): (bool, bool), details: Vec<Detail>) -> Option<Change> {
+    let sign = match (was_empty, is_empty) {
         (true, _) => Sign::Add,
         (_, true) => Sign::Remove,
         _ => Sign::Change,
     };
-    let subject = Subject::Rules;
     let change = Change { sign, subject, details, downtime_ms: None, destructive: false, order: None };
     (!change.details.is_empty()).then_some(change)
 }

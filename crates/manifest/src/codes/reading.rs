@@ -219,5 +219,9 @@ pub(super) const TABLE: &[Explanation] = &[
         "a maintenance window that never opens",
         "`maintenance` lists times in which somebody works on something: a `title` that the public may read, the `services` (all, if none is named), and either once, `from` and `until` (`2026-12-24T20:00`, in its `timezone`), or again and again, `every` (as `schedule` of a job) and `for` how long.",
         "services:\n  web: {image: nginx}\nmaintenance:\n  - {title: Updates, every: \"0 2 * * 0\"}\n",
+        "M0143",
+        "a rule that would mend nothing",
+        "`remedies` names rules that mend something by themselves: `may` says what each may have done (`swap-back`, `restart`, `scale`), and the rest bounds it: `services`, the least share of what is suspected (`least_share: 60%`), how often (`at_most: 2 in 1h`), and for `scale` how far (`most_replicas: 10`).",
+        "services:\n  web: {image: nginx}\nremedies:\n  go-back: {may: swap-back, at_most: often}\n",
     ),
 ];

@@ -27,6 +27,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("budget", Object(BUDGET)),
     yes("rules", TEXT_OR_TEXTS),
     yes("alerts", Map(&ALERT)),
+    yes("remedies", Map(&Object(REMEDY))),
     yes("notify", Map(&Object(CHANNEL))),
     yes("receive", SECRET_BY_NAME),
     yes("on_call", Object(ON_CALL)),
@@ -57,6 +58,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("budget", Object(BUDGET)),
     yes("rules", TEXT_OR_TEXTS),
     yes("alerts", Map(&ALERT)),
+    yes("remedies", Map(&Object(REMEDY))),
     yes("notify", Map(&Object(CHANNEL))),
     yes("receive", SECRET_BY_NAME),
     yes("on_call", Object(ON_CALL)),
@@ -72,6 +74,18 @@ const ALERT: Shape = Either(&[
         yes("severity", Choice(&["page", "ticket", "info"])),
     ]),
 ]);
+
+/// One of `remedies`, of the whole manifest or of one environment.
+pub(crate) const REMEDY: &[Key] = &[
+    yes("may", Either(&[REMEDIES, List(&REMEDIES)])),
+    yes("services", TEXT_OR_TEXTS),
+    yes("least_share", Percent),
+    yes("at_most", Text),
+    yes("most_replicas", Integer),
+];
+
+/// What a rule may have done.
+const REMEDIES: Shape = Choice(&["swap-back", "restart", "scale"]);
 
 /// One of `notify`, of the whole manifest or of one environment.
 pub(crate) const CHANNEL: &[Key] = &[

@@ -19,6 +19,7 @@ mod oncall;
 mod options;
 mod ports;
 pub(crate) mod read;
+mod remedies;
 mod resources;
 mod rules;
 mod secrets;
@@ -42,6 +43,7 @@ pub(crate) use maintenance::lower as maintenance;
 pub(crate) use notify::{channels, receive};
 pub(crate) use oncall::lower as on_call;
 pub(crate) use ports::host_ports;
+pub(crate) use remedies::lower as remedies;
 pub(crate) use rules::lower as rules;
 pub(crate) use vault::vault;
 

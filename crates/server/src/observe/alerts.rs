@@ -145,6 +145,7 @@ impl App {
             if let Err(error) = self.tend_incidents(&fired).await {
                 tracing::warn!(error = %error.0.message, "incidents wait");
             }
+            self.tend_remedies().await;
         }
     }
 

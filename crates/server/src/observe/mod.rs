@@ -9,6 +9,7 @@
 //! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
 //!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
 //! - `escalate` wakes whoever is on call, `notices` tells people what happens to incidents.
+//! - `remedies` mends what rules of the manifest say.
 //! - `ask` answers questions, within bounds.
 //! - `pictures` draws answers, `pages` makes pages of them.
 //! - `inflow` takes in what others send.
@@ -27,6 +28,7 @@ mod pages;
 mod pictures;
 mod prometheus;
 mod records;
+mod remedies;
 mod replay;
 mod rules;
 mod samples;
@@ -77,6 +79,8 @@ pub(crate) struct Observatory {
     fired: Mutex<Vec<Fired>>,
     /// The rules, and how they stood when they were last evaluated.
     evaluated: Mutex<Arc<alerts::Evaluated>>,
+    /// Why rules leave incidents alone.
+    left: Mutex<remedies::Left>,
     /// What services say of their metrics.
     metadata: Mutex<scrape::Metadata>,
     /// What others send.
@@ -95,6 +99,7 @@ impl Default for Observatory {
             told: Mutex::default(),
             fired: Mutex::default(),
             evaluated: Mutex::default(),
+            left: Mutex::default(),
             metadata: Mutex::default(),
             inflow: inflow::Inflow::default(),
             notices: notices::Notices::default(),
