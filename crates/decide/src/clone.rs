@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::database::{Database, Engine, Keeper, Kept, MEANWHILE};
+use daybook_model::forward::Forward;
 use daybook_model::spec::{EnvValue, Kind, MountSource, Service};
 use daybook_model::{BackupId, DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
 
@@ -27,6 +28,7 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
         leaving: None,
         backups: None,
         notify: Vec::new(),
+        forward: Forward::default(),
         receive: None,
         protected: false,
         ..spec.clone()

@@ -152,6 +152,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     spec.rules = lower::rules(&manifest, options.environment.as_str());
     spec.backups = lower::backups(&manifest, own_or_whole(tree, options.environment.as_str(), "backups"));
     spec.notify = lower::channels(&manifest, own_or_whole(tree, options.environment.as_str(), "notify"));
+    spec.forward = lower::forward(&manifest, own_or_whole(tree, options.environment.as_str(), "forward"));
     spec.receive = lower::receive(&manifest, own_or_whole(tree, options.environment.as_str(), "receive"));
     let vault = own_or_whole(tree, options.environment.as_str(), "vault");
     spec.vault = lower::vault(&manifest, vault);

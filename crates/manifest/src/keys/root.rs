@@ -28,6 +28,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("rules", TEXT_OR_TEXTS),
     yes("alerts", Map(&ALERT)),
     yes("notify", Map(&Object(CHANNEL))),
+    yes("forward", Object(FORWARD)),
     yes("receive", SECRET_BY_NAME),
     later("infrastructure", Any),
     no("models", Any, "Daybook runs no model runners", "run the model server as a service"),
@@ -56,6 +57,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("rules", TEXT_OR_TEXTS),
     yes("alerts", Map(&ALERT)),
     yes("notify", Map(&Object(CHANNEL))),
+    yes("forward", Object(FORWARD)),
     yes("receive", SECRET_BY_NAME),
 ];
 
@@ -108,6 +110,30 @@ pub(crate) const WEBHOOK: &[Key] = &[yes("url", SECRET_BY_NAME), yes("key", SECR
 
 /// `ntfy` of a channel.
 pub(crate) const NTFY: &[Key] = &[yes("server", Text), yes("topic", SECRET_BY_NAME), yes("token", SECRET_BY_NAME)];
+
+/// `forward`, of the whole manifest or of one environment.
+pub(crate) const FORWARD: &[Key] = &[yes("metrics", Object(METRICS_OUT)), yes("logs", Object(LOGS_OUT))];
+
+/// `forward.metrics`.
+pub(crate) const METRICS_OUT: &[Key] = &[
+    yes("url", SECRET_BY_NAME),
+    yes("user", Text),
+    yes("password", SECRET_BY_NAME),
+    yes("token", SECRET_BY_NAME),
+    yes("tenant", Text),
+    yes("only", TEXT_OR_TEXTS),
+    yes("ca", Text),
+];
+
+/// `forward.logs`.
+pub(crate) const LOGS_OUT: &[Key] = &[
+    yes("url", SECRET_BY_NAME),
+    yes("user", Text),
+    yes("password", SECRET_BY_NAME),
+    yes("token", SECRET_BY_NAME),
+    yes("tenant", Text),
+    yes("ca", Text),
+];
 
 /// `vault`, of the whole manifest or of one environment.
 pub(crate) const VAULT: &[Key] = &[

@@ -8,6 +8,7 @@ mod declared;
 mod domain;
 mod environment;
 mod files;
+mod forward;
 mod image;
 mod lifecycle;
 mod mounts;
@@ -36,6 +37,7 @@ use crate::tree::{Entry, Map, Node, Span};
 
 pub(crate) use backups::store as backups;
 pub(crate) use declared::app_name;
+pub(crate) use forward::forward;
 pub(crate) use notify::{channels, receive};
 pub(crate) use ports::host_ports;
 pub(crate) use rules::lower as rules;

@@ -12,10 +12,12 @@
 //! - `ask` answers questions, within bounds.
 //! - `pictures` draws answers, `pages` makes pages of them.
 //! - `inflow` takes in what others send.
+//! - `forward` sends out what is measured and printed to where a team has it already.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
 mod alerts;
 mod ask;
+mod forward;
 mod gather;
 mod host;
 mod inflow;
@@ -80,6 +82,8 @@ pub(crate) struct Observatory {
     metadata: Mutex<scrape::Metadata>,
     /// What others send.
     inflow: inflow::Inflow,
+    /// What goes elsewhere as well.
+    forward: forward::Forwarding,
     /// What is to be told.
     pub(crate) notices: notices::Notices,
 }
@@ -96,6 +100,7 @@ impl Default for Observatory {
             evaluated: Mutex::default(),
             metadata: Mutex::default(),
             inflow: inflow::Inflow::default(),
+            forward: forward::Forwarding::default(),
             notices: notices::Notices::default(),
         }
     }

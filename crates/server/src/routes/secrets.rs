@@ -22,7 +22,8 @@ pub(crate) async fn list_secrets(State(app): State<App>, Path(at): Path<AtEnviro
     let key = at.key();
     let secrets = app.inner.store.secrets(&key).await?;
     let release = app.inner.store.current_release(&key).await?;
-    let kept = release.and_then(|release| release.spec.vault.as_ref().map(|vault| vault.values.clone())).unwrap_or_default();
+    let kept =
+        release.and_then(|release| release.spec.vault.as_ref().map(|vault| vault.values.clone())).unwrap_or_default();
     let view = |secret: daybook_store::Secret| SecretView {
         kept: kept.get(&secret.name).map(ToString::to_string),
         name: secret.name,
