@@ -134,6 +134,7 @@ fn the_manifests_of_the_book_are_valid() {
         ("docs/backups.md", 4),
         ("docs/clones.md", 1),
         ("docs/observe.md", 1),
+        ("docs/forward.md", 1),
         ("docs/incidents.md", 1),
         ("docs/alerts.md", 1),
         ("docs/remedies.md", 1),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::database::{Database, Engine, Keeper, Kept, MEANWHILE};
 use daybook_model::oncall::OnCall;
+use daybook_model::forward::Forward;
 use daybook_model::spec::{EnvValue, Kind, MountSource, Service};
 use daybook_model::{BackupId, DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
 
@@ -29,6 +30,7 @@ pub fn cloned(spec: &Spec, to: EnvKey, data: CloneData) -> Result<Cloned, Databa
         backups: None,
         remedies: Vec::new(),
         notify: Vec::new(),
+        forward: Forward::default(),
         receive: None,
         on_call: OnCall::default(),
         maintenance: Vec::new(),

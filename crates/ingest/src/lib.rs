@@ -3,6 +3,7 @@
 //! All of it is bytes in, data out, and the other way round: nothing here has a socket, a clock or a file.
 //!
 //! - [`remote`]: Prometheus' remote write 1.0 and 2.0, in and out;
+//! - [`loki`]: lines, out;
 //! - [`otlp`]: OpenTelemetry's protocol, as protobuf and JSON: metrics become series, logs and spans plain records;
 //! - [`grpc`]: the little of gRPC that a call of OTLP takes on HTTP/2;
 //! - [`trace_context`]: W3C's headers, and which requests are followed;
@@ -12,6 +13,7 @@
 
 mod answer;
 pub mod grpc;
+pub mod loki;
 pub mod otlp;
 mod refused;
 pub mod remote;

@@ -153,6 +153,7 @@ fn fill(ctx: &Context<'_>, tree: &Node, root: &str, options: &Options, loaded: &
     spec.remedies = lower::remedies(&manifest, own_or_whole(tree, options.environment.as_str(), "remedies"));
     spec.backups = lower::backups(&manifest, own_or_whole(tree, options.environment.as_str(), "backups"));
     spec.notify = lower::channels(&manifest, own_or_whole(tree, options.environment.as_str(), "notify"));
+    spec.forward = lower::forward(&manifest, own_or_whole(tree, options.environment.as_str(), "forward"));
     spec.receive = lower::receive(&manifest, own_or_whole(tree, options.environment.as_str(), "receive"));
     let on_call = own_or_whole(tree, options.environment.as_str(), "on_call");
     spec.on_call = lower::on_call(&manifest, on_call, &spec.notify);

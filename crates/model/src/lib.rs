@@ -8,6 +8,7 @@ pub mod clone;
 pub mod database;
 pub mod event;
 pub mod fingerprint;
+pub mod forward;
 pub mod id;
 pub mod incident;
 pub mod launch;

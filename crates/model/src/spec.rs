@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::{BackupPolicy, BackupStore};
 use crate::database::{Database, DatabaseUse};
+use crate::forward::Forward;
 use crate::name::{DatabaseName, EnvKey, NetworkName, SecretName, ServiceName, VolumeName};
 use crate::notify::Channel;
 use crate::oncall::{OnCall, Window};
@@ -67,6 +68,9 @@ pub struct Spec {
     /// Where people are told of incidents. Their order is that in which they tell of each other's trouble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notify: Vec<Channel>,
+    /// Who else has what is measured and logged.
+    #[serde(default, skip_serializing_if = "Forward::is_empty")]
+    pub forward: Forward,
     /// The key by which other tools may tell of alerts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receive: Option<SecretRef>,
@@ -99,6 +103,7 @@ impl Spec {
             rules: Rules::default(),
             remedies: Vec::new(),
             notify: Vec::new(),
+            forward: Forward::default(),
             receive: None,
             on_call: OnCall::default(),
             maintenance: Vec::new(),
@@ -110,14 +115,15 @@ impl Spec {
     /// The most replicas that one environment may have: a plan names each of them.
     pub const MOST_REPLICAS: u64 = 20_000;
 
-    /// Every secret that a version is chosen for: those of services, of databases, of where backups go, and of channels both ways.
+    /// Every secret that a version is chosen for: those of services, of databases, of where backups go, of channels both ways, and of who has what is measured.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
         let of_services = self.services.values_mut().flat_map(|service| service.container.secrets_mut());
         let access = self.backups.as_mut().and_then(|store| store.access.as_mut());
         let of_backups = access.into_iter().flat_map(|(who, proof)| [who, proof]);
         let of_channels = self.notify.iter_mut().flat_map(Channel::secrets_mut);
         let of_databases = self.databases.values_mut().flat_map(Database::secrets_mut);
-        of_services.chain(of_databases).chain(of_backups).chain(of_channels).chain(self.receive.as_mut())
+        let others = of_channels.chain(self.forward.secrets_mut()).chain(self.receive.as_mut());
+        of_services.chain(of_databases).chain(of_backups).chain(others)
     }
 
     /// How many replicas the services have at most.

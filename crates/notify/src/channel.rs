@@ -201,7 +201,7 @@ pub fn ntfy() -> String {
 }
 
 /// A URL, and the parts of it that would be recognised.
-fn of_url(url: &str) -> Vec<&str> {
+pub(crate) fn of_url(url: &str) -> Vec<&str> {
     let (_, rest) = url.split_once("://").unwrap_or(("", url));
     let path = rest.find(['/', '?']).map_or("", |start| &rest[start..]);
     // What is shorter is a word, and words are told.

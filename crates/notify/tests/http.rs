@@ -4,6 +4,8 @@ mod support;
 
 use std::time::Duration;
 
+use daybook_notify::channel::Login;
+use daybook_notify::send::{Post, Proof};
 use daybook_notify::signature::{WINDOW, verify};
 use daybook_notify::{Guard, Outcome, Secret, Sender};
 use serde_json::{Value, json};
@@ -218,4 +220,38 @@ async fn each_service_gets_its_path() {
     let paths: Vec<_> = heads.iter().map(|head| head.split(' ').nth(1).unwrap()).collect();
     assert_eq!(paths, ["/v2/enqueue", "/services/t/b/x", "/workflows?sig=x", "/"]);
     assert!(heads[3].contains("authorization: bearer tk"));
+}
+
+#[tokio::test]
+async fn what_is_no_notice_is_posted_as_it_is_and_its_answer_told_without_secrets() {
+    let (address, requests) =
+        http(answer("429 Too Many Requests", "retry-after: 7\r\n", &format!("no, {CANARY}"))).await;
+    let url = Secret::new(format!("http://{address}/write"));
+    let login = Proof::Login(Login { user: "u".to_owned(), password: Secret::new(CANARY) });
+    let token = Proof::Token(Secret::new(CANARY));
+    for (proof, shown) in [(&login, "authorization: basic "), (&token, "authorization: bearer canary0000000000")] {
+        let headers = vec![("content-type", "application/x-protobuf"), ("x-scope-orgid", "shops")];
+        let post = Post { url: &url, headers, proof: Some(proof), body: vec![0, 255], authority: None };
+        let told = sender().deliver(post).await.unwrap();
+        assert_eq!((told.status, told.retry_after.as_deref()), (429, Some("7")));
+        assert!(told.said.contains("Too Many Requests") && !told.said.contains(CANARY), "{told:?}");
+        let (head, body) = requests.lock().unwrap().remove(0);
+        assert!(head.starts_with("post /write ") && head.contains(shown), "{head}");
+        assert!(
+            head.contains("content-type: application/x-protobuf") && head.contains("x-scope-orgid: shops"),
+            "{head}"
+        );
+        assert_eq!(body, [0, 255]);
+    }
+}
+
+#[tokio::test]
+async fn r35_what_is_no_notice_leads_nowhere_else_either() {
+    let (address, requests) = http(answer("204 No Content", "", "")).await;
+    provider();
+    let url = Secret::new(format!("http://{address}/write"));
+    let post = Post { url: &url, headers: Vec::new(), proof: None, body: Vec::new(), authority: None };
+    let why = Sender::new(Guard::default()).deliver(post).await.unwrap_err();
+    assert!(why.contains("127.0.0.1 is loopback"), "{why}");
+    assert!(requests.lock().unwrap().is_empty());
 }

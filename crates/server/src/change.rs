@@ -275,8 +275,9 @@ impl App {
         let mut kept = BTreeSet::new();
         for (name, new) in &rotate.secrets {
             let tells = spec.notify.iter().any(|channel| channel.needs(name));
+            let forwards = spec.forward.needing(name).is_some();
             let receives = spec.receive.as_ref().is_some_and(|key| key.name == *name);
-            if refers_to(&spec, name).is_none() && !tells && !receives {
+            if refers_to(&spec, name).is_none() && !tells && !forwards && !receives {
                 let message = format!("no service of {} needs the secret `{name}`", rotate.key);
                 return Err(ApiError::not_found(message).hint(format!(
                     "`daybook secret ls` lists those that are set; `daybook secret set {name}` is for releases to come"

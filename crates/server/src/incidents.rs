@@ -125,6 +125,7 @@ impl App {
             .fired()
             .into_iter()
             .chain(dead)
+            .chain(self.dead_outlets())
             .filter(|fired| of(fired) && (also_ended || fired.state != State::Inactive));
         let view = |fired: Fired| AlertView {
             silenced: self.silenced(&fired),

@@ -62,12 +62,15 @@ pub(crate) fn missing_secret(spec: &Spec, name: &SecretName) -> Unresolved {
     let service = refers_to(spec, name);
     let vault = spec.vault.as_ref().filter(|vault| vault.login.credential() == Some(name));
     let channel = spec.notify.iter().find(|channel| channel.needs(name));
-    let (line, hint) = match (vault, channel) {
-        (Some(vault), _) => (vault.line, "it lets into the Vault: ".to_owned()),
-        (None, Some(channel)) => (channel.line, format!("the channel {} needs it: ", channel.name)),
-        (None, None) => (service.and_then(|service| line_of(spec, service)), "set it: ".to_owned()),
+    let outlet = spec.forward.needing(name);
+    let (line, hint) = match (vault, channel, outlet) {
+        (Some(vault), ..) => (vault.line, "it lets into the Vault: ".to_owned()),
+        (None, Some(channel), _) => (channel.line, format!("the channel {} needs it: ", channel.name)),
+        (None, None, Some((key, line))) => (line, format!("`{key}` needs it: ")),
+        (None, None, None) => (service.and_then(|service| line_of(spec, service)), "set it: ".to_owned()),
     };
-    let generate = if vault.is_some() || channel.is_some() { "" } else { ", or write `{secret: generate}`" };
+    let generate =
+        if vault.is_some() || channel.is_some() || outlet.is_some() { "" } else { ", or write `{secret: generate}`" };
     Unresolved {
         kind: "secret".to_owned(),
         name: name.to_string(),

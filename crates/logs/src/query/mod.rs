@@ -65,6 +65,8 @@ pub struct Query {
     pub direction: Direction,
     /// How many lines are found at a time.
     pub limit: usize,
+    /// Only lines that came to the store with these numbers: from the first on, and before the second.
+    pub numbers: Option<(u64, u64)>,
     /// Only lines after this one, in that direction: where the page before ended.
     pub after: Option<Position>,
 }
@@ -163,6 +165,7 @@ impl Default for Query {
             texts: Vec::new(),
             direction: Direction::Newest,
             limit: 1000,
+            numbers: None,
             after: None,
         }
     }

@@ -152,6 +152,11 @@ impl Store {
         lock(&self.writer).log.sync()
     }
 
+    /// The number of the next line: all with a lower one that are kept can be found.
+    pub fn next(&self) -> u64 {
+        lock(&self.writer).next
+    }
+
     /// The lines that may be kept.
     fn choose<'a>(&self, writer: &mut Writer, lines: &'a [Line], now: i64, receipt: &mut Receipt) -> Vec<Chosen<'a>> {
         let options = &self.options;

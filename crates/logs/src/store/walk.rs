@@ -122,7 +122,14 @@ impl<'a> Walk<'a> {
             Self { store, query, from, to, need: query.need(), queue: BinaryHeap::new(), scanned: Scanned::default() };
         let state = read(&store.state);
         let head = state.head.lines();
+        // Numbers grow from one block to the next.
+        let mut before = 0;
         for block in &state.blocks {
+            let numbers = (before, block.meta.last);
+            before = block.meta.last;
+            if query.numbers.is_some_and(|(from, end)| numbers.1 < from || numbers.0 >= end) {
+                continue;
+            }
             walk.add(block.meta.from, block.meta.to, block.meta.levels, Unit::Block(block.clone()));
         }
         for lines in state.frozen.iter().map(|frozen| &frozen.lines).chain([&head]) {
@@ -204,7 +211,10 @@ impl<'a> Walk<'a> {
 
     fn chunk(&mut self, open: &Rc<Open>, number: usize, sink: &mut dyn Sink) -> Result<(), NotSearched> {
         let chunk = &open.reader.contents.chunks[number];
-        let all_times = chunk.from >= self.query.from && chunk.to <= self.query.to && self.query.after.is_none();
+        let all_times = chunk.from >= self.query.from
+            && chunk.to <= self.query.to
+            && self.query.after.is_none()
+            && self.query.numbers.is_none();
         let all_streams = chunk.streams.iter().all(|stream| open.chosen[*stream as usize]);
         if all_times && all_streams && !self.query.reads_text() && sink.takes_all(chunk, self.query.levels) {
             return Ok(());
@@ -284,6 +294,7 @@ impl<'a> Walk<'a> {
             (self.from..=self.to).contains(&columns.at[*row])
                 && self.query.levels.has_code(columns.level[*row])
                 && takes(columns.stream[*row])
+                && self.query.numbers.is_none_or(|(from, end)| (from..end).contains(&columns.number[*row]))
                 && after(columns.position(*row))
                 && sink.wants(columns.position(*row))
         });

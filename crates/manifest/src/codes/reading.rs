@@ -199,7 +199,7 @@ pub(super) const TABLE: &[Explanation] = &[
     error(
         "M0137",
         "a channel that leads nowhere",
-        "`notify` names channels, and each has one receiver: `pagerduty`, `slack`, `teams`, `email`, `webhook` or `ntfy`. What opens it (a key, a URL to post to, a password) is a secret by its name, `{secret: NAME}`, whose value `daybook secret set NAME` takes; it is never written here.",
+        "`notify` names channels, and each has one receiver: `pagerduty`, `slack`, `teams`, `email`, `webhook` or `ntfy`. What opens it (a key, a URL to post to, a password) is a secret by its name, `{secret: NAME}`, whose value `daybook secret set NAME` takes; it is never written here. The same is true of `forward`, which names who takes measurements (`metrics`) and lines (`logs`).",
         "services:\n  web: {image: nginx}\nnotify:\n  hook: {webhook: {url: ops.example.com, key: {secret: hook-key}}}\n",
     ),
     error(
@@ -219,6 +219,8 @@ pub(super) const TABLE: &[Explanation] = &[
         "a maintenance window that never opens",
         "`maintenance` lists times in which somebody works on something: a `title` that the public may read, the `services` (all, if none is named), and either once, `from` and `until` (`2026-12-24T20:00`, in its `timezone`), or again and again, `every` (as `schedule` of a job) and `for` how long.",
         "services:\n  web: {image: nginx}\nmaintenance:\n  - {title: Updates, every: \"0 2 * * 0\"}\n",
+    ),
+    error(
         "M0143",
         "a rule that would mend nothing",
         "`remedies` names rules that mend something by themselves: `may` says what each may have done (`swap-back`, `restart`, `scale`), and the rest bounds it: `services`, the least share of what is suspected (`least_share: 60%`), how often (`at_most: 2 in 1h`), and for `scale` how far (`most_replicas: 10`).",

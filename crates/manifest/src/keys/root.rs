@@ -29,6 +29,7 @@ pub(crate) const ROOT: &[Key] = &[
     yes("alerts", Map(&ALERT)),
     yes("remedies", Map(&Object(REMEDY))),
     yes("notify", Map(&Object(CHANNEL))),
+    yes("forward", Object(FORWARD)),
     yes("receive", SECRET_BY_NAME),
     yes("on_call", Object(ON_CALL)),
     yes("maintenance", List(&Object(WINDOW))),
@@ -60,6 +61,7 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
     yes("alerts", Map(&ALERT)),
     yes("remedies", Map(&Object(REMEDY))),
     yes("notify", Map(&Object(CHANNEL))),
+    yes("forward", Object(FORWARD)),
     yes("receive", SECRET_BY_NAME),
     yes("on_call", Object(ON_CALL)),
     yes("maintenance", List(&Object(WINDOW))),
@@ -169,6 +171,30 @@ pub(crate) const WINDOW: &[Key] = &[
     yes("every", Text),
     yes("for", Duration),
     yes("timezone", Text),
+];
+
+/// `forward`, of the whole manifest or of one environment.
+pub(crate) const FORWARD: &[Key] = &[yes("metrics", Object(METRICS_OUT)), yes("logs", Object(LOGS_OUT))];
+
+/// `forward.metrics`.
+pub(crate) const METRICS_OUT: &[Key] = &[
+    yes("url", SECRET_BY_NAME),
+    yes("user", Text),
+    yes("password", SECRET_BY_NAME),
+    yes("token", SECRET_BY_NAME),
+    yes("tenant", Text),
+    yes("only", TEXT_OR_TEXTS),
+    yes("ca", Text),
+];
+
+/// `forward.logs`.
+pub(crate) const LOGS_OUT: &[Key] = &[
+    yes("url", SECRET_BY_NAME),
+    yes("user", Text),
+    yes("password", SECRET_BY_NAME),
+    yes("token", SECRET_BY_NAME),
+    yes("tenant", Text),
+    yes("ca", Text),
 ];
 
 /// `vault`, of the whole manifest or of one environment.

@@ -141,7 +141,7 @@ fn email(manifest: &Manifest<'_, '_>, of: &Node) -> Option<Email> {
 }
 
 /// A URL that may be seen.
-fn url(manifest: &Manifest<'_, '_>, node: &Node) -> Option<String> {
+pub(super) fn url(manifest: &Manifest<'_, '_>, node: &Node) -> Option<String> {
     let written = node.scalar()?;
     let rest = written.strip_prefix("https://").or_else(|| written.strip_prefix("http://"));
     let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
@@ -155,12 +155,12 @@ fn url(manifest: &Manifest<'_, '_>, node: &Node) -> Option<String> {
     None
 }
 
-fn missing(manifest: &Manifest<'_, '_>, node: &Node, key: &str, label: &str) {
+pub(super) fn missing(manifest: &Manifest<'_, '_>, node: &Node, key: &str, label: &str) {
     manifest.ctx.report(Problem::new("M0119", node.span, format!("`{key}` is missing")).label(label));
 }
 
 /// A secret by its name; somebody else has to know its value, so it is not made here unless that is asked for.
-fn secret(manifest: &Manifest<'_, '_>, of: &Node, key: &str) -> Option<SecretRef> {
+pub(super) fn secret(manifest: &Manifest<'_, '_>, of: &Node, key: &str) -> Option<SecretRef> {
     named(manifest, of.get(key)?, key)
 }
 

@@ -6,49 +6,137 @@ use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, StatusCode};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use super::{Reply, Sender, cause};
+use crate::channel::{Login, of_url};
 use crate::delivery::retry_after;
 use crate::render::Request;
-use crate::{Channel, Outcome, text};
+use crate::{Channel, Outcome, Secret, text};
 
 /// Bytes of an answer that are read.
 const ANSWER: usize = 16 << 10;
 /// Bytes of an answer that is quoted; longer ones are pages for a browser.
 const QUOTED: usize = 1_000;
 
+/// Something to be posted that is no notice.
+#[derive(Debug)]
+pub struct Post<'a> {
+    /// Where it goes.
+    pub url: &'a Secret,
+    /// Its headers, in lower case, with that of its type.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// What lets it in.
+    pub proof: Option<&'a Proof>,
+    /// What is posted.
+    pub body: Vec<u8>,
+    /// Certificates of the authority that the server's own is from, PEM. `None`: those that the machine trusts.
+    pub authority: Option<&'a str>,
+}
+
+/// What lets somebody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A user and a password.
+    Login(Login),
+    /// A token.
+    Token(Secret),
+}
+
+impl Proof {
+    fn secret(&self) -> &str {
+        match self {
+            Self::Login(Login { password: secret, .. }) | Self::Token(secret) => secret.expose(),
+        }
+    }
+}
+
+/// What was answered to a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// The header `Retry-After`, as it came.
+    pub retry_after: Option<String>,
+    /// The answer in one line, without secrets: its status, and what it says if that is short.
+    pub said: String,
+}
+
 impl Sender {
     pub(super) async fn post(&self, channel: &Channel, request: Request, now: Timestamp) -> Reply {
-        let url = match Url::parse(request.url.expose()) {
-            Ok(url) if matches!(url.scheme(), "https" | "http") => url,
-            _ => return refused("its URL is none of `https:` or `http:`").into(),
+        let dress = |post: RequestBuilder| {
+            let post = post.header(CONTENT_TYPE, "application/json").body(request.body);
+            request.headers.iter().fold(post, |post, (name, value)| post.header(*name, value.expose()))
         };
-        let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
-            return refused("its URL has no host").into();
-        };
-        let addresses = match self.addresses(host, port, url.scheme() == "https").await {
-            Ok(addresses) => addresses,
-            Err(outcome) => return outcome.into(),
-        };
-        let client = match self.client(channel, addresses) {
-            Ok(client) => client,
-            Err(outcome) => return outcome.into(),
-        };
-        let mut post = client.post(url).header(CONTENT_TYPE, "application/json").body(request.body);
-        for (name, value) in &request.headers {
-            post = post.header(*name, value.expose());
-        }
-        match post.send().await {
+        match self.exchange(&request.url, channel.authority.as_deref(), dress).await {
             Ok(answer) => outcome(answer, now).await,
-            // The error has the URL, its causes have not.
-            Err(error) => Outcome::Retry { after: None, why: cause(&error.without_url()) }.into(),
+            Err(outcome) => outcome.into(),
         }
     }
 
+    /// Posts something that is no notice, once. What is answered is for the caller to judge.
+    ///
+    /// # Errors
+    /// Nobody answered, and why, without what is secret.
+    pub async fn deliver(&self, post: Post<'_>) -> Result<Answer, String> {
+        let dress = |request: RequestBuilder| {
+            let headers = post.headers.iter();
+            let request = headers.fold(request.body(post.body), |request, (name, value)| request.header(*name, *value));
+            match post.proof {
+                None => request,
+                Some(Proof::Token(token)) => request.bearer_auth(token.expose()),
+                Some(Proof::Login(login)) => request.basic_auth(&login.user, Some(login.password.expose())),
+            }
+        };
+        let exchange = async {
+            let answer = self.exchange(post.url, post.authority, dress).await;
+            let answer = answer.map_err(|outcome| match outcome {
+                Outcome::Refused { why } | Outcome::Retry { why, .. } => why,
+                Outcome::Delivered => String::new(),
+            })?;
+            let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let status = answer.status();
+            Ok(Answer { status: status.as_u16(), retry_after: after, said: format!("{status}{}", said(answer).await) })
+        };
+        let whole = tokio::time::timeout(self.patience, exchange).await;
+        let whole = whole.unwrap_or_else(|_| Err(format!("no answer within {} s", self.patience.as_secs_f32())));
+        let mut secrets = of_url(post.url.expose());
+        secrets.extend(post.proof.map(Proof::secret));
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let hidden = |text: String| secrets.iter().fold(text, |text, secret| text.replace(secret, "[secret]"));
+        match whole {
+            Ok(answer) => Ok(Answer { said: hidden(answer.said), ..answer }),
+            Err(why) => Err(hidden(why)),
+        }
+    }
+
+    /// Posts what `dress` makes of a request, to an address that was checked.
+    async fn exchange(
+        &self,
+        url: &Secret,
+        authority: Option<&str>,
+        dress: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, Outcome> {
+        let url = match Url::parse(url.expose()) {
+            Ok(url) if matches!(url.scheme(), "https" | "http") => url,
+            _ => return Err(refused("its URL is none of `https:` or `http:`")),
+        };
+        let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
+            return Err(refused("its URL has no host"));
+        };
+        let addresses = self.addresses(host, port, url.scheme() == "https").await?;
+        let client = self.client(authority, addresses)?;
+        // The error has the URL, its causes have not.
+        dress(client.post(url))
+            .send()
+            .await
+            .map_err(|error| Outcome::Retry { after: None, why: cause(&error.without_url()) })
+    }
+
     /// A client that connects to these addresses, whatever the name.
-    fn client(&self, channel: &Channel, addresses: Vec<SocketAddr>) -> Result<Client, Outcome> {
+    fn client(&self, authority: Option<&str>, addresses: Vec<SocketAddr>) -> Result<Client, Outcome> {
         let builder = Client::builder()
             .timeout(self.patience)
             .redirect(Policy::none())
@@ -56,7 +144,7 @@ impl Sender {
             .referer(false)
             .user_agent(concat!("daybook/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Checked(addresses));
-        let builder = match &channel.authority {
+        let builder = match authority {
             None => builder,
             Some(authority) => builder.tls_certs_only(certificates(authority)?),
         };

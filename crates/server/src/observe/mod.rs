@@ -13,11 +13,13 @@
 //! - `ask` answers questions, within bounds.
 //! - `pictures` draws answers, `pages` makes pages of them.
 //! - `inflow` takes in what others send.
+//! - `forward` sends out what is measured and printed to where a team has it already.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
 mod alerts;
 mod ask;
 mod escalate;
+mod forward;
 mod gather;
 mod host;
 mod inflow;
@@ -85,6 +87,8 @@ pub(crate) struct Observatory {
     metadata: Mutex<scrape::Metadata>,
     /// What others send.
     inflow: inflow::Inflow,
+    /// What goes elsewhere as well.
+    forward: forward::Forwarding,
     /// What is to be told.
     pub(crate) notices: notices::Notices,
 }
@@ -102,6 +106,7 @@ impl Default for Observatory {
             left: Mutex::default(),
             metadata: Mutex::default(),
             inflow: inflow::Inflow::default(),
+            forward: forward::Forwarding::default(),
             notices: notices::Notices::default(),
         }
     }

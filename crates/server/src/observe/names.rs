@@ -80,6 +80,13 @@ pub(super) const METRICS: &[Metric] = &[
         "Samples that were not kept since the server began, by why.",
     ),
     metric("daybook_metrics_disk_bytes", Gauge, "Bytes that blocks of samples take on disk, by how fine they are."),
+    metric("daybook_forward_sent_total", Counter, "Samples or lines that a receiver took since the server began."),
+    metric(
+        "daybook_forward_dropped_total",
+        Counter,
+        "Samples or lines that a receiver refused since the server began: they are not sent again.",
+    ),
+    metric("daybook_forward_behind_seconds", Gauge, "Since when something waits to be sent elsewhere."),
     metric("daybook_job_last_due_timestamp_seconds", Gauge, "When the last run of a job that came to an end was due."),
     metric(
         "daybook_job_last_success_timestamp_seconds",

@@ -34,6 +34,7 @@ impl App {
         self.read_received();
         self.spawn(self.clone().tend_notices());
         self.spawn(self.clone().tend_escalations());
+        self.spawn(self.clone().tend_forward());
         let Ok(store) = self.inner.observatory.store() else { return };
         let (app, kept) = (self.clone(), store.clone());
         self.spawn(keep_in_order("measurements", move || kept.tend(app.now().as_millisecond())));
@@ -56,6 +57,7 @@ impl App {
         host::machine(&Proc::read(), &host, &mut samples);
         host::file_system(&self.inner.state, &host, &mut samples);
         own(store, &mut samples);
+        self.forwarded(&mut samples);
         let keys = self.managed().await;
         let asked = futures::stream::iter(keys.clone()).map(|key| self.clone().counted(key).boxed());
         let mut asked = asked.buffer_unordered(AT_ONCE);

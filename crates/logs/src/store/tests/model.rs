@@ -36,6 +36,7 @@ impl Asked {
             texts: self.phrases.iter().map(phrase).chain(self.regex.iter().map(regex)).collect(),
             direction: self.direction,
             limit: self.limit,
+            numbers: None,
             after: None,
         }
     }

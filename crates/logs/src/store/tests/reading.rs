@@ -82,6 +82,25 @@ fn pages_go_on_where_the_one_before_ended_even_if_lines_become_blocks() {
 }
 
 #[test]
+fn lines_are_found_by_the_order_in_which_they_came() {
+    let files = Memory::default();
+    let (store, _) = open(&files, Options { block: 2000, ..small() });
+    // Those that come later are older.
+    let lines: Vec<Line> = (0..90).map(|number| Line { at: START - number * SECOND, ..line(number) }).collect();
+    for some in lines.chunks(10) {
+        store.append(some, START).unwrap();
+        _ = store.tend(START);
+    }
+    assert_eq!(store.next(), 90);
+    for (from, end) in [(0, 90), (0, 1), (13, 47), (47, 47), (85, 200), (90, 100)] {
+        let query = Query { numbers: Some((from, end)), direction: Direction::Oldest, limit: 7, ..Query::default() };
+        let mut numbers: Vec<u64> = found(&store, &query).iter().map(|kept| kept.position.number).collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(from..end.min(90).max(from)), "{from} to {end}");
+    }
+}
+
+#[test]
 fn a_page_has_no_more_bytes_than_it_may() {
     let (store, _) = open(&Memory::default(), Options { page: 2000, line: 5000, ..small() });
     let lines: Vec<Line> =

@@ -103,13 +103,13 @@ async fn open_one(store: &Store, key: &EnvKey, described: &Channel) -> Result<da
 }
 
 /// Opens secrets of an environment.
-struct Secrets<'s> {
-    store: &'s Store,
-    key: &'s EnvKey,
+pub(in crate::observe) struct Secrets<'s> {
+    pub(in crate::observe) store: &'s Store,
+    pub(in crate::observe) key: &'s EnvKey,
 }
 
 impl Secrets<'_> {
-    async fn open(&self, secret: &SecretRef) -> Result<Secret, String> {
+    pub(in crate::observe) async fn open(&self, secret: &SecretRef) -> Result<Secret, String> {
         let name = &secret.name;
         let version = secret.version.ok_or_else(|| format!("the secret `{name}` has no value"))?;
         let value = self.store.open_secret(self.key, name, version).await;

@@ -5,7 +5,7 @@
 //! some of it twice. `channels` opens what leads there; `view` shows how that goes, and tries it out.
 //! `receive` takes in what other tools tell of.
 
-mod channels;
+pub(super) mod channels;
 mod receive;
 mod telling;
 mod view;
@@ -111,7 +111,7 @@ struct Sent {
 type Underway = FuturesUnordered<BoxFuture<'static, Sent>>;
 
 impl Notices {
-    fn sender(&self) -> Arc<Sender> {
+    pub(super) fn sender(&self) -> Arc<Sender> {
         self.sender.get_or_init(|| Arc::new(Sender::new(Guard::default()))).clone()
     }
 }
@@ -165,7 +165,7 @@ impl App {
         }
     }
 
-    fn notices(&self) -> &Notices {
+    pub(super) fn notices(&self) -> &Notices {
         &self.inner.observatory.notices
     }
 

@@ -1,0 +1,274 @@
+//! A lane: what a receiver was not sent is read, and handed over until it has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use daybook_ingest::remote::{self, Backoff, Verdict, Version, verdict};
+use daybook_ingest::{Metadata, loki};
+use daybook_logs::Kept;
+use daybook_logs::query::{Condition, Direction, Op, Query};
+use daybook_metrics::{Series, Source as _};
+use daybook_model::EnvKey;
+use tokio::time::Instant;
+
+use super::super::names;
+use super::place::{Times, next_lines};
+use super::{Kind, Lane, Leads, Opened};
+use crate::App;
+use crate::observe::lock;
+
+/// Between two looks at what is new.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Samples of one request.
+const SAMPLES: usize = 2_000;
+/// Bytes of lines of one request.
+const BYTES: usize = 1 << 20;
+/// What is said of metrics is said again.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
+/// How long a receiver is left alone that takes nothing.
+const BACKOFF: Backoff = Backoff { least: 500, most: 15_000 };
+/// The labels of a line's stream that go along.
+const LABELS: [&str; 4] = ["app", "environment", "service", "replica"];
+
+/// Why a lane does not go on now.
+enum Stopped {
+    /// Where it leads is another one, or none.
+    Changed,
+    /// Something here cannot be read.
+    Unreadable(String),
+}
+
+/// Something to be posted, and how many samples or lines are in it.
+struct Parcel {
+    headers: Vec<(&'static str, &'static str)>,
+    body: Vec<u8>,
+    count: usize,
+}
+
+impl App {
+    /// Hands over what is new again and again, until nothing leads there any more.
+    pub(super) async fn run_lane(self, lane: Lane) -> Lane {
+        let mut told: Option<Instant> = None;
+        loop {
+            let Some(leads) = self.leads(&lane) else { return lane };
+            let passed = match (&*leads, lane.1) {
+                (Err(why), _) => Err(Stopped::Unreadable(why.clone())),
+                (Ok(outlet), Kind::Metrics) => self.pass_samples(&lane, &leads, outlet, &mut told).await,
+                (Ok(outlet), Kind::Logs) => self.pass_lines(&lane, &leads, outlet).await,
+            };
+            match passed {
+                Ok(()) => self.see(&lane, |seen| (seen.waits_since, seen.fails) = (None, None)),
+                Err(Stopped::Changed) => {
+                    self.see(&lane, |seen| seen.fails = None);
+                    continue;
+                }
+                Err(Stopped::Unreadable(why)) => self.fails(&lane, why),
+            }
+            self.wait_or_change(LOOK_EVERY).await;
+        }
+    }
+
+    /// Sends all samples that are due.
+    async fn pass_samples(
+        &self,
+        lane: &Lane,
+        leads: &Leads,
+        outlet: &Opened,
+        told: &mut Option<Instant>,
+    ) -> Result<(), Stopped> {
+        let key = &lane.0;
+        let mut has_moved = false;
+        while let Some((times, (from, to))) = self.due(key) {
+            let series = self.samples_of(key, outlet, from, to).await?;
+            if !series.is_empty() {
+                let metadata = if told.is_none_or(|at| at.elapsed() > TELL_AGAIN) {
+                    *told = Some(Instant::now());
+                    self.about(&series)
+                } else {
+                    Vec::new()
+                };
+                self.set_times(key, times.sending(to));
+                self.keep_places().await;
+                for request in remote::requests(Version::One, &series, &metadata, SAMPLES) {
+                    let headers = request.version.headers().to_vec();
+                    let parcel = Parcel { headers, body: request.body, count: request.samples };
+                    self.hand_over(lane, leads, outlet, parcel).await?;
+                }
+                has_moved = true;
+            }
+            self.set_times(key, times.sent(to));
+        }
+        if has_moved {
+            self.keep_places().await;
+        }
+        Ok(())
+    }
+
+    /// How far samples are, and the times that are sent next.
+    fn due(&self, key: &EnvKey) -> Option<(Times, (i64, i64))> {
+        let times = lock(&self.forwarding().places).get(key)?.metrics?;
+        Some((times, times.next(self.now().as_millisecond())?))
+    }
+
+    /// Whoever is not sent anything any more has no place.
+    fn set_times(&self, key: &EnvKey, times: Times) {
+        if let Some(place) = lock(&self.forwarding().places).get_mut(key) {
+            place.metrics = place.metrics.map(|_| times);
+        }
+    }
+
+    /// The series with samples between two times, as they are known elsewhere.
+    async fn samples_of(&self, key: &EnvKey, outlet: &Opened, from: i64, to: i64) -> Result<Vec<Series>, Stopped> {
+        let store = self.inner.observatory.store().map_err(Stopped::Unreadable)?;
+        let matchers = outlet.matchers(key);
+        let read = tokio::task::spawn_blocking(move || store.select(&matchers, from, to)).await;
+        let mut series = read.map_err(unreadable)?.map_err(unreadable)?;
+        for one in &mut series {
+            one.labels = one.labels.with("environment", key.env.as_str());
+        }
+        Ok(series)
+    }
+
+    /// What is known of the metrics of series.
+    fn about(&self, series: &[Series]) -> Vec<Metadata> {
+        let said = lock(&self.inner.observatory.metadata);
+        let mut all: BTreeMap<&str, Metadata> = BTreeMap::new();
+        for name in series.iter().map(|one| one.labels.metric()).collect::<BTreeSet<_>>() {
+            let (metric, (kind, help)) = match (names::of_series(name), said.get(name)) {
+                (Some(own), _) => (own.name, (own.kind, own.help.to_owned())),
+                (None, Some(said)) => (name, said.clone()),
+                (None, None) => continue,
+            };
+            all.insert(metric, Metadata { metric: metric.to_owned(), kind, help, unit: String::new() });
+        }
+        all.into_values().collect()
+    }
+
+    /// Sends all lines that are there.
+    async fn pass_lines(&self, lane: &Lane, leads: &Leads, outlet: &Opened) -> Result<(), Stopped> {
+        let key = &lane.0;
+        let lines = self.inner.observatory.lines().map_err(Stopped::Unreadable)?;
+        let end = self.next_line().await.unwrap_or_default();
+        loop {
+            let first = lock(&self.forwarding().places).get(key).and_then(|place| place.logs).unwrap_or(end);
+            let Some((from, until)) = next_lines(first, end) else { break };
+            let mut query = query(key, from, until)?;
+            loop {
+                let (store, asked) = (lines.clone(), query.clone());
+                let page = tokio::task::spawn_blocking(move || store.search(&asked, &|| false)).await;
+                let page = page.map_err(unreadable)?.map_err(unreadable)?;
+                let lines: Vec<loki::Line> = page.lines.iter().map(line).collect();
+                for request in loki::requests(&lines, BYTES) {
+                    let parcel = Parcel { headers: loki::HEADERS.to_vec(), body: request.body, count: request.lines };
+                    self.hand_over(lane, leads, outlet, parcel).await?;
+                }
+                if page.next.is_none() {
+                    break;
+                }
+                query.after = page.next;
+            }
+            if let Some(place) = lock(&self.forwarding().places).get_mut(key) {
+                place.logs = place.logs.map(|_| until);
+            }
+            self.keep_places().await;
+        }
+        Ok(())
+    }
+
+    /// Posts something until its receiver has it, or refuses it for good.
+    async fn hand_over(&self, lane: &Lane, leads: &Leads, outlet: &Opened, parcel: Parcel) -> Result<(), Stopped> {
+        let Parcel { headers, body, count } = parcel;
+        let count = count as u64;
+        self.see(lane, |seen| _ = seen.waits_since.get_or_insert(self.now()));
+        for tries in 1.. {
+            if self.leads(lane).is_none_or(|now| !Arc::ptr_eq(&now, leads)) {
+                return Err(Stopped::Changed);
+            }
+            let answer = self.notices().sender().deliver(outlet.post(&headers, body.clone())).await;
+            let (status, after, said) = match answer {
+                Ok(answer) => (Some(answer.status), answer.retry_after, format!("it answers {}", answer.said)),
+                Err(why) => (None, None, why),
+            };
+            // Whoever leads elsewhere is asked again, as if nobody had answered: redirects are not followed.
+            let status = status.filter(|status| !(300..400).contains(status));
+            match verdict(Version::One, status, after.as_deref(), None, tries, BACKOFF) {
+                Verdict::Again(wait) => {
+                    self.fails(lane, said);
+                    self.wait_or_change(Duration::from_millis(wait.unsigned_abs())).await;
+                }
+                Verdict::Taken => {
+                    self.see(lane, |seen| (seen.sent, seen.fails) = (seen.sent + count, None));
+                    return Ok(());
+                }
+                // There is one version of each that is spoken.
+                Verdict::GiveUp | Verdict::Speak(_) => {
+                    self.refused(lane, count, said);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits, but not longer than until outlets are others.
+    async fn wait_or_change(&self, time: Duration) {
+        let _ = tokio::time::timeout(time, self.forwarding().changed.notified()).await;
+    }
+
+    fn leads(&self, lane: &Lane) -> Option<Leads> {
+        lock(&self.forwarding().outlets).get(lane).cloned()
+    }
+
+    fn see(&self, lane: &Lane, saw: impl FnOnce(&mut super::Seen)) {
+        saw(lock(&self.forwarding().seen).entry(lane.clone()).or_default());
+    }
+
+    /// Its receiver takes nothing now. That is told when it begins.
+    fn fails(&self, (key, kind): &Lane, why: String) {
+        let now = self.now();
+        self.see(&(key.clone(), *kind), |seen| {
+            if seen.fails.is_none() {
+                tracing::warn!(%key, of = kind.word(), why, "a receiver takes nothing; it waits here");
+            }
+            let since = seen.fails.as_ref().map_or(now, |(since, _)| *since);
+            seen.fails = Some((since, why));
+            seen.waits_since.get_or_insert(now);
+        });
+    }
+
+    /// Its receiver will never take something. That is told once for each reason.
+    fn refused(&self, (key, kind): &Lane, count: u64, why: String) {
+        let now = self.now();
+        self.see(&(key.clone(), *kind), |seen| {
+            if seen.refused.as_ref().is_none_or(|(_, known)| *known != why) {
+                tracing::warn!(%key, of = kind.word(), count, why, "a receiver refuses something; it is dropped");
+            }
+            seen.dropped += count;
+            (seen.fails, seen.refused) = (None, Some((now, why)));
+        });
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Stopped {
+    Stopped::Unreadable(error.to_string())
+}
+
+/// Lines of an environment by their numbers.
+fn query(key: &EnvKey, from: u64, until: u64) -> Result<Query, Stopped> {
+    let place = [("app", key.app.as_str()), ("environment", key.env.as_str())];
+    let labels = place.into_iter().map(|(name, value)| Condition::new(name, Op::Equal, value));
+    let labels = labels.collect::<Result<_, _>>().map_err(unreadable)?;
+    let limit = usize::try_from(until - from).unwrap_or(usize::MAX);
+    Ok(Query { labels, numbers: Some((from, until)), direction: Direction::Oldest, limit, ..Query::default() })
+}
+
+fn line(kept: &Kept) -> loki::Line {
+    let line = &kept.line;
+    let labels = LABELS.into_iter().map(|name| (name.to_owned(), line.stream.get(name).to_owned()));
+    loki::Line {
+        labels: labels.filter(|(_, value)| !value.is_empty()).collect(),
+        at: i128::from(line.at) * 1_000,
+        text: line.text().into_owned(),
+    }
+}
