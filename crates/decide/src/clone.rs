@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use daybook_model::clone::{CloneData, CloneOutcome};
 use daybook_model::database::{Database, Engine, Keeper, Kept, MEANWHILE};
-use daybook_model::oncall::OnCall;
 use daybook_model::forward::Forward;
+use daybook_model::oncall::OnCall;
 use daybook_model::spec::{EnvValue, Kind, MountSource, Service};
 use daybook_model::{BackupId, DatabaseName, EnvKey, EnvName, Event, Spec, Timestamp, VolumeName};
 

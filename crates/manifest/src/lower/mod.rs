@@ -40,8 +40,8 @@ use crate::tree::{Entry, Map, Node, Span};
 
 pub(crate) use backups::store as backups;
 pub(crate) use declared::app_name;
-pub(crate) use maintenance::lower as maintenance;
 pub(crate) use forward::forward;
+pub(crate) use maintenance::lower as maintenance;
 pub(crate) use notify::{channels, receive};
 pub(crate) use oncall::lower as on_call;
 pub(crate) use ports::host_ports;
