@@ -154,14 +154,19 @@ async fn asked(world: &World, there: SocketAddr, question: &str) -> (Samples, Sa
     (samples(&ours), samples(&serde_json::from_slice(&output.stdout).unwrap_or_default()))
 }
 
-/// Waits until something is measured here that is newer, and the Prometheus has it. Answers its time.
+/// Waits until something is measured here that is newer, and the Prometheus has it, or what is newer still. Answers its time.
 async fn until_it_has_more(world: &World, there: SocketAddr, question: &str, than: &str) -> String {
     let newest =
         async |world: &World| asked(world, there, question).await.0.into_keys().next_back().unwrap_or_default();
     world.until(&format!("{question} is measured"), async |world| *newest(world).await > *than).await;
     let last = newest(world).await;
     let what = format!("the Prometheus has {question} of {last}");
-    world.until(&what, async |world| asked(world, there, question).await.1.contains_key(&last)).await;
+    world
+        .until(&what, async |world| {
+            let (_, theirs) = asked(world, there, question).await;
+            theirs.last_key_value().is_some_and(|(newest, _)| *newest >= last)
+        })
+        .await;
     last
 }
 
@@ -183,11 +188,15 @@ async fn what_is_measured_and_printed_arrives_elsewhere_whoever_is_killed() {
     let (there, loki) = (free_address().expect("there is a free port"), Loki::start().await);
     std::fs::create_dir_all(world.path().join("web")).expect("make a directory");
     world.write("web/counter.py", COUNTER);
+    let services = "app: shop\nservices:\n  counter:\n    build: ./web\n    command: python3 counter.py\n    \
+                    port: 8080\n    metrics: {every: 1s}\n";
+    world.write("daybook.yaml", services);
+    world.run(&["up", "-y", "--no-input"]).await.expect(0);
+    // It runs already: that it is sent elsewhere is all that changes.
     world.write(
         "daybook.yaml",
         &format!(
-            "app: shop\nservices:\n  counter:\n    build: ./web\n    command: python3 counter.py\n    port: 8080\n    \
-             metrics: {{every: 1s}}\nforward:\n  metrics: {{url: \"http://{there}/api/v1/write\", user: shop, \
+            "{services}forward:\n  metrics: {{url: \"http://{there}/api/v1/write\", user: shop, \
              password: {{secret: write-password}}, only: [ticks_total, daybook_service_*]}}\n  \
              logs: {{url: \"http://{}/loki/api/v1/push\", token: {{secret: loki-token}}, tenant: shops}}\n",
             loki.address
@@ -244,7 +253,7 @@ async fn what_is_measured_and_printed_arrives_elsewhere_whoever_is_killed() {
     world
         .until("it is told that lines were dropped", async |world| {
             let alerts = world.run(&["alert"]).await.expect(0);
-            alerts.out.contains("ForwardDead") && alerts.out.contains("refused")
+            alerts.out.contains("ForwardDead") && alerts.out.contains("the receiver of logs refused")
         })
         .await;
     let dropped = r#"daybook_forward_dropped_total{of="logs"} > 0"#;

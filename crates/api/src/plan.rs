@@ -241,6 +241,7 @@ impl PlanChange {
             Subject::Channels => ("notify", "notify".to_owned()),
             Subject::OnCall => ("on_call", "on_call".to_owned()),
             Subject::Maintenance => ("maintenance", "maintenance".to_owned()),
+            Subject::Forward => ("forward", "forward".to_owned()),
             Subject::Remedies => ("remedies", "remedies".to_owned()),
         };
         let detail = |d: &daybook_model::plan::Detail| PlanDetail { text: d.text.clone(), line: d.line };

@@ -8,6 +8,9 @@ use daybook_model::{Entry, Event, PlanId, RunKind, Spec, Timestamp};
 /// How long a question and an approval hold, in milliseconds: a day.
 pub const HOLDS_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// The name of what acts by itself.
+const MACHINE: &str = "daybook";
+
 /// Whether a change has to be approved. What leads back to what was approved before, or to the same again, need not:
 /// nobody waits for a second person while users do.
 pub fn is_needed(purpose: RunKind, before: Option<&Spec>, after: &Spec) -> bool {
@@ -36,9 +39,10 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Whether this person can be the second.
+    /// Whether this person can be the second. That the machine asked as well makes nobody the second of himself.
     pub fn may_be_approved_by(&self, name: &str) -> bool {
-        self.by.iter().any(|(other, _)| other != name)
+        let mut people = self.by.iter().map(|(who, _)| who.as_str()).filter(|who| *who != MACHINE).peekable();
+        name != MACHINE && (people.peek().is_none() || people.any(|who| who != name))
     }
 }
 
@@ -131,6 +135,18 @@ mod tests {
         assert_eq!(approved_by(&[question.clone(), answer("bob", "a", "stale")]), [None], "made from something else");
         let again = asks("2026-11-30T11:10:00Z", "bob", "a");
         assert_eq!(approved_by(&[question, again, answer("ann", "a", "b")]), [Some("ann".to_owned())], "both asked");
+    }
+
+    #[test]
+    fn the_machine_is_nobody_s_second() {
+        let question = asks("2026-11-30T11:00:00Z", "ann", "a");
+        let by_itself = asks("2026-11-30T11:10:00Z", MACHINE, "a");
+        let answer = |who| approves("2026-11-30T11:30:00Z", who, "a", "b");
+        let both = [question.clone(), by_itself.clone()];
+        assert_eq!(approved_by(&[&both[..], &[answer("ann")]].concat()), [None], "ann asked");
+        assert_eq!(approved_by(&[&both[..], &[answer("bob")]].concat()), [Some("bob".to_owned())]);
+        assert_eq!(approved_by(&[by_itself, answer("ann")]), [Some("ann".to_owned())], "no person asked");
+        assert_eq!(approved_by(&[question, answer(MACHINE)]), [None]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! while something else changes the environment, and never twice for one incident. What is decided is a plan like any
 //! other that a person could have started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::incident::{NextStep, Suspect};
 use daybook_model::remedy::{Remedy, Rule};
@@ -29,6 +29,10 @@ pub struct Around {
     pub no_way_back: BTreeSet<ReleaseNumber>,
     /// Releases that rules made: none undoes what another did.
     pub by_rules: BTreeSet<ReleaseNumber>,
+    /// The release that was in force before it.
+    pub before: Option<ReleaseNumber>,
+    /// How many replicas each service has by the release in force.
+    pub replicas: BTreeMap<ServiceName, u32>,
 }
 
 /// What would be started, or why nothing is.
@@ -114,6 +118,10 @@ fn apply(rule: &Rule, suspect: &Suspect, around: &Around, now: Timestamp) -> Res
             if *to >= from {
                 return Err(format!("release {from} is in force, which release {to} is not before"));
             }
+            // Somebody else's newer release is not what is suspected.
+            if around.before != Some(*to) {
+                return Err(format!("release {from} came into force since"));
+            }
             if around.by_rules.contains(&from) {
                 return Err(format!("release {from} is what a rule did, and none undoes that"));
             }
@@ -121,8 +129,13 @@ fn apply(rule: &Rule, suspect: &Suspect, around: &Around, now: Timestamp) -> Res
                 return Err(format!("the release before cannot work with what release {from} has migrated"));
             }
         }
-        NextStep::Scale { service, replicas } if *replicas > rule.most_replicas => {
-            return Err(format!("{service} would have {replicas} replicas, at most {} may be", rule.most_replicas));
+        NextStep::Scale { service, replicas } => {
+            if *replicas > rule.most_replicas {
+                return Err(format!("{service} would have {replicas} replicas, at most {} may be", rule.most_replicas));
+            }
+            if let Some(now) = around.replicas.get(service).filter(|now| replicas <= *now) {
+                return Err(format!("{service} has {now} already, and none takes any away"));
+            }
         }
         _ => {}
     }
@@ -220,7 +233,8 @@ mod tests {
     }
 
     fn around() -> Around {
-        Around { release: Some(ReleaseNumber(12)), ..Around::default() }
+        let replicas = [(web(), 4)].into();
+        Around { release: Some(ReleaseNumber(12)), before: Some(ReleaseNumber(11)), replicas, ..Around::default() }
     }
 
     fn told(rules: &[Rule], incident: &Incident, around: &Around) -> String {
@@ -253,6 +267,8 @@ mod tests {
         let busy = Around { under_way: Some("a run".to_owned()), ..around() };
         let gone = Around { release: Some(ReleaseNumber(11)), ..around() };
         let stuck = Around { no_way_back: [ReleaseNumber(12)].into(), ..around() };
+        let newer = Around { release: Some(ReleaseNumber(13)), before: Some(ReleaseNumber(12)), ..around() };
+        let fewer = incident(vec![suspected(80, NextStep::Scale { service: web(), replicas: 4 })]);
         let own = Around { by_rules: [ReleaseNumber(12)].into(), ..around() };
         let other = Rule { services: [ServiceName::new("docs").unwrap()].into(), ..rule() };
         let cases = [
@@ -267,6 +283,8 @@ mod tests {
             told(&[rule()], &open, &gone),
             told(&[rule()], &open, &stuck),
             told(&[rule()], &open, &own),
+            told(&[rule()], &open, &newer),
+            told(&[rule()], &fewer, &around()),
             told(&[other], &open, &around()),
             told(&[rule()], &incident(Vec::new()), &around()),
         ];
@@ -282,6 +300,8 @@ mod tests {
         nothing: swap-back: release 11 is in force, which release 11 is not before
         nothing: swap-back: the release before cannot work with what release 12 has migrated
         nothing: swap-back: release 12 is what a rule did, and none undoes that
+        nothing: swap-back: release 13 came into force since
+        nothing: swap-back: web has 4 already, and none takes any away
         nothing: swap-back: it is about other services
         nothing: nothing is suspected
         ");

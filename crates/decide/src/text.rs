@@ -93,6 +93,7 @@ pub(crate) fn subject(change: &Change) -> String {
         Subject::Channels => "notify".to_owned(),
         Subject::OnCall => "on call".to_owned(),
         Subject::Maintenance => "maintenance".to_owned(),
+        Subject::Forward => "forward".to_owned(),
         Subject::Remedies => "remedies".to_owned(),
     }
 }

@@ -4,8 +4,9 @@ mod common;
 
 use common::{Planner, converged, spec, worker};
 use daybook_model::Spec;
+use daybook_model::forward::{Forward, Outlet};
 use daybook_model::incident::Severity;
-use daybook_model::notify::{Channel, Receiver};
+use daybook_model::notify::{Address, Channel, Receiver};
 use daybook_model::oncall::{OnCall, When, Window};
 use daybook_model::spec::{Schedule, SecretRef};
 
@@ -39,4 +40,33 @@ fn a_change_of_who_is_woken_is_a_change_without_steps() {
     // A line that moved is no change.
     let moved = Spec { notify: vec![channel("team", 1, 9)], ..before.clone() };
     assert!(planner.plan(&moved, &converged(&before)).0.is_empty());
+}
+
+fn outlet(url: &str, line: u32) -> Outlet {
+    let url = Address::Plain(url.to_owned());
+    Outlet { url, login: None, tenant: None, only: Vec::new(), authority: None, line: Some(line) }
+}
+
+#[test]
+fn a_change_of_who_else_has_what_is_measured_is_a_change_without_steps() {
+    let before = spec([worker("1")]);
+    let key = SecretRef { name: "key".parse().unwrap(), version: Some(1), generate: false };
+    let forward = Forward { metrics: Some(outlet("https://a.example.com/", 4)), logs: None };
+    let after = Spec { forward, receive: Some(key), ..before.clone() };
+    let said = |before: &Spec, after: &Spec| {
+        let (plan, found) = Planner::after(before).plan(after, &converged(before));
+        assert!(plan.steps.is_empty() && found.is_empty(), "{plan:?} {found:?}");
+        let details = plan.changes.into_iter().flat_map(|change| change.details);
+        details.map(|detail| (detail.text, detail.line)).collect::<Vec<_>>()
+    };
+    let told = [("new: the key of other tools".to_owned(), None), ("new: metrics".to_owned(), Some(4))];
+    assert_eq!(said(&before, &after), told);
+    let forward =
+        Forward { metrics: Some(outlet("https://b.example.com/", 4)), logs: Some(outlet("https://c.example.com/", 5)) };
+    let other = Spec { forward, ..after.clone() };
+    assert_eq!(said(&after, &other), [("new: logs".to_owned(), Some(5)), ("changed: metrics".to_owned(), Some(4))]);
+    assert_eq!(said(&after, &before).len(), 2, "and so is its end");
+    // A line that moved is no change.
+    let forward = Forward { metrics: Some(outlet("https://a.example.com/", 9)), logs: None };
+    assert!(said(&after, &Spec { forward, ..after.clone() }).is_empty());
 }

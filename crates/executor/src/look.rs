@@ -2,7 +2,7 @@
 //!
 //! Many steps wait for replicas at the same time. They share looks: one observation of an environment
 //! serves all who ask within a moment, unless something was done to it meanwhile, and whoever asked before it began.
-//! Where a look takes long, because thousands of replicas are there, as much time is left to others before the next.
+//! Where a look takes long, because thousands of replicas are there, others get a moment before the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex as Lock};

@@ -359,6 +359,8 @@ pub enum Subject {
     OnCall,
     /// When nobody is.
     Maintenance,
+    /// Who else has what is measured and logged.
+    Forward,
     /// What may be mended by itself.
     Remedies,
 }

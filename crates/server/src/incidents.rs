@@ -8,6 +8,7 @@ use daybook_api::incident::{
     ActionLine, AlertLine, AlertView, ImpactView, IncidentLine, IncidentView, Marking, OpenIncident, SuspectView,
 };
 use daybook_decide::incident::{Incident, Incidents, Standing, Taken};
+use daybook_decide::oncall::is_seen_to;
 use daybook_decide::postmortem::{self, Beside};
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::status_page::StatusPage;
@@ -27,11 +28,16 @@ const PAGE: usize = 1_000;
 
 /// The incidents of every place: an environment, or none, for what is about the machine.
 #[derive(Default)]
-pub(crate) struct Known(Mutex<BTreeMap<Option<EnvKey>, Incidents>>);
+pub(crate) struct Known {
+    all: Mutex<BTreeMap<Option<EnvKey>, Incidents>>,
+    /// Whoever writes what happened has this from asking whether it is allowed until it is known: nobody is woken for what
+    /// somebody has just acknowledged.
+    writing: tokio::sync::Mutex<()>,
+}
 
 impl Known {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Option<EnvKey>, Incidents>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those of one place.
@@ -85,13 +91,19 @@ impl App {
         id: IncidentId,
         event: IncidentEvent,
     ) -> Result<(), ApiError> {
+        let writing = self.inner.incidents.writing.lock().await;
         let mut tried = self.inner.incidents.of(key);
+        if matches!(event, IncidentEvent::Paged { .. }) && tried.get(id).is_some_and(is_seen_to) {
+            let message = format!("somebody sees to incident {} already", id.short());
+            return Err(ApiError::new(ErrorCode::Usage, message));
+        }
         let refused = |error: daybook_decide::incident::NotAllowed| ApiError::new(ErrorCode::Usage, error.to_string());
         tried.record(self.now(), actor, id, &event).map_err(refused)?;
         let written = Event::Incident { incident: id, what: Box::new(event.clone()) };
         let write = Write { key: key.cloned(), run: None, actor: actor.clone(), event: written, expected: None };
         let entry = self.inner.store.append(write).await?;
         self.inner.incidents.record(key, &entry, id, &event);
+        drop(writing);
         if let Some(key) = key {
             self.write_status_pages(key).await;
         }

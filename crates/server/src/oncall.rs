@@ -108,11 +108,13 @@ impl Made {
         .collect()
     }
 
-    /// Adds those who take over to what a release says.
+    /// Adds those who take over to what a release says. Somebody whom it does not know any more reaches nobody, so whose
+    /// turn it is is on call.
     fn cover(&self, spec: &Spec) -> OnCall {
         let mut said = spec.on_call.clone();
         let all = self.all();
-        for one in all.covers.iter().filter(|one| one.key == spec.key) {
+        let is_known = |one: &&MadeCover| spec.on_call.people.contains_key(&one.cover.person);
+        for one in all.covers.iter().filter(|one| one.key == spec.key).filter(is_known) {
             let schedule = said.schedules.iter_mut().find(|schedule| schedule.name == one.schedule);
             schedule.into_iter().for_each(|schedule| schedule.overrides.push(one.cover.clone()));
         }
@@ -422,12 +424,16 @@ mod tests {
         let mut spec = Spec::empty("shop/production".parse().unwrap());
         let (name, zone) = ("web".to_owned(), "UTC".to_owned());
         spec.on_call.schedules = vec![Schedule { name: name.clone(), zone, layers: Vec::new(), overrides: Vec::new() }];
+        spec.on_call.people.insert("ada".to_owned(), Vec::new());
         let (from, until) = (at("2026-12-01T10:00:00Z"), at("2026-12-01T12:00:00Z"));
         let cover = Override { person: "ada".to_owned(), from, until };
         let id = "o1".to_owned();
         made.record(&entry(Event::TakenOver { id: id.clone(), schedule: name, cover }, "2026-12-01T09:00:00Z"));
         let who = |time: &str| on_call(&made.cover(&spec).schedules[0], at(time)).map(ToOwned::to_owned);
         assert_eq!((who("2026-12-01T11:00:00Z").as_deref(), who("2026-12-01T12:00:00Z")), (Some("ada"), None));
+        let without = Spec { on_call: OnCall { people: Default::default(), ..spec.on_call.clone() }, ..spec.clone() };
+        let left = made.cover(&without);
+        assert_eq!(on_call(&left.schedules[0], at("2026-12-01T11:00:00Z")), None, "nothing reaches ada any more");
         made.record(&entry(Event::TakeOverEnded { id }, "2026-12-01T10:30:00Z"));
         assert_eq!(who("2026-12-01T11:00:00Z"), None);
     }

@@ -148,6 +148,10 @@ impl App {
     /// has looked at.
     pub(crate) async fn begin(&self, request: &RunRequest, actor: Actor) -> Result<RunReply, ApiError> {
         let key = self.key_of(&request.change)?;
+        // An upgrade keeps others from planning until it is over: nobody waits for that.
+        if !matches!(request.change, Change::Down(_)) {
+            self.refuse_if_upgrading(&key).await?;
+        }
         let planning = self.planning(&key);
         let _planning = planning.lock().await;
         match self.ready(&key, request, &actor).await? {

@@ -56,8 +56,11 @@ impl Store {
 
     /// The release in force. It is asked for all the time, and read once.
     pub async fn current_release(&self, key: &EnvKey) -> Result<Option<Arc<Release>>> {
-        let Some(number) = self.current_number(key).await? else { return Ok(None) };
         let in_force = || self.inner.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(number) = self.current_number(key).await? else {
+            in_force().remove(key);
+            return Ok(None);
+        };
         if let Some(known) = in_force().get(key).filter(|known| known.number == number) {
             return Ok(Some(known.clone()));
         }

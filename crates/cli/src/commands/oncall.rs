@@ -71,9 +71,13 @@ impl OnCall {
                 let length = for_ms.and_then(|ms| i64::try_from(ms).ok()).map(SignedDuration::from_millis);
                 let until = until.or_else(|| from.unwrap_or_else(now).checked_add(length?).ok());
                 let until = until.ok_or_else(|| CommandError::usage("it would never end".to_owned()))?;
-                let asked = AddOverride { key: ctx.key().await?, schedule, person, from, until };
-                let taken = ctx.client().await?.add_override(&asked).await?;
-                ctx.data(&taken, |taken| format!("{} {}\n", paint(GOOD, "✓"), words(taken, &TimeZone::UTC)))?;
+                let (key, client) = (ctx.key().await?, ctx.client().await?);
+                let asked = AddOverride { key: key.clone(), schedule, person, from, until };
+                let taken = client.add_override(&asked).await?;
+                // It is done: where its zone cannot be asked for, it is told in UTC.
+                let known = client.on_call(&OnCallQuery { key, at: None, days: Some(0) }).await.unwrap_or_default();
+                let its = known.iter().find(|one| one.schedule == taken.schedule).map_or(TimeZone::UTC, zone);
+                ctx.data(&taken, |taken| format!("{} {}\n", paint(GOOD, "✓"), words(taken, &its)))?;
                 ctx.next(&format!("end it before: {}", ctx.command(&format!("oncall rm {}", taken.id))));
             }
             Some(OnCallCommand::Rm { id }) => {

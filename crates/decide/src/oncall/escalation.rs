@@ -6,8 +6,8 @@ use daybook_model::Timestamp;
 use daybook_model::incident::Severity;
 use daybook_model::oncall::{Level, Policy, Schedule, Target};
 
-use super::schedule::on_call;
-use crate::incident::Incident;
+use super::schedule::{next_hand_over, on_call};
+use crate::incident::{Incident, Page};
 
 /// What is due for an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,26 +33,26 @@ pub const REOPENED_MS: u64 = 15 * 60_000;
 /// What is due for an incident now. Nothing is, unless it is open, pages, and nobody sees to it.
 ///
 /// Each level is woken once in a round, at least its `wait_ms` after the level before. A level at which nobody is on
-/// call is passed over at once. Who acknowledged before an incident was opened again still sees to it for
-/// [`REOPENED_MS`]; then the policy begins anew.
+/// call is passed over at once; where the last ones were, whoever comes on call later and was not woken yet is woken then.
+/// Who acknowledged before an incident was opened again still sees to it for [`REOPENED_MS`]; then the policy begins anew,
+/// as it does at once where nobody ever acknowledged.
 pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Timestamp) -> Due {
     if !incident.is_open() || incident.severity < Severity::Page || policy.levels.is_empty() {
         return Due::Nothing;
     }
-    let began = match (incident.reopened, &incident.acknowledged) {
-        (None, Some(_)) => return Due::Nothing,
-        (None, None) => None,
-        (Some(at), Some((_, seen))) if *seen >= at => return Due::Nothing,
-        // Somebody was woken before, or has seen it before: they are told, and not woken at once.
-        (Some(at), _) => Some((at, after(at, REOPENED_MS))),
-    };
+    if is_seen_to(incident) {
+        return Due::Nothing;
+    }
+    // Whoever has seen it before is told, and not woken at once.
+    let left_for = if incident.acknowledged.is_some() { REOPENED_MS } else { 0 };
+    let began = incident.reopened.map(|at| (at, after(at, left_for)));
     if let Some((_, until)) = began
         && now < until
     {
         return Due::Wait(until);
     }
-    let pages = incident.pages.iter().filter(|page| began.is_none_or(|(at, _)| page.at >= at));
-    let Some(last) = pages.max_by_key(|page| (page.round, page.level)) else {
+    let pages: Vec<_> = incident.pages.iter().filter(|page| began.is_none_or(|(at, _)| page.at >= at)).collect();
+    let Some(last) = pages.iter().max_by_key(|page| (page.round, page.level)) else {
         return page(policy, schedules, 0, 0, now);
     };
     let index = last.level.saturating_sub(1) as usize;
@@ -61,9 +61,16 @@ pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Ti
     let (level, round) = match index + 1 {
         next if next < policy.levels.len() => (next, last.round),
         _ if last.round < policy.repeat => (0, last.round + 1),
+        _ if last.who.is_empty() => return later(policy, schedules, &pages, last.round.saturating_add(1), now),
         _ => return Due::Nothing,
     };
     if now < until { Due::Wait(until) } else { page(policy, schedules, level, round, now) }
+}
+
+/// Whether somebody has acknowledged an incident since it was opened, or opened again.
+pub fn is_seen_to(incident: &Incident) -> bool {
+    let seen = incident.acknowledged.as_ref().map(|(_, at)| *at);
+    seen.is_some_and(|seen| incident.reopened.is_none_or(|reopened| seen >= reopened))
 }
 
 /// The policy of an incident: the first that is for one of its services, or else the first that is for no certain ones.
@@ -87,6 +94,22 @@ fn page(policy: &Policy, schedules: &[Schedule], from: usize, round: u32, now: T
     let manned = levels.map(|(index, level)| (index, who(level, schedules, now))).find(|(_, who)| !who.is_empty());
     let (index, who) = manned.unwrap_or((policy.levels.len() - 1, Vec::new()));
     Due::Page { level: u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1), round, who }
+}
+
+/// Wakes the first level at which somebody is on call who was not woken yet, or waits for a hand-over. Each time somebody
+/// else is woken, so it comes to an end.
+fn later(policy: &Policy, schedules: &[Schedule], pages: &[&Page], round: u32, now: Timestamp) -> Due {
+    let is_new = |person: &String| !pages.iter().any(|page| page.who.contains(person));
+    for (level, number) in policy.levels.iter().zip(1..) {
+        let who = who(level, schedules, now);
+        if who.iter().any(is_new) {
+            return Due::Page { level: number, round, who };
+        }
+    }
+    let targets: Vec<_> = policy.levels.iter().flat_map(|level| &level.targets).collect();
+    let is_asked = |schedule: &&Schedule| targets.contains(&&Target::Schedule(schedule.name.clone()));
+    let next = schedules.iter().filter(is_asked).filter_map(|schedule| next_hand_over(schedule, now));
+    next.map(|(at, _)| at).min().map_or(Due::Nothing, Due::Wait)
 }
 
 /// Whom a level wakes at a moment; nobody twice.
@@ -114,7 +137,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
-    use daybook_model::oncall::{Layer, Turn};
+    use daybook_model::oncall::{Layer, Restriction, Turn};
     use daybook_model::{Actor, ServiceName};
     use uuid::Uuid;
 
@@ -162,13 +185,16 @@ mod tests {
     struct Watch {
         all: Incidents,
         log: Vec<String>,
+        policy: Policy,
+        schedules: Vec<Schedule>,
     }
 
     const ID: IncidentId = IncidentId(Uuid::from_u128(1));
 
     impl Watch {
         fn new(severity: Severity) -> Self {
-            let mut watch = Self { all: Incidents::default(), log: Vec::new() };
+            let mut watch =
+                Self { all: Incidents::default(), log: Vec::new(), policy: policy(), schedules: schedules() };
             let services = [ServiceName::new("web").unwrap()].into();
             watch.happens(0, &IncidentEvent::Opened { title: "x".to_owned(), severity, services, alert: None });
             watch
@@ -179,10 +205,13 @@ mod tests {
             self.all.record(at(minute), &actor, ID, event).unwrap();
         }
 
+        fn due(&self, minute: i64) -> Due {
+            due(&self.policy, &self.schedules, self.all.get(ID).unwrap(), at(minute))
+        }
+
         fn look(&mut self, minutes: std::ops::Range<i64>) {
             for minute in minutes {
-                let incident = self.all.get(ID).unwrap();
-                if let Due::Page { level, round, who } = due(&policy(), &schedules(), incident, at(minute)) {
+                if let Due::Page { level, round, who } = self.due(minute) {
                     self.log.push(format!("{minute}: level {level}, round {round}: {}", who.join(" ")));
                     self.happens(minute, &IncidentEvent::Paged { level, round, who });
                 }
@@ -226,6 +255,42 @@ mod tests {
         watch.happens(57, &IncidentEvent::Acknowledged);
         watch.look(58..120);
         assert_eq!(watch.log.len(), 2);
+    }
+
+    #[test]
+    fn an_incident_that_opens_again_and_that_nobody_ever_saw_to_wakes_at_once() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.look(0..2);
+        watch.happens(2, &IncidentEvent::Resolved { ending: Ending::Quiet, note: String::new() });
+        watch.look(3..40);
+        watch.happens(40, &IncidentEvent::Reopened { alert: None, why: String::new() });
+        watch.look(40..46);
+        assert_eq!(watch.log[1..], ["40: level 1, round 0: ada", "45: level 3, round 0: lead"]);
+    }
+
+    #[test]
+    fn whoever_comes_on_call_later_is_woken_where_nobody_was_on_call() {
+        let mut watch = Watch::new(Severity::Page);
+        // The incident opens at 14:13 UTC.
+        let evening = Restriction { days: Vec::new(), from: "16:00".parse().unwrap(), until: "18:00".parse().unwrap() };
+        watch.schedules[0].layers[0].only = vec![evening];
+        watch.policy.levels.truncate(2);
+        watch.policy.repeat = 0;
+        watch.look(0..200);
+        assert_eq!(watch.log, ["0: level 2, round 0: ", "107: level 1, round 1: ada", "112: level 2, round 1: "]);
+        let gone = at(0).as_second() - 14 * 3_600 - 13 * 60 - 20;
+        let six = Timestamp::from_second(gone + 18 * 3_600).unwrap();
+        assert_eq!(watch.due(200), Due::Wait(six), "ada was woken already");
+    }
+
+    #[test]
+    fn nobody_is_woken_anew_because_the_level_after_them_has_nobody() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.policy.levels.truncate(2);
+        watch.policy.repeat = 0;
+        watch.look(0..120);
+        assert_eq!(watch.log, ["0: level 1, round 0: ada", "5: level 2, round 0: "]);
+        assert_eq!(watch.due(120), Due::Nothing, "nothing will ever change");
     }
 
     #[test]

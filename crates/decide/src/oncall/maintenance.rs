@@ -1,6 +1,7 @@
 //! Times in which alerts open nothing, because somebody works on it.
 
 use daybook_model::oncall::{When, Window};
+use daybook_model::spec::Schedule;
 use daybook_model::{ServiceName, Timestamp};
 use jiff::SignedDuration;
 
@@ -13,17 +14,33 @@ pub fn open(window: &Window, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
         When::Once { from, until } => (*from <= at && at < *until).then_some((*from, *until)),
         When::Every { begins, length_ms } => {
             let length = length(*length_ms)?;
-            let mut from = jobs::next(begins, at.checked_sub(length).ok()?)?;
-            if from > at {
-                return None;
-            }
-            // One may begin before the one before has ended; the last of them ends last.
-            while let Some(next) = jobs::next(begins, from).filter(|next| *next <= at) {
-                from = next;
+            let mut from = begun(begins, length, at)?;
+            // One may begin before the one before has ended, and the last of them ends last: it is found by halves, as there
+            // may be very many. None begins after `none`.
+            let mut none = at;
+            while from.as_second() < none.as_second() {
+                let middle = Timestamp::from_second((from.as_second() + none.as_second()).div_euclid(2)).ok()?;
+                match jobs::next(begins, middle).filter(|next| *next <= at) {
+                    Some(next) => from = next,
+                    None => none = middle,
+                }
             }
             Some((from, from.checked_add(length).ok()?))
         }
     }
+}
+
+/// Whether a window is open at a moment.
+fn is_open(window: &Window, at: Timestamp) -> bool {
+    match &window.when {
+        When::Once { from, until } => *from <= at && at < *until,
+        When::Every { begins, length_ms } => length(*length_ms).and_then(|length| begun(begins, length, at)).is_some(),
+    }
+}
+
+/// When the first of those began that have begun at a moment and have not ended.
+fn begun(begins: &Schedule, length: SignedDuration, at: Timestamp) -> Option<Timestamp> {
+    jobs::next(begins, at.checked_sub(length).ok()?).filter(|from| *from <= at)
 }
 
 /// When a window is next, after a moment that it is not in: when it begins and ends.
@@ -62,14 +79,12 @@ pub fn muted_incident<'w>(windows: &'w [Window], incident: &Incident, at: Timest
 
 /// The window that mutes what is about a service at a moment, if one does.
 pub fn muted<'w>(windows: &'w [Window], service: Option<&ServiceName>, at: Timestamp) -> Option<&'w Window> {
-    windows.iter().find(|window| covers(window, service) && open(window, at).is_some())
+    windows.iter().find(|window| covers(window, service) && is_open(window, at))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use daybook_model::spec::Schedule as Cron;
 
     use super::*;
 
@@ -94,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_window_comes_again_at_the_same_time_of_day() {
-        let begins = Cron { cron: "0 2 * * 0".to_owned(), zone: "Europe/Paris".to_owned() };
+        let begins = Schedule { cron: "0 2 * * 0".to_owned(), zone: "Europe/Paris".to_owned() };
         let when = When::Every { begins, length_ms: 2 * 3_600_000 };
         let window = Window { title: "updates".to_owned(), services: BTreeSet::new(), when };
         // A Sunday in summer, and one in winter.
@@ -110,5 +125,22 @@ mod tests {
             Some((at("2026-11-08T01:00:00Z"), at("2026-11-08T03:00:00Z")))
         );
         assert!(muted(std::slice::from_ref(&window), None, at("2026-11-01T02:59:59Z")).is_some());
+    }
+
+    #[test]
+    fn of_windows_that_overlap_the_last_is_open() {
+        let every = |cron: &str, hours: u64| {
+            let begins = Schedule { cron: cron.to_owned(), zone: "UTC".to_owned() };
+            let when = When::Every { begins, length_ms: hours * 3_600_000 };
+            Window { title: "updates".to_owned(), services: BTreeSet::new(), when }
+        };
+        let began = |window: &Window, time: &str| open(window, at(time)).map(|(from, _)| from);
+        let minutes = every("* * * * *", 366 * 24);
+        assert_eq!(began(&minutes, "2026-11-01T10:30:00Z"), Some(at("2026-11-01T10:30:00Z")));
+        assert_eq!(began(&minutes, "2026-11-01T10:30:59.5Z"), Some(at("2026-11-01T10:30:00Z")));
+        assert!(muted(&[minutes], None, at("2026-11-01T10:30:30Z")).is_some());
+        let twice = every("0 1,2 * * *", 30);
+        assert_eq!(began(&twice, "2026-11-02T00:59:59Z"), Some(at("2026-11-01T02:00:00Z")));
+        assert_eq!(began(&twice, "2026-11-02T01:59:59Z"), Some(at("2026-11-02T01:00:00Z")));
     }
 }

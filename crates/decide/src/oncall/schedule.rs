@@ -4,7 +4,7 @@ use daybook_model::Timestamp;
 use daybook_model::oncall::{Layer, Restriction, Schedule, Turn};
 use jiff::civil::{DateTime, Weekday};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, ToSpan as _};
+use jiff::{SignedDuration, Span, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
 /// A time in which one person is on call.
@@ -104,7 +104,10 @@ fn turn_at(layer: &Layer, at: Timestamp, zone: &TimeZone) -> Option<i64> {
 
 fn begins(layer: &Layer, turn: i64, zone: &TimeZone) -> Option<Timestamp> {
     match days(layer) {
-        Some(days) => moment(layer.start.checked_add((turn * days).days()).ok()?, zone),
+        Some(days) => {
+            let passed = Span::new().try_days(turn.checked_mul(days)?).ok()?;
+            moment(layer.start.checked_add(passed).ok()?, zone)
+        }
         None => {
             let hours = SignedDuration::from_hours(turn * i64::from(hours(layer).max(1)));
             moment(layer.start, zone)?.checked_add(hours).ok()
@@ -262,6 +265,13 @@ mod tests {
         let days = schedule(vec![layer(&["ada", "bob"], "2026-11-02T00:00", Turn::Days(3))]);
         assert_eq!(on_call(&days, at("2026-11-04T22:59:00Z")), Some("ada"));
         assert_eq!(on_call(&days, at("2026-11-04T23:00:00Z")), Some("bob"));
+    }
+
+    #[test]
+    fn a_turn_beyond_the_calendar_is_the_only_one() {
+        let long = schedule(vec![layer(&["ada", "bob"], "2026-11-02T00:00", Turn::Weeks(u32::MAX))]);
+        let now = at("2026-11-03T00:00:00Z");
+        assert_eq!((on_call(&long, now), next_hand_over(&long, now)), (Some("ada"), None));
     }
 
     #[test]

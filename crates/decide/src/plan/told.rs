@@ -1,8 +1,9 @@
-//! Who is told, who is woken, and when nobody is: where that differs from the release in force.
+//! Who is told, who is woken, when nobody is, and who else has what is measured: where that differs from the release in force.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::Spec;
+use daybook_model::forward::Outlet;
 use daybook_model::notify::Channel;
 use daybook_model::plan::{Change, Detail, Sign, Subject};
 
@@ -11,13 +12,14 @@ use super::World;
 /// What is said, by the name under which it is shown, with its line.
 type Said = BTreeMap<String, (String, Option<u32>)>;
 
-/// A change for each of the three that differs.
+/// A change for each of them that differs.
 pub(super) fn changes(world: &World<'_>) -> impl Iterator<Item = Change> {
     let before = world.cx.current.map(|release| &release.spec);
     let of = [
         (Subject::Channels, channels as fn(&Spec) -> Said),
         (Subject::OnCall, on_call),
         (Subject::Maintenance, windows),
+        (Subject::Forward, forwards),
     ];
     let changes = of.map(|(subject, said)| change(subject, &before.map(said).unwrap_or_default(), &said(world.spec)));
     changes.into_iter().flatten()
@@ -45,7 +47,10 @@ fn change(subject: Subject, before: &Said, after: &Said) -> Option<Change> {
 
 fn channels(spec: &Spec) -> Said {
     let shown = |channel: &Channel| format!("{:?}", Channel { line: None, ..channel.clone() });
-    spec.notify.iter().map(|channel| (channel.name.to_string(), (shown(channel), channel.line))).collect()
+    let channels = spec.notify.iter().map(|channel| (channel.name.to_string(), (shown(channel), channel.line)));
+    // No channel has a name with blanks.
+    let key = spec.receive.iter().map(|key| ("the key of other tools".to_owned(), (format!("{key:?}"), None)));
+    channels.chain(key).collect()
 }
 
 fn on_call(spec: &Spec) -> Said {
@@ -64,4 +69,11 @@ fn windows(spec: &Spec) -> Said {
         shown.push_str(&format!("{window:?}"));
     }
     said
+}
+
+fn forwards(spec: &Spec) -> Said {
+    let shown = |outlet: &Outlet| format!("{:?}", Outlet { line: None, ..outlet.clone() });
+    let both = [("metrics", &spec.forward.metrics), ("logs", &spec.forward.logs)];
+    let there = both.into_iter().filter_map(|(name, outlet)| Some((name, outlet.as_ref()?)));
+    there.map(|(name, outlet)| (name.to_owned(), (shown(outlet), outlet.line))).collect()
 }

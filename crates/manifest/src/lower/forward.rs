@@ -25,15 +25,10 @@ fn outlet(manifest: &Manifest<'_, '_>, of: &Node) -> Option<Outlet> {
             None
         }
     };
-    let login = login(manifest, of);
-    Some(Outlet {
-        url: url?,
-        login: login?,
-        tenant: header(manifest, of, "tenant"),
-        only: only(manifest, of),
-        authority: of.get("ca").and_then(|file| authority(manifest, file)),
-        line: Some(manifest.ctx.line(of.span)),
-    })
+    let (login, tenant, only) = (login(manifest, of), header(manifest, of, "tenant"), only(manifest, of));
+    let authority = of.get("ca").and_then(|file| authority(manifest, file));
+    // Everything was looked at: whatever is wrong is told at once.
+    Some(Outlet { url: url?, login: login?, tenant, only, authority, line: Some(manifest.ctx.line(of.span)) })
 }
 
 /// How to get in, if that is said. `None`: it is not said well.

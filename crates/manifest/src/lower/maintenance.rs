@@ -14,8 +14,8 @@ use super::read::{duration, text};
 use crate::context::Problem;
 use crate::tree::Node;
 
-/// A year: whoever never wants an alert changes its rule.
-const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
+/// The longest of what comes again, 31 days: whoever never wants an alert changes its rule.
+const LONGEST_MS: u64 = 31 * 24 * 3_600_000;
 
 /// The windows, in the order in which they are written.
 pub(crate) fn lower(manifest: &Manifest<'_, '_>, node: Option<&Node>) -> Vec<Window> {
@@ -34,9 +34,13 @@ fn window(manifest: &Manifest<'_, '_>, node: &Node) -> Option<Window> {
     };
     let when = match (node.get("every"), node.get("from")) {
         (Some(every), None) => {
-            let Some(length_ms) = duration(node, "for").filter(|ms| (1..=LONGEST_MS).contains(ms)) else {
+            let Some(length_ms) = duration(node, "for").filter(|ms| *ms > 0) else {
                 return report(node.get("for").unwrap_or(node), "nothing says how long it is", "`for: 2h`");
             };
+            if length_ms > LONGEST_MS {
+                let label = "at most `31d`: `from` and `until` say what is longer";
+                return report(node.get("for").unwrap_or(node), "it comes again, and is longer than a month", label);
+            }
             if let Some(until) = node.get("until") {
                 return report(until, "it comes again and again", "`for` says how long it is");
             }

@@ -17,6 +17,10 @@ use crate::tree::{Entry, Map, Node, Span};
 const CODE: &str = "M0141";
 /// How long a level waits where that is not said: milliseconds.
 const WAIT_MS: u64 = 5 * 60_000;
+/// The shortest that it may wait.
+const LEAST_WAIT_MS: u64 = 1_000;
+/// The longest turn: a year.
+const LONGEST_TURN_MS: u64 = 366 * 24 * HOUR_MS;
 /// How often a policy begins again, at most.
 const MOST_REPEATS: u32 = 100;
 const HOUR_MS: u64 = 3_600_000;
@@ -113,8 +117,11 @@ fn layer(manifest: &Manifest<'_, '_>, node: &Node, people: &People) -> Option<La
     let turn = match node.get("turn") {
         None => Some(Turn::Weeks(1)),
         Some(written) => {
-            let turn = duration(node, "turn").and_then(turn);
-            if turn.is_none() {
+            let length = duration(node, "turn");
+            let turn = length.and_then(turn);
+            if length.is_some_and(|ms| ms > LONGEST_TURN_MS) {
+                report(manifest, written.span, "a turn is longer than a year", "at most `366d`");
+            } else if turn.is_none() {
                 report(manifest, written.span, "a turn is of whole hours, days or weeks", "like `12h`, `1d` or `1w`");
             }
             turn
@@ -136,6 +143,7 @@ fn layer(manifest: &Manifest<'_, '_>, node: &Node, people: &People) -> Option<La
 
 /// A turn of so long. Days are of the calendar.
 fn turn(ms: u64) -> Option<Turn> {
+    let ms = Some(ms).filter(|ms| *ms <= LONGEST_TURN_MS)?;
     let hours = u32::try_from(ms / HOUR_MS).ok().filter(|hours| *hours > 0 && ms % HOUR_MS == 0)?;
     Some(match (hours % (7 * 24), hours % 24) {
         (0, _) => Turn::Weeks(hours / (7 * 24)),
@@ -223,7 +231,12 @@ fn level(manifest: &Manifest<'_, '_>, on_call: &Node, node: &Node, people: &Peop
     if node.get("schedule").or(node.get("person")).is_none() {
         report(manifest, node.span, "the level wakes nobody", "add `schedule` or `person`");
     }
-    Level { targets, wait_ms: duration(node, "wait").unwrap_or(WAIT_MS) }
+    let wait_ms = duration(node, "wait").unwrap_or(WAIT_MS);
+    if wait_ms < LEAST_WAIT_MS {
+        let span = node.get("wait").map_or(node.span, |node| node.span);
+        report(manifest, span, "nobody can answer so soon", "at least `1s`");
+    }
+    Level { targets, wait_ms }
 }
 
 #[cfg(test)]
@@ -237,5 +250,6 @@ mod tests {
         assert_eq!(turn(3 * day), Some(Turn::Days(3)));
         assert_eq!(turn(36 * HOUR_MS), Some(Turn::Hours(36)));
         assert_eq!([turn(0), turn(HOUR_MS + 1), turn(HOUR_MS / 2)], [None; 3]);
+        assert_eq!([turn(366 * day), turn(366 * day + HOUR_MS)], [Some(Turn::Days(366)), None]);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -48,6 +50,16 @@ impl Proof {
     fn secret(&self) -> &str {
         match self {
             Self::Login(Login { password: secret, .. }) | Self::Token(secret) => secret.expose(),
+        }
+    }
+
+    /// The form in which it is sent, if that is another one: who answers with the headers of a request shows it.
+    fn sent(&self) -> Option<Secret> {
+        match self {
+            Self::Login(Login { user, password }) => {
+                Some(Secret::new(STANDARD_NO_PAD.encode(format!("{user}:{}", password.expose()))))
+            }
+            Self::Token(_) => None,
         }
     }
 }
@@ -101,8 +113,9 @@ impl Sender {
         };
         let whole = tokio::time::timeout(self.patience, exchange).await;
         let whole = whole.unwrap_or_else(|_| Err(format!("no answer within {} s", self.patience.as_secs_f32())));
+        let sent = post.proof.and_then(Proof::sent);
         let mut secrets = of_url(post.url.expose());
-        secrets.extend(post.proof.map(Proof::secret));
+        secrets.extend(post.proof.map(Proof::secret).into_iter().chain(sent.as_ref().map(Secret::expose)));
         secrets.retain(|secret| !secret.is_empty());
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let hidden = |text: String| secrets.iter().fold(text, |text, secret| text.replace(secret, "[secret]"));
@@ -207,4 +220,21 @@ async fn said(mut answer: Response) -> String {
 
 fn refused(why: &str) -> Outcome {
     Outcome::Refused { why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_known_as_it_is_sent() {
+        let proof =
+            |user: &str, password: &str| Proof::Login(Login { user: user.to_owned(), password: Secret::new(password) });
+        let sent = |user, password| proof(user, password).sent().map(|sent| sent.expose().to_owned());
+        // The example of RFC 7617.
+        assert_eq!(sent("Aladdin", "open sesame").as_deref(), Some("QWxhZGRpbjpvcGVuIHNlc2FtZQ"));
+        assert_eq!(sent("a", "b").as_deref(), Some("YTpi"));
+        assert_eq!(sent("a", "bc?").as_deref(), Some("YTpiYz8"));
+        assert_eq!(Proof::Token(Secret::new("token")).sent(), None);
+    }
 }

@@ -145,7 +145,6 @@ impl App {
             if let Err(error) = self.tend_incidents(&fired).await {
                 tracing::warn!(error = %error.0.message, "incidents wait");
             }
-            self.tend_remedies().await;
         }
     }
 

@@ -59,16 +59,19 @@ impl App {
         for key in places.into_iter().flatten().filter(|key| there.contains(key)) {
             let Some(release) = self.inner.store.current_release(&key).await? else { continue };
             let (on_call, windows) = (self.on_call_by(&release), self.windows(&release));
-            for incident in self.inner.incidents.of(Some(&key)).open() {
-                let (now, policy) = (self.now(), policy_for(&on_call.policies, incident));
-                let Some(policy) = policy.filter(|_| muted_incident(&windows, incident, now).is_none()) else {
+            let open: Vec<_> = self.inner.incidents.of(Some(&key)).open().map(|incident| incident.id).collect();
+            for id in open {
+                // Read anew: somebody may have seen to it while others were woken.
+                let Some((_, incident)) = self.inner.incidents.find(id) else { continue };
+                let (now, policy) = (self.now(), policy_for(&on_call.policies, &incident));
+                let Some(policy) = policy.filter(|_| muted_incident(&windows, &incident, now).is_none()) else {
                     continue;
                 };
-                let at = match due(policy, &on_call.schedules, incident, now) {
+                let at = match due(policy, &on_call.schedules, &incident, now) {
                     Due::Page { level, round, who } => {
                         let (actor, event) = (Actor::daybook("on-call"), IncidentEvent::Paged { level, round, who });
-                        // Somebody may have ended it meanwhile.
-                        if let Err(error) = self.note_incident(Some(&key), &actor, incident.id, event).await {
+                        // Somebody may have ended it meanwhile, or see to it now.
+                        if let Err(error) = self.note_incident(Some(&key), &actor, id, event).await {
                             tracing::warn!(error = %error.0.message, "nobody is woken");
                             continue;
                         }

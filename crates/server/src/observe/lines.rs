@@ -56,23 +56,33 @@ struct Life {
 #[derive(Debug, Default)]
 struct Followed {
     is_under_way: bool,
+    /// It ran when its log ended: what it said last may not have been read.
+    owes: bool,
     /// How often its log ended, one time after the other, before a line came.
     silent: u32,
     ended: Option<Instant>,
 }
 
 impl Followed {
+    fn begun(&mut self) {
+        (self.is_under_way, self.owes) = (true, false);
+    }
+
     fn ended(&mut self, said: bool) {
         self.is_under_way = false;
         self.silent = if said { 0 } else { self.silent.saturating_add(1) };
         self.ended = Some(Instant::now());
     }
 
-    /// Whether it is to be followed again, if it still runs. Where a machine gives no logs it would be asked for each
-    /// of its replicas every second.
-    fn is_due(&self) -> bool {
+    /// Whether it is to be followed again: as long as it runs, after a while, because a machine that gives no logs would
+    /// be asked for each of its replicas every second; and once when it has ended meanwhile.
+    fn is_due(&mut self, is_running: bool) -> bool {
+        if self.is_under_way {
+            return false;
+        }
+        self.owes |= is_running;
         let after = AFTER.saturating_mul(1 << self.silent.saturating_sub(1).min(16)).min(AFTER_AT_MOST);
-        !self.is_under_way && self.ended.is_none_or(|ended| ended.elapsed() >= after)
+        if is_running { self.ended.is_none_or(|ended| ended.elapsed() >= after) } else { self.owes }
     }
 }
 
@@ -127,9 +137,11 @@ impl App {
             }
             known.retain(|life, followed| followed.is_under_way || there.contains_key(life));
             for (life, (stream, is_running)) in there {
+                let is_new = !known.contains_key(&life);
+                let followed = known.entry(life.clone()).or_default();
                 // The stream of what runs may have been cut off.
-                if known.get(&life).is_none_or(|followed| is_running && followed.is_due()) {
-                    known.entry(life.clone()).or_default().is_under_way = true;
+                if is_new || followed.is_due(is_running) {
+                    followed.begun();
                     following.spawn(self.clone().follow(store.clone(), life, stream, sender.clone()));
                 }
             }

@@ -5,10 +5,12 @@
 //! there, and tells that it was not begun. It is never done again for the same incident.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use daybook_api::change::{Change, Rollback, Scale, Services};
 use daybook_api::run::RunRequest;
 use daybook_decide::incident::{Incident, Incidents, Taken};
+use daybook_decide::oncall::muted_incident;
 use daybook_decide::remedy::{Around, Decision, decide};
 use daybook_model::incident::{IncidentEvent, IncidentId, NextStep};
 use daybook_model::{Actor, EnvKey, Event, Release, ReleaseNumber, RunId, Timestamp};
@@ -22,12 +24,25 @@ use crate::runs::Ready;
 /// The problem of a plan that would bring a release back which cannot work with what was migrated since.
 const BEHIND: &str = "P0118";
 
+/// Between two looks at incidents.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Why rules leave incidents alone, by incident; only where there are rules.
 pub(super) type Left = BTreeMap<IncidentId, Vec<String>>;
 
 impl App {
+    /// Looks at incidents again and again, until the server stops.
+    pub(super) async fn tend_remedies(self) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.mend_all().await;
+        }
+    }
+
     /// Has done what rules may have done about incidents that go on, and remembers why they leave the others alone.
-    pub(super) async fn tend_remedies(&self) {
+    async fn mend_all(&self) {
         let mut left = Left::new();
         for key in self.inner.incidents.open_places().into_iter().flatten() {
             if let Err(error) = self.mend(&key, &mut left).await {
@@ -49,33 +64,54 @@ impl App {
         if release.spec.remedies.is_empty() {
             return Ok(());
         }
+        let (windows, alone) = (self.windows(&release), self.alone(&release).await?);
         for incident in known.open() {
-            // What was begun for the one before is under way now.
-            let known = self.inner.incidents.of(Some(key));
-            let mut around = self.around(&release, &known).await?;
-            let rules = &release.spec.remedies;
-            let why = match decide(rules, incident, &around, self.now()) {
-                Decision::Leave { why } => why,
-                Decision::Start { rule, step, why } => {
-                    let begun = self.begin_remedy(&release, incident.id, &rule, &step, &why).await;
-                    match begun {
-                        Ok(true) => continue,
-                        Ok(false) => vec![format!("{rule}: nothing would change")],
-                        Err(error) if is_behind(&error) => {
-                            around.no_way_back.insert(release.number);
-                            reasons(decide(rules, incident, &around, self.now()))
-                        }
-                        Err(error) => vec![format!("{rule}: {}", error.0.message)],
-                    }
-                }
+            let why = match muted_incident(&windows, incident, self.now()) {
+                Some(window) => vec![format!("it is worked on: {}", window.title)],
+                None => self.mend_one(&release, &alone, incident.id).await?,
             };
-            left.insert(incident.id, why);
+            if !why.is_empty() {
+                left.insert(incident.id, why);
+            }
         }
         Ok(())
     }
 
-    /// Begins what a rule has done about an incident, as if a person had asked for it, unless nothing would change. Whatever
-    /// refuses a person's command refuses this one, before anything is written down.
+    /// Has done what a rule may have done about an incident, or tells why none has.
+    async fn mend_one(&self, release: &Release, alone: &Around, id: IncidentId) -> Result<Vec<String>, ApiError> {
+        let (key, rules) = (&release.spec.key, &release.spec.remedies);
+        // Most are left for reasons that can be told at once.
+        if let Some(Decision::Leave { why }) = self.decided(release, id, alone) {
+            return Ok(why);
+        }
+        let planning = self.planning(key);
+        let Ok(_planning) = planning.try_lock() else { return Ok(vec!["something else is under way".to_owned()]) };
+        let mut around = self.around(alone, key).await?;
+        let (rule, step, why) = match self.decided(release, id, &around) {
+            Some(Decision::Start { rule, step, why }) => (rule, step, why),
+            Some(Decision::Leave { why }) => return Ok(why),
+            None => return Ok(Vec::new()),
+        };
+        match self.begin_remedy(release, id, &rule, &step, &why).await {
+            Ok(None) => Ok(Vec::new()),
+            Ok(Some(not)) => Ok(vec![format!("{rule}: {not}")]),
+            Err(error) if is_behind(&error) => {
+                around.no_way_back.insert(release.number);
+                let known = self.inner.incidents.of(Some(key));
+                Ok(known.get(id).map_or_else(Vec::new, |one| reasons(decide(rules, one, &around, self.now()))))
+            }
+            Err(error) => Ok(vec![format!("{rule}: {}", error.0.message)]),
+        }
+    }
+
+    /// What rules would have done about an incident as it is now. `None`: it is not there.
+    fn decided(&self, release: &Release, id: IncidentId, around: &Around) -> Option<Decision> {
+        let known = self.inner.incidents.of(Some(&release.spec.key));
+        Some(decide(&release.spec.remedies, known.get(id)?, around, self.now()))
+    }
+
+    /// Begins what a rule has done about an incident, as if a person had asked for it, or tells why not. Whatever refuses a
+    /// person's command refuses this one, before anything is written down. Whoever calls it keeps others from planning.
     async fn begin_remedy(
         &self,
         release: &Release,
@@ -83,20 +119,22 @@ impl App {
         rule: &str,
         step: &NextStep,
         why: &str,
-    ) -> Result<bool, ApiError> {
+    ) -> Result<Option<&'static str>, ApiError> {
         let key = &release.spec.key;
-        let Some(change) = change(key, step) else { return Ok(false) };
+        let Some(change) = change(key, step) else { return Ok(Some("a person has to look")) };
         let actor = Actor::daybook("remedy");
-        let planning = self.planning(key);
-        let _planning = planning.lock().await;
         let request = RunRequest { change, expect: None };
-        let Ready::Run { mut desired, .. } = self.ready(key, &request, &actor).await? else { return Ok(false) };
-        // What was decided about may have changed while others planned: the next look decides anew.
-        let is_in_force = desired.current.as_ref().is_some_and(|current| current.number == release.number);
+        let Ready::Run { mut desired, .. } = self.ready(key, &request, &actor).await? else {
+            return Ok(Some("nothing would change"));
+        };
+        // What was decided about may have changed meanwhile: the next look decides anew.
+        if desired.current.as_ref().is_none_or(|current| current.number != release.number) {
+            return Ok(Some("another release came into force"));
+        }
         let known = self.inner.incidents.of(Some(key));
         let waits = |incident: &Incident| incident.is_open() && incident.acknowledged.is_none();
-        if !is_in_force || !known.get(incident).is_some_and(waits) {
-            return Ok(false);
+        if !known.get(incident).is_some_and(waits) {
+            return Ok(Some("somebody saw to it"));
         }
         desired.reason = format!("{}: {why}", desired.reason);
         let run = RunId(Uuid::now_v7());
@@ -105,7 +143,7 @@ impl App {
         let acted = IncidentEvent::Acted { what, run: Some(run), rule };
         self.note_incident(Some(key), &actor, incident, acted).await?;
         self.start_run(run, *desired, actor).await?;
-        Ok(true)
+        Ok(None)
     }
 
     /// Writes down what rules were about to have done, and no run does: the server ended in between, or could not begin.
@@ -123,9 +161,16 @@ impl App {
         Ok(())
     }
 
+    /// What of a release counts for rules, as if nothing else went on.
+    async fn alone(&self, release: &Release) -> Result<Around, ApiError> {
+        let replicas = release.spec.services.values().map(|service| (service.name.clone(), service.replicas()));
+        let before = self.led(release.run).await?.and_then(|(from, _)| from);
+        Ok(Around { release: Some(release.number), before, replicas: replicas.collect(), ..Around::default() })
+    }
+
     /// What else counts for rules of an environment.
-    async fn around(&self, release: &Release, known: &Incidents) -> Result<Around, ApiError> {
-        let key = &release.spec.key;
+    async fn around(&self, alone: &Around, key: &EnvKey) -> Result<Around, ApiError> {
+        let known = self.inner.incidents.of(Some(key));
         let environment = self.inner.store.environment(key).await?;
         let is_upgrading = match self.refuse_if_upgrading(key).await {
             Ok(()) => false,
@@ -142,23 +187,17 @@ impl App {
             is_backing_up,
         };
         let mut by_rules = BTreeSet::new();
-        for (_, run) in by_rule(known).filter_map(with_run) {
-            by_rules.extend(self.made_by(run).await?);
+        for (_, run) in by_rule(&known).filter_map(with_run) {
+            by_rules.extend(self.led(run).await?.map(|(_, to)| to));
         }
-        Ok(Around {
-            under_way: busy.word().map(str::to_owned),
-            done: done(known),
-            release: Some(release.number),
-            no_way_back: BTreeSet::new(),
-            by_rules,
-        })
+        Ok(Around { under_way: busy.word().map(str::to_owned), done: done(&known), by_rules, ..alone.clone() })
     }
 
-    /// The release that a run makes.
-    async fn made_by(&self, run: RunId) -> Result<Option<ReleaseNumber>, ApiError> {
+    /// From which release a run led, and to which.
+    async fn led(&self, run: RunId) -> Result<Option<(Option<ReleaseNumber>, ReleaseNumber)>, ApiError> {
         let run = self.inner.store.run(run).await?;
         Ok(run.and_then(|run| match run.started.event {
-            Event::RunStarted { to, .. } => Some(to),
+            Event::RunStarted { from, to, .. } => Some((from, to)),
             _ => None,
         }))
     }
@@ -452,9 +491,9 @@ mod tests {
     async fn an_action_is_in_the_journal_before_its_run_and_once() {
         let directory = tempfile::tempdir().unwrap();
         let scene = Scene::new(directory.path()).await;
-        scene.app.tend_remedies().await;
+        scene.app.mend_all().await;
         assert_eq!(scene.app.left_alone(scene.incident), [""; 0]);
-        scene.app.tend_remedies().await;
+        scene.app.mend_all().await;
         let expected = [
             "swap back to release 1 (rule go-back)",
             "began: rollback to 1: release 2 of report (80 % of what is suspected), incident 00000007",
@@ -469,8 +508,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let scene = Scene::new(directory.path()).await;
         scene.note(acted_by(99)).await;
-        scene.app.tend_remedies().await;
-        scene.app.tend_remedies().await;
+        scene.app.mend_all().await;
+        scene.app.mend_all().await;
         let expected = [
             "swap back to release 11 (rule go-back)",
             "note: swap back to release 11 (rule go-back) was not begun, and no rule tries it again",
@@ -483,7 +522,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let scene = Scene::new(directory.path()).await;
         scene.note(IncidentEvent::Acknowledged).await;
-        scene.app.tend_remedies().await;
+        scene.app.mend_all().await;
         assert_eq!(scene.told().await, [""; 0]);
         assert_eq!(scene.app.left_alone(scene.incident), ["daybook sees to it"]);
     }

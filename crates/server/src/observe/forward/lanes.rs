@@ -8,7 +8,7 @@ use daybook_ingest::remote::{self, Backoff, Verdict, Version, verdict};
 use daybook_ingest::{Metadata, loki};
 use daybook_logs::Kept;
 use daybook_logs::query::{Condition, Direction, Op, Query};
-use daybook_metrics::{Series, Source as _};
+use daybook_metrics::{Labels, Series, Source as _};
 use daybook_model::EnvKey;
 use tokio::time::Instant;
 
@@ -28,6 +28,10 @@ const BYTES: usize = 1 << 20;
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// How long a receiver is left alone that takes nothing.
 const BACKOFF: Backoff = Backoff { least: 500, most: 15_000 };
+/// What is answered 500, and nothing else, for so long is what its receiver breaks at: it is given up.
+const GIVE_UP_500: Duration = Duration::from_secs(600);
+/// How far lines are is written down once it is so many further, if none of them was sent: so many are looked at again at most.
+const MOVED: u64 = 10_000;
 /// The labels of a line's stream that go along.
 const LABELS: [&str; 4] = ["app", "environment", "service", "replica"];
 
@@ -50,12 +54,13 @@ impl App {
     /// Hands over what is new again and again, until nothing leads there any more.
     pub(super) async fn run_lane(self, lane: Lane) -> Lane {
         let mut told: Option<Instant> = None;
+        let mut kept = 0;
         loop {
             let Some(leads) = self.leads(&lane) else { return lane };
             let passed = match (&*leads, lane.1) {
                 (Err(why), _) => Err(Stopped::Unreadable(why.clone())),
                 (Ok(outlet), Kind::Metrics) => self.pass_samples(&lane, &leads, outlet, &mut told).await,
-                (Ok(outlet), Kind::Logs) => self.pass_lines(&lane, &leads, outlet).await,
+                (Ok(outlet), Kind::Logs) => self.pass_lines(&lane, &leads, outlet, &mut kept).await,
             };
             match passed {
                 Ok(()) => self.see(&lane, |seen| (seen.waits_since, seen.fails) = (None, None)),
@@ -65,7 +70,7 @@ impl App {
                 }
                 Err(Stopped::Unreadable(why)) => self.fails(&lane, why),
             }
-            self.wait_or_change(LOOK_EVERY).await;
+            self.wait_or_change(&lane, &leads, LOOK_EVERY).await;
         }
     }
 
@@ -121,11 +126,11 @@ impl App {
     /// The series with samples between two times, as they are known elsewhere.
     async fn samples_of(&self, key: &EnvKey, outlet: &Opened, from: i64, to: i64) -> Result<Vec<Series>, Stopped> {
         let store = self.inner.observatory.store().map_err(Stopped::Unreadable)?;
-        let matchers = outlet.matchers(key);
+        let matchers = outlet.matchers(key).map_err(unreadable)?;
         let read = tokio::task::spawn_blocking(move || store.select(&matchers, from, to)).await;
         let mut series = read.map_err(unreadable)?.map_err(unreadable)?;
         for one in &mut series {
-            one.labels = one.labels.with("environment", key.env.as_str());
+            one.labels = placed(&one.labels, key.env.as_str());
         }
         Ok(series)
     }
@@ -145,8 +150,8 @@ impl App {
         all.into_values().collect()
     }
 
-    /// Sends all lines that are there.
-    async fn pass_lines(&self, lane: &Lane, leads: &Leads, outlet: &Opened) -> Result<(), Stopped> {
+    /// Sends all lines that are there. `kept` is how far that was when it was last written down.
+    async fn pass_lines(&self, lane: &Lane, leads: &Leads, outlet: &Opened, kept: &mut u64) -> Result<(), Stopped> {
         let key = &lane.0;
         let lines = self.inner.observatory.lines().map_err(Stopped::Unreadable)?;
         let end = self.next_line().await.unwrap_or_default();
@@ -154,6 +159,7 @@ impl App {
             let first = lock(&self.forwarding().places).get(key).and_then(|place| place.logs).unwrap_or(end);
             let Some((from, until)) = next_lines(first, end) else { break };
             let mut query = query(key, from, until)?;
+            let mut has_sent = false;
             loop {
                 let (store, asked) = (lines.clone(), query.clone());
                 let page = tokio::task::spawn_blocking(move || store.search(&asked, &|| false)).await;
@@ -162,6 +168,7 @@ impl App {
                 for request in loki::requests(&lines, BYTES) {
                     let parcel = Parcel { headers: loki::HEADERS.to_vec(), body: request.body, count: request.lines };
                     self.hand_over(lane, leads, outlet, parcel).await?;
+                    has_sent = true;
                 }
                 if page.next.is_none() {
                     break;
@@ -171,7 +178,10 @@ impl App {
             if let Some(place) = lock(&self.forwarding().places).get_mut(key) {
                 place.logs = place.logs.map(|_| until);
             }
-            self.keep_places().await;
+            if has_sent || until.saturating_sub(*kept) >= MOVED {
+                self.keep_places().await;
+                *kept = until;
+            }
         }
         Ok(())
     }
@@ -181,8 +191,9 @@ impl App {
         let Parcel { headers, body, count } = parcel;
         let count = count as u64;
         self.see(lane, |seen| _ = seen.waits_since.get_or_insert(self.now()));
+        let mut broken: Option<Instant> = None;
         for tries in 1.. {
-            if self.leads(lane).is_none_or(|now| !Arc::ptr_eq(&now, leads)) {
+            if !self.still_leads(lane, leads) {
                 return Err(Stopped::Changed);
             }
             let answer = self.notices().sender().deliver(outlet.post(&headers, body.clone())).await;
@@ -190,19 +201,20 @@ impl App {
                 Ok(answer) => (Some(answer.status), answer.retry_after, format!("it answers {}", answer.said)),
                 Err(why) => (None, None, why),
             };
-            // Whoever leads elsewhere is asked again, as if nobody had answered: redirects are not followed.
-            let status = status.filter(|status| !(300..400).contains(status));
+            broken = (status == Some(500)).then(|| broken.unwrap_or_else(Instant::now));
+            let is_given_up = broken.is_some_and(|since| since.elapsed() >= GIVE_UP_500);
+            let status = status.and_then(judged);
             match verdict(Version::One, status, after.as_deref(), None, tries, BACKOFF) {
-                Verdict::Again(wait) => {
+                Verdict::Again(wait) if !is_given_up => {
                     self.fails(lane, said);
-                    self.wait_or_change(Duration::from_millis(wait.unsigned_abs())).await;
+                    self.wait_or_change(lane, leads, Duration::from_millis(wait.unsigned_abs())).await;
                 }
                 Verdict::Taken => {
                     self.see(lane, |seen| (seen.sent, seen.fails) = (seen.sent + count, None));
                     return Ok(());
                 }
                 // There is one version of each that is spoken.
-                Verdict::GiveUp | Verdict::Speak(_) => {
+                Verdict::Again(_) | Verdict::GiveUp | Verdict::Speak(_) => {
                     self.refused(lane, count, said);
                     return Ok(());
                 }
@@ -211,9 +223,20 @@ impl App {
         Ok(())
     }
 
-    /// Waits, but not longer than until outlets are others.
-    async fn wait_or_change(&self, time: Duration) {
-        let _ = tokio::time::timeout(time, self.forwarding().changed.notified()).await;
+    /// Waits, but not longer than until the lane leads elsewhere.
+    async fn wait_or_change(&self, lane: &Lane, leads: &Leads, time: Duration) {
+        let end = Instant::now() + time;
+        loop {
+            // It hears of what changes from here on.
+            let changed = self.forwarding().changed.notified();
+            if !self.still_leads(lane, leads) || tokio::time::timeout_at(end, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn still_leads(&self, lane: &Lane, leads: &Leads) -> bool {
+        self.leads(lane).is_some_and(|now| Arc::ptr_eq(&now, leads))
     }
 
     fn leads(&self, lane: &Lane) -> Option<Leads> {
@@ -254,6 +277,23 @@ fn unreadable(error: impl std::fmt::Display) -> Stopped {
     Stopped::Unreadable(error.to_string())
 }
 
+/// A status as its verdict counts it. Whoever leads elsewhere, lets nobody in, is not there or loses patience is asked again, as if
+/// nobody had answered: somebody may mend that, and nothing is wrong with what is sent. Redirects are not followed.
+fn judged(status: u16) -> Option<u16> {
+    let may_be_mended = matches!(status, 300..=399 | 401 | 403 | 404 | 408);
+    (!may_be_mended).then_some(status)
+}
+
+/// The labels of a series with that of its environment, as lines have it; one of the same name is kept as `exported_…`, as
+/// Prometheus does.
+fn placed(labels: &Labels, environment: &str) -> Labels {
+    let mut free = "exported_environment".to_owned();
+    while !labels.get(&free).is_empty() {
+        free.insert_str(0, "exported_");
+    }
+    labels.with(&free, labels.get("environment")).with("environment", environment)
+}
+
 /// Lines of an environment by their numbers.
 fn query(key: &EnvKey, from: u64, until: u64) -> Result<Query, Stopped> {
     let place = [("app", key.app.as_str()), ("environment", key.env.as_str())];
@@ -270,5 +310,32 @@ fn line(kept: &Kept) -> loki::Line {
         labels: labels.filter(|(_, value)| !value.is_empty()).collect(),
         at: i128::from(line.at) * 1_000,
         text: line.text().into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_may_mend_waits_and_what_is_wrong_itself_does_not() {
+        let is_asked_again = |status: u16| {
+            let verdict = verdict(Version::One, judged(status), None, None, 1, BACKOFF);
+            matches!(verdict, Verdict::Again(_))
+        };
+        assert!([301, 401, 403, 404, 408, 429, 500, 502, 503, 504].into_iter().all(is_asked_again));
+        assert!(![204, 400, 409, 413, 422].into_iter().any(is_asked_again));
+    }
+
+    #[test]
+    fn series_stay_apart_whatever_labels_they_have() {
+        let said = |labels: &[(&str, &str)]| placed(&Labels::new(labels.iter().copied()), "production").to_string();
+        assert_eq!(said(&[("job", "a")]), r#"{environment="production", job="a"}"#);
+        let own = r#"{environment="production", exported_environment="eu"}"#;
+        assert_eq!(said(&[("environment", "eu")]), own);
+        assert_eq!(
+            said(&[("environment", "eu"), ("exported_environment", "us")]),
+            r#"{environment="production", exported_environment="us", exported_exported_environment="eu"}"#
+        );
     }
 }

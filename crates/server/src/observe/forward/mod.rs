@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daybook_model::{Alert, EnvKey, Event, Severity, Timestamp};
-use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Mutex as Turn, Notify};
 use tokio::task::JoinSet;
 
 use super::samples::{Base, Samples};
@@ -64,9 +64,17 @@ pub(super) struct Forwarding {
     places: Mutex<BTreeMap<EnvKey, Place>>,
     seen: Mutex<BTreeMap<Lane, Seen>>,
     /// Whoever writes the file has this meanwhile, so that no older state replaces a newer one.
-    writing: Mutex<()>,
-    /// Told when outlets are others.
+    writing: Arc<Turn<()>>,
+    /// Told when a lane leads elsewhere, or nowhere.
     changed: Notify,
+}
+
+/// What the releases in force say.
+#[derive(Default)]
+struct Said {
+    outlets: BTreeMap<Lane, Result<Opened, String>>,
+    /// Nobody knows now what theirs says: they go on as they were.
+    unreadable: BTreeSet<EnvKey>,
 }
 
 /// What was seen of a lane since the server began.
@@ -83,10 +91,20 @@ struct Seen {
 }
 
 impl App {
+    /// Reads how far each receiver is, before anything is printed into the store: where that was brought back from a backup, the
+    /// numbers of its next lines may be those of lines that were sent.
+    pub(super) fn read_places(&self) {
+        let mut places: BTreeMap<EnvKey, Place> = alerts::read(&self.inner.state.join(FILE), "what goes elsewhere");
+        if let Ok(lines) = self.inner.observatory.lines() {
+            let next = lines.next();
+            places.values_mut().for_each(|place| *place = place.within(next));
+        }
+        *lock(&self.forwarding().places) = places;
+    }
+
     /// Sends what is measured and printed elsewhere until the server stops.
     pub(super) async fn tend_forward(self) {
         let mut entries = self.inner.store.subscribe();
-        *lock(&self.forwarding().places) = alerts::read(&self.inner.state.join(FILE), "what goes elsewhere");
         let mut lanes: JoinSet<Lane> = JoinSet::new();
         let mut running: BTreeSet<Lane> = BTreeSet::new();
         let mut ticks = tokio::time::interval(LOOK_AGAIN);
@@ -101,6 +119,9 @@ impl App {
                         lanes.abort_all();
                         while lanes.join_next().await.is_some() {}
                         running.clear();
+                        // What breaks off at once again is not begun again at once.
+                        ticks.reset();
+                        continue;
                     }
                 },
                 entry = entries.recv() => match entry {
@@ -127,24 +148,15 @@ impl App {
 
     /// Looks at which outlets there are now. What is new begins now; what is no more is forgotten.
     async fn open_outlets(&self) -> Result<(), daybook_store::Error> {
-        let mut all = BTreeMap::new();
-        for environment in self.inner.store.environments().await? {
-            if environment.retired {
-                continue;
-            }
-            let Some(release) = self.inner.store.current_release(&environment.key).await? else { continue };
-            for kind in Kind::ALL {
-                if let Some(opened) = outlet::open(&self.inner.store, &release, kind).await {
-                    all.insert((environment.key.clone(), kind), opened);
-                }
-            }
-        }
+        let Said { outlets: all, unreadable } = self.said_outlets().await?;
         let next_line = self.next_line().await;
-        let mut is_other = false;
-        {
+        let (is_other, is_changed) = {
             let (mut outlets, mut places) = (lock(&self.forwarding().outlets), lock(&self.forwarding().places));
             let before = places.clone();
             places.retain(|key, place| {
+                if unreadable.contains(key) {
+                    return true;
+                }
                 place.metrics = place.metrics.filter(|_| all.contains_key(&(key.clone(), Kind::Metrics)));
                 place.logs = place.logs.filter(|_| all.contains_key(&(key.clone(), Kind::Logs)));
                 *place != Place::default()
@@ -158,21 +170,52 @@ impl App {
                     Kind::Logs => place.logs = place.logs.or(next_line),
                 }
             }
-            is_other |= before != *places;
-            let mut now = BTreeMap::new();
+            let as_they_were = outlets.iter().filter(|(lane, _)| unreadable.contains(&lane.0));
+            let mut now: BTreeMap<Lane, Leads> =
+                as_they_were.map(|(lane, leads)| (lane.clone(), leads.clone())).collect();
             for (lane, opened) in all {
                 // A lane that goes on as it was is not disturbed.
                 let known = outlets.get(&lane).filter(|known| ***known == opened).cloned();
                 now.insert(lane, known.unwrap_or_else(|| Arc::new(opened)));
             }
+            let goes_on = |lane: &Lane, leads: &Leads| now.get(lane).is_some_and(|other| Arc::ptr_eq(other, leads));
+            let is_changed = outlets.iter().any(|(lane, leads)| !goes_on(lane, leads));
             *outlets = now;
-        }
+            (before != *places, is_changed)
+        };
         lock(&self.forwarding().seen).retain(|lane, _| lock(&self.forwarding().outlets).contains_key(lane));
-        self.forwarding().changed.notify_waiters();
+        if is_changed {
+            self.forwarding().changed.notify_waiters();
+        }
         if is_other {
             self.keep_places().await;
         }
         Ok(())
+    }
+
+    async fn said_outlets(&self) -> Result<Said, daybook_store::Error> {
+        let mut said = Said::default();
+        for environment in self.inner.store.environments().await? {
+            if environment.retired {
+                continue;
+            }
+            let key = environment.key;
+            let release = match self.inner.store.current_release(&key).await {
+                Ok(Some(release)) => release,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(%key, %error, "where its measurements and lines go is as it was");
+                    said.unreadable.insert(key);
+                    continue;
+                }
+            };
+            for kind in Kind::ALL {
+                if let Some(opened) = outlet::open(&self.inner.store, &release, kind).await {
+                    said.outlets.insert((key.clone(), kind), opened);
+                }
+            }
+        }
+        Ok(said)
     }
 
     /// The number of the next line, where lines are kept.
@@ -182,9 +225,11 @@ impl App {
     }
 
     async fn keep_places(&self) {
+        // Whoever waits for their turn takes no thread, and it ends with the writing, even if nobody waits for that any more.
+        let turn = self.forwarding().writing.clone().lock_owned().await;
         let app = self.clone();
         let kept = tokio::task::spawn_blocking(move || {
-            let _one = lock(&app.forwarding().writing);
+            let _turn = turn;
             let places = lock(&app.forwarding().places).clone();
             alerts::write(&app.inner.state.join(FILE), &places)
         });

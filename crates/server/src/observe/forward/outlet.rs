@@ -1,6 +1,6 @@
 //! Where things go, as it is used: what the manifest says of it, with its secrets opened.
 
-use daybook_metrics::{Matcher, NAME, Op};
+use daybook_metrics::{BadPattern, Matcher, NAME, Op};
 use daybook_model::forward::{Login, Outlet};
 use daybook_model::notify::Address;
 use daybook_model::{EnvKey, Release};
@@ -12,7 +12,7 @@ use daybook_store::Store;
 use super::super::notices::channels::Secrets;
 use super::Kind;
 
-/// Where something of an environment goes.
+/// Where something of an environment goes. The line of the manifest that says so is left out: one that moved changes nothing.
 #[derive(Debug, PartialEq)]
 pub(super) struct Opened {
     url: Secret,
@@ -43,7 +43,7 @@ async fn open_one(store: &Store, key: &EnvKey, described: &Outlet) -> Result<Ope
             Some(Proof::Login(channel::Login { user: user.clone(), password: secrets.open(password).await? }))
         }
     };
-    Ok(Opened { url, proof, described: described.clone() })
+    Ok(Opened { url, proof, described: Outlet { line: None, ..described.clone() } })
 }
 
 impl Opened {
@@ -60,12 +60,11 @@ impl Opened {
     }
 
     /// What chooses the series that go there.
-    pub(super) fn matchers(&self, key: &EnvKey) -> Vec<Matcher> {
+    pub(super) fn matchers(&self, key: &EnvKey) -> Result<Vec<Matcher>, BadPattern> {
         let place = [("app", key.app.as_str()), ("env", key.env.as_str())];
         let place = place.into_iter().map(|(name, value)| Matcher::new(name, Op::Equal, value));
         let any = self.described.only.iter().map(|name| name.replace('*', ".*")).collect::<Vec<_>>().join("|");
         let named = (!any.is_empty()).then(|| Matcher::new(NAME, Op::Like, format!("(?:{any})")));
-        // Texts that are equal need no pattern, and the manifest has checked the names.
-        place.chain(named).flatten().collect()
+        place.chain(named).collect()
     }
 }

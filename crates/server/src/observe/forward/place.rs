@@ -18,6 +18,13 @@ pub(super) struct Place {
     pub(super) logs: Option<u64>,
 }
 
+impl Place {
+    /// The same where the next line has this number. Lines with higher ones are still to come, whatever had those before.
+    pub(super) fn within(self, next: u64) -> Self {
+        Self { logs: self.logs.map(|first| first.min(next)), ..self }
+    }
+}
+
 /// Which samples were sent.
 ///
 /// What is sent next is written down before, and sent again as it was if nobody knows whether it arrived: a receiver that has
@@ -58,8 +65,6 @@ impl Times {
 
 /// The numbers of the lines that are sent next: from the first on, and before the second. `end` is the number of the next line that
 /// comes. `None`: there are none.
-///
-/// A store that was brought back from a backup may have given fewer numbers than were sent: then what is there was sent.
 pub(super) fn next_lines(first: u64, end: u64) -> Option<(u64, u64)> {
     (first < end).then(|| (first, end.min(first.saturating_add(LINES))))
 }
@@ -90,5 +95,8 @@ mod tests {
         }
         assert!(sent.into_iter().eq(7..9_000));
         assert_eq!(next_lines(12, 3), None);
+        let place = Place { logs: Some(12), ..Place::default() };
+        assert_eq!((place.within(3).logs, place.within(30).logs), (Some(3), Some(12)), "a store that went back");
+        assert_eq!(Place::default().within(3), Place::default());
     }
 }

@@ -218,6 +218,10 @@ impl App {
                 incidents.entry(*incident).or_default().push((entry.at, &entry.actor, what));
             }
         }
+        // Who was woken for what is a part of another one now is told of that one.
+        let mut incidents: Vec<_> = incidents.into_iter().collect();
+        let is_part = |event: &IncidentEvent| matches!(event, IncidentEvent::MergedInto { .. });
+        incidents.sort_by_key(|(_, events)| !events.iter().any(|(_, _, event)| is_part(event)));
         let mut standing = lock(&self.notices().standing);
         for (id, events) in incidents {
             let Some((key, incident)) = self.inner.incidents.find(id) else { continue };
@@ -281,7 +285,10 @@ impl App {
             let Standing { queues, channels: seen, .. } = &mut *standing;
             let mut lost = Vec::new();
             for (key, opened) in &all {
-                let names: Vec<_> = opened.iter().map(|one| one.described.name.to_string()).collect();
+                // Trouble of a channel is told through those first that are nobody's own: it is no reason to wake somebody.
+                let (own, of_all): (Vec<_>, Vec<_>) = opened.iter().partition(|one| !one.people.is_empty());
+                let names: Vec<_> =
+                    of_all.into_iter().chain(own).map(|one: &Opened| one.described.name.to_string()).collect();
                 if names.is_empty() && !queues.contains_key(key) {
                     continue;
                 }

@@ -39,15 +39,18 @@ pub(super) struct Telling {
     update_of: Option<String>,
     /// Just for those, through their own channels. `None`: for everybody, through the others.
     people: Option<BTreeSet<String>>,
+    /// Of an incident that is a part of this one. Pagers have an alert for each; everybody else heard of this one.
+    of_part: bool,
 }
 
 impl Telling {
     /// The notice for a channel, which may be of some people, if it is told there.
     pub(super) fn to(&self, channel: &Channel, people: &[String]) -> Option<Notice> {
-        if let Some(who) = &self.people {
-            return people.iter().any(|one| who.contains(one)).then(|| self.notice.clone());
-        }
         let is_pager = matches!(channel.receiver, Receiver::Pagerduty { .. });
+        if let Some(who) = &self.people {
+            let is_theirs = people.iter().any(|one| who.contains(one)) && (is_pager || !self.of_part);
+            return is_theirs.then(|| self.notice.clone());
+        }
         let wanted = match self.notice.kind {
             _ if !people.is_empty() => false,
             Kind::Change => channel.changes,
@@ -74,7 +77,7 @@ pub(super) fn of_incident(
     let telling = |kind, at, by: Option<&Actor>, title: String| {
         let by = by.filter(|by| by.name != "daybook").map(|by| by.name.clone());
         let notice = Notice { by, ..notice(key, incident, kind, at, title) };
-        Telling { notice, severity, update_of: None, people: None }
+        Telling { notice, severity, update_of: None, people: None, of_part: false }
     };
     let mut told: Vec<Telling> = Vec::new();
     let (mut last, mut is_paged) = (None, false);
@@ -87,10 +90,17 @@ pub(super) fn of_incident(
                 told.push(telling(Kind::Triggered, *at, Some(by), title));
             }
             IncidentEvent::Acknowledged => {
-                tell_all(&mut told, telling(Kind::Acknowledged, *at, Some(by), title), &woken)
+                tell_all(&mut told, telling(Kind::Acknowledged, *at, Some(by), title), incident, &woken);
             }
-            IncidentEvent::Resolved { .. } | IncidentEvent::MergedInto { .. } => {
-                tell_all(&mut told, telling(Kind::Resolved, *at, Some(by), title), &woken);
+            IncidentEvent::Resolved { .. } => {
+                tell_all(&mut told, telling(Kind::Resolved, *at, Some(by), title), incident, &woken);
+            }
+            // For whom it woke it goes on as a part of the other: they hear of the end of that one.
+            IncidentEvent::MergedInto { other, .. } => {
+                if !woken.is_empty() {
+                    memory.woken.entry(*other).or_default().append(&mut woken);
+                }
+                told.push(telling(Kind::Resolved, *at, Some(by), title));
             }
             IncidentEvent::Paged { level, who, .. } => {
                 let mut page = telling(Kind::Triggered, *at, None, title);
@@ -145,10 +155,15 @@ pub(super) fn of_incident(
     told
 }
 
-/// Tells everybody, and those who were woken.
-fn tell_all(told: &mut Vec<Telling>, telling: Telling, woken: &BTreeSet<String>) {
+/// Tells everybody, and those who were woken for it or for a part of it.
+fn tell_all(told: &mut Vec<Telling>, telling: Telling, incident: &Incident, woken: &BTreeSet<String>) {
     if !woken.is_empty() {
-        told.push(Telling { people: Some(woken.clone()), ..telling.clone() });
+        let theirs = Telling { people: Some(woken.clone()), ..telling.clone() };
+        told.extend(incident.merged.iter().map(|part| {
+            let notice = Notice { key: part.to_string(), ..theirs.notice.clone() };
+            Telling { notice, of_part: true, ..theirs.clone() }
+        }));
+        told.push(theirs);
     }
     told.push(telling);
 }
@@ -165,7 +180,7 @@ pub(super) fn of_release(key: &EnvKey, number: ReleaseNumber, why: Option<&str>,
         by: Some(by.name.clone()),
         ..notice
     };
-    Telling { notice, severity: Severity::Info, update_of: None, people: None }
+    Telling { notice, severity: Severity::Info, update_of: None, people: None, of_part: false }
 }
 
 fn notice(key: Option<&EnvKey>, incident: &Incident, kind: Kind, at: Timestamp, title: String) -> Notice {
@@ -373,6 +388,35 @@ mod tests {
         assert_eq!(tell(&[reopened]), ["", "", fails]);
         let nobody = "Note: nobody is on call at level 1: web fails";
         assert_eq!(tell(&[paged(1, &[])]), ["", "", nobody], "nobody at all is told to everybody");
+    }
+
+    #[test]
+    fn who_was_woken_for_a_part_hears_of_the_end_of_the_whole() {
+        let (mut incidents, mut memory) = (Incidents::default(), Memory::default());
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        let actor = Actor { name: "ann".to_owned(), origin: "cli".to_owned() };
+        let [part, whole] = [7, 8].map(|id| IncidentId(Uuid::from_u128(id)));
+        let mut tell = |id: IncidentId, event: IncidentEvent| {
+            incidents.record(at, &actor, id, &event).unwrap();
+            let told = of_incident(&mut memory, None, incidents.get(id).unwrap(), &[(at, &actor, &event)]);
+            [(chat(), vec!["ada".to_owned()]), (pager(), vec!["ada".to_owned()]), (chat(), Vec::new())].map(
+                |(channel, people)| {
+                    let notices = told.iter().filter_map(|told| told.to(&channel, &people));
+                    notices.map(|notice| (notice.kind.to_string(), notice.key)).collect::<Vec<_>>()
+                },
+            )
+        };
+        let said = |kind: &str, id: IncidentId| (kind.to_owned(), id.to_string());
+        tell(part, opened(Severity::Page));
+        tell(whole, opened(Severity::Page));
+        let woken = tell(part, IncidentEvent::Paged { level: 1, round: 0, who: vec!["ada".to_owned()] });
+        assert_eq!(woken[0], [said("Triggered", part)]);
+        let merged = tell(part, IncidentEvent::MergedInto { other: whole, why: String::new() });
+        assert_eq!(merged, [vec![], vec![], vec![said("Resolved", part)]], "it is not over for ada");
+        let over = tell(whole, resolved());
+        assert_eq!(over[0], [said("Resolved", whole)]);
+        assert_eq!(over[1], [said("Resolved", part), said("Resolved", whole)], "a pager has both");
+        assert_eq!(over[2], [said("Resolved", whole)]);
     }
 
     #[test]
