@@ -1,5 +1,7 @@
 //! Who is told and who is woken, in a plan.
 
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
 mod common;
 
 use common::{Planner, converged, spec, worker};

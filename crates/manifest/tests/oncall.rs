@@ -55,7 +55,7 @@ fn spec(environment: &str) -> Spec {
 #[test]
 fn who_is_woken_when_and_in_which_order() {
     let on_call = spec("production").on_call;
-    let channels: Vec<_> = on_call.people["bob"].iter().map(|channel| channel.as_str()).collect();
+    let channels: Vec<_> = on_call.people["bob"].iter().map(daybook_model::ChannelName::as_str).collect();
     assert_eq!(channels, ["bob-phone", "team"]);
     let schedule = &on_call.schedules[0];
     assert_eq!((schedule.name.as_str(), schedule.zone.as_str()), ("web", "Europe/Paris"));

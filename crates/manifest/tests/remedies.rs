@@ -48,7 +48,7 @@ environments:
     assert_eq!(names, ["web", "all"]);
     let web = &rules[0];
     assert_eq!(web.may, [Restart, Scale].into());
-    assert_eq!(web.services.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["web", "worker"]);
+    assert_eq!(web.services.iter().map(daybook_model::ServiceName::as_str).collect::<Vec<_>>(), ["web", "worker"]);
     assert_eq!((web.least_share, web.most, web.within_ms, web.most_replicas), (75, 3, 7_200_000, 4));
     assert_eq!(rules[1].least_share, 0);
     let names: Vec<_> = spec(lines, "staging").remedies.into_iter().map(|rule| rule.name).collect();

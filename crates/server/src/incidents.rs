@@ -1,6 +1,6 @@
 //! Incidents: what the journal says of them, and what people do about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use daybook_api::ErrorCode;
@@ -61,6 +61,18 @@ impl Known {
     pub(crate) fn find(&self, id: IncidentId) -> Option<(Option<EnvKey>, Incident)> {
         let all = self.all();
         all.iter().find_map(|(key, incidents)| Some((key.clone(), incidents.get(id)?.clone())))
+    }
+
+    /// The incident of this id, or the one that it is a part of now.
+    pub(crate) fn whole(&self, id: IncidentId) -> Option<(Option<EnvKey>, Incident)> {
+        let mut found = self.find(id)?;
+        let mut seen = BTreeSet::from([id]);
+        while let Standing::Merged { into } = found.1.standing
+            && seen.insert(into)
+        {
+            found = self.find(into)?;
+        }
+        Some(found)
     }
 }
 

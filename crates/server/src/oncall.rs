@@ -253,7 +253,7 @@ impl App {
         for name in &asked.services {
             let known = release.iter().flat_map(|release| release.spec.services.keys());
             let Some(service) = known.clone().find(|service| service.as_str() == name) else {
-                let names: Vec<_> = known.map(|service| service.as_str()).collect();
+                let names: Vec<_> = known.map(daybook_model::ServiceName::as_str).collect();
                 let error = ApiError::not_found(format!("{} has no service {name:.80}", asked.key));
                 return Err(error.hint(format!("it has {}", names.join(", "))));
             };

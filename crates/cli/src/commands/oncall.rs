@@ -129,7 +129,7 @@ fn render(schedules: &[ScheduleView]) -> String {
 /// Who takes over, by whose word.
 fn overrides<'s>(schedules: impl Iterator<Item = &'s ScheduleView>) -> String {
     let all = schedules.flat_map(|schedule| schedule.overrides.iter().map(move |one| (one, zone(schedule))));
-    all.map(|(one, zone)| paint(DIM, &format!("{}, says {}", words(one, &zone), one.by)) + "\n").collect()
+    all.map(|(one, zone)| paint(DIM, format!("{}, says {}", words(one, &zone), one.by)) + "\n").collect()
 }
 
 fn shifts(schedule: &ScheduleView) -> String {

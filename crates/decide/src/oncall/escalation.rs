@@ -79,13 +79,16 @@ pub fn policy_for<'p>(policies: &'p [Policy], incident: &Incident) -> Option<&'p
     policies.iter().find(is_its).or_else(|| policies.iter().find(|policy| policy.services.is_empty()))
 }
 
-/// Levels at which nobody was on call when an incident's last page passed them over, from 1.
-pub fn passed_over(incident: &Incident) -> Range<u32> {
-    let Some(last) = incident.pages.last() else { return 0..0 };
+/// Levels at which nobody was on call when an incident's last page passed them over, from 1. A page that wakes somebody else
+/// passes over those who were woken before: that is no want of people.
+pub fn passed_over(incident: &Incident) -> Vec<u32> {
+    let Some(last) = incident.pages.last() else { return Vec::new() };
     let before = incident.pages.iter().rev().nth(1).filter(|before| before.round == last.round);
     let first = before.filter(|before| before.level < last.level).map_or(1, |before| before.level + 1);
     // Where nobody at all is on call, the last level is empty as well.
-    first..if last.who.is_empty() { last.level + 1 } else { last.level }
+    let levels: Range<u32> = first..if last.who.is_empty() { last.level + 1 } else { last.level };
+    let woke = |level: u32| incident.pages.iter().any(|page| page.level == level && !page.who.is_empty());
+    levels.filter(|level| last.who.is_empty() || !woke(*level)).collect()
 }
 
 /// Wakes a level, or the first after it at which somebody is on call.
@@ -307,13 +310,15 @@ mod tests {
     fn what_was_passed_over_is_known() {
         let mut watch = Watch::new(Severity::Page);
         watch.look(0..1);
-        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 1..1, "nothing");
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), [0; 0], "nothing");
         watch.look(1..6);
-        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 2..3);
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), [2]);
         watch.look(6..16);
-        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 1..1, "it began again");
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), [0; 0], "it began again");
         watch.happens(17, &IncidentEvent::Paged { level: 3, round: 2, who: Vec::new() });
-        assert_eq!(passed_over(watch.all.get(ID).unwrap()), 1..4, "nobody at all");
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), [1, 2, 3], "nobody at all");
+        watch.happens(18, &IncidentEvent::Paged { level: 2, round: 3, who: vec!["bob".to_owned()] });
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), [0; 0], "the first was woken before");
     }
 
     #[test]

@@ -291,8 +291,10 @@ impl App {
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(()) };
         let broken_off = history.stopped.as_ref().filter(|stopped| stopped.at < self.inner.started_at);
         let planning = self.planning(key);
-        // Whoever restores holds this.
-        let Ok(_planning) = planning.try_lock() else { return Ok(()) };
+        // Whoever restores holds this, or plans something else: it is tried again.
+        let Ok(_planning) = planning.try_lock() else {
+            return Err(ApiError::new(ErrorCode::Locked, format!("something else is planned for {key}")));
+        };
         let directory = match (self.volume_directory(&release.spec, name).await, broken_off) {
             (Ok(directory), _) => directory,
             (Err(_), None) => return Ok(()),

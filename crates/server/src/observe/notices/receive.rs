@@ -386,8 +386,12 @@ impl App {
         let Ok(id) = signal.key.parse::<IncidentId>() else { return Ok(()) };
         // Whoever signs for one environment says nothing about another.
         let is_its = |place: &Option<EnvKey>| place.as_ref().is_none_or(|place| place == of);
-        let found = self.inner.incidents.find(id).filter(|(place, incident)| is_its(place) && incident.is_open());
+        let found = self.inner.incidents.whole(id).filter(|(place, incident)| is_its(place) && incident.is_open());
         let Some((key, incident)) = found else { return Ok(()) };
+        // The end of a part is not that of the whole.
+        if incident.id != id && signal.state == Told::Resolved {
+            return Ok(());
+        }
         let by = Actor { name: by(signal), origin: "pagerduty".to_owned() };
         let event = match signal.state {
             Told::Acknowledged if !is_seen_to(&incident) => IncidentEvent::Acknowledged,

@@ -137,7 +137,7 @@ pub(super) fn of_incident(
         }
         let nobody = passed_over(incident);
         if is_paged && !nobody.is_empty() {
-            let levels: Vec<_> = nobody.map(|level| level.to_string()).collect();
+            let levels: Vec<_> = nobody.iter().map(u32::to_string).collect();
             let title = format!("nobody is on call at level {}: {}", levels.join(", "), incident.title);
             told.push(Telling { update_of: Some(incident.title.clone()), ..telling(Kind::Note, at, None, title) });
         }
