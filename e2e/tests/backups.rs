@@ -55,6 +55,13 @@ async fn others(world: &World) -> Vec<String> {
     keys.filter(|key| key != daybook_e2e::KEY).collect()
 }
 
+/// Takes a clone down before its time, with what it holds.
+async fn take_down(world: &World, clone: &str) {
+    let confirm = format!("--confirm=shop/{clone}");
+    world.run(&["down", "-e", clone, "--volumes=db-data", &confirm, "-y"]).await.expect(0);
+    world.until("it is gone", async |world| others(world).await.is_empty()).await;
+}
+
 /// Whether no clone is half there: each that is listed is whole.
 async fn is_settled(world: &World) -> bool {
     let known = world.run(&["env", "ls", "-o", "json"]).await.expect(0).json();
@@ -502,9 +509,7 @@ async fn r23_a_clone_has_masked_data_names_and_secrets_of_its_own_and_goes_by_it
     assert!(again.err.contains("is there already"), "{again}");
     let secrets = world.run(&["secret", "ls", "-e", "staging", "-o", "json"]).await.expect(0);
     assert!(secrets.out.contains("database.db.admin") && !secrets.out.contains("masking"), "{secrets}");
-    world.run(&["down", "-e", "staging", "--volumes", "--confirm=staging", "-y"]).await;
-    world.run(&["down", "-e", "staging", "-y"]).await;
-    world.until("staging is gone", async |world| others(world).await.is_empty()).await;
+    take_down(&world, "staging").await;
 
     // Killed at any moment, there is no clone, or a whole one.
     for wait in [0, 400, 1_500, 3_000] {
@@ -520,8 +525,7 @@ async fn r23_a_clone_has_masked_data_names_and_secrets_of_its_own_and_goes_by_it
             let rows = "select count(*) from visits";
             let copied = world.run(&["db", "shell", "db", "-e", "preview", "--", "-tAc", rows]).await.expect(0);
             assert_eq!(copied.out.trim(), "5000", "{copied}");
-            world.run(&["down", "-e", "preview", "--volumes", "--confirm=preview", "-y"]).await.expect(0);
-            world.until("it is gone", async |world| others(world).await.is_empty()).await;
+            take_down(&world, "preview").await;
         }
     }
     let brief = world.run(&["env", "clone", "production", "brief", "--data", "full", "--ttl", "1s"]).await.expect(0);
