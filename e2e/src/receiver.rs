@@ -86,8 +86,8 @@ impl Receiver {
     }
 }
 
-/// The head and the body of a request.
-async fn request(stream: &mut tokio::net::TcpStream) -> Option<(String, Vec<u8>)> {
+/// The head of a request in lower case, and its body. `None`: it broke off.
+pub async fn request(stream: &mut tokio::net::TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {

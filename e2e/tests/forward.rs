@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use daybook_bench::shop::free_address;
 use daybook_e2e::World;
+use daybook_e2e::receiver::request;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 const TOKEN: &str = "token-of-this-test";
@@ -99,22 +100,6 @@ fn take(head: &str, body: &[u8], ticks: &Mutex<Vec<(u64, String)>>, labels: &Mut
             if let Some(tick) = line["tick"].as_u64() {
                 ticks.lock().expect("nobody panicked with it").push((tick, at.to_owned()));
             }
-        }
-    }
-}
-
-async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-            if bytes.len() - end - 4 >= length.unwrap_or_default() {
-                return Some((head, bytes[end + 4..].to_vec()));
-            }
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
         }
     }
 }

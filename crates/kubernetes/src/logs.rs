@@ -22,7 +22,7 @@ use crate::KubernetesRuntime;
 use crate::cluster::{Cluster, answer};
 use crate::keeper::Keeper;
 use crate::objects::of_replica;
-use crate::pods::{is_running, status};
+use crate::pods::{is_running, newest_last, status};
 use crate::seen::seen;
 
 /// Lines that wait for whoever reads them.
@@ -68,7 +68,7 @@ impl KubernetesRuntime {
         let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs).ok()?;
         let keeper = keepers.into_iter().find(|keeper| keeper.identity.id == *id && keeper.identity.role == role)?;
         let mut pods: Vec<_> = parts.pods.into_iter().map(Arc::unwrap_or_clone).collect();
-        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        newest_last(&mut pods);
         Some((keeper, pods))
     }
 }

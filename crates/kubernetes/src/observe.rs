@@ -18,7 +18,7 @@ use crate::cache::Parts;
 use crate::charts;
 use crate::keeper::annotations;
 use crate::objects::{of_environment, quota};
-use crate::pods::instance;
+use crate::pods::{instance, newest_last};
 use crate::seen::seen;
 
 impl KubernetesRuntime {
@@ -26,7 +26,7 @@ impl KubernetesRuntime {
         let parts = self.parts(key).await?;
         let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs)?;
         let mut pods = parts.pods;
-        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        newest_last(&mut pods);
         let mut by_keeper: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
         for pod in &pods {
             by_keeper.entry(instance(pod).unwrap_or_default()).or_default().push(pod);

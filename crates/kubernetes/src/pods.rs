@@ -1,5 +1,7 @@
 //! Pods of a replica.
 
+use std::borrow::Borrow;
+
 use daybook_model::launch::Role;
 use daybook_model::name::EnvKey;
 use daybook_model::observed::Exit;
@@ -16,9 +18,14 @@ impl Cluster {
     pub(crate) async fn pods_of(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<Vec<Pod>> {
         let namespace = self.namespace(key);
         let mut pods = self.list::<Pod>(Some(&namespace), &of_replica(key, id, role)).await?;
-        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        newest_last(&mut pods);
         Ok(pods)
     }
+}
+
+/// Puts pods into the order in which they were made.
+pub(crate) fn newest_last(pods: &mut [impl Borrow<Pod>]) {
+    pods.sort_by(|a, b| a.borrow().metadata.creation_timestamp.cmp(&b.borrow().metadata.creation_timestamp));
 }
 
 impl KubernetesRuntime {
