@@ -29,7 +29,7 @@ docs: ## Build the book into target/book
 audit: ## Check dependencies against RustSec's advisories (fetches its database with git)
 	cargo deny check advisories
 
-bench-%: shop ## Measure: rollout, edge, plan, cost, footprint, crash, migrate, backup, metrics, promql, logs, detect, kubernetes-scale (COUNT, SECONDS, RUNTIME, LINES, HOURS bound it)
+bench-%: shop ## Measure: rollout, edge, plan, cost, footprint, crash, migrate, backup, metrics, promql, logs, detect, kubernetes-scale (COUNT, SECONDS, RUNTIME, LINES, HOURS, SERVICES, KUBECTL bound it)
 	cargo build --quiet --release -p daybook-cli -p daybook-bench
 	scripts/bench $*
 

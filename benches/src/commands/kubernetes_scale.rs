@@ -39,6 +39,10 @@ pub(crate) struct Arguments {
     /// The image: one that the cluster's machines could pull, looked up once for each plan.
     #[arg(long, env = "IMAGE", default_value = "127.0.0.1:5055/busybox:1.35")]
     image: String,
+    /// How many services `kubectl` is given at most. It asks for one object after the other, so its time grows with
+    /// them, and that of 5,000 is most of an hour.
+    #[arg(long, env = "KUBECTL", default_value_t = 1_000)]
+    kubectl: u32,
 }
 
 /// What was measured of one size.
@@ -78,14 +82,16 @@ async fn fake_nodes(count: u32) -> Result<()> {
 async fn one_size(arguments: &Arguments, size: u32) -> Result<Value> {
     let directory = tempfile::tempdir().context("make a directory")?;
     let own = own(directory.path(), arguments, size).await?;
-    let plain = plain(directory.path(), &own.objects, size).await;
+    let plain_size = size.min(arguments.kubectl);
+    let plain = plain(directory.path(), &own.objects, plain_size).await;
     ask(&["delete", "namespace", PLAIN, "--ignore-not-found"]).await?;
     let (diff, apply) = plain?;
     Ok(json!({
         "n": size, "noop_plan_ms": own.noop_plan_ms, "one_change_ms": own.one_change_ms,
         "api_requests": own.noop_requests + own.change_requests, "noop_plan_requests": own.noop_requests,
         "one_change_requests": own.change_requests, "idle_requests_per_s": own.idle_requests / IDLE.as_secs(),
-        "server_rss": own.rss, "server_peak": own.peak, "kubectl_diff_ms": diff, "kubectl_apply_ms": apply,
+        "server_rss": own.rss, "server_peak": own.peak, "kubectl_n": plain_size, "kubectl_diff_ms": diff,
+        "kubectl_apply_ms": apply,
     }))
 }
 
@@ -205,6 +211,7 @@ rollout: {{probation: 0s, drain: 1s}}\n"
 async fn plain(directory: &Path, objects: &str, size: u32) -> Result<(Option<f64>, Option<f64>)> {
     let mut list: Value = serde_json::from_str(objects).context("read what kubectl lists")?;
     as_written(&mut list)?;
+    only(&mut list, size)?;
     let same = written(directory, "same.json", &list)?;
     let first =
         list["items"].as_array_mut().and_then(|items| items.iter_mut().find(|item| item["kind"] == "Deployment"));
@@ -239,6 +246,21 @@ fn as_written(list: &mut Value) -> Result<()> {
         let meta = object["metadata"].as_object_mut().context("an object has no metadata")?;
         meta.retain(|name, _| matches!(name.as_str(), "name" | "labels" | "annotations"));
         meta.insert("namespace".to_owned(), json!(PLAIN));
+    }
+    Ok(())
+}
+
+/// Leaves so many services, of which each is a Deployment and a Service.
+fn only(list: &mut Value, services: u32) -> Result<()> {
+    for kind in ["Deployment", "Service"] {
+        let mut left = services;
+        list["items"].as_array_mut().context("kubectl lists nothing")?.retain(|item| {
+            item["kind"] != kind || {
+                let stays = left > 0;
+                left = left.saturating_sub(1);
+                stays
+            }
+        });
     }
     Ok(())
 }
