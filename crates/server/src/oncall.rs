@@ -364,26 +364,13 @@ fn said_view(key: &EnvKey, window: &Window, now: Timestamp) -> Option<Maintenanc
 
 #[cfg(test)]
 mod tests {
-    use daybook_model::Digest;
     use daybook_model::oncall::Schedule;
 
     use super::*;
+    use crate::fixture::entry;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
-    }
-
-    fn entry(event: Event, time: &str) -> Entry {
-        Entry {
-            seq: 1,
-            at: at(time),
-            key: Some("shop/production".parse().unwrap()),
-            run: None,
-            actor: Actor::daybook("test"),
-            event,
-            previous: Digest::of(b""),
-            hash: Digest::of(b""),
-        }
     }
 
     fn window(from: &str, until: &str) -> Window {
