@@ -73,9 +73,7 @@ async fn query_range(State(app): State<App>, asked: Parameters) -> Answered {
 }
 
 async fn answered(app: &App, asked: &Parameters, text: &str, when: When) -> Answered {
-    let observatory = &app.inner.observatory;
-    let within = asked.timeout()?;
-    let output = ask(kept(observatory)?, &observatory.questions, text, when, within).await?;
+    let output = ask(&app.inner.observatory, text, when, asked.timeout()?).await?;
     let at = match when {
         When::At(at) => at,
         When::Range { to, .. } => to,
