@@ -17,5 +17,5 @@ mod unit;
 
 pub use chart::{Chart, Grid, Line, MOST_LINES, last, names};
 pub use spark::sparkline;
-pub use svg::{escape, svg};
+pub use svg::{escape, short, svg};
 pub use unit::Unit;

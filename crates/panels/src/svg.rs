@@ -239,12 +239,12 @@ fn description(chart: &Chart) -> String {
     format!("{}. {}", span(chart), lines.join("; "))
 }
 
-fn short(text: &str, most: usize) -> String {
+/// The first `most` characters of `text`, marked where there are more.
+pub fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    let head: String = text.chars().take(most - 1).collect();
-    format!("{head}…")
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// Text as it stands between tags and in attributes of SVG and HTML, without what XML does not know
@@ -262,6 +262,11 @@ mod tests {
     #[test]
     fn what_xml_does_not_know_is_left_out() {
         assert_eq!(escape("a\u{fffe}b\u{ffff}c\u{0}\u{1b}<\"&>\u{fffd}"), "abc&lt;&quot;&amp;&gt;\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_too_long_is_marked() {
+        assert_eq!([short("four", 4), short("fives", 4)], ["four", "fiv…"]);
     }
 
     #[test]
