@@ -18,10 +18,10 @@ use daybook_metrics::exposition::{Format, Kind, Writer};
 use daybook_metrics::store::Store;
 use daybook_metrics::{Labels, Matcher, NAME};
 use daybook_promql::Query;
+use daybook_rules::builtin::{METRICS, of_series};
 use serde_json::{Value, json};
 
 use super::ask::{NotAnswered, POINTS, When, ask, not_read};
-use super::names::{METRICS, of_series};
 use super::{Observatory, lock};
 use crate::App;
 use answer::Refused;
