@@ -76,7 +76,7 @@ impl Known {
 }
 
 impl App {
-    /// Reads what the journal says of incidents, silences, maintenance and who takes over. Once, at the start: whatever happens to them later is written by this server.
+    /// Reads what the journal says of incidents, silences, maintenance and overrides. Once, at the start: whatever happens to them later is written by this server.
     pub(crate) async fn read_incidents(&self) -> Result<(), daybook_store::Error> {
         let mut after = 0;
         loop {

@@ -105,7 +105,7 @@ fn schedule(manifest: &Manifest<'_, '_>, entry: &Entry, people: &People) -> Opti
     }
     let layers: Vec<_> = layers.iter().filter_map(|node| layer(manifest, node, people)).collect();
     let overrides = node.get("overrides").map(Node::items).unwrap_or_default();
-    let overrides = overrides.iter().filter_map(|node| take_over(manifest, node, &zone, people)).collect();
+    let overrides = overrides.iter().filter_map(|node| one_override(manifest, node, &zone, people)).collect();
     Some(Schedule { name: entry.key.to_string(), zone, layers, overrides })
 }
 
@@ -175,7 +175,7 @@ fn hours(manifest: &Manifest<'_, '_>, node: &Node) -> Option<Restriction> {
     Some(Restriction { days, from: from?, until: until? })
 }
 
-fn take_over(manifest: &Manifest<'_, '_>, node: &Node, zone: &str, people: &People) -> Option<Override> {
+fn one_override(manifest: &Manifest<'_, '_>, node: &Node, zone: &str, people: &People) -> Option<Override> {
     let person = named(manifest, node, "person", people).pop();
     let time = |key: &str| match node.get(key) {
         Some(node) => moment(manifest, CODE, node, zone),
