@@ -32,7 +32,22 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, node: Option<&Node>, channels: 
     let people = people(manifest, node, channels);
     let schedules: Vec<_> = entries(node, "schedules").filter_map(|entry| schedule(manifest, entry, &people)).collect();
     let policies = entries(node, "policies").filter_map(|entry| policy(manifest, node, entry, &people)).collect();
-    OnCall { people, schedules, policies }
+    let on_call = OnCall { people, schedules, policies };
+    warn_if_nobody_else_hears(manifest, node, &on_call, channels);
+    on_call
+}
+
+/// Warns where each channel is somebody's own: those hear of what wakes somebody, and of nothing else.
+fn warn_if_nobody_else_hears(manifest: &Manifest<'_, '_>, node: &Node, on_call: &OnCall, channels: &[Channel]) {
+    let is_own = |channel: &Channel| on_call.behind(&channel.name).next().is_some();
+    // Where something is wrong, a channel may be missing only because of that.
+    if channels.is_empty() || !channels.iter().all(is_own) || manifest.ctx.failed() {
+        return;
+    }
+    let span = node.map().and_then(|map| map.entry("people")).map_or(node.span, |entry| entry.key_span);
+    let problem = Problem::new("M0144", span, "nobody hears of incidents but who is woken for them");
+    let problem = problem.label("each channel of `notify` is somebody's own");
+    manifest.ctx.report(problem.help("add a channel to `notify` that is nobody's own, such as the team's"));
 }
 
 fn entries<'n>(node: &'n Node, key: &str) -> impl Iterator<Item = &'n Entry> {
