@@ -105,6 +105,22 @@ async fn one_after_the_other_is_woken_until_somebody_sees_to_it() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_by_which_nobody_else_hears_of_incidents_is_warned_about() {
+    let world = World::new().await;
+    let validate = async |notify: Value| {
+        let shop = daybook_e2e::manifest();
+        world.write("daybook.yaml", &format!("{shop}\nnotify: {notify}\non_call: {{people: {{ada: phone}}}}\n"));
+        world.run(&["validate"]).await.expect(0).err
+    };
+    let ntfy = json!({"ntfy": {"topic": {"secret": "topic"}}});
+    let said = validate(json!({"phone": ntfy})).await;
+    assert!(said.contains("M0144") && said.contains("nobody hears of incidents but who is woken for them"), "{said}");
+    let said = validate(json!({"phone": ntfy, "team": {"slack": {"url": {"secret": "slack"}}}})).await;
+    assert!(!said.contains("M0144"), "{said}");
+    world.end().await;
+}
+
 const RULES: &str = r#"
 groups:
   - name: shop

@@ -12,6 +12,7 @@ use daybook_model::{ReleaseNumber, ServiceName, Timestamp};
 
 use crate::backups::{lies_back, span};
 use crate::incident::Incident;
+use crate::oncall::seen_to_by;
 
 /// The name of who is no person.
 const ITSELF: &str = "daybook";
@@ -69,7 +70,7 @@ pub fn decide(rules: &[Rule], incident: &Incident, around: &Around, now: Timesta
     if let Some(taken) = incident.actions.iter().find(|taken| taken.by != ITSELF) {
         return leave(&format!("{} did something about it: {}", taken.by, taken.what));
     }
-    if let Some((who, _)) = &incident.acknowledged {
+    if let Some(who) = seen_to_by(incident, now) {
         return leave(&format!("{who} sees to it"));
     }
     if let Some(what) = &around.under_way {
@@ -306,6 +307,16 @@ mod tests {
         nothing: nothing is suspected
         ");
         assert!(told(&[rule()], &open, &long_ago).starts_with("swap-back"));
+    }
+
+    #[test]
+    fn an_incident_that_opens_again_is_left_to_who_saw_to_it_for_a_while() {
+        let mut open = incident(vec![suspected(80, back())]);
+        open.acknowledged = Some(("ada".to_owned(), at(-60)));
+        open.reopened = Some(at(4));
+        assert_eq!(told(&[rule()], &open, &around()), "nothing: ada sees to it");
+        open.reopened = Some(at(-30));
+        assert!(told(&[rule()], &open, &around()).starts_with("swap-back"), "nobody does any more");
     }
 
     #[test]

@@ -47,12 +47,17 @@ pub(crate) struct Cache {
     _watches: JoinSet<()>,
 }
 
-/// Everything of one environment.
-pub(crate) struct Parts {
+/// What runs.
+pub(crate) struct Workloads {
     pub(crate) deployments: Vec<Arc<Deployment>>,
     pub(crate) stateful_sets: Vec<Arc<StatefulSet>>,
     pub(crate) jobs: Vec<Arc<Job>>,
     pub(crate) pods: Vec<Arc<Pod>>,
+}
+
+/// Everything of one environment.
+pub(crate) struct Parts {
+    pub(crate) workloads: Workloads,
     pub(crate) claims: Vec<Arc<PersistentVolumeClaim>>,
     pub(crate) policies: Vec<Arc<NetworkPolicy>>,
     pub(crate) quotas: Vec<Arc<ResourceQuota>>,
@@ -91,35 +96,39 @@ impl Cache {
                 Standing::Behind | Standing::Interrupted => return None,
             }
         }
-        Some(self.of(&place))
+        Some(Parts {
+            workloads: self.workloads_of(&place),
+            claims: self.claims.of(&place),
+            policies: self.policies.of(&place),
+            quotas: self.quotas.of(&place),
+            records: self.records.of(&place),
+        })
     }
 
-    /// What has such labels, as the watches have told so far: it may be a little late. `None` while one is interrupted.
-    pub(crate) fn told(&self, namespace: &str, labels: &Pairs) -> Option<Parts> {
+    /// What runs by such labels, as the watches have told so far: it may be a little late. `None` while one is interrupted.
+    pub(crate) fn workloads(&self, namespace: &str, labels: &Pairs) -> Option<Workloads> {
         let place = Place { namespace, labels, needed: BTreeMap::new() };
-        (self.standing(&place) != Standing::Interrupted).then(|| self.of(&place))
+        (self.standing_of_workloads(&place) != Standing::Interrupted).then(|| self.workloads_of(&place))
     }
 
-    fn of(&self, place: &Place<'_>) -> Parts {
-        Parts {
-            // Workloads first: a pod without its workload is none of ours to tell of.
+    fn workloads_of(&self, place: &Place<'_>) -> Workloads {
+        Workloads {
+            // Pods last: a pod without its workload is none of ours to tell of.
             deployments: self.deployments.of(place),
             stateful_sets: self.stateful_sets.of(place),
             jobs: self.jobs.of(place),
             pods: self.pods.of(place),
-            claims: self.claims.of(place),
-            policies: self.policies.of(place),
-            quotas: self.quotas.of(place),
-            records: self.records.of(place),
         }
+    }
+
+    fn standing_of_workloads(&self, place: &Place<'_>) -> Standing {
+        let keepers = self.deployments.standing(place).max(self.stateful_sets.standing(place));
+        keepers.max(self.jobs.standing(place)).max(self.pods.standing(place))
     }
 
     fn standing(&self, place: &Place<'_>) -> Standing {
         let standings = [
-            self.deployments.standing(place),
-            self.stateful_sets.standing(place),
-            self.jobs.standing(place),
-            self.pods.standing(place),
+            self.standing_of_workloads(place),
             self.claims.standing(place),
             self.policies.standing(place),
             self.quotas.standing(place),

@@ -64,10 +64,10 @@ impl KubernetesRuntime {
 
     /// The workload of a replica and its pods, the newest last, as the watches have told.
     fn told_of(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Option<(Keeper, Vec<Pod>)> {
-        let parts = self.cache.told(&self.cluster.namespace(key), &of_replica(key, id, role))?;
-        let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs).ok()?;
+        let told = self.cache.workloads(&self.cluster.namespace(key), &of_replica(key, id, role))?;
+        let keepers = self.keepers_among(key, &told.deployments, &told.stateful_sets, &told.jobs).ok()?;
         let keeper = keepers.into_iter().find(|keeper| keeper.identity.id == *id && keeper.identity.role == role)?;
-        let mut pods: Vec<_> = parts.pods.into_iter().map(Arc::unwrap_or_clone).collect();
+        let mut pods: Vec<_> = told.pods.into_iter().map(Arc::unwrap_or_clone).collect();
         newest_last(&mut pods);
         Some((keeper, pods))
     }

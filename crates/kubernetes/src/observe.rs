@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 
 use crate::KubernetesRuntime;
-use crate::cache::Parts;
+use crate::cache::{Parts, Workloads};
 use crate::charts;
 use crate::keeper::annotations;
 use crate::objects::{of_environment, quota};
@@ -24,8 +24,8 @@ use crate::seen::seen;
 impl KubernetesRuntime {
     pub(crate) async fn observe_environment(&self, key: &EnvKey) -> Result<Seen> {
         let parts = self.parts(key).await?;
-        let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs)?;
-        let mut pods = parts.pods;
+        let Workloads { deployments, stateful_sets, jobs, mut pods } = parts.workloads;
+        let keepers = self.keepers_among(key, &deployments, &stateful_sets, &jobs)?;
         newest_last(&mut pods);
         let mut by_keeper: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
         for pod in &pods {
@@ -63,10 +63,12 @@ impl KubernetesRuntime {
         )?;
         let pods = self.cluster.list::<Pod>(namespace, &labels).await?;
         Ok(Parts {
-            deployments: shared(deployments),
-            stateful_sets: shared(stateful_sets),
-            jobs: shared(jobs),
-            pods: shared(pods),
+            workloads: Workloads {
+                deployments: shared(deployments),
+                stateful_sets: shared(stateful_sets),
+                jobs: shared(jobs),
+                pods: shared(pods),
+            },
             claims: shared(claims),
             policies: shared(policies),
             quotas: shared(quotas),
@@ -78,8 +80,8 @@ impl KubernetesRuntime {
     pub(crate) async fn present_images(&self, key: &EnvKey, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>> {
         let mut present = self.images.present(digests).await?;
         if present.len() < digests.len() {
-            let parts = self.parts(key).await?;
-            let keepers = self.keepers_among(key, &parts.deployments, &parts.stateful_sets, &parts.jobs)?;
+            let Workloads { deployments, stateful_sets, jobs, .. } = self.parts(key).await?.workloads;
+            let keepers = self.keepers_among(key, &deployments, &stateful_sets, &jobs)?;
             let named = keepers.iter().filter(|keeper| keeper.pulls).map(|keeper| keeper.identity.artifact);
             let named: Vec<_> = named.filter(|digest| digests.contains(digest)).collect();
             named.iter().for_each(|digest| self.images.remember(digest, true));

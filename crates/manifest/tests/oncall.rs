@@ -42,14 +42,19 @@ environments:
       - {title: Larger machines, services: [worker], from: 2026-12-24T20:00, until: 2026-12-24T22:00, timezone: Europe/Paris}
 "#;
 
-fn spec(environment: &str) -> Spec {
+/// What a manifest makes of an environment, and what is said about it.
+fn read(manifest: &str, environment: &str) -> (Spec, String) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("daybook.yaml");
-    std::fs::write(&path, SHOP).unwrap();
+    std::fs::write(&path, manifest).unwrap();
     let (bundle, _) = Bundle::collect(&[path], &|_| None, None);
     let loaded = load(&bundle, &Options::new(environment.parse().unwrap()));
     let said = render(&loaded.diagnostics, &bundle, false);
-    loaded.spec.unwrap_or_else(|| panic!("{said}"))
+    (loaded.spec.unwrap_or_else(|| panic!("{said}")), said)
+}
+
+fn spec(environment: &str) -> Spec {
+    read(SHOP, environment).0
 }
 
 #[test]
@@ -71,6 +76,18 @@ fn who_is_woken_when_and_in_which_order() {
     assert_eq!(policy.levels[0].targets, [Target::Schedule("web".to_owned())]);
     assert_eq!((policy.levels[0].wait_ms, policy.levels[1].wait_ms), (10_000, 300_000));
     assert_eq!(policy.levels[1].targets, ["bob", "ada"].map(|name| Target::Person(name.to_owned())));
+}
+
+#[test]
+fn somebody_who_is_not_woken_hears_of_incidents() {
+    let warns = |manifest: &str, environment: &str| read(manifest, environment).1.contains("M0144");
+    assert!(warns(SHOP, "production"), "the team's channel is bob's own");
+    let others = SHOP.replace("bob: [bob-phone, team]", "bob: bob-phone");
+    assert!(!warns(&others, "production"));
+    let own = format!("{others}    on_call: {{people: {{ada: [ada-phone, bob-phone, team]}}}}\n");
+    assert!(warns(&own, "staging") && !warns(&own, "production"), "an environment may have its own");
+    let nobody = others.replace("on_call:", "x-on-call:");
+    assert!(!warns(&nobody, "production"), "where nobody is on call, all channels are told");
 }
 
 #[test]

@@ -405,16 +405,17 @@ pub enum Event {
         id: String,
     },
     /// Somebody takes over in a schedule for a while.
-    TakenOver {
+    OverrideAdded {
         /// What it is known by.
         id: String,
         /// The schedule.
         schedule: String,
         /// Who, and when.
-        cover: Override,
+        #[serde(rename = "override")]
+        what: Override,
     },
     /// They do not any more.
-    TakeOverEnded {
+    OverrideEnded {
         /// Which.
         id: String,
     },

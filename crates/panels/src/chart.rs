@@ -73,11 +73,6 @@ pub struct Line {
 }
 
 impl Line {
-    /// The newest value.
-    pub fn last(&self) -> Option<f64> {
-        self.values.iter().rev().find_map(|value| *value)
-    }
-
     /// The greatest value.
     pub fn most(&self) -> Option<f64> {
         self.values.iter().flatten().copied().max_by(f64::total_cmp)
@@ -110,6 +105,11 @@ impl Chart {
         }
         Self { title: title.into(), unit, grid, lines, left_out }
     }
+}
+
+/// The newest of values over time.
+pub fn last(values: &[Option<f64>]) -> Option<f64> {
+    values.iter().rev().find_map(|value| *value)
 }
 
 /// Names of series by their labels: what all have is said of none.

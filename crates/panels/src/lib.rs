@@ -15,7 +15,7 @@ mod spark;
 mod svg;
 mod unit;
 
-pub use chart::{Chart, Grid, Line, MOST_LINES, names};
+pub use chart::{Chart, Grid, Line, MOST_LINES, last, names};
 pub use spark::sparkline;
-pub use svg::{escape, svg};
+pub use svg::{escape, short, svg};
 pub use unit::Unit;

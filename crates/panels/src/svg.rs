@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::chart::{Chart, Line};
+use crate::chart::{Chart, Line, last};
 use crate::{Unit, axis};
 
 const WIDTH: f64 = 760.0;
@@ -71,7 +71,7 @@ pub fn svg(chart: &Chart) -> String {
         most: marks[marks.len() - 1],
     };
     axes(&mut out, chart, &frame, &marks, &labels);
-    if chart.lines.iter().all(|line| line.last().is_none()) {
+    if chart.lines.iter().all(|line| last(&line.values).is_none()) {
         let _ = writeln!(
             out,
             "<text class=\"more\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">nothing was measured</text>",
@@ -194,7 +194,7 @@ fn legend(out: &mut String, chart: &Chart, two: bool) {
     for (i, line) in chart.lines.iter().enumerate() {
         let (x, y) = place(i);
         let dash = if i >= DASHED { " stroke-dasharray=\"5 3\"" } else { "" };
-        let last = line.last().map_or("–".to_owned(), |value| chart.unit.show(value));
+        let last = last(&line.values).map_or("–".to_owned(), |value| chart.unit.show(value));
         let _ = writeln!(
             out,
             "<path class=\"c{i}\" d=\"M{x:.1} {:.1}h16\" stroke=\"currentColor\" stroke-width=\"3\"{dash}/>\
@@ -233,18 +233,18 @@ fn description(chart: &Chart) -> String {
         let known = || line.values.iter().flatten().copied();
         let show = |value: Option<f64>| value.map_or("nothing".to_owned(), |value| Unit::show(chart.unit, value));
         let (least, most) = (known().min_by(f64::total_cmp), line.most());
-        format!("{}: {} to {}, last {}", line.name, show(least), show(most), show(line.last()))
+        format!("{}: {} to {}, last {}", line.name, show(least), show(most), show(last(&line.values)))
     };
     let lines: Vec<String> = chart.lines.iter().map(told).collect();
     format!("{}. {}", span(chart), lines.join("; "))
 }
 
-fn short(text: &str, most: usize) -> String {
+/// The first `most` characters of `text`, marked where there are more.
+pub fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    let head: String = text.chars().take(most - 1).collect();
-    format!("{head}…")
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// Text as it stands between tags and in attributes of SVG and HTML, without what XML does not know
@@ -262,6 +262,11 @@ mod tests {
     #[test]
     fn what_xml_does_not_know_is_left_out() {
         assert_eq!(escape("a\u{fffe}b\u{ffff}c\u{0}\u{1b}<\"&>\u{fffd}"), "abc&lt;&quot;&amp;&gt;\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_too_long_is_marked() {
+        assert_eq!([short("four", 4), short("fives", 4)], ["four", "fiv…"]);
     }
 
     #[test]

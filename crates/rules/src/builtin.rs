@@ -14,7 +14,7 @@ mod replicas;
 mod traffic;
 
 pub use adjust::{NotAdjusted, Wish, check};
-pub use metrics::{METRICS, Metric};
+pub use metrics::{METRICS, Metric, of_series};
 
 use daybook_promql::Query;
 

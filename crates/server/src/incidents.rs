@@ -8,7 +8,6 @@ use daybook_api::incident::{
     ActionLine, AlertLine, AlertView, ImpactView, IncidentLine, IncidentView, Marking, OpenIncident, SuspectView,
 };
 use daybook_decide::incident::{Incident, Incidents, Standing, Taken};
-use daybook_decide::oncall::is_seen_to;
 use daybook_decide::postmortem::{self, Beside};
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::status_page::StatusPage;
@@ -77,7 +76,7 @@ impl Known {
 }
 
 impl App {
-    /// Reads what the journal says of incidents, silences, maintenance and who takes over. Once, at the start: whatever happens to them later is written by this server.
+    /// Reads what the journal says of incidents, silences, maintenance and overrides. Once, at the start: whatever happens to them later is written by this server.
     pub(crate) async fn read_incidents(&self) -> Result<(), daybook_store::Error> {
         let mut after = 0;
         loop {
@@ -105,7 +104,7 @@ impl App {
     ) -> Result<(), ApiError> {
         let writing = self.inner.incidents.writing.lock().await;
         let mut tried = self.inner.incidents.of(key);
-        if matches!(event, IncidentEvent::Paged { .. }) && tried.get(id).is_some_and(is_seen_to) {
+        if matches!(event, IncidentEvent::Paged { .. }) && tried.get(id).is_some_and(Incident::is_seen_to) {
             let message = format!("somebody sees to incident {} already", id.short());
             return Err(ApiError::new(ErrorCode::Usage, message));
         }

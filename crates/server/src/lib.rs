@@ -38,6 +38,8 @@ mod election;
 mod error;
 mod events;
 mod exec;
+#[cfg(test)]
+mod fixture;
 mod fleet;
 mod heal;
 #[cfg(feature = "observe")]

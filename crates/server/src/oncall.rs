@@ -1,4 +1,4 @@
-//! Who takes over for a while, and maintenance windows that people made: both are in the journal beside what the manifest says.
+//! Overrides of who is on call, and maintenance windows that people made: both are in the journal beside what the manifest says.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ pub(crate) struct Made(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     windows: Vec<MadeWindow>,
-    covers: Vec<MadeCover>,
+    overrides: Vec<MadeOverride>,
 }
 
 struct MadeWindow {
@@ -45,12 +45,12 @@ struct MadeWindow {
     until: Timestamp,
 }
 
-struct MadeCover {
+struct MadeOverride {
     id: String,
     key: EnvKey,
     by: String,
     schedule: String,
-    cover: Override,
+    what: Override,
 }
 
 impl Made {
@@ -79,17 +79,17 @@ impl Made {
                     window.from = window.from.min(window.until);
                 });
             }
-            Event::TakenOver { id, schedule, cover } => {
-                let (schedule, cover) = (schedule.clone(), cover.clone());
+            Event::OverrideAdded { id, schedule, what } => {
+                let (schedule, what) = (schedule.clone(), what.clone());
                 let mut all = self.all();
-                all.covers.retain(|one| one.cover.until > since);
-                all.covers.push(MadeCover { id: id.clone(), key, by, schedule, cover });
+                all.overrides.retain(|one| one.what.until > since);
+                all.overrides.push(MadeOverride { id: id.clone(), key, by, schedule, what });
             }
-            Event::TakeOverEnded { id } => {
+            Event::OverrideEnded { id } => {
                 let mut all = self.all();
-                all.covers.iter_mut().filter(|one| one.id == *id).for_each(|one| {
-                    one.cover.until = one.cover.until.min(at);
-                    one.cover.from = one.cover.from.min(one.cover.until);
+                all.overrides.iter_mut().filter(|one| one.id == *id).for_each(|one| {
+                    one.what.until = one.what.until.min(at);
+                    one.what.from = one.what.from.min(one.what.until);
                 });
             }
             _ => {}
@@ -108,15 +108,15 @@ impl Made {
         .collect()
     }
 
-    /// Adds those who take over to what a release says. Somebody whom it does not know any more reaches nobody, so whose
-    /// turn it is is on call.
-    fn cover(&self, spec: &Spec) -> OnCall {
+    /// Adds overrides to what a release says. Somebody whom it does not know any more reaches nobody, so whose turn it is is
+    /// on call.
+    fn on_call(&self, spec: &Spec) -> OnCall {
         let mut said = spec.on_call.clone();
         let all = self.all();
-        let is_known = |one: &&MadeCover| spec.on_call.people.contains_key(&one.cover.person);
-        for one in all.covers.iter().filter(|one| one.key == spec.key).filter(is_known) {
+        let is_known = |one: &&MadeOverride| spec.on_call.people.contains_key(&one.what.person);
+        for one in all.overrides.iter().filter(|one| one.key == spec.key).filter(is_known) {
             let schedule = said.schedules.iter_mut().find(|schedule| schedule.name == one.schedule);
-            schedule.into_iter().for_each(|schedule| schedule.overrides.push(one.cover.clone()));
+            schedule.into_iter().for_each(|schedule| schedule.overrides.push(one.what.clone()));
         }
         said
     }
@@ -135,9 +135,9 @@ impl App {
         windows
     }
 
-    /// Who is on call by a release, and by those who take over.
+    /// Who is on call by a release, and by overrides.
     pub(crate) fn on_call_by(&self, release: &Release) -> OnCall {
-        self.inner.made.cover(&release.spec)
+        self.inner.made.on_call(&release.spec)
     }
 
     /// Every schedule of an environment, with who is on call.
@@ -150,7 +150,7 @@ impl App {
         }
         let end = at.checked_add(SignedDuration::from_hours(24 * i64::from(days)));
         let end = end.map_err(|_| usage("nobody knows what will be so late"))?;
-        let covers = self.covers(&query.key);
+        let overrides = self.overrides(&query.key);
         let views = self.on_call_by(&release).schedules.into_iter().map(|schedule| {
             let next = next_hand_over(&schedule, at);
             let shifts = shifts(&schedule, at, end).into_iter();
@@ -161,7 +161,7 @@ impl App {
                 until: next.as_ref().map(|(until, _)| *until),
                 next: next.and_then(|(_, person)| person),
                 shifts: shifts.map(|one| ShiftView { person: one.person, from: one.from, until: one.until }).collect(),
-                overrides: covers.iter().filter(is_its).cloned().collect(),
+                overrides: overrides.iter().filter(is_its).cloned().collect(),
                 schedule: schedule.name,
                 zone: schedule.zone,
             }
@@ -169,9 +169,9 @@ impl App {
         Ok(views.collect())
     }
 
-    fn covers(&self, key: &EnvKey) -> Vec<OverrideView> {
+    fn overrides(&self, key: &EnvKey) -> Vec<OverrideView> {
         let all = self.inner.made.all();
-        all.covers.iter().filter(|one| one.key == *key).map(cover_view).collect()
+        all.overrides.iter().filter(|one| one.key == *key).map(override_view).collect()
     }
 
     /// Lets somebody take over for a while.
@@ -193,10 +193,10 @@ impl App {
         let from = asked.from.unwrap_or_else(|| self.now());
         is_length(from, asked.until, self.now())?;
         let id = new_id();
-        let cover = Override { person: asked.person, from, until: asked.until };
-        let event = Event::TakenOver { id: id.clone(), schedule: asked.schedule, cover };
+        let what = Override { person: asked.person, from, until: asked.until };
+        let event = Event::OverrideAdded { id: id.clone(), schedule: asked.schedule, what };
         self.note_made(&asked.key, actor, event).await?;
-        let made = self.covers(&asked.key).into_iter().find(|one| one.id == id);
+        let made = self.overrides(&asked.key).into_iter().find(|one| one.id == id);
         made.ok_or_else(|| ApiError::new(ErrorCode::Internal, "it was not kept"))
     }
 
@@ -205,12 +205,12 @@ impl App {
         let now = self.now();
         let found = {
             let all = self.inner.made.all();
-            all.covers.iter().find(|one| one.id == id && one.cover.until > now).map(cover_view)
+            all.overrides.iter().find(|one| one.id == id && one.what.until > now).map(override_view)
         };
         let known = found.ok_or_else(|| {
-            ApiError::not_found(format!("nobody takes over by {id:.80}")).hint("see `daybook oncall`")
+            ApiError::not_found(format!("there is no override {id:.80}")).hint("see `daybook oncall`")
         })?;
-        self.note_made(&known.key, actor, Event::TakeOverEnded { id: known.id.clone() }).await?;
+        self.note_made(&known.key, actor, Event::OverrideEnded { id: known.id.clone() }).await?;
         Ok(known)
     }
 
@@ -312,8 +312,8 @@ fn new_id() -> String {
     id[id.len() - 8..].to_owned()
 }
 
-fn cover_view(one: &MadeCover) -> OverrideView {
-    let Override { person, from, until } = one.cover.clone();
+fn override_view(one: &MadeOverride) -> OverrideView {
+    let Override { person, from, until } = one.what.clone();
     let (id, key, by, schedule) = (one.id.clone(), one.key.clone(), one.by.clone(), one.schedule.clone());
     OverrideView { id, key, schedule, person, from, until, by }
 }
@@ -364,26 +364,13 @@ fn said_view(key: &EnvKey, window: &Window, now: Timestamp) -> Option<Maintenanc
 
 #[cfg(test)]
 mod tests {
-    use daybook_model::Digest;
     use daybook_model::oncall::Schedule;
 
     use super::*;
+    use crate::fixture::entry;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
-    }
-
-    fn entry(event: Event, time: &str) -> Entry {
-        Entry {
-            seq: 1,
-            at: at(time),
-            key: Some("shop/production".parse().unwrap()),
-            run: None,
-            actor: Actor::daybook("test"),
-            event,
-            previous: Digest::of(b""),
-            hash: Digest::of(b""),
-        }
     }
 
     fn window(from: &str, until: &str) -> Window {
@@ -426,15 +413,15 @@ mod tests {
         spec.on_call.schedules = vec![Schedule { name: name.clone(), zone, layers: Vec::new(), overrides: Vec::new() }];
         spec.on_call.people.insert("ada".to_owned(), Vec::new());
         let (from, until) = (at("2026-12-01T10:00:00Z"), at("2026-12-01T12:00:00Z"));
-        let cover = Override { person: "ada".to_owned(), from, until };
+        let what = Override { person: "ada".to_owned(), from, until };
         let id = "o1".to_owned();
-        made.record(&entry(Event::TakenOver { id: id.clone(), schedule: name, cover }, "2026-12-01T09:00:00Z"));
-        let who = |time: &str| on_call(&made.cover(&spec).schedules[0], at(time)).map(ToOwned::to_owned);
+        made.record(&entry(Event::OverrideAdded { id: id.clone(), schedule: name, what }, "2026-12-01T09:00:00Z"));
+        let who = |time: &str| on_call(&made.on_call(&spec).schedules[0], at(time)).map(ToOwned::to_owned);
         assert_eq!((who("2026-12-01T11:00:00Z").as_deref(), who("2026-12-01T12:00:00Z")), (Some("ada"), None));
         let without = Spec { on_call: OnCall { people: Default::default(), ..spec.on_call.clone() }, ..spec.clone() };
-        let left = made.cover(&without);
+        let left = made.on_call(&without);
         assert_eq!(on_call(&left.schedules[0], at("2026-12-01T11:00:00Z")), None, "nothing reaches ada any more");
-        made.record(&entry(Event::TakeOverEnded { id }, "2026-12-01T10:30:00Z"));
+        made.record(&entry(Event::OverrideEnded { id }, "2026-12-01T10:30:00Z"));
         assert_eq!(who("2026-12-01T11:00:00Z"), None);
     }
 }

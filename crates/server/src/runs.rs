@@ -148,7 +148,8 @@ impl App {
     /// has looked at.
     pub(crate) async fn begin(&self, request: &RunRequest, actor: Actor) -> Result<RunReply, ApiError> {
         let key = self.key_of(&request.change)?;
-        // An upgrade keeps others from planning until it is over: nobody waits for that.
+        // An upgrade keeps others from planning until it is over: nobody waits for that. `ready` asks again: one that began
+        // meanwhile and broke off is still open, and keeps nobody from planning.
         if !matches!(request.change, Change::Down(_)) {
             self.refuse_if_upgrading(&key).await?;
         }

@@ -181,22 +181,10 @@ fn view(kept: &Kept, fired: &[Fired], now: Timestamp) -> SilenceView {
 #[cfg(test)]
 mod tests {
     use daybook_metrics::Labels;
-    use daybook_model::{Digest, Severity};
+    use daybook_model::Severity;
 
     use super::*;
-
-    fn entry(event: Event, at: &str) -> Entry {
-        Entry {
-            seq: 1,
-            at: at.parse().unwrap(),
-            key: Some("shop/production".parse().unwrap()),
-            run: None,
-            actor: Actor::daybook("test"),
-            event,
-            previous: Digest::of(b""),
-            hash: Digest::of(b""),
-        }
-    }
+    use crate::fixture::entry;
 
     fn silence(matchers: &str) -> Event {
         let at = |text: &str| text.parse().unwrap();

@@ -9,7 +9,7 @@ use daybook_api::query::QueryData;
 use daybook_panels::dashboard::{
     Asked, Dashboard as Board, Filling, Kind, Panel, Read, defaults, legend, of_grafana, to_grafana,
 };
-use daybook_panels::{Chart, Grid, Line, names, sparkline};
+use daybook_panels::{Chart, Grid, Line, last, names, sparkline};
 use serde::Serialize;
 
 use super::query::{over, placed};
@@ -263,7 +263,7 @@ fn render(shown: &Shown, about: &str) -> String {
             let show = |value: Option<f64>| value.map_or("–".to_owned(), |value| panel.chart.unit.show(value));
             let name = called(line);
             let pad = " ".repeat(widest.saturating_sub(width(&name)));
-            let (last, most) = (show(line.last()), paint(DIM, format!("most {}", show(line.most()))));
+            let (last, most) = (show(last(&line.values)), paint(DIM, format!("most {}", show(line.most()))));
             match panel.kind {
                 Kind::Lines => {
                     let over_time = sparkline(line.values.iter().copied());

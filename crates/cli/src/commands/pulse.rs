@@ -6,7 +6,7 @@ use std::time::Duration;
 use daybook_api::Client;
 use daybook_api::query::{MatrixRow, QueryAnswer, QueryData};
 use daybook_model::{EnvKey, Timestamp};
-use daybook_panels::{Grid, Unit, sparkline};
+use daybook_panels::{Grid, Unit, last, sparkline};
 use futures::future::join_all;
 use serde::Serialize;
 
@@ -83,11 +83,6 @@ async fn ask(client: &Client, query: String, grid: Grid) -> Vec<MatrixRow> {
         Ok(Ok(QueryAnswer { data: QueryData::Matrix(rows), .. })) => rows,
         _ => Vec::new(),
     }
-}
-
-/// The newest number.
-pub(super) fn last(numbers: &[Option<f64>]) -> Option<f64> {
-    numbers.iter().rev().find_map(|number| *number)
 }
 
 /// A line over time and its newest number.

@@ -1,6 +1,7 @@
 //! Numbers, sizes and times as people say them.
 
 pub(crate) use daybook_decide::text::{clock, size};
+pub(crate) use daybook_panels::short;
 use jiff::Timestamp;
 
 /// How long before `now` something was: "2 min ago".
@@ -55,14 +56,6 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
     at.strftime(format).to_string()
 }
 
-/// The first `columns` characters of `text`, marked where there are more.
-pub(crate) fn short(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    text.chars().take(columns - 1).chain(['…']).collect()
-}
-
 /// Text in lines of at most `columns`, broken between words; its own line breaks stay.
 pub(crate) fn wrap(text: &str, columns: usize) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 40);
@@ -105,7 +98,6 @@ mod tests {
     #[test]
     fn long_lines_break_between_words() {
         assert_eq!(wrap("one two three\n\nfour", 8), "one two\nthree\n\nfour\n");
-        assert_eq!([short("four", 4), short("fives", 4)], ["four", "fiv…"]);
         assert_eq!(wrap("incomprehensibilities are", 8), "incomprehensibilities\nare\n");
     }
 

@@ -126,6 +126,12 @@ impl Incident {
         self.standing == Standing::Open
     }
 
+    /// Whether somebody has acknowledged it since it was opened, or opened again.
+    pub fn is_seen_to(&self) -> bool {
+        let seen = self.acknowledged.as_ref().map(|(_, at)| *at);
+        seen.is_some_and(|seen| self.reopened.is_none_or(|reopened| seen >= reopened))
+    }
+
     /// Its alerts that fire.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.iter().filter(|alert| alert.is_firing())
@@ -396,8 +402,7 @@ fn change(incident: &mut Incident, at: Timestamp, actor: &Actor, event: &Inciden
             incident.pages.push(Page { at, level: *level, round: *round, who: who.clone() });
         }
         IncidentEvent::Acknowledged => {
-            let (seen, reopened) = (incident.acknowledged.as_ref().map(|(_, seen)| *seen), incident.reopened);
-            if seen.is_none_or(|seen| reopened.is_some_and(|reopened| seen < reopened)) {
+            if !incident.is_seen_to() {
                 incident.acknowledged = Some((actor.name.clone(), at));
             }
             incident.owner = Some(actor.name.clone());

@@ -40,18 +40,16 @@ pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Ti
     if !incident.is_open() || incident.severity < Severity::Page || policy.levels.is_empty() {
         return Due::Nothing;
     }
-    if is_seen_to(incident) {
+    if incident.is_seen_to() {
         return Due::Nothing;
     }
     // Whoever has seen it before is told, and not woken at once.
-    let left_for = if incident.acknowledged.is_some() { REOPENED_MS } else { 0 };
-    let began = incident.reopened.map(|at| (at, after(at, left_for)));
-    if let Some((_, until)) = began
-        && now < until
+    if let Some(reopened) = incident.reopened
+        && seen_to_by(incident, now).is_some()
     {
-        return Due::Wait(until);
+        return Due::Wait(after(reopened, REOPENED_MS));
     }
-    let pages: Vec<_> = incident.pages.iter().filter(|page| began.is_none_or(|(at, _)| page.at >= at)).collect();
+    let pages: Vec<_> = incident.pages.iter().filter(|page| incident.reopened.is_none_or(|at| page.at >= at)).collect();
     let Some(last) = pages.iter().max_by_key(|page| (page.round, page.level)) else {
         return page(policy, schedules, 0, 0, now);
     };
@@ -67,10 +65,12 @@ pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Ti
     if now < until { Due::Wait(until) } else { page(policy, schedules, level, round, now) }
 }
 
-/// Whether somebody has acknowledged an incident since it was opened, or opened again.
-pub fn is_seen_to(incident: &Incident) -> bool {
-    let seen = incident.acknowledged.as_ref().map(|(_, at)| *at);
-    seen.is_some_and(|seen| incident.reopened.is_none_or(|reopened| seen >= reopened))
+/// Who sees to an incident: whoever acknowledged it first since it was opened, or opened again. Who did before it was opened
+/// again is given for [`REOPENED_MS`] longer.
+pub fn seen_to_by(incident: &Incident, now: Timestamp) -> Option<&str> {
+    let (who, _) = incident.acknowledged.as_ref()?;
+    let is_left = incident.reopened.is_some_and(|reopened| now < after(reopened, REOPENED_MS));
+    (incident.is_seen_to() || is_left).then_some(who.as_str())
 }
 
 /// The policy of an incident: the first that is for one of its services, or else the first that is for no certain ones.
@@ -253,6 +253,8 @@ mod tests {
         watch.happens(40, &IncidentEvent::Reopened { alert: None, why: String::new() });
         watch.look(41..50);
         assert_eq!(watch.log.len(), 1);
+        let by = |minute| seen_to_by(watch.all.get(ID).unwrap(), at(minute));
+        assert_eq!([by(41), by(54), by(55)], [Some("ada"), Some("ada"), None]);
         watch.look(50..57);
         assert_eq!(watch.log[1..], ["55: level 1, round 0: ada"], "nobody has said that they see to it");
         watch.happens(57, &IncidentEvent::Acknowledged);

@@ -10,6 +10,6 @@ pub mod escalation;
 pub mod maintenance;
 pub mod schedule;
 
-pub use escalation::{Due, due, is_seen_to, passed_over, policy_for};
+pub use escalation::{Due, due, passed_over, policy_for, seen_to_by};
 pub use maintenance::{muted, muted_incident};
 pub use schedule::{Shift, next_hand_over, on_call, shifts};

@@ -226,4 +226,10 @@ pub(super) const TABLE: &[Explanation] = &[
         "`remedies` names rules that mend something by themselves: `may` says what each may have done (`swap-back`, `restart`, `scale`), and the rest bounds it: `services`, the least share of what is suspected (`least_share: 60%`), how often (`at_most: 2 in 1h`), and for `scale` how far (`most_replicas: 10`).",
         "services:\n  web: {image: nginx}\nremedies:\n  go-back: {may: swap-back, at_most: often}\n",
     ),
+    warning(
+        "M0144",
+        "nobody else hears of incidents",
+        "A channel that belongs to somebody in `on_call.people` is told what wakes them, that it is seen to, and that it is over. Here each channel of `notify` is such a one, so nobody hears of an incident that wakes nobody, nor of what happens to one meanwhile. A channel that is nobody's own is told everything.",
+        "services:\n  web: {image: nginx}\nnotify:\n  phone: {ntfy: {topic: {secret: topic}}}\non_call:\n  people: {ada: phone}\n",
+    ),
 ];

@@ -138,7 +138,7 @@ pub(crate) const ON_CALL: &[Key] = &[
 
 /// One of `on_call.schedules`.
 pub(crate) const ROTA: &[Key] =
-    &[yes("timezone", Text), yes("layers", List(&Object(LAYER))), yes("overrides", List(&Object(TAKE_OVER)))];
+    &[yes("timezone", Text), yes("layers", List(&Object(LAYER))), yes("overrides", List(&Object(OVERRIDE)))];
 
 /// An item of `layers`.
 pub(crate) const LAYER: &[Key] = &[
@@ -153,7 +153,7 @@ pub(crate) const LAYER: &[Key] = &[
 pub(crate) const HOURS: &[Key] = &[yes("days", TEXT_OR_TEXTS), yes("from", Text), yes("until", Text)];
 
 /// An item of `overrides`.
-pub(crate) const TAKE_OVER: &[Key] = &[yes("person", Text), yes("from", Text), yes("until", Text)];
+pub(crate) const OVERRIDE: &[Key] = &[yes("person", Text), yes("from", Text), yes("until", Text)];
 
 /// One of `on_call.policies`.
 pub(crate) const ESCALATION: &[Key] =

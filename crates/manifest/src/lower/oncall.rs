@@ -32,7 +32,22 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, node: Option<&Node>, channels: 
     let people = people(manifest, node, channels);
     let schedules: Vec<_> = entries(node, "schedules").filter_map(|entry| schedule(manifest, entry, &people)).collect();
     let policies = entries(node, "policies").filter_map(|entry| policy(manifest, node, entry, &people)).collect();
-    OnCall { people, schedules, policies }
+    let on_call = OnCall { people, schedules, policies };
+    warn_if_nobody_else_hears(manifest, node, &on_call, channels);
+    on_call
+}
+
+/// Warns where each channel is somebody's own: those hear of what wakes somebody, and of nothing else.
+fn warn_if_nobody_else_hears(manifest: &Manifest<'_, '_>, node: &Node, on_call: &OnCall, channels: &[Channel]) {
+    let is_own = |channel: &Channel| on_call.behind(&channel.name).next().is_some();
+    // Where something is wrong, a channel may be missing only because of that.
+    if channels.is_empty() || !channels.iter().all(is_own) || manifest.ctx.failed() {
+        return;
+    }
+    let span = node.map().and_then(|map| map.entry("people")).map_or(node.span, |entry| entry.key_span);
+    let problem = Problem::new("M0144", span, "nobody hears of incidents but who is woken for them");
+    let problem = problem.label("each channel of `notify` is somebody's own");
+    manifest.ctx.report(problem.help("add a channel to `notify` that is nobody's own, such as the team's"));
 }
 
 fn entries<'n>(node: &'n Node, key: &str) -> impl Iterator<Item = &'n Entry> {
@@ -105,7 +120,7 @@ fn schedule(manifest: &Manifest<'_, '_>, entry: &Entry, people: &People) -> Opti
     }
     let layers: Vec<_> = layers.iter().filter_map(|node| layer(manifest, node, people)).collect();
     let overrides = node.get("overrides").map(Node::items).unwrap_or_default();
-    let overrides = overrides.iter().filter_map(|node| take_over(manifest, node, &zone, people)).collect();
+    let overrides = overrides.iter().filter_map(|node| one_override(manifest, node, &zone, people)).collect();
     Some(Schedule { name: entry.key.to_string(), zone, layers, overrides })
 }
 
@@ -175,7 +190,7 @@ fn hours(manifest: &Manifest<'_, '_>, node: &Node) -> Option<Restriction> {
     Some(Restriction { days, from: from?, until: until? })
 }
 
-fn take_over(manifest: &Manifest<'_, '_>, node: &Node, zone: &str, people: &People) -> Option<Override> {
+fn one_override(manifest: &Manifest<'_, '_>, node: &Node, zone: &str, people: &People) -> Option<Override> {
     let person = named(manifest, node, "person", people).pop();
     let time = |key: &str| match node.get(key) {
         Some(node) => moment(manifest, CODE, node, zone),

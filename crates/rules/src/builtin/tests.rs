@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
 use daybook_metrics::Labels;
-use daybook_metrics::exposition::Kind;
 use daybook_promql::testfile::{self, Storage};
 use promql_parser::parser::{Expr, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
@@ -105,12 +104,6 @@ impl ExprVisitor for Selectors {
 
 #[test]
 fn queries_are_over_metrics_that_are_listed() {
-    let listed = |name: &str| {
-        METRICS.iter().find(|metric| {
-            let suffixes: &[&str] = if metric.kind == Kind::Histogram { &["_bucket", "_sum", "_count"] } else { &[""] };
-            suffixes.iter().any(|suffix| name.strip_suffix(suffix) == Some(metric.name))
-        })
-    };
     let groups = groups();
     let recorded: BTreeSet<&str> = groups.iter().flat_map(|group| &group.rules).map(Rule::name).collect();
     for rule in groups.iter().flat_map(|group| &group.rules) {
@@ -119,7 +112,7 @@ fn queries_are_over_metrics_that_are_listed() {
         walk_expr(&mut selectors, &expr).unwrap();
         for selector in selectors.0 {
             let name = selector.name.unwrap_or_default();
-            let known = listed(&name).is_some() || recorded.contains(name.as_str());
+            let known = of_series(&name).is_some() || recorded.contains(name.as_str());
             assert!(known, "{} asks for {name}, which is in no table", rule.name());
         }
     }
@@ -130,8 +123,7 @@ fn fixtures_have_the_labels_that_are_listed() {
     for builtin in alerts() {
         for line in builtin.fixture.fires.iter().chain(builtin.fixture.quiet) {
             let (labels, _) = testfile::series(line).unwrap();
-            let metric = METRICS.iter().find(|metric| labels.metric().starts_with(metric.name));
-            let metric = metric.unwrap_or_else(|| panic!("{line} is of no metric that is listed"));
+            let metric = of_series(labels.metric()).unwrap_or_else(|| panic!("{line} is of no metric that is listed"));
             let mut wanted: BTreeSet<&str> = metric.labels.iter().copied().collect();
             if labels.metric().ends_with("_bucket") {
                 wanted.insert("le");

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use daybook_metrics::store::{NotRead, Store};
-use daybook_promql::{Error, Options, Output, Query};
-use tokio::sync::Semaphore;
+use daybook_panels::Grid;
+use daybook_promql::{Answer, Error, Options, Output, Query, Row};
+
+use super::Observatory;
 
 /// How long a question may take, if it does not say.
 pub(super) const USUALLY: Duration = Duration::from_secs(30);
@@ -62,22 +64,35 @@ impl Drop for Ends {
 
 /// Answers a question. It ends when its time is over, or when nobody waits for it any more.
 pub(super) async fn ask(
-    store: Arc<Store>,
-    turns: &Semaphore,
+    observatory: &Observatory,
     text: &str,
     when: When,
     within: Option<Duration>,
 ) -> Result<Output, NotAnswered> {
+    let store = observatory.store().map_err(NotAnswered::Unavailable)?;
     let query = Query::parse(text).map_err(told)?;
     let within = within.unwrap_or(USUALLY).min(AT_MOST);
     let ends = Ends::default();
     let ended = ends.flag();
     let answered = async {
-        let _turn = turns.acquire().await.map_err(|error| NotAnswered::Unavailable(error.to_string()))?;
+        let turn = observatory.questions.acquire().await;
+        let _turn = turn.map_err(|error| NotAnswered::Unavailable(error.to_string()))?;
         let evaluated = tokio::task::spawn_blocking(move || evaluate(&store, &query, when, &ended)).await;
         evaluated.map_err(|error| NotAnswered::Failed(format!("the evaluation broke off: {error}")))?
     };
     tokio::time::timeout(within, answered).await.unwrap_or(Err(NotAnswered::TooLong(within)))
+}
+
+/// What a question answers at each time of a grid, by labels.
+pub(super) async fn rows(
+    observatory: &Observatory,
+    text: &str,
+    grid: Grid,
+    within: Option<Duration>,
+) -> Result<Vec<Row>, NotAnswered> {
+    let when = When::Range { from: grid.from, to: grid.to, step: grid.step };
+    let Answer::Matrix(rows) = ask(observatory, text, when, within).await?.answer else { return Ok(Vec::new()) };
+    Ok(rows)
 }
 
 fn evaluate(store: &Store, query: &Query, when: When, ended: &AtomicBool) -> Result<Output, NotAnswered> {

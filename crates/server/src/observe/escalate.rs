@@ -94,7 +94,7 @@ fn is_about_it(event: &Event) -> bool {
         Event::Incident { .. }
             | Event::ReleaseAccepted { .. }
             | Event::MaintenanceEnded { .. }
-            | Event::TakenOver { .. }
-            | Event::TakeOverEnded { .. }
+            | Event::OverrideAdded { .. }
+            | Event::OverrideEnded { .. }
     )
 }

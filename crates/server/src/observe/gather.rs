@@ -220,7 +220,7 @@ mod tests {
         };
         let mut out = Samples::default();
         environment(&Moment { observed: &seen, traffic: &traffic, usage: &[usage] }, &mut Kills::default(), &mut out);
-        super::super::names::tests::all_are_listed(&out);
+        out.all_are_listed();
     }
 
     #[test]

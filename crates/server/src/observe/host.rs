@@ -129,7 +129,7 @@ mod tests {
             assert!(text.lines().any(|told| told == line), "{line}\nis not in\n{text}");
         }
         assert!(!text.contains("veth1") && !text.contains(r#""lo""#));
-        super::super::names::tests::all_are_listed(&out);
+        out.all_are_listed();
     }
 
     #[test]
@@ -139,6 +139,6 @@ mod tests {
         assert_eq!(out.text(), "daybook_host_cpus{host=\"one\",job=\"daybook\"} 0\n");
         machine(&Proc::read(), "one", &mut out);
         file_system(Path::new("/"), "one", &mut out);
-        super::super::names::tests::all_are_listed(&out);
+        out.all_are_listed();
     }
 }

@@ -5,7 +5,6 @@
 //!   reading `/proc`.
 //! - `records` makes samples of what the journal says: jobs, backups; and asks databases.
 //! - `scrape` asks services for measurements of their own.
-//! - `names` lists every metric of our own.
 //! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
 //!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
 //! - `escalate` wakes whoever is on call, `notices` tells people what happens to incidents.
@@ -24,7 +23,6 @@ mod gather;
 mod host;
 mod inflow;
 mod lines;
-mod names;
 mod notices;
 mod pages;
 mod pictures;

@@ -154,6 +154,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn dashboards_by_default_ask_for_what_is_listed() {
+        for dashboard in defaults() {
+            let queries = dashboard.panels.iter().flat_map(|panel| panel.queries.iter().map(|asked| &asked.expr));
+            for query in queries.chain(dashboard.variables.iter().map(|variable| &variable.query)) {
+                let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                for name in words.filter(|word| word.starts_with("daybook_")) {
+                    let listed = daybook_rules::builtin::of_series(name);
+                    assert!(listed.is_some(), "{} asks for {name}", dashboard.title);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_asked_for_cannot_leave_its_place() {
         let board = defaults().remove(0);
         let asked = [("app", "shop\"} or vector(1"), ("env", "<b>"), ("service", "web")];

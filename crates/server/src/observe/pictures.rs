@@ -6,9 +6,9 @@ use daybook_api::ErrorCode;
 use daybook_api::query::PictureQuery;
 use daybook_panels::dashboard::legend;
 use daybook_panels::{Chart, Grid, Line, Unit, names, svg};
-use daybook_promql::{Answer, Row};
+use daybook_promql::Row;
 
-use super::ask::{NotAnswered, When, ask};
+use super::ask::{NotAnswered, rows};
 use crate::App;
 use crate::error::ApiError;
 
@@ -41,12 +41,7 @@ impl App {
 
     /// What a question answers at each time of a grid. `template` is what its series are called.
     pub(super) async fn lines(&self, query: &str, template: &str, grid: Grid) -> Result<Vec<Line>, NotAnswered> {
-        let observatory = &self.inner.observatory;
-        let store = observatory.store().map_err(NotAnswered::Unavailable)?;
-        let when = When::Range { from: grid.from, to: grid.to, step: grid.step };
-        let output = ask(store, &observatory.questions, query, when, None).await?;
-        let Answer::Matrix(rows) = output.answer else { return Ok(Vec::new()) };
-        Ok(placed(&rows, template, grid))
+        Ok(placed(&rows(&self.inner.observatory, query, grid, None).await?, template, grid))
     }
 }
 

@@ -18,10 +18,10 @@ use daybook_metrics::exposition::{Format, Kind, Writer};
 use daybook_metrics::store::Store;
 use daybook_metrics::{Labels, Matcher, NAME};
 use daybook_promql::Query;
+use daybook_rules::builtin::{METRICS, of_series};
 use serde_json::{Value, json};
 
 use super::ask::{NotAnswered, POINTS, When, ask, not_read};
-use super::names::{METRICS, of_series};
 use super::{Observatory, lock};
 use crate::App;
 use answer::Refused;
@@ -73,9 +73,7 @@ async fn query_range(State(app): State<App>, asked: Parameters) -> Answered {
 }
 
 async fn answered(app: &App, asked: &Parameters, text: &str, when: When) -> Answered {
-    let observatory = &app.inner.observatory;
-    let within = asked.timeout()?;
-    let output = ask(kept(observatory)?, &observatory.questions, text, when, within).await?;
+    let output = ask(&app.inner.observatory, text, when, asked.timeout()?).await?;
     let at = match when {
         When::At(at) => at,
         When::Range { to, .. } => to,

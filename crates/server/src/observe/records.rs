@@ -176,7 +176,7 @@ mod databases {
                 Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100, waiting: 0 }),
                 &mut out,
             );
-            crate::observe::names::tests::all_are_listed(&out);
+            out.all_are_listed();
         }
     }
 }
@@ -219,6 +219,6 @@ mod tests {
             text.contains(r#"daybook_job_last_exit_code{app="shop",env="production",job="daybook",service="sweep"} 3"#)
         );
         assert_eq!(text.matches("daybook_job_last_due_timestamp_seconds").count(), 3);
-        super::super::names::tests::all_are_listed(&out);
+        out.all_are_listed();
     }
 }

@@ -52,6 +52,14 @@ impl Samples {
         (batch, Told(self.all))
     }
 
+    /// Fails for a metric that is in no table.
+    #[cfg(test)]
+    pub(super) fn all_are_listed(&self) {
+        for name in self.all.iter().map(|(labels, _)| labels.metric()) {
+            assert!(daybook_rules::builtin::of_series(name).is_some(), "{name} is not in the table of metrics");
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn text(&self) -> String {
         use daybook_metrics::exposition::{Format, Writer};

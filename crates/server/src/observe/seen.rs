@@ -9,10 +9,11 @@ use daybook_decide::cause::measured;
 use daybook_decide::cause::{Change, DatabaseTrouble, Resource, What};
 use daybook_metrics::Labels;
 use daybook_model::{EnvKey, ServiceName, Timestamp};
-use daybook_promql::{Answer, Point};
+use daybook_panels::Grid;
+use daybook_promql::Point;
 use jiff::SignedDuration;
 
-use super::ask::{When, ask};
+use super::ask::rows;
 use super::suspect::WITHIN;
 use super::tend::{MEASURE_EVERY, own_host};
 use crate::App;
@@ -228,12 +229,9 @@ impl App {
 
     /// What a question answered at each time from a while before an onset until now.
     async fn over_time(&self, question: &str, onset: Timestamp) -> Rows {
-        let Ok(store) = self.inner.observatory.store() else { return Vec::new() };
         let from = onset.checked_sub(BEFORE).unwrap_or(onset).as_millisecond();
-        let step = MEASURE_EVERY.as_millis() as i64;
-        let when = When::Range { from, to: self.now().as_millisecond(), step };
-        let answer = ask(store, &self.inner.observatory.questions, question, when, Some(WITHIN)).await;
-        let Ok(Answer::Matrix(rows)) = answer.map(|output| output.answer) else { return Vec::new() };
+        let grid = Grid { from, to: self.now().as_millisecond(), step: MEASURE_EVERY.as_millis() as i64 };
+        let rows = rows(&self.inner.observatory, question, grid, Some(WITHIN)).await.unwrap_or_default();
         let points = |points: Vec<Point>| {
             let float = |point: Point| {
                 let value = point.value.float().filter(|value| value.is_finite())?;

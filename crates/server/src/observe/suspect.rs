@@ -99,9 +99,8 @@ impl App {
 
     /// What a question answers now; nothing where it cannot be asked.
     pub(super) async fn vector(&self, question: &str) -> Vec<(daybook_metrics::Labels, f64)> {
-        let Ok(store) = self.inner.observatory.store() else { return Vec::new() };
         let when = When::At(self.now().as_millisecond());
-        let answer = ask(store, &self.inner.observatory.questions, question, when, Some(WITHIN)).await;
+        let answer = ask(&self.inner.observatory, question, when, Some(WITHIN)).await;
         let Ok(Answer::Vector(elements)) = answer.map(|output| output.answer) else { return Vec::new() };
         elements.into_iter().filter_map(|element| Some((element.labels, element.value.float()?))).collect()
     }

@@ -199,11 +199,11 @@ impl Words {
                 When::Every { .. } => plain(format!("maintenance {id}: {}", window.title)),
             },
             Event::MaintenanceEnded { id } => plain(format!("maintenance {id} is over")),
-            Event::TakenOver { id, schedule, cover } => {
-                let (from, until) = (cover.from.strftime("%F %H:%M:%S UTC"), cover.until.strftime("%F %H:%M:%S UTC"));
-                plain(format!("{} takes over in {schedule} from {from} until {until} ({id})", cover.person))
+            Event::OverrideAdded { id, schedule, what } => {
+                let (from, until) = (what.from.strftime("%F %H:%M:%S UTC"), what.until.strftime("%F %H:%M:%S UTC"));
+                plain(format!("{} takes over in {schedule} from {from} until {until} ({id})", what.person))
             }
-            Event::TakeOverEnded { id } => plain(format!("nobody takes over any more ({id})")),
+            Event::OverrideEnded { id } => plain(format!("override {id} is over")),
             Event::Channel { channel, note } => plain(format!("channel {channel}: {}", channel_words(note))),
             Event::ChangedElsewhere { what, source: Some(source) } => plain(format!("changed at {source}: {what}")),
             Event::ChangedElsewhere { what, source: None } => plain(format!("changed elsewhere: {what}")),

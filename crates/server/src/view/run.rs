@@ -168,24 +168,17 @@ fn answered(step: &mut RunStep, answer: &Answer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
     use daybook_model::event::{Failure, Verdict};
-    use daybook_model::{Action, Actor, Cause, Digest, EnvKey, ReleaseNumber, RunKind, Spec, Step};
+    use daybook_model::{Action, Cause, Digest, EnvKey, ReleaseNumber, RunKind, Spec, Step};
 
     fn key() -> EnvKey {
         "shop/production".parse().unwrap()
     }
 
     fn entry(seq: u64, event: Event) -> Entry {
-        Entry {
-            seq,
-            at: format!("2026-01-01T00:00:0{seq}Z").parse().unwrap(),
-            key: Some(key()),
-            run: Some(RunId(uuid::Uuid::from_u128(1))),
-            actor: Actor::daybook("test"),
-            event,
-            previous: Digest::of(b""),
-            hash: Digest::of(b""),
-        }
+        let run = Some(RunId(uuid::Uuid::from_u128(1)));
+        Entry { seq, run, ..fixture::entry(event, &format!("2026-01-01T00:00:0{seq}Z")) }
     }
 
     fn started() -> Event {

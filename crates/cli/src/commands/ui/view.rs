@@ -3,7 +3,7 @@
 use daybook_api::incident::IncidentView;
 use daybook_api::logs::FoundLine;
 use daybook_api::status::{ServiceState, ServiceView};
-use daybook_panels::{Unit, sparkline};
+use daybook_panels::{Unit, last, sparkline};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Axis, Block, Cell, Chart, Clear, Dataset, GraphType, Paragraph, Row, Table, Tabs, Wrap};
 
 use super::state::{PLAN_COLUMNS, Pane, State};
-use crate::commands::pulse::{Pulse, last};
+use crate::commands::pulse::Pulse;
 use crate::output::style::plain;
 use crate::output::words;
 

@@ -10,9 +10,9 @@ use daybook_logs::Kept;
 use daybook_logs::query::{Condition, Direction, Op, Query};
 use daybook_metrics::{Labels, Series, Source as _};
 use daybook_model::EnvKey;
+use daybook_rules::builtin::of_series;
 use tokio::time::Instant;
 
-use super::super::names;
 use super::place::{Times, next_lines};
 use super::{Kind, Lane, Leads, Opened};
 use crate::App;
@@ -140,7 +140,7 @@ impl App {
         let said = lock(&self.inner.observatory.metadata);
         let mut all: BTreeMap<&str, Metadata> = BTreeMap::new();
         for name in series.iter().map(|one| one.labels.metric()).collect::<BTreeSet<_>>() {
-            let (metric, (kind, help)) = match (names::of_series(name), said.get(name)) {
+            let (metric, (kind, help)) = match (of_series(name), said.get(name)) {
                 (Some(own), _) => (own.name, (own.kind, own.help.to_owned())),
                 (None, Some(said)) => (name, said.clone()),
                 (None, None) => continue,

@@ -13,7 +13,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
-use daybook_decide::incident::Incident;
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::name::ChannelName;
 use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp};
@@ -350,7 +349,7 @@ impl App {
                 let Some(incident) = incidents.open().find(|incident| incident.alerts.iter().any(has)) else {
                     return Ok(());
                 };
-                if is_seen_to(incident) {
+                if incident.is_seen_to() {
                     return Ok(());
                 }
                 let by = Actor { name: by(signal), origin: tool.to_owned() };
@@ -394,7 +393,7 @@ impl App {
         }
         let by = Actor { name: by(signal), origin: "pagerduty".to_owned() };
         let event = match signal.state {
-            Told::Acknowledged if !is_seen_to(&incident) => IncidentEvent::Acknowledged,
+            Told::Acknowledged if !incident.is_seen_to() => IncidentEvent::Acknowledged,
             Told::Resolved => IncidentEvent::Resolved { ending: Ending::ByHand, note: "at PagerDuty".to_owned() },
             Told::Note => {
                 let text = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
@@ -404,12 +403,6 @@ impl App {
         };
         self.note_incident(key.as_ref(), &by, id, event).await
     }
-}
-
-/// Whether somebody sees to it since it was opened, or opened again.
-fn is_seen_to(incident: &Incident) -> bool {
-    let since = |at: Timestamp| incident.reopened.is_none_or(|again| at >= again);
-    incident.acknowledged.as_ref().is_some_and(|(_, at)| since(*at))
 }
 
 /// Who did it, as the tool says.
