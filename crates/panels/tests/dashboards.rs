@@ -25,6 +25,13 @@ const SERIES: &[(&str, &str)] = &[
     ),
     ("daybook_http_requests_in_flight", "app=shop env=production service=web replica=web.1 release=1 class=request"),
     ("daybook_http_requests_held", "app=shop env=production service=web"),
+    ("daybook_route_requests_total", "app=shop env=production service=web route=shop.example/ code=2xx"),
+    ("daybook_route_requests_total", "app=shop env=production service=web route=shop.example/ code=5xx"),
+    ("daybook_route_request_duration_seconds_bucket", "app=shop env=production service=web route=shop.example/ le=0.1"),
+    (
+        "daybook_route_request_duration_seconds_bucket",
+        "app=shop env=production service=web route=shop.example/ le=+Inf",
+    ),
     ("daybook_service_replicas", "app=shop env=production service=web"),
     ("daybook_service_replicas_running", "app=shop env=production service=web"),
     ("daybook_replica_requests_total", "app=shop env=production service=web replica=web.1 release=1"),

@@ -282,6 +282,36 @@ const EDGE: &[Described] = &[
         )],
     ),
     Described(
+        "Requests by route",
+        "By host and path prefix as the manifest has them.",
+        Lines,
+        Unit::RequestsPerSecond,
+        &[(
+            "sum by (route) (rate(daybook_route_requests_total{app=\"$app\",env=\"$env\"}[$__rate_interval]))",
+            "{{route}}",
+        )],
+    ),
+    Described(
+        "Failed requests by route",
+        "Answers of class 5xx as a share of all.",
+        Lines,
+        Unit::Share,
+        &[(
+            "sum by (route) (rate(daybook_route_requests_total{app=\"$app\",env=\"$env\",code=\"5xx\"}[$__rate_interval])) / sum by (route) (rate(daybook_route_requests_total{app=\"$app\",env=\"$env\"}[$__rate_interval]))",
+            "{{route}}",
+        )],
+    ),
+    Described(
+        "Latency by route",
+        "95 of 100 answers had begun by then.",
+        Lines,
+        Unit::Seconds,
+        &[(
+            "histogram_quantile(0.95, sum by (route, le) (rate(daybook_route_request_duration_seconds_bucket{app=\"$app\",env=\"$env\"}[$__rate_interval])))",
+            "{{route}}",
+        )],
+    ),
+    Described(
         "Latency",
         "Of all services together.",
         Lines,

@@ -36,6 +36,16 @@ pub(super) const METRICS: &[Metric] = &[
         "Requests and connections that have begun and not ended, by class.",
     ),
     metric("daybook_http_requests_held", Gauge, "Requests that wait for a replica."),
+    metric(
+        "daybook_route_requests_total",
+        Counter,
+        "What users were answered by class of status, by host and path prefix as declared, or by published address.",
+    ),
+    metric(
+        "daybook_route_request_duration_seconds",
+        Histogram,
+        "Seconds from a replica's having the whole request to the head of its answer, by route as declared.",
+    ),
     metric("daybook_service_replicas", Gauge, "Replicas that a service has, running or not."),
     metric("daybook_service_replicas_running", Gauge, "Replicas of a service that run."),
     metric(
