@@ -57,6 +57,8 @@ const SERIES: &[(&str, &str)] = &[
     ("daybook_database_connections", "app=shop env=production database=db"),
     ("daybook_database_max_connections", "app=shop env=production database=db"),
     ("daybook_database_size_bytes", "app=shop env=production database=db"),
+    ("daybook_database_replication_lag_seconds", "app=shop env=production database=db standby=db2"),
+    ("daybook_database_replication_lag_bytes", "app=shop env=production database=db standby=db2"),
     ("daybook_backup_last_success_timestamp_seconds", "app=shop env=production holding=db"),
     ("daybook_backup_proven_timestamp_seconds", "app=shop env=production holding=db"),
     ("daybook_backup_size_bytes", "app=shop env=production holding=db"),

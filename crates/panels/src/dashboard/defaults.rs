@@ -21,7 +21,7 @@ pub fn defaults() -> Vec<Dashboard> {
         dashboard(
             "database",
             "Database",
-            "Connections, size and backups of the databases of an environment.",
+            "Connections, size, replication and backups of the databases of an environment.",
             &[("app", APP), ("env", ENV), ("database", DATABASE)],
             DATABASES,
         ),
@@ -159,6 +159,26 @@ const DATABASES: &[Described] = &[
         Lines,
         Unit::Bytes,
         &[("daybook_database_size_bytes{app=\"$app\",env=\"$env\",database=~\"$database\"}", "{{database}}")],
+    ),
+    Described(
+        "Replication lag",
+        "Since when a standby lacks something.",
+        Lines,
+        Unit::Seconds,
+        &[(
+            "daybook_database_replication_lag_seconds{app=\"$app\",env=\"$env\",database=~\"$database\"}",
+            "{{database}} {{standby}}",
+        )],
+    ),
+    Described(
+        "What standbys lack",
+        "Of the log of the primary.",
+        Lines,
+        Unit::Bytes,
+        &[(
+            "daybook_database_replication_lag_bytes{app=\"$app\",env=\"$env\",database=~\"$database\"}",
+            "{{database}} {{standby}}",
+        )],
     ),
     Described(
         "Since the last backup",

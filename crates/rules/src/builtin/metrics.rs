@@ -20,6 +20,7 @@ const REPLICA: &[&str] = &["app", "env", "service", "release", "replica"];
 const HOST: &[&str] = &["host"];
 const DISK: &[&str] = &["host", "mountpoint"];
 const DATABASE: &[&str] = &["app", "env", "database"];
+const STANDBY: &[&str] = &["app", "env", "database", "standby"];
 const HOLDING: &[&str] = &["app", "env", "holding"];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -85,5 +86,7 @@ pub const METRICS: &[Metric] = &[
     gauge("daybook_database_up", DATABASE, "Whether a database answers: 1 or 0."),
     gauge("daybook_database_connections", DATABASE, "Connections to a database."),
     gauge("daybook_database_max_connections", DATABASE, "How many connections a database takes."),
+    gauge("daybook_database_replication_running", STANDBY, "Whether a standby takes in what there is: 1 or 0."),
+    gauge("daybook_database_replication_lag_seconds", STANDBY, "Since when a standby lacks something."),
     gauge("up", &["job", "instance"], "Whether a scrape target answers: 1 or 0."),
 ];

@@ -130,6 +130,9 @@ pub(super) const METRICS: &[Metric] = &[
     metric("daybook_database_connections", Gauge, "Connections of clients to the database's server."),
     metric("daybook_database_max_connections", Gauge, "Connections that the database's server lets in."),
     metric("daybook_database_waiting_statements", Gauge, "Statements of clients that wait for a lock of another."),
+    metric("daybook_database_replication_running", Gauge, "Whether a standby takes in what there is."),
+    metric("daybook_database_replication_lag_seconds", Gauge, "Since when a standby lacks something, in seconds."),
+    metric("daybook_database_replication_lag_bytes", Gauge, "How much of the log a standby lacks."),
 ];
 
 /// The metric that a series is of.
