@@ -129,6 +129,14 @@ impl World {
         Self::make("process", None, None, vec![allowed, ("DAYBOOK_RECEIVE", receive.to_string())]).await
     }
 
+    /// A server on the `process` runtime that takes in at an address what others tell of, over TLS.
+    pub async fn receiving_over_tls(address: SocketAddr, cert: &Path, key: &Path) -> Self {
+        let files = [("DAYBOOK_RECEIVE_CERT", cert), ("DAYBOOK_RECEIVE_KEY", key)];
+        let files = files.map(|(name, file)| (name, file.display().to_string()));
+        let variables = [("DAYBOOK_RECEIVE", address.to_string())].into_iter().chain(files).collect();
+        Self::make("process", None, None, variables).await
+    }
+
     async fn with(runtime: &str, disk: Option<(FileSystem, u64)>) -> Self {
         let alone = if runtime == "docker" { Some(alone().await) } else { None };
         Self::make(runtime, disk, alone, Vec::new()).await

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use daybook_bench::load::Load;
+use daybook_bench::shop;
 use daybook_e2e::World;
 use serde_json::Value;
 
@@ -35,6 +36,10 @@ async fn a_release_that_goes_bad_is_the_suspected_cause() {
     assert_eq!(incident["suspects"][0]["kind"], "configuration", "{incident}");
     assert_eq!(incident["suspects"][0]["command"], "daybook rollback 1", "{incident}");
     assert!(incident["impact"]["failed"].as_u64() > Some(9), "{incident}");
+    assert!(incident["impact"]["routes"][0]["failed"].as_u64() > Some(9), "{incident}");
+    assert_eq!(incident["impact"]["routes"][0]["route"], format!("{}/", shop::HOST), "{incident}");
+    let shown = world.run(&["incident", "show"]).await.expect(0);
+    assert!(shown.out.contains(&format!(" at {}/", shop::HOST)), "{shown}");
 
     // The next server goes on with the same incident, and tells nobody again.
     world.daybook.kill_server().await.expect("the server is killed");

@@ -1,5 +1,6 @@
 //! What runs is measured, without anybody having configured anything, and can be asked about.
 
+use daybook_bench::shop;
 use daybook_e2e::{World, manifest};
 use serde_json::Value;
 
@@ -35,6 +36,14 @@ async fn a_shop_is_measured_from_its_first_start() {
     until_measured(&world, "daybook_host_cpus", |count| count >= 1.0).await;
     let p95 = r#"histogram_quantile(0.95, sum by (le) (daybook_http_request_duration_seconds_bucket{service="web"}))"#;
     until_measured(&world, p95, |seconds| seconds > 0.0 && seconds < 30.0).await;
+
+    // By route as the manifest has it, whatever was asked for there.
+    let route = r#"sum(daybook_route_requests_total{app="shop",service="web",code="2xx"}) by (route)"#;
+    until_measured(&world, route, |count| count >= 21.0).await;
+    let routes = world.run(&["query", route, "-o", "json"]).await.expect(0).json();
+    let routes = routes["data"]["result"].as_array().cloned().unwrap_or_default();
+    let names: Vec<_> = routes.iter().map(|row| row["metric"]["route"].as_str().unwrap_or_default()).collect();
+    assert_eq!(names, [format!("{}/", shop::HOST)]);
 
     // What the shop tells of itself, at each replica.
     until_measured(&world, r#"count(up{job="shop/production/web"} == 1)"#, |count| count == 2.0).await;

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use daybook_bench::shop::free_address;
 use daybook_e2e::World;
 use daybook_e2e::receiver::Receiver;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -20,26 +20,33 @@ const HOOK_KEY: &str = "a key that both of us know";
 struct MailServer {
     _child: Child,
     port: u16,
-    mailbox: std::path::PathBuf,
+    mailbox: PathBuf,
+}
+
+/// Makes a certificate of `localhost` and its key in `directory`; that of its authority is `ca.pem`.
+fn certify(directory: &Path) -> (PathBuf, PathBuf) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate of the same name as its authority for one that vouches for itself.
+    params.distinguished_name.push(DnType::CommonName, "authority");
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key can be made"));
+    let issuer = issuer.expect("it can be signed");
+    let key = KeyPair::generate().expect("a key can be made");
+    let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("it is a name");
+    let own = own.signed_by(&key, &issuer).expect("it can be signed");
+    let file = |name: &str, text: String| {
+        let path = directory.join(name);
+        fs::write(&path, text).expect("a file can be written");
+        path
+    };
+    file("ca.pem", issuer.pem());
+    (file("own.pem", own.pem()), file("own.key", key.serialize_pem()))
 }
 
 impl MailServer {
     /// Its files are in `directory`; the authority is `ca.pem`.
     fn start(directory: &Path) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key can be made"));
-        let issuer = issuer.expect("it can be signed");
-        let key = KeyPair::generate().expect("a key can be made");
-        let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("it is a name");
-        let own = own.signed_by(&key, &issuer).expect("it can be signed");
-        let file = |name: &str, text: String| {
-            let path = directory.join(name);
-            fs::write(&path, text).expect("a file can be written");
-            path
-        };
-        file("ca.pem", issuer.pem());
-        let (certificate, key) = (file("mail.pem", own.pem()), file("mail.key", key.serialize_pem()));
+        let (certificate, key) = certify(directory);
         let port = free_address().expect("there is a free port").port();
         let mailbox = directory.join("mail");
         let mut command = Command::new("/usr/bin/aiosmtpd");
@@ -183,12 +190,15 @@ async fn a_dead_channel_is_told_of_through_another() {
 
 /// What curl is answered: the body, and the status after it.
 async fn post(address: SocketAddr, path: &str, headers: &[String], body: &str) -> String {
+    let headers: Vec<_> = headers.iter().flat_map(|header| ["--header", header]).collect();
+    curl(&format!("http://{address}{path}"), &headers, body).await
+}
+
+/// The same, where it is told more. The status is 000 where there was no answer.
+async fn curl(url: &str, arguments: &[&str], body: &str) -> String {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "60", "--write-out", "%{http_code}", "--data-binary", body]);
-    headers.iter().for_each(|header| {
-        curl.args(["--header", header]);
-    });
-    let said = curl.arg(format!("http://{address}{path}")).output().await.expect("curl is installed");
+    let said = curl.args(arguments).arg(url).output().await.expect("curl is installed");
     String::from_utf8_lossy(&said.stdout).into_owned()
 }
 
@@ -262,6 +272,45 @@ async fn what_other_tools_tell_of_becomes_an_incident() {
     world.until("an incident is open", async |world| open_incidents(world).await.len() == 1).await;
     let incident = &open_incidents(&world).await[0];
     assert_eq!((&incident["title"], &incident["severity"]), (&json!("web is down"), &json!("ticket")), "{incident}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_tools_tell_over_tls_where_others_can_listen() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let (cert, key) = certify(directory.path());
+    let port = free_address().expect("there is a free port").port();
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let world = World::receiving_over_tls(address, &cert, &key).await;
+    world.write("daybook.yaml", &format!("{}\nreceive: {{secret: pagerduty}}\n", daybook_e2e::manifest()));
+    world.run_reading(&["secret", "set", "pagerduty", "--app", "shop"], ROUTING_KEY).await.expect(0);
+    world.up(1, &[]).await.expect(0);
+
+    let event = json!({"routing_key": ROUTING_KEY, "event_action": "trigger", "dedup_key": "disk",
+        "payload": {"summary": "the disk of db1 is full", "source": "db1", "severity": "critical"}})
+    .to_string();
+    let url = format!("https://localhost:{port}/v2/enqueue");
+    let trusted = async || {
+        let authority = directory.path().join("ca.pem").display().to_string();
+        curl(&url, &["--cacert", &authority], &event).await
+    };
+    world.until("the key is known", async |_| trusted().await.ends_with("202")).await;
+    world.until("an incident is open", async |world| open_incidents(world).await.len() == 1).await;
+    let unknown = curl(&url, &[], &event).await;
+    assert!(unknown.ends_with("000"), "nobody vouches for it: {unknown}");
+    let clear = format!("http://localhost:{port}/v2/enqueue");
+    let clear = curl(&clear, &[], &event).await;
+    assert!(clear.ends_with("000"), "nothing is taken in clear: {clear}");
+
+    // A certificate that is renewed, here by another authority, is used without a restart.
+    certify(directory.path());
+    let renewed = trusted().await;
+    assert!(renewed.ends_with("202"), "{renewed}");
+
+    let refused = world.run(&["serve", "--receive", &address.to_string()]).await.expect(64);
+    assert!(refused.err.contains("in clear") && refused.err.contains("--receive-cert"), "{refused}");
+    let half = world.run(&["serve", "--receive", &address.to_string(), "--receive-key", "own.key"]).await.expect(64);
+    assert!(half.err.contains("--receive-cert"), "{half}");
     world.end().await;
 }
 

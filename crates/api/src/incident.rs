@@ -87,6 +87,18 @@ pub struct ImpactView {
     /// The 95th percentile of how long they took, milliseconds: half an hour before, and now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p95_ms: Option<(u64, u64)>,
+    /// The routes at which most of them failed, worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteImpact>,
+}
+
+/// What users feel at one route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RouteImpact {
+    /// Host and path prefix as the manifest has them, or a published address.
+    pub route: String,
+    /// Requests that failed there since it began.
+    pub failed: u64,
 }
 
 /// What may have caused an incident.

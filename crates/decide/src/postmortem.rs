@@ -323,7 +323,7 @@ mod tests {
         - 2026-09-21 14:15:20 UTC ada: swapped back to release 11
         - 2026-09-21 14:15:21 UTC ada: run began: rollback to 11
         - 2026-09-21 14:16:30 UTC daybook: Errors ceased
-        - 2026-09-21 14:16:40 UTC daybook: 1400 of 12000 requests failed so far
+        - 2026-09-21 14:16:40 UTC daybook: 1400 of 12000 requests failed so far, most at shop.example.com/cart
         - 2026-09-21 14:26:40 UTC daybook: over: its alerts have ceased
 
         ## Actions taken

@@ -1,4 +1,4 @@
-//! What is counted for each replica.
+//! What is counted for each replica, and for each route.
 
 use std::sync::atomic::{
     AtomicU8, AtomicU64,
@@ -7,15 +7,30 @@ use std::sync::atomic::{
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use daybook_model::traffic::{InFlight, LATENCY_BOUNDS_MS, ReplicaTraffic};
+use daybook_model::traffic::{Answers, InFlight, LATENCY_BOUNDS_MS, ReplicaTraffic};
 
 /// Counts of one replica. They outlive the table that named it, until it has drained.
 #[derive(Debug, Default)]
 pub(crate) struct ReplicaCounters {
     in_flight: [AtomicU64; 5],
     total_in_flight: AtomicU64,
-    by_status: [AtomicU64; 5],
     failed: AtomicU64,
+    pub(crate) answers: AnswerCounters,
+}
+
+/// Counts of one route. They outlive the table that named it, as long as the next has it as well.
+#[derive(Debug, Default)]
+pub(crate) struct RouteCounters {
+    /// Requests and connections that took it.
+    pub(crate) hits: AtomicU64,
+    /// What users were answered, by whomever.
+    pub(crate) answers: AnswerCounters,
+}
+
+/// Answers by status, and how long they took.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerCounters {
+    by_status: [AtomicU64; 5],
     latency: [AtomicU64; 15],
     latency_us: AtomicU64,
 }
@@ -30,14 +45,9 @@ pub(crate) enum Class {
     Connection = 4,
 }
 
-impl ReplicaCounters {
-    /// Everything that is in flight, of every class.
-    pub(crate) fn pending(&self) -> u64 {
-        self.total_in_flight.load(Relaxed)
-    }
-
+impl AnswerCounters {
     /// Counts an answer's status, and how long its head took the replica, where that can be told.
-    pub(crate) fn answered(&self, status: u16, took: Option<Duration>) {
+    pub(crate) fn add(&self, status: u16, took: Option<Duration>) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.by_status[class].fetch_add(1, Relaxed);
         let Some(took) = took else { return };
@@ -47,6 +57,23 @@ impl ReplicaCounters {
         self.latency[LATENCY_BOUNDS_MS.partition_point(|bound| *bound < millis)].fetch_add(1, Relaxed);
     }
 
+    /// The counts as they are reported.
+    pub(crate) fn read(&self) -> Answers {
+        let load = |counter: &AtomicU64| counter.load(Relaxed);
+        Answers {
+            by_status: self.by_status.each_ref().map(load),
+            latency: self.latency.each_ref().map(load),
+            latency_us: load(&self.latency_us),
+        }
+    }
+}
+
+impl ReplicaCounters {
+    /// Everything that is in flight, of every class.
+    pub(crate) fn pending(&self) -> u64 {
+        self.total_in_flight.load(Relaxed)
+    }
+
     /// Counts an attempt that never became an answer.
     pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Relaxed);
@@ -54,15 +81,15 @@ impl ReplicaCounters {
 
     /// The counts as they are reported; what is known of health is the endpoint's to add.
     pub(crate) fn read(&self) -> ReplicaTraffic {
-        let load = |counter: &AtomicU64| counter.load(Relaxed);
+        let Answers { by_status, latency, latency_us } = self.answers.read();
         let [requests, uploads, streams, upgraded, connections] =
             self.in_flight.each_ref().map(|count| count.load(SeqCst));
         ReplicaTraffic {
             in_flight: InFlight { requests, uploads, streams, upgraded, connections },
-            by_status: self.by_status.each_ref().map(load),
-            failed: load(&self.failed),
-            latency: self.latency.each_ref().map(load),
-            latency_us: load(&self.latency_us),
+            by_status,
+            failed: self.failed.load(Relaxed),
+            latency,
+            latency_us,
             healthy: None,
             last_failure: None,
         }
@@ -159,11 +186,11 @@ mod tests {
 
     #[test]
     fn answers_fall_into_their_buckets() {
-        let counters = ReplicaCounters::default();
+        let counters = AnswerCounters::default();
         for (status, micros) in [(200, 900), (204, 1_001), (500, 40_000_000), (101, 2_000)] {
-            counters.answered(status, Some(Duration::from_micros(micros)));
+            counters.add(status, Some(Duration::from_micros(micros)));
         }
-        counters.answered(413, None);
+        counters.add(413, None);
         let read = counters.read();
         assert_eq!(read.by_status, [1, 2, 0, 1, 1]);
         assert_eq!((read.latency[0], read.latency[1], read.latency[14]), (1, 2, 1));

@@ -50,3 +50,4 @@ pub use routing::table::TableError;
 pub use serve::{ServeError, serve};
 pub use start::{StartError, ensure_running};
 pub use tls::files::CertificateError;
+pub use tls::from_files::{FileTls, TlsStream};

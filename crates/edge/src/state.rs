@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access_log::AccessLog;
 use crate::backend::{Backend, BackendCounts, Endpoint, Endpoints, Target};
-use crate::counters::ReplicaCounters;
+use crate::counters::{ReplicaCounters, RouteCounters};
 use crate::limits::Limits;
 use crate::routing::domain::DomainIndex;
 use crate::routing::table::{backends, service_name};
@@ -61,7 +61,7 @@ pub(crate) struct Route {
     pub(crate) tls: Tls,
     /// Plain HTTP is answered with a redirect to HTTPS: a certificate that visitors trust is there.
     pub(crate) redirect: bool,
-    pub(crate) hits: Arc<AtomicU64>,
+    pub(crate) counters: Arc<RouteCounters>,
 }
 
 /// What is served at an address entry.
@@ -76,7 +76,8 @@ pub(crate) struct AddressEntry {
 struct Registry {
     replicas: BTreeMap<(EnvKey, ReplicaId), Counted>,
     services: BTreeMap<(EnvKey, String), Arc<BackendCounts>>,
-    hits: BTreeMap<String, Arc<AtomicU64>>,
+    /// By [`Route::label`]: those of the table in force.
+    routes: BTreeMap<String, Arc<RouteCounters>>,
 }
 
 #[derive(Default)]
@@ -176,6 +177,7 @@ impl State {
             }
         }
         live.table = Arc::new(table);
+        registry.routes.retain(|label, _| live.routes.contains_key(label));
         let is_in = |list: &[Arc<Endpoint>], one: &Arc<Endpoint>| list.iter().any(|other| Arc::ptr_eq(other, one));
         let arrived = live.endpoints.iter().filter(|one| !is_in(&before.endpoints, one)).cloned().collect();
         let left: Vec<_> = before.endpoints.iter().filter(|one| !is_in(&live.endpoints, one)).cloned().collect();
@@ -205,13 +207,14 @@ impl State {
             environment.unserved.insert(service.clone(), counts.unserved.load(Relaxed));
             environment.held.insert(service.clone(), counts.held.load(Relaxed));
         }
+        live.read_routes(&mut traffic);
         traffic
     }
 
-    /// Requests and connections by route since the edge started.
+    /// Requests and connections by route, of those in force, since it first was.
     pub(crate) fn hits(&self) -> BTreeMap<String, u64> {
         let registry = self.registry.lock().expect("no panic while it is held");
-        registry.hits.iter().map(|(label, hits)| (label.clone(), hits.load(Relaxed))).collect()
+        registry.routes.iter().map(|(label, counters)| (label.clone(), counters.hits.load(Relaxed))).collect()
     }
 
     /// Client connections that are open.
@@ -287,15 +290,28 @@ impl Counted {
 }
 
 impl Live {
+    /// What users were answered by each route.
+    fn read_routes(&self, traffic: &mut EdgeTraffic) {
+        for (key, service, backend) in backends(&self.table) {
+            let name = service_name(key, service);
+            for entry in backend.entries.iter().filter(|entry| is_for_users(entry)) {
+                let place = place(entry);
+                let Some(route) = self.routes.get(&label(&name, &place)) else { continue };
+                let routes = environment(traffic, key).routes.entry(service.to_string()).or_default();
+                routes.insert(place, route.counters.answers.read());
+            }
+        }
+    }
+
     fn add_entry(&mut self, entry: &Entry, backend: &Arc<Backend>, registry: &mut Registry) {
-        let (place, port, tls) = match entry {
-            Entry::Domain { host, path, port, tls } => (format!("{host}{path}"), *port, tls.clone()),
-            Entry::Address { listen, port, .. } => (listen.to_string(), *port, Tls::Off),
+        let (port, tls) = match entry {
+            Entry::Domain { port, tls, .. } => (*port, tls.clone()),
+            Entry::Address { port, .. } => (*port, Tls::Off),
         };
-        let label = format!("{} {place}", backend.name);
-        let hits = registry.hits.entry(label.clone()).or_default().clone();
+        let label = label(&backend.name, &place(entry));
+        let counters = registry.routes.entry(label.clone()).or_default().clone();
         let redirect = matches!(tls, Tls::Files { .. });
-        let route = Arc::new(Route { label: label.clone(), backend: backend.clone(), port, tls, redirect, hits });
+        let route = Arc::new(Route { label: label.clone(), backend: backend.clone(), port, tls, redirect, counters });
         self.routes.insert(label, route.clone());
         match entry {
             Entry::Domain { host, path, .. } => {
@@ -306,6 +322,26 @@ impl Live {
                 self.addresses.insert(*listen, AddressEntry { route, speaks: *speaks });
             }
         }
+    }
+}
+
+/// What a person knows an entry by.
+fn place(entry: &Entry) -> String {
+    match entry {
+        Entry::Domain { host, path, .. } => format!("{host}{path}"),
+        Entry::Address { listen, .. } => listen.to_string(),
+    }
+}
+
+fn label(backend: &str, place: &str) -> String {
+    format!("{backend} {place}")
+}
+
+/// Whether users come in there, and not only other services.
+fn is_for_users(entry: &Entry) -> bool {
+    match entry {
+        Entry::Domain { .. } => true,
+        Entry::Address { listen, speaks, .. } => *speaks != Speaks::Tcp && !route::is_service_address(listen.ip()),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn forward(
     first: Vec<u8>,
     _place: OpenConnection,
 ) {
-    route.hits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    route.counters.hits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let mut search = Search::new(route, Class::Connection);
     let Some((taken, mut replica)) = open(&state, &mut search).await else { return };
     if !first.is_empty() && replica.write_all(&first).await.is_err() {

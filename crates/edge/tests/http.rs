@@ -323,6 +323,36 @@ async fn hosts_and_paths_lead_to_their_services() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_users_are_answered_is_counted_by_route_as_declared() {
+    let edge = TestEdge::start().await;
+    let web = Replica::start("web.1").await;
+    let domain = |path: &str| Entry::Domain { host: "shop.example".into(), path: path.into(), port: 80, tls: Tls::Off };
+    let entries = vec![domain("/"), domain("/api")];
+    let replicas = vec![endpoint("web.1", web.address)];
+    edge.set(vec![("web", backend(entries.clone(), Target::Endpoints(replicas.clone())))]).await;
+    for path in ["/", "/a?b=1", "/api/orders/1", "/api/orders/2"] {
+        assert_eq!(edge.get(path).await.status(), 200);
+    }
+    let routes = |traffic: &daybook_model::traffic::Traffic| {
+        let web = traffic.routes["web"].iter();
+        web.map(|(route, counts)| (route.clone(), counts.by_status)).collect::<Vec<_>>()
+    };
+    let traffic = edge.traffic().await;
+    let both = |api| vec![("shop.example/".to_owned(), [0, 2, 0, 0, 0]), ("shop.example/api".to_owned(), api)];
+    assert_eq!(routes(&traffic), both([0, 2, 0, 0, 0]), "never by the path that was asked for");
+    assert_eq!(traffic.routes["web"]["shop.example/api"].latency.iter().sum::<u64>(), 2);
+
+    // What the edge answers itself is what users feel as well, and a new table forgets nothing.
+    edge.set(vec![("web", backend(entries, Target::Endpoints(Vec::new())))]).await;
+    assert_eq!(edge.get("/api/orders/3").await.status(), 503);
+    assert_eq!(routes(&edge.traffic().await), both([0, 2, 0, 0, 1]));
+
+    // A route that is no more is told of no more.
+    edge.set(vec![("web", backend(vec![domain("/")], Target::Endpoints(replicas)))]).await;
+    assert_eq!(routes(&edge.traffic().await), [("shop.example/".to_owned(), [0, 2, 0, 0, 0])]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r32_files_are_served_from_beneath_their_directory_only() {
     let site = tempfile::tempdir().unwrap();
     let root = site.path().join("site");

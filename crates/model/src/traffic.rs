@@ -19,6 +19,10 @@ pub struct Traffic {
     pub unserved: BTreeMap<String, u64>,
     /// Requests held now, by service.
     pub held: BTreeMap<String, u64>,
+    /// What users were answered, by service and by route as it is declared: host and path prefix, or a published
+    /// address.
+    #[serde(default)]
+    pub routes: BTreeMap<String, BTreeMap<String, Answers>>,
 }
 
 impl Traffic {
@@ -32,6 +36,31 @@ impl Traffic {
                 *mine.entry(service).or_default() += count;
             }
         }
+        for (service, routes) in other.routes {
+            let mine = self.routes.entry(service).or_default();
+            for (route, answers) in routes {
+                mine.entry(route).or_default().add(&answers);
+            }
+        }
+    }
+}
+
+/// Answers by status, and how long they took. All only grow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Answers {
+    /// By status class: 1xx, 2xx, 3xx, 4xx, 5xx.
+    pub by_status: [u64; 5],
+    /// As [`ReplicaTraffic::latency`].
+    pub latency: [u64; 15],
+    /// All these latencies together, in microseconds.
+    pub latency_us: u64,
+}
+
+impl Answers {
+    fn add(&mut self, other: &Self) {
+        self.by_status.iter_mut().zip(other.by_status).for_each(|(mine, theirs)| *mine += theirs);
+        self.latency.iter_mut().zip(other.latency).for_each(|(mine, theirs)| *mine += theirs);
+        self.latency_us += other.latency_us;
     }
 }
 
@@ -159,4 +188,24 @@ pub struct EdgeTraffic {
     pub table_version: u64,
     /// Counts by environment.
     pub environments: BTreeMap<EnvKey, Traffic>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_count_one_route_together() {
+        let of = |route: &str, failed| {
+            let answers = Answers { by_status: [0, 7, 0, 0, failed], latency_us: 5, ..Answers::default() };
+            let routes = BTreeMap::from([("web".to_owned(), BTreeMap::from([(route.to_owned(), answers)]))]);
+            Traffic { routes, ..Traffic::default() }
+        };
+        let mut all = of("shop.example/", 1);
+        all.add(of("shop.example/", 2));
+        all.add(of("shop.example/api", 3));
+        let web = &all.routes["web"];
+        assert_eq!(web["shop.example/"].by_status, [0, 14, 0, 0, 3]);
+        assert_eq!((web["shop.example/"].latency_us, web["shop.example/api"].by_status[4]), (10, 3));
+    }
 }

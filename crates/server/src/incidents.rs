@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use daybook_api::ErrorCode;
 use daybook_api::incident::{
-    ActionLine, AlertLine, AlertView, ImpactView, IncidentLine, IncidentView, Marking, OpenIncident, SuspectView,
+    ActionLine, AlertLine, AlertView, ImpactView, IncidentLine, IncidentView, Marking, OpenIncident, RouteImpact,
+    SuspectView,
 };
 use daybook_decide::incident::{Incident, Incidents, Standing, Taken};
 use daybook_decide::postmortem::{self, Beside};
@@ -307,6 +308,11 @@ fn view(key: Option<&EnvKey>, incident: &Incident) -> IncidentView {
             requests: impact.requests,
             failed: impact.failed,
             p95_ms: impact.p95_ms,
+            routes: impact
+                .routes
+                .iter()
+                .map(|(route, failed)| RouteImpact { route: route.clone(), failed: *failed })
+                .collect(),
         }),
         suspects: incident.suspects.iter().map(suspect).collect(),
         actions: incident.actions.iter().map(action).collect(),

@@ -11,7 +11,7 @@
 //! - [`state_backup`] does that for our own state.
 //! - `shared` is one of several servers over one database; `election` and `term` are who leads, and until when.
 //! - `observe` measures what goes on, answers questions about it, and finds what hurts; `incidents` are what becomes of that.
-//! - `status_pages` writes what the public sees of it.
+//! - `status_pages` writes what the public sees of it; `receive` is where other tools tell of alerts.
 //! - `view` puts what is recorded and observed into the API's words.
 //! - [`policy`] judges what a manifest makes of an environment.
 //! - `sealing` keeps secrets out of all of it.
@@ -58,6 +58,7 @@ mod observe;
 mod oncall;
 mod one_off;
 pub mod policy;
+mod receive;
 mod request;
 mod routes;
 pub mod rules;
@@ -86,6 +87,7 @@ pub use app::{App, Parts};
 pub use databases::view as database_view;
 pub use daybook_store::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, passphrase_in, seal_key};
 pub use edge::Edge;
+pub use receive::{Certificate, Receive};
 pub use routes::openapi;
 pub use serve::{Config, ServeError, serve};
 pub use shared::Shared;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::lock::{LockError, StateLock};
+use crate::receive::Receive;
 use crate::shared::{self, Shared};
 use crate::socket::{Listener, answer};
 use crate::term::Term;
@@ -47,7 +48,7 @@ pub struct Config {
     /// Where what was measured can be asked for over TCP.
     pub prometheus: Option<SocketAddr>,
     /// Where other tools may tell of alerts.
-    pub receive: Option<SocketAddr>,
+    pub receive: Option<Receive>,
     /// Networks and hosts that channels may lead to, though they are not public.
     pub notify_allow: Vec<String>,
     /// How the state is backed up by itself.
@@ -177,8 +178,8 @@ pub(crate) async fn govern(
             app.spawn(open);
         }
         #[cfg(feature = "observe")]
-        if let Some(address) = config.receive {
-            let receiving = crate::socket::receive(&app, address).await.map_err(io("listen for --receive"))?;
+        if let Some(receive) = &config.receive {
+            let receiving = crate::receive::listen(&app, receive).await.map_err(io("listen for --receive"))?;
             app.spawn(receiving);
         }
         tracing::info!(state = %state.display(), "the server answers");

@@ -112,21 +112,6 @@ fn is_of_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Takes in what other tools tell of, at an address: each of them proves with a key or a signature that it may.
-///
-/// # Errors
-/// The address cannot be had.
-#[cfg(feature = "observe")]
-pub(crate) async fn receive(app: &App, address: SocketAddr) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let listener = TcpListener::bind(address).await?;
-    let routes = crate::observe::receiving().with_state(app.clone());
-    Ok(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!(%error, %address, "nothing is received there any more");
-        }
-    })
-}
-
 /// Answers requests until `app` stops; those that have begun are finished, within a bound.
 ///
 /// # Errors

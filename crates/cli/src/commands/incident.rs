@@ -267,6 +267,9 @@ fn render(incident: &IncidentView, now: Timestamp) -> String {
         let p95 = impact.p95_ms.map(|(usual, now)| format!("; p95 {now} ms, {usual} ms half an hour before"));
         let (failed, all) = (words::count(impact.failed), words::count(impact.requests));
         line(format!("users: {failed} of {all} requests failed{}", p95.unwrap_or_default()));
+        for one in &impact.routes {
+            line(format!("       {} at {}", words::count(one.failed), one.route));
+        }
     }
     out.push_str("\nalerts\n");
     for alert in &incident.alerts {
@@ -326,7 +329,8 @@ mod tests {
             r#"{"id": "0", "short": "1a2b3c4d", "key": "shop/production", "title": "10% of requests to web fail", "severity": "page",
                 "state": "open", "opened": "2026-11-24T11:58:30Z", "onset": "2026-11-24T11:58:00Z", "services": ["web"],
                 "alerts": [{"name": "HttpErrors", "severity": "page", "summary": "10% fail", "labels": {}, "started": "2026-11-24T11:58:00Z"}],
-                "impact": {"requests": 1000, "failed": 98, "p95_ms": [12, 40]},
+                "impact": {"requests": 1000, "failed": 98, "p95_ms": [12, 40],
+                    "routes": [{"route": "shop.example.com/api", "failed": 96}, {"route": "shop.example.com/", "failed": 2}]},
                 "suspects": [{"kind": "release", "title": "release 12 of web", "at": "2026-11-24T11:57:00Z", "share": 84,
                     "evidence": ["it came into force 1 min before"], "next": "swap back to release 11", "command": "daybook rollback 11"},
                     {"kind": "job", "title": "job report", "at": "2026-11-24T11:00:00Z", "share": 4, "evidence": []}],
@@ -339,6 +343,8 @@ mod tests {
         for line in [
             "open 1a2b3c4d  10% of requests to web fail",
             "  users: 98 of 1,000 requests failed; p95 40 ms, 12 ms half an hour before",
+            "         96 at shop.example.com/api",
+            "         2 at shop.example.com/",
             "  ● HttpErrors  10% fail",
             "   84 %  release 12 of web",
             "         it came into force 1 min before",

@@ -8,7 +8,7 @@ use clap::Args;
 use daybook_api::client::Exit;
 #[cfg(feature = "databases")]
 use daybook_server::state_backup::{KeyCopy, Schedule};
-use daybook_server::{Config, KeySource, RuntimeChoice, Shared};
+use daybook_server::{Certificate, Config, KeySource, Receive, RuntimeChoice, Shared};
 
 #[cfg(feature = "databases")]
 use crate::args::duration;
@@ -66,9 +66,16 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", env = "DAYBOOK_PROMETHEUS")]
     prometheus: Option<SocketAddr>,
     /// Take in at this address what other tools tell of: events for PagerDuty, alerts of Prometheus and Alertmanager, webhooks of
-    /// PagerDuty. Without TLS: put a proxy before it where others can listen.
+    /// PagerDuty. Where other machines reach it, it needs a certificate.
     #[arg(long, value_name = "ADDRESS", env = "DAYBOOK_RECEIVE")]
     receive: Option<SocketAddr>,
+    /// The file of the certificate with which --receive speaks TLS, and of those that lead to its authority. What replaces it
+    /// is used at once.
+    #[arg(long, value_name = "FILE", env = "DAYBOOK_RECEIVE_CERT", requires = "receive", requires = "receive_key")]
+    receive_cert: Option<PathBuf>,
+    /// The file of the key of that certificate.
+    #[arg(long, value_name = "FILE", env = "DAYBOOK_RECEIVE_KEY", requires = "receive_cert")]
+    receive_key: Option<PathBuf>,
     /// Let channels lead to this network (10.1.0.0/16), address or host, which is not public, joined by commas: without it
     /// nobody who writes a manifest can have the server ask something inside.
     #[arg(long, value_name = "NETWORK|HOST", env = "DAYBOOK_NOTIFY_ALLOW", value_delimiter = ',')]
@@ -140,6 +147,7 @@ impl Serve {
             let _ = rustix::process::setsid();
         }
         let shared = self.shared()?;
+        let receive = self.receive()?;
         let key = match (self.key_from, self.key_file) {
             (Some(words), _) => KeySource::Program(words.split_whitespace().map(str::to_owned).collect()),
             (None, Some(file)) => KeySource::File(file),
@@ -157,7 +165,7 @@ impl Serve {
             landing_zone: self.landing_zone,
             share: self.share,
             prometheus: self.prometheus,
-            receive: self.receive,
+            receive,
             notify_allow: self.notify_allow,
             #[cfg(feature = "databases")]
             state_backup: self.state_backup.schedule()?,
@@ -165,6 +173,14 @@ impl Serve {
         };
         Box::pin(daybook_server::serve(config)).await.map_err(|error| CommandError::failed(error.to_string()))?;
         Ok(Exit::Ok)
+    }
+
+    /// Where other tools may tell of alerts, if they may.
+    fn receive(&self) -> Result<Option<Receive>> {
+        let Some(address) = self.receive else { return Ok(None) };
+        let files = self.receive_cert.clone().zip(self.receive_key.clone());
+        let certificate = files.map(|(cert, key)| Certificate { cert, key });
+        Receive::new(address, certificate).map(Some).map_err(CommandError::usage)
     }
 
     /// How the state is shared, if it is. What is wrong with a URL is told without it: it may hold a password.

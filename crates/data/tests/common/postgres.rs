@@ -33,6 +33,34 @@ impl Postgres {
         Self::make(Some(free), "scram-sha-256")
     }
 
+    /// A standby that streams from it, in a directory and at a port of its own. It has to listen.
+    pub fn standby(&self) -> Self {
+        let dir = tempfile::tempdir_in("/tmp").unwrap();
+        let user = user();
+        if let Some((uid, gid)) = user {
+            chown(dir.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let copied = program("pg_basebackup", user)
+            .args([
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+                "--host=127.0.0.1",
+                "--username=postgres",
+            ])
+            .arg(format!("--port={}", self.port.unwrap()))
+            .arg("-D")
+            .arg(dir.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        let port = Some(std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+        let server = Self::server(dir.path(), port);
+        let standby = Self { dir, port, server };
+        standby.await_answer();
+        standby
+    }
+
     fn start_at(port: Option<u16>) -> Self {
         Self::make(port, "trust")
     }

@@ -20,7 +20,8 @@ pub fn words(event: &IncidentEvent) -> String {
         IncidentEvent::Noted { text } => format!("note: {text}"),
         IncidentEvent::Published { text } => format!("told the public: {text}"),
         IncidentEvent::Felt { impact } => {
-            format!("{} of {} requests failed so far", impact.failed, impact.requests)
+            let most = impact.routes.first().map(|(route, _)| format!(", most at {route}")).unwrap_or_default();
+            format!("{} of {} requests failed so far{most}", impact.failed, impact.requests)
         }
         IncidentEvent::Suspected { suspects } => match suspects.first() {
             Some(first) => format!("suspected most ({} %): {}", first.share, first.title),

@@ -21,7 +21,7 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// Its certificates.
     pub certificates: CertificateStatus,
-    /// Requests and connections by route, as `app/environment/service host/path` or `… address`.
+    /// Requests and connections by route of the table in force, as `app/environment/service host/path` or `… address`.
     pub hits: BTreeMap<String, u64>,
     /// Lines of the access log that were dropped because the disk did not keep up.
     pub log_lines_dropped: u64,

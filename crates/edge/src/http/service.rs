@@ -18,7 +18,7 @@ use super::watched::Watch;
 use super::{files, strict, upgrade};
 use crate::access_log::Ended;
 use crate::backend::{BackendCounts, Choice, Endpoint, Lane, Taken, Target};
-use crate::counters::Class;
+use crate::counters::{Class, RouteCounters};
 use crate::state::{OpenConnection, Route, State};
 use crate::upstream::connection::{AnswerBody, Failure, Fault};
 use crate::upstream::exchange::exchange;
@@ -63,7 +63,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Res
         broken: false,
     };
     let sound = front.watch.request_began(strict::follows(&head.headers), |raw| strict::check(&head, raw));
-    let mut exchange = Exchange { front: &front, host, id, ended: Some(ended), wants_close: false };
+    let mut exchange = Exchange { front: &front, host, id, counters: None, ended: Some(ended), wants_close: false };
     let mut answer = match sound {
         Ok(()) => exchange.route(head, incoming).await,
         Err(refusal) => {
@@ -85,6 +85,8 @@ pub(super) struct Exchange<'a> {
     pub(super) front: &'a Arc<Front>,
     host: HeaderValue,
     id: HeaderValue,
+    /// Those of the route that it took.
+    counters: Option<Arc<RouteCounters>>,
     ended: Option<Ended>,
     /// What comes after this request on its connection cannot be trusted.
     wants_close: bool,
@@ -95,7 +97,8 @@ impl Exchange<'_> {
         let Some(route) = self.find_route(&head) else {
             return self.own(StatusCode::NOT_FOUND, "nothing is served here");
         };
-        route.hits.fetch_add(1, Relaxed);
+        route.counters.hits.fetch_add(1, Relaxed);
+        self.counters = Some(route.counters.clone());
         if route.redirect && self.front.client.scheme(&head.headers) == "http" {
             return self.redirect(&head);
         }
@@ -188,8 +191,12 @@ impl Exchange<'_> {
         let (mut head, body) = answer.into_parts();
         let mut ended = self.ended.take().expect("a request is finished once");
         ended.status = head.status.as_u16();
+        let took = by.as_ref().and_then(|taken| taken.flight.took());
+        if let Some(counters) = &self.counters {
+            counters.answers.add(ended.status, took);
+        }
         if let Some(Taken { endpoint, flight }) = by {
-            endpoint.counters.answered(ended.status, flight.took());
+            endpoint.counters.answers.add(ended.status, took);
             ended.by = Some(endpoint);
             ended.flight = Some(flight);
         }

@@ -19,10 +19,11 @@ use crate::routing::table::backends;
 #[derive(Clone, Default)]
 pub(crate) struct LoadedFiles(HashMap<(String, String), Loaded>);
 
-#[derive(Clone)]
-struct Loaded {
-    key: Arc<CertifiedKey>,
-    /// When the files last changed, as they were read.
+/// A certificate as its files were when they were read.
+#[derive(Debug, Clone)]
+pub(super) struct Loaded {
+    pub(super) key: Arc<CertifiedKey>,
+    /// When the files had last changed then.
     changed: [Option<SystemTime>; 2],
 }
 
@@ -54,11 +55,11 @@ impl LoadedFiles {
             if let Entry::Domain { tls: Tls::Files { cert, key }, .. } = entry {
                 let names = (cert.clone(), key.clone());
                 let Vacant(place) = loaded.0.entry(names) else { continue };
-                let changed = [changed(cert), changed(key)];
-                let same = before.0.get(place.key()).filter(|loaded| loaded.changed == changed).cloned();
+                let (cert, key) = (Path::new(cert), Path::new(key));
+                let same = before.0.get(place.key()).filter(|loaded| loaded.is_current(cert, key)).cloned();
                 place.insert(match same {
                     Some(same) => same,
-                    None => Loaded { key: Arc::new(read(cert, key)?), changed },
+                    None => Loaded::read(cert, key)?,
                 });
             }
         }
@@ -66,12 +67,24 @@ impl LoadedFiles {
     }
 }
 
-fn changed(path: &str) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+impl Loaded {
+    pub(super) fn read(cert: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let changed = changed(cert, key);
+        Ok(Self { key: Arc::new(read(cert, key)?), changed })
+    }
+
+    /// Whether the files have not changed since.
+    pub(super) fn is_current(&self, cert: &Path, key: &Path) -> bool {
+        self.changed == changed(cert, key)
+    }
 }
 
-fn read(cert: &str, key: &str) -> Result<CertifiedKey, CertificateError> {
-    let failed = |path: &str, why: String| CertificateError { path: Path::new(path).to_owned(), why };
+fn changed(cert: &Path, key: &Path) -> [Option<SystemTime>; 2] {
+    [cert, key].map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
+}
+
+fn read(cert: &Path, key: &Path) -> Result<CertifiedKey, CertificateError> {
+    let failed = |path: &Path, why: String| CertificateError { path: path.to_owned(), why };
     let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| failed(cert, error.to_string()))?;
     if chain.is_empty() {

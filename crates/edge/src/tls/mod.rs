@@ -1,7 +1,8 @@
-//! TLS on the public listener.
+//! TLS on the public listener, and for what else of this program listens.
 
 pub(crate) mod authority;
 pub(crate) mod files;
+pub(crate) mod from_files;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::http::front::{self, Origin};
 use crate::state::State;
@@ -26,21 +28,30 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 impl Terminator {
     pub(crate) fn new(state: Arc<State>, authority: Arc<Authority>) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Resolver { state, authority }));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { acceptor: acceptor(Arc::new(Resolver { state, authority }))? })
     }
 
     pub(crate) async fn serve(&self, state: Arc<State>, stream: TcpStream, origin: Origin) {
-        let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, self.acceptor.accept(stream)).await;
-        if let Ok(Ok(stream)) = handshake {
+        if let Some(stream) = shake_hands(&self.acceptor, stream).await {
             front::serve(state, stream, origin).await;
         }
     }
+}
+
+/// What speaks HTTP over TLS with the certificates of a resolver.
+fn acceptor(certificates: Arc<dyn ResolvesServerCert>) -> Result<TlsAcceptor, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// `None` for a client that does not understand us, or is too slow.
+async fn shake_hands(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await.ok()?.ok()
 }
 
 /// Chooses a certificate by the name that the client asks for.

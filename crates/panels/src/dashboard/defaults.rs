@@ -21,7 +21,7 @@ pub fn defaults() -> Vec<Dashboard> {
         dashboard(
             "database",
             "Database",
-            "Connections, size and backups of the databases of an environment.",
+            "Connections, size, replication and backups of the databases of an environment.",
             &[("app", APP), ("env", ENV), ("database", DATABASE)],
             DATABASES,
         ),
@@ -161,6 +161,26 @@ const DATABASES: &[Described] = &[
         &[("daybook_database_size_bytes{app=\"$app\",env=\"$env\",database=~\"$database\"}", "{{database}}")],
     ),
     Described(
+        "Replication lag",
+        "Since when a standby lacks something.",
+        Lines,
+        Unit::Seconds,
+        &[(
+            "daybook_database_replication_lag_seconds{app=\"$app\",env=\"$env\",database=~\"$database\"}",
+            "{{database}} {{standby}}",
+        )],
+    ),
+    Described(
+        "What standbys lack",
+        "Of the log of the primary.",
+        Lines,
+        Unit::Bytes,
+        &[(
+            "daybook_database_replication_lag_bytes{app=\"$app\",env=\"$env\",database=~\"$database\"}",
+            "{{database}} {{standby}}",
+        )],
+    ),
+    Described(
         "Since the last backup",
         "",
         Stat,
@@ -279,6 +299,36 @@ const EDGE: &[Described] = &[
         &[(
             "sum by (service) (rate(daybook_http_requests_total{app=\"$app\",env=\"$env\"}[$__rate_interval]))",
             "{{service}}",
+        )],
+    ),
+    Described(
+        "Requests by route",
+        "By host and path prefix as the manifest has them.",
+        Lines,
+        Unit::RequestsPerSecond,
+        &[(
+            "sum by (route) (rate(daybook_route_requests_total{app=\"$app\",env=\"$env\"}[$__rate_interval]))",
+            "{{route}}",
+        )],
+    ),
+    Described(
+        "Failed requests by route",
+        "Answers of class 5xx as a share of all.",
+        Lines,
+        Unit::Share,
+        &[(
+            "sum by (route) (rate(daybook_route_requests_total{app=\"$app\",env=\"$env\",code=\"5xx\"}[$__rate_interval])) / sum by (route) (rate(daybook_route_requests_total{app=\"$app\",env=\"$env\"}[$__rate_interval]))",
+            "{{route}}",
+        )],
+    ),
+    Described(
+        "Latency by route",
+        "95 of 100 answers had begun by then.",
+        Lines,
+        Unit::Seconds,
+        &[(
+            "histogram_quantile(0.95, sum by (route, le) (rate(daybook_route_request_duration_seconds_bucket{app=\"$app\",env=\"$env\"}[$__rate_interval])))",
+            "{{route}}",
         )],
     ),
     Described(

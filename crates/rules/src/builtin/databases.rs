@@ -43,4 +43,46 @@ const ALERTS: &[Builtin] = &[
             ],
         },
     },
+    Builtin {
+        name: "DatabaseReplicationLags",
+        severity: Severity::Ticket,
+        expr: "daybook_database_replication_lag_seconds > 60",
+        hold: "5m",
+        keep: "5m",
+        summary: "A standby of {{ $labels.database }} in {{ $labels.env }} is {{ $value | humanizeDuration }} behind",
+        description: "What was written to {{ $labels.database }} of {{ $labels.app }} is not at {{ $labels.standby }} yet: whoever reads there sees what was, and what is lost with the primary is lost.",
+        runbook: "database-replication",
+        fixture: Fixture {
+            every: "1m",
+            at: "10m",
+            fires: &[
+                r#"daybook_database_replication_lag_seconds{app="shop", env="production", database="db", standby="db2@10.0.0.2"} 61+60x10"#,
+            ],
+            // A standby that catches up.
+            quiet: &[
+                r#"daybook_database_replication_lag_seconds{app="shop", env="production", database="db", standby="db2@10.0.0.2"} 120x4 1x6"#,
+            ],
+        },
+    },
+    Builtin {
+        name: "DatabaseReplicationStopped",
+        severity: Severity::Ticket,
+        expr: "daybook_database_replication_running == 0",
+        hold: "5m",
+        keep: "5m",
+        summary: "A standby of {{ $labels.database }} in {{ $labels.env }} takes nothing in any longer",
+        description: "Nothing of {{ $labels.database }} of {{ $labels.app }} arrives at {{ $labels.standby }}; a primary that keeps its log for it fills its disk.",
+        runbook: "database-replication",
+        fixture: Fixture {
+            every: "1m",
+            at: "10m",
+            fires: &[
+                r#"daybook_database_replication_running{app="shop", env="production", database="db", standby="itself"} 1 0x10"#,
+            ],
+            // A standby that was restarted.
+            quiet: &[
+                r#"daybook_database_replication_running{app="shop", env="production", database="db", standby="itself"} 1 0x3 1x6"#,
+            ],
+        },
+    },
 ];

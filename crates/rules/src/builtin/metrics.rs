@@ -22,6 +22,7 @@ const HOST: &[&str] = &["host"];
 const DISK: &[&str] = &["host", "mountpoint"];
 const DEVICE: &[&str] = &["host", "device"];
 const DATABASE: &[&str] = &["app", "env", "database"];
+const STANDBY: &[&str] = &["app", "env", "database", "standby"];
 const HOLDING: &[&str] = &["app", "env", "holding"];
 const LANE: &[&str] = &["app", "env", "of"];
 
@@ -55,6 +56,16 @@ pub const METRICS: &[Metric] = &[
         "Requests and connections that have begun and not ended, by class.",
     ),
     gauge("daybook_http_requests_held", SERVICE, "Requests that wait for a replica."),
+    counter(
+        "daybook_route_requests_total",
+        &["app", "env", "service", "route", "code"],
+        "What users were answered by class of status, by host and path prefix as declared, or by published address.",
+    ),
+    histogram(
+        "daybook_route_request_duration_seconds",
+        &["app", "env", "service", "route"],
+        "Seconds from a replica's having the whole request to the head of its answer, by route as declared.",
+    ),
     gauge("daybook_service_replicas", SERVICE, "Replicas that a service has, running or not."),
     gauge("daybook_service_replicas_running", SERVICE, "Replicas of a service that run."),
     gauge(
@@ -139,6 +150,13 @@ pub const METRICS: &[Metric] = &[
     gauge("daybook_database_connections", DATABASE, "Connections of clients to the database's server."),
     gauge("daybook_database_max_connections", DATABASE, "Connections that the database's server lets in."),
     gauge("daybook_database_waiting_statements", DATABASE, "Statements of clients that wait for a lock of another."),
+    gauge("daybook_database_replication_running", STANDBY, "Whether a standby takes in what there is."),
+    gauge(
+        "daybook_database_replication_lag_seconds",
+        STANDBY,
+        "Since when a standby lacks something, in seconds.",
+    ),
+    gauge("daybook_database_replication_lag_bytes", STANDBY, "How much of the log a standby lacks."),
     gauge("up", &["job", "instance"], "Whether a scrape target answers: 1 or 0."),
 ];
 

@@ -10,6 +10,7 @@ pub(super) const PAGES: &[(&str, &str)] = &[
     ("crash-loop", include_str!("../../../../docs/runbooks/crash-loop.md")),
     ("database-connections", include_str!("../../../../docs/runbooks/database-connections.md")),
     ("database-down", include_str!("../../../../docs/runbooks/database-down.md")),
+    ("database-replication", include_str!("../../../../docs/runbooks/database-replication.md")),
     ("disk-full", include_str!("../../../../docs/runbooks/disk-full.md")),
     ("high-error-rate", include_str!("../../../../docs/runbooks/high-error-rate.md")),
     ("high-latency", include_str!("../../../../docs/runbooks/high-latency.md")),

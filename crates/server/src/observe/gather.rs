@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use daybook_model::launch::Role;
 use daybook_model::observed::Health;
-use daybook_model::traffic::{InFlight, LATENCY_BOUNDS_MS, ReplicaTraffic, Traffic};
+use daybook_model::traffic::{Answers, InFlight, LATENCY_BOUNDS_MS, ReplicaTraffic, Traffic};
 use daybook_model::{EnvKey, Observed, ReplicaId, ReplicaState, SeenReplica, Timestamp};
 use daybook_runtime::Usage;
 
@@ -42,6 +42,11 @@ pub(super) fn environment(moment: &Moment<'_>, kills: &mut Kills, out: &mut Samp
     for (id, counts) in &moment.traffic.replicas {
         let release = releases.get(id).map(ToString::to_string).unwrap_or_default();
         requests(counts, &of.with([("service", &id.service), ("replica", id), ("release", &release)]), out);
+    }
+    for (service, routes) in &moment.traffic.routes {
+        for (route, counts) in routes {
+            answers(counts, &of.with([("service", service), ("route", route)]), out);
+        }
     }
     for (service, count) in &moment.traffic.unserved {
         let unserved = of.with([("service", service), ("code", &"503")]);
@@ -91,14 +96,12 @@ fn requests(counts: &ReplicaTraffic, of: &Base, out: &mut Samples) {
     for (code, count) in by_code {
         out.add(&of.with([("code", &code)]), "daybook_http_requests_total", count as f64);
     }
-    let mut below = 0;
-    for (i, count) in counts.latency.iter().enumerate() {
-        below += count;
-        let bound = LATENCY_BOUNDS_MS.get(i).map_or("+Inf".to_owned(), |ms| (*ms as f64 / 1000.0).to_string());
-        out.add(&of.with([("le", &bound)]), "daybook_http_request_duration_seconds_bucket", below as f64);
-    }
-    out.add(of, "daybook_http_request_duration_seconds_count", below as f64);
-    out.add(of, "daybook_http_request_duration_seconds_sum", counts.latency_us as f64 / 1e6);
+    let names = [
+        "daybook_http_request_duration_seconds_bucket",
+        "daybook_http_request_duration_seconds_count",
+        "daybook_http_request_duration_seconds_sum",
+    ];
+    durations(names, &counts.latency, counts.latency_us, of, out);
     let InFlight { requests, uploads, streams, upgraded, connections } = counts.in_flight;
     let classes = [
         ("request", requests),
@@ -111,6 +114,31 @@ fn requests(counts: &ReplicaTraffic, of: &Base, out: &mut Samples) {
         out.add(&of.with([("class", &class)]), "daybook_http_requests_in_flight", count as f64);
     }
     out.add(of, "daybook_replica_requests_total", counts.requests() as f64);
+}
+
+/// What users were answered by a route, whoever answered.
+fn answers(counts: &Answers, of: &Base, out: &mut Samples) {
+    for (code, count) in CODES.into_iter().zip(counts.by_status) {
+        out.add(&of.with([("code", &code)]), "daybook_route_requests_total", count as f64);
+    }
+    let names = [
+        "daybook_route_request_duration_seconds_bucket",
+        "daybook_route_request_duration_seconds_count",
+        "daybook_route_request_duration_seconds_sum",
+    ];
+    durations(names, &counts.latency, counts.latency_us, of, out);
+}
+
+/// A histogram: `names` are those of its buckets, of their count and of their sum.
+fn durations([bucket, count, sum]: [&str; 3], latency: &[u64], latency_us: u64, of: &Base, out: &mut Samples) {
+    let mut below = 0;
+    for (i, in_bucket) in latency.iter().enumerate() {
+        below += in_bucket;
+        let bound = LATENCY_BOUNDS_MS.get(i).map_or("+Inf".to_owned(), |ms| (*ms as f64 / 1000.0).to_string());
+        out.add(&of.with([("le", &bound)]), bucket, below as f64);
+    }
+    out.add(of, count, below as f64);
+    out.add(of, sum, latency_us as f64 / 1e6);
 }
 
 fn used(usage: &Usage, of: &Base, out: &mut Samples) {
@@ -187,6 +215,9 @@ mod tests {
         counts.latency_us = 1_500_000;
         traffic.replicas.insert("web.1".parse().unwrap(), counts);
         traffic.unserved.insert("web".to_owned(), 4);
+        let mut answers = Answers { by_status: [0, 6, 0, 1, 3], latency_us: 500_000, ..Answers::default() };
+        answers.latency[0] = 7;
+        traffic.routes.insert("web".to_owned(), BTreeMap::from([("shop.example/api".to_owned(), answers)]));
         let mut out = Samples::default();
         environment(&Moment { observed: &seen, traffic: &traffic, usage: &[] }, &mut Kills::default(), &mut out);
         let text = out.text();
@@ -196,6 +227,10 @@ mod tests {
             r#"daybook_http_request_duration_seconds_bucket{app="shop",env="production",job="daybook",le="0.01",release="3",replica="web.1",service="web"} 9"#,
             r#"daybook_http_request_duration_seconds_bucket{app="shop",env="production",job="daybook",le="+Inf",release="3",replica="web.1",service="web"} 10"#,
             r#"daybook_http_request_duration_seconds_sum{app="shop",env="production",job="daybook",release="3",replica="web.1",service="web"} 1.5"#,
+            r#"daybook_route_requests_total{app="shop",code="5xx",env="production",job="daybook",route="shop.example/api",service="web"} 3"#,
+            r#"daybook_route_request_duration_seconds_bucket{app="shop",env="production",job="daybook",le="0.001",route="shop.example/api",service="web"} 7"#,
+            r#"daybook_route_request_duration_seconds_count{app="shop",env="production",job="daybook",route="shop.example/api",service="web"} 7"#,
+            r#"daybook_route_request_duration_seconds_sum{app="shop",env="production",job="daybook",route="shop.example/api",service="web"} 0.5"#,
             r#"daybook_replica_restarts_total{app="shop",env="production",job="daybook",release="3",replica="web.1",service="web"} 2"#,
             r#"daybook_service_replicas_running{app="shop",env="production",job="daybook",service="web"} 1"#,
         ] {
@@ -210,6 +245,7 @@ mod tests {
         let counts = ReplicaTraffic { healthy: Some(true), ..ReplicaTraffic::default() };
         traffic.replicas.insert("web.1".parse().unwrap(), counts);
         traffic.held.insert("web".to_owned(), 4);
+        traffic.routes.insert("web".to_owned(), BTreeMap::from([("*/".to_owned(), Answers::default())]));
         let usage = Usage {
             id: "web.1".parse().unwrap(),
             cpu_cores: 0.5,

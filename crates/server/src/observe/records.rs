@@ -155,10 +155,24 @@ mod databases {
         out.add(&of, "daybook_database_connections", vitals.connections as f64);
         out.add(&of, "daybook_database_max_connections", vitals.most_connections as f64);
         out.add(&of, "daybook_database_waiting_statements", vitals.waiting as f64);
+        for standby in &vitals.standbys {
+            let of = of.with([("standby", &standby.name)]);
+            let running = f64::from(u8::from(standby.is_running));
+            out.add(&of, "daybook_database_replication_running", running);
+            for (metric, behind) in [
+                ("daybook_database_replication_lag_seconds", standby.behind_seconds),
+                ("daybook_database_replication_lag_bytes", standby.behind_bytes),
+            ] {
+                // Clocks differ, and what is asked for one after the other may have moved.
+                behind.into_iter().for_each(|behind| out.add(&of, metric, behind.max(0.0)));
+            }
+        }
     }
 
     #[cfg(test)]
     mod tests {
+        use daybook_data::vitals::Standby;
+
         use super::*;
 
         #[test]
@@ -173,9 +187,27 @@ mod databases {
             said(
                 &key,
                 &name,
-                Some(Vitals { size_bytes: 7, connections: 1, most_connections: 100, waiting: 0 }),
+                Some(Vitals {
+                    size_bytes: 7,
+                    connections: 1,
+                    most_connections: 100,
+                    waiting: 0,
+                    standbys: vec![Standby {
+                        name: "db2@10.0.0.2".to_owned(),
+                        is_running: true,
+                        behind_seconds: Some(-0.5),
+                        behind_bytes: Some(8.0),
+                    }],
+                }),
                 &mut out,
             );
+            let text = out.text();
+            for (what, value) in [("running", 1), ("lag_seconds", 0), ("lag_bytes", 8)] {
+                let line = format!(
+                    "daybook_database_replication_{what}{{app=\"shop\",database=\"db\",env=\"production\",job=\"daybook\",standby=\"db2@10.0.0.2\"}} {value}\n"
+                );
+                assert!(text.contains(&line), "{line}is not in\n{text}");
+            }
             out.all_are_listed();
         }
     }

@@ -90,7 +90,10 @@ impl App {
         let (usual, now) = (self.number(&p95(" offset 30m")).await, self.number(&p95("")).await);
         let count = |value: Option<f64>| value.unwrap_or(0.0).round().max(0.0) as u64;
         let p95_ms = usual.zip(now).map(|(usual, now)| (count(Some(usual)), count(Some(now))));
-        Impact { requests: count(requests), failed: count(failed), p95_ms, routes: Vec::new() }
+        let by_route = format!("sum by (route) (increase(daybook_route_requests_total{{{of},code=\"5xx\"}}[{felt}s]))");
+        let by_route = self.vector(&by_route).await;
+        let by_route = by_route.into_iter().map(|(labels, value)| (labels.get("route").to_owned(), count(Some(value))));
+        Impact { requests: count(requests), failed: count(failed), p95_ms, routes: worst(by_route.collect()) }
     }
 
     pub(super) async fn number(&self, question: &str) -> Option<f64> {
@@ -118,6 +121,17 @@ impl App {
         }
         Ok(read(&entries, &releases, from))
     }
+}
+
+/// Routes that are told of, at most.
+const ROUTES: usize = 3;
+
+/// The routes with the most failed requests, worst first, without those that had none.
+fn worst(mut routes: Vec<(String, u64)>) -> Vec<(String, u64)> {
+    routes.retain(|(_, failed)| *failed > 0);
+    routes.sort_by(|(one, a), (other, b)| b.cmp(a).then_with(|| one.cmp(other)));
+    routes.truncate(ROUTES);
+    routes
 }
 
 /// The release before a change, whose specification is compared.
@@ -325,6 +339,16 @@ mod tests {
             previous: Digest::of(b""),
             hash: Digest::of(b""),
         }
+    }
+
+    #[test]
+    fn routes_that_fail_are_told_worst_first() {
+        let of = |routes: &[(&str, u64)]| {
+            routes.iter().map(|(route, failed)| ((*route).to_owned(), *failed)).collect::<Vec<_>>()
+        };
+        let told = worst(of(&[("a/", 0), ("d/", 2), ("c/", 2), ("a/api", 9), ("b/", 1)]));
+        assert_eq!(told, of(&[("a/api", 9), ("c/", 2), ("d/", 2)]));
+        assert!(worst(of(&[("a/", 0)])).is_empty());
     }
 
     #[test]

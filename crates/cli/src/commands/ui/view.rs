@@ -273,7 +273,8 @@ fn told(incident: &IncidentView, state: &State) -> Vec<Line<'static>> {
     }
     if let Some(impact) = &incident.impact {
         let (failed, all) = (words::count(impact.failed), words::count(impact.requests));
-        lines.push(Line::raw(format!("users: {failed} of {all} requests failed")));
+        let most = impact.routes.first().map(|one| format!(", most at {}", one.route)).unwrap_or_default();
+        lines.push(Line::raw(format!("users: {failed} of {all} requests failed{most}")));
     }
     for alert in &incident.alerts {
         lines.push(Line::styled(format!("● {}  {}", alert.name, alert.summary), BAD));

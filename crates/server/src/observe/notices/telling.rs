@@ -226,7 +226,8 @@ fn felt(incident: &Incident) -> Option<String> {
         return (!firing.is_empty()).then(|| firing.join("\n"));
     };
     let p95 = impact.p95_ms.map(|(usual, now)| format!("; p95 {now} ms, usually {usual} ms")).unwrap_or_default();
-    Some(format!("{} of {} requests failed{p95}", impact.failed, impact.requests))
+    let most = impact.routes.first().map(|(route, _)| format!(", most at {route}")).unwrap_or_default();
+    Some(format!("{} of {} requests failed{most}{p95}", impact.failed, impact.requests))
 }
 
 /// What is suspected most, with what speaks for it, and what may be done.
