@@ -151,11 +151,7 @@ pub const METRICS: &[Metric] = &[
     gauge("daybook_database_max_connections", DATABASE, "Connections that the database's server lets in."),
     gauge("daybook_database_waiting_statements", DATABASE, "Statements of clients that wait for a lock of another."),
     gauge("daybook_database_replication_running", STANDBY, "Whether a standby takes in what there is."),
-    gauge(
-        "daybook_database_replication_lag_seconds",
-        STANDBY,
-        "Since when a standby lacks something, in seconds.",
-    ),
+    gauge("daybook_database_replication_lag_seconds", STANDBY, "Since when a standby lacks something, in seconds."),
     gauge("daybook_database_replication_lag_bytes", STANDBY, "How much of the log a standby lacks."),
     gauge("up", &["job", "instance"], "Whether a scrape target answers: 1 or 0."),
 ];
