@@ -237,6 +237,16 @@ impl Incidents {
         self.0.get(&id)
     }
 
+    /// The one of this id, or the one that it is a part of now.
+    pub fn whole(&self, id: IncidentId) -> Option<&Incident> {
+        let mut found = self.get(id)?;
+        // What becomes a part does so of one that goes on, and never goes on itself: there are no circles.
+        while let Standing::Merged { into } = found.standing {
+            found = self.get(into)?;
+        }
+        Some(found)
+    }
+
     /// All of them, oldest first. Those that are a part of another are among them.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = &Incident> {
         self.0.values()

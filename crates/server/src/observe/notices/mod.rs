@@ -275,7 +275,8 @@ impl App {
         let mut standing = self.notices().standing.lock();
         for (id, events) in incidents {
             let Some((key, incident)) = self.inner.incidents.find(id) else { continue };
-            let of = telling::of_incident(&mut standing.change().memory, key.as_ref(), &incident, &events);
+            let Some((_, whole)) = self.inner.incidents.whole(id) else { continue };
+            let of = telling::of_incident(&mut standing.change().memory, key.as_ref(), &incident, &whole, &events);
             told.extend(of.into_iter().map(|telling| (key.clone(), telling)));
         }
         Ok(told)
