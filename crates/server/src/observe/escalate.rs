@@ -69,7 +69,8 @@ impl App {
                 };
                 let at = match due(policy, &on_call.schedules, &incident, now) {
                     Due::Page { level, round, who } => {
-                        let (actor, event) = (Actor::daybook("on-call"), IncidentEvent::Paged { level, round, who });
+                        let (actor, policy) = (Actor::daybook("on-call"), policy.name.clone());
+                        let event = IncidentEvent::Paged { policy, level, round, who };
                         // Somebody may have ended it meanwhile, or see to it now.
                         if let Err(error) = self.note_incident(Some(&key), &actor, id, event).await {
                             tracing::warn!(error = %error.0.message, "nobody is woken");

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
-use daybook_decide::incident::Incident;
+use daybook_decide::oncall::is_seen_to;
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::name::ChannelName;
 use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp};
@@ -418,12 +418,6 @@ impl App {
         };
         self.note_incident(key.as_ref(), &by, id, event).await
     }
-}
-
-/// Whether somebody sees to it since it was opened, or opened again.
-fn is_seen_to(incident: &Incident) -> bool {
-    let since = |at: Timestamp| incident.reopened.is_none_or(|again| at >= again);
-    incident.acknowledged.as_ref().is_some_and(|(_, at)| since(*at))
 }
 
 /// Who did it, as the tool says.

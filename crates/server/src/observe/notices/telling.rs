@@ -422,7 +422,7 @@ mod tests {
         let said = |kind: &str, id: IncidentId| (kind.to_owned(), id.to_string());
         tell(part, opened(Severity::Page));
         tell(whole, opened(Severity::Page));
-        let woken = tell(part, IncidentEvent::Paged { level: 1, round: 0, who: vec!["ada".to_owned()] });
+        let woken = tell(part, paged(1, &["ada"]));
         assert_eq!(woken[0], [said("Triggered", part)]);
         let merged = tell(part, IncidentEvent::MergedInto { other: whole, why: String::new() });
         assert_eq!(merged, [vec![], vec![], vec![said("Resolved", part)]], "it is not over for ada");
@@ -471,7 +471,7 @@ mod tests {
 
     fn paged(level: u32, who: &[&str]) -> IncidentEvent {
         let who = who.iter().map(|one| (*one).to_owned()).collect();
-        IncidentEvent::Paged { level, round: 0, who }
+        IncidentEvent::Paged { policy: "web".to_owned(), level, round: 0, who }
     }
 
     fn merged(other: IncidentId) -> IncidentEvent {
