@@ -37,18 +37,19 @@ impl Store {
         self.transact(KEEP, move |connection, _| {
             Box::pin(async move {
                 for ((what, place), body) in rows {
-                    let query = match body {
+                    let written = match body {
                         Some(body) => {
                             let sql = "INSERT INTO standings (what, place, body) VALUES ($1, $2, $3)
                                        ON CONFLICT (what, place) DO UPDATE SET body = excluded.body";
-                            sqlx::query(sql).bind(what).bind(place).bind(body)
+                            let insert = sqlx::query(sql).bind(what).bind(place).bind(body);
+                            insert.execute(&mut *connection).await
                         }
                         None => {
-                            let sql = "DELETE FROM standings WHERE what = $1 AND place = $2";
-                            sqlx::query(sql).bind(what).bind(place)
+                            let delete = sqlx::query("DELETE FROM standings WHERE what = $1 AND place = $2");
+                            delete.bind(what).bind(place).execute(&mut *connection).await
                         }
                     };
-                    query.execute(&mut *connection).await.map_err(failed(KEEP))?;
+                    written.map_err(failed(KEEP))?;
                 }
                 Ok(((), Vec::new()))
             })

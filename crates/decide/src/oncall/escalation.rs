@@ -185,6 +185,7 @@ mod tests {
             zone: "UTC".to_owned(),
             layers,
             overrides: Vec::new(),
+            handover: false,
         };
         vec![schedule("web", vec![layer]), schedule("empty", Vec::new())]
     }

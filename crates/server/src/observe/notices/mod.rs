@@ -26,6 +26,7 @@ use daybook_store::{DELIVERIES, Error, Journal as _, Query, Standings, Store, Wr
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -35,7 +36,7 @@ use super::lock;
 use super::standing::{Kept, Row, Rows, Stands, text, understood};
 use crate::App;
 use channels::Opened;
-use telling::{Memory, Telling};
+use telling::{Memory, Shift, Telling};
 
 pub(crate) use receive::routes;
 pub(crate) use view::Trouble;
@@ -261,6 +262,15 @@ impl App {
                 let (why, by) = self.reason(entry.run).await?.unwrap_or_else(|| (None, entry.actor.clone()));
                 told.push((Some(key.clone()), telling::of_release(key, *number, why.as_deref(), &by, entry.at)));
             }
+            if let (Event::ShiftBegan { schedule, person: Some(person), until }, Some(key)) = (&entry.event, &entry.key)
+            {
+                let until = match until {
+                    Some(until) => Some(self.time_in(key, schedule, *until).await?),
+                    None => None,
+                };
+                let shift = Shift { number: entry.seq, at: entry.at, schedule, person, until };
+                told.push((Some(key.clone()), telling::of_shift(key, &shift, &self.inner.incidents.of(Some(key)))));
+            }
         }
         let mut incidents: BTreeMap<IncidentId, Vec<(Timestamp, &Actor, &IncidentEvent)>> = BTreeMap::new();
         for entry in entries {
@@ -280,6 +290,14 @@ impl App {
             told.extend(of.into_iter().map(|telling| (key.clone(), telling)));
         }
         Ok(told)
+    }
+
+    /// A time in the zone of a schedule, in words.
+    async fn time_in(&self, key: &EnvKey, schedule: &str, at: Timestamp) -> Result<String, Error> {
+        let release = self.inner.store.current_release(key).await?;
+        let schedules = release.iter().flat_map(|release| &release.spec.on_call.schedules);
+        let zone = schedules.filter(|one| one.name == schedule).find_map(|one| TimeZone::get(&one.zone).ok());
+        Ok(at.to_zoned(zone.unwrap_or(TimeZone::UTC)).strftime("%a %-d %b %H:%M %Z").to_string())
     }
 
     /// Why a run was begun, and by whom.
@@ -463,7 +481,7 @@ fn digest(key: &str) -> Digest {
 
 /// Whether something is told of it.
 fn is_told(event: &Event) -> bool {
-    matches!(event, Event::Incident { .. }) || changes_channels(event)
+    matches!(event, Event::Incident { .. } | Event::ShiftBegan { .. }) || changes_channels(event)
 }
 
 fn changes_channels(event: &Event) -> bool {

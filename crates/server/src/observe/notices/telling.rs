@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_decide::incident::{Incident, Line, words};
+use daybook_decide::incident::{Incident, Incidents, Line, words};
 use daybook_decide::oncall::{is_seen_to, passed_over};
 use daybook_model::incident::{IncidentEvent, IncidentId, Severity};
 use daybook_model::notify::{Channel, Receiver};
@@ -197,6 +197,53 @@ pub(super) fn of_release(key: &EnvKey, number: ReleaseNumber, why: Option<&str>,
     Telling { notice, severity: Severity::Info, update_of: None, people: None, of_part: false }
 }
 
+/// A shift that has begun.
+pub(super) struct Shift<'s> {
+    /// Of its entry in the journal.
+    pub(super) number: u64,
+    pub(super) at: Timestamp,
+    pub(super) schedule: &'s str,
+    pub(super) person: &'s str,
+    /// Until when, in words. `None`: for good.
+    pub(super) until: Option<String>,
+}
+
+/// That somebody goes on call, and what goes on then. It wakes nobody: a pager takes it as a change.
+pub(super) fn of_shift(key: &EnvKey, shift: &Shift<'_>, incidents: &Incidents) -> Telling {
+    let Shift { number, at, schedule, person, until } = shift;
+    let until = until.as_deref().map_or_else(|| "for good".to_owned(), |until| format!("until {until}"));
+    let title = format!("{person} is on call in {schedule} of {key}, {until}");
+    let open: Vec<_> = incidents.open().collect();
+    let goes_on = match open.len() {
+        0 => "No incident goes on.".to_owned(),
+        1 => "An incident goes on.".to_owned(),
+        many => format!("{many} incidents go on."),
+    };
+    let severity = daybook_notify::Severity::Info;
+    let notice = Notice {
+        app: Some(key.app.to_string()),
+        environment: Some(key.env.to_string()),
+        impact: Some(goes_on),
+        timeline: open.into_iter().rev().take(LINES).rev().map(left).collect(),
+        labels: BTreeMap::from([("schedule".to_owned(), (*schedule).to_owned())]),
+        ..Notice::new(format!("shift-{key}-{number}"), Kind::Change, severity, title, *at)
+    };
+    let people = Some(BTreeSet::from([(*person).to_owned()]));
+    Telling { notice, severity: Severity::Info, update_of: None, people, of_part: false }
+}
+
+/// An incident that whoever goes on call is left with.
+fn left(incident: &Incident) -> Moment {
+    let who = incident.owner.as_deref().filter(|_| is_seen_to(incident)).unwrap_or("nobody");
+    let text = format!(
+        "incident {} ({}): {}; {who} sees to it",
+        incident.id.short(),
+        incident.severity.word(),
+        incident.title
+    );
+    Moment { at: incident.opened, text: text.chars().take(CHARACTERS).collect() }
+}
+
 fn notice(key: Option<&EnvKey>, incident: &Incident, kind: Kind, at: Timestamp, title: String) -> Notice {
     let severity = match incident.severity {
         Severity::Page => daybook_notify::Severity::Critical,
@@ -257,7 +304,6 @@ fn cause(incident: &Incident) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use daybook_decide::incident::Incidents;
     use daybook_model::incident::{Ending, Suspect};
     use daybook_model::spec::SecretRef;
     use uuid::Uuid;
@@ -517,6 +563,40 @@ mod tests {
             assert_eq!(parts.tell(last, &[resolved()], "ada"), ["Resolved: web fails"]);
             assert!(parts.memory.woken.is_empty());
         }
+    }
+
+    #[test]
+    fn who_goes_on_call_is_told_what_goes_on_and_nobody_else_is() {
+        let (key, mut incidents) = ("shop/production".parse().unwrap(), Incidents::default());
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        let actor = Actor { name: "ann".to_owned(), origin: "cli".to_owned() };
+        let until = Some("Mon 8 Dec 09:00 CET".to_owned());
+        let shift = Shift { number: 7, at, schedule: "web", person: "ada", until };
+        let told = of_shift(&key, &shift, &incidents);
+        let heard = |told: &Telling, channel: &Channel, people: &[&str]| {
+            told.to(channel, &people.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+        };
+        let quiet = heard(&told, &chat(), &["ada"]).unwrap();
+        assert_eq!(quiet.title, "ada is on call in web of shop/production, until Mon 8 Dec 09:00 CET");
+        assert_eq!((quiet.impact.as_deref(), quiet.timeline.len()), (Some("No incident goes on."), 0));
+        for (people, channel) in [(&["bob"][..], chat()), (&[][..], Channel { changes: true, ..chat() })] {
+            assert_eq!(heard(&told, &channel, people), None, "{people:?}");
+        }
+        for (id, event) in
+            [(1, opened(Severity::Page)), (2, opened(Severity::Ticket)), (1, IncidentEvent::Acknowledged)]
+        {
+            incidents.record(at, &actor, IncidentId(Uuid::from_u128(id)), &event).unwrap();
+        }
+        let busy = heard(&of_shift(&key, &shift, &incidents), &pager(), &["ada"]).unwrap();
+        assert_eq!((busy.kind, busy.impact.as_deref()), (Kind::Change, Some("2 incidents go on.")), "it wakes nobody");
+        let lines: Vec<_> = busy.timeline.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(
+            lines,
+            [
+                "incident 00000001 (page): web fails; ann sees to it",
+                "incident 00000002 (ticket): web fails; nobody sees to it"
+            ]
+        );
     }
 
     #[test]
