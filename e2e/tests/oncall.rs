@@ -121,6 +121,46 @@ async fn a_manifest_by_which_nobody_else_hears_of_incidents_is_warned_about() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_goes_on_call_is_told_once_with_what_goes_on() {
+    let receiver = Receiver::start().await;
+    let policies = json!({"all": {"levels": [{"person": "cy", "wait": "1h"}]}});
+    let mut world = world(&receiver, &policies).await;
+    let manifest = std::fs::read_to_string(world.path().join("daybook.yaml")).expect("there is a manifest");
+    let handing_over = manifest.replace(r#""timezone":"Europe/Paris""#, r#""timezone":"Europe/Paris","handover":true"#);
+    assert_ne!(handing_over, manifest, "the schedule hands over");
+    world.write("daybook.yaml", &handing_over);
+    world.up(1, &[]).await.expect(0);
+    let shifts = |who: &str| {
+        let all = receiver.at(&format!("/{who}")).into_iter().map(|body| body["notice"].clone());
+        all.filter(|notice| notice["kind"] == "change").collect::<Vec<_>>()
+    };
+    world.until("who is on call is told", async |_| shifts("ada").len() == 1).await;
+    assert_eq!(shifts("ada")[0]["impact"], "No incident goes on.", "{:?}", shifts("ada"));
+    world.run(&["incident", "open", "checkout fails", "--service", "web", "--severity", "page"]).await.expect(0);
+    world.run(&["oncall", "override", "first", "bob", "--for", "1h"]).await.expect(0);
+    world.until("who takes over is told", async |_| shifts("bob").len() == 1).await;
+    let told = &shifts("bob")[0];
+    assert!(told["title"].as_str().is_some_and(|title| title.starts_with("bob is on call in first of shop")), "{told}");
+    assert!(told["timeline"].to_string().contains("checkout fails; nobody sees to it"), "{told}");
+    world
+        .until("it is known that they were told", async |world| {
+            events(world).await.contains("channel bob: told: change: bob is on call in first")
+        })
+        .await;
+
+    // The next server has nothing to tell of it; and ada is told again when it is her turn again.
+    world.daybook.kill_server().await.expect("the server is killed");
+    world.daybook.serve().await.expect("the server starts again");
+    let on_call = world.run(&["oncall", "-o", "json"]).await.expect(0).json();
+    let id = on_call[0]["overrides"][0]["id"].as_str().expect("bob takes over").to_owned();
+    world.run(&["oncall", "rm", &id]).await.expect(0);
+    world.until("whose turn it is is told", async |_| shifts("ada").len() == 2).await;
+    assert_eq!((shifts("bob").len(), shifts("cy").len(), shifts("team").len()), (1, 0, 0));
+    assert!(events(&world).await.contains("ada is on call in first"));
+    world.end().await;
+}
+
 const RULES: &str = r#"
 groups:
   - name: shop

@@ -8,20 +8,26 @@ mod postgres;
 use daybook_bench::daybook::Daybook;
 use daybook_bench::load::Load;
 use daybook_e2e::cluster::{kubectl, manifest_on_the_cluster, target};
+use daybook_e2e::receiver::Receiver;
 use daybook_e2e::{KEY, World};
 use postgres::Postgres;
+use serde_json::json;
 
 const LEASE: &str = "daybook-test-leader";
 
-/// A server that takes part in the election. Its state directory holds nothing but its own processes' affairs.
+/// A server that takes part in the election by the Lease. Its state directory holds nothing but its own processes' affairs.
 fn server(world: &World, postgres: &Postgres, name: &str) -> Daybook {
+    server_with(world, postgres, name, ("DAYBOOK_LEASE", format!("default/{LEASE}")))
+}
+
+fn server_with(world: &World, postgres: &Postgres, name: &str, variable: (&'static str, String)) -> Daybook {
     let state = world.path().join(name);
     std::fs::create_dir_all(&state).unwrap();
     let variables = vec![
         ("DAYBOOK_DATABASE", postgres.text()),
         ("DAYBOOK_KEY_FILE", postgres.key().display().to_string()),
-        ("DAYBOOK_LEASE", format!("default/{LEASE}")),
         ("DAYBOOK_IDENTITY", name.to_owned()),
+        variable,
     ];
     Daybook::stand_by(&state, "process", variables).unwrap()
 }
@@ -66,6 +72,66 @@ async fn r02_a_leader_killed_during_rollouts_is_followed_by_another_server() {
     world.expect_no_failure(&report);
     world.run(&["journal", "verify"]).await.expect(0);
     world.end_on_the_cluster().await;
+}
+
+/// Neither server has anything of the other but the database, which elects them as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_the_next_leader_tells_what_the_one_before_had_not_told_and_nothing_again() {
+    let receiver = Receiver::start().await;
+    let mut world = World::new().await;
+    let postgres = Postgres::start();
+    let telling = |world: &World, name: &str| {
+        server_with(world, &postgres, name, ("DAYBOOK_NOTIFY_ALLOW", "127.0.0.0/8,::1".to_owned()))
+    };
+    let first = telling(&world, "first");
+    first.answers().await.unwrap();
+    // From here on `world.daybook` is the server that leads.
+    world.daybook.end("none").await.unwrap();
+    world.daybook = first;
+    let url = format!("http://{}/hook", receiver.address);
+    let notify = json!({"hook": {"webhook": {"url": url, "key": {"secret": "hook-key"}}}});
+    world.write("daybook.yaml", &format!("{}\nnotify: {notify}\n", daybook_e2e::manifest()));
+    world.run_reading(&["secret", "set", "hook-key", "--app", "shop"], "a key that both of us know").await.expect(0);
+    world.up(1, &[]).await.expect(0);
+
+    // Nobody takes anything until the first is gone.
+    let second = telling(&world, "second");
+    receiver.answers(500);
+    world.run(&["incident", "open", "checkout fails", "--severity", "page"]).await.expect(0);
+    world.until("it is tried", async |_| receiver.refused() >= 1).await;
+    world.daybook.kill_server().await.unwrap();
+    second.answers().await.unwrap();
+    let mut first = std::mem::replace(&mut world.daybook, second);
+    receiver.answers(202);
+    // The machine may have an incident of its own.
+    let is_ours = |told: &(String, String)| ["checkout fails", "deliveries wait"].contains(&told.1.as_str());
+    let heard = || receiver.hooked("/hook").into_iter().filter(is_ours).collect::<Vec<_>>();
+    world.until("the second tells it", async |_| !heard().is_empty()).await;
+    world.run(&["incident", "resolve", "--note", "it was the disk"]).await.expect(0);
+    world
+        .until("its end is told, and it is known that it was", async |world| {
+            world
+                .run(&["events", "--limit", "200"])
+                .await
+                .expect(0)
+                .out
+                .contains("channel hook: told: resolved: checkout fails")
+        })
+        .await;
+
+    // The first leads again: it was away, and knows what the second told.
+    first.launch().unwrap();
+    world.daybook.kill_server().await.unwrap();
+    first.answers().await.unwrap();
+    let second = std::mem::replace(&mut world.daybook, first);
+    world.run(&["incident", "open", "deliveries wait", "--severity", "page"]).await.expect(0);
+    let told = |kind: &str, title: &str| (kind.to_owned(), title.to_owned());
+    let all =
+        [told("triggered", "checkout fails"), told("resolved", "checkout fails"), told("triggered", "deliveries wait")];
+    world.until("the first tells what is new", async |_| heard().len() >= all.len()).await;
+    assert_eq!(heard(), all);
+    drop(second);
+    world.end().await;
 }
 
 /// What `export server` writes, for this cluster: it has one machine, whose loopback alone has the database and the

@@ -271,7 +271,11 @@ mod tests {
         };
         let incident = incident(vec![
             (30, "daybook", opened()),
-            (31, "daybook", IncidentEvent::Paged { level: 1, round: 0, who: vec!["ada".to_owned()] }),
+            (
+                31,
+                "daybook",
+                IncidentEvent::Paged { policy: "web".to_owned(), level: 1, round: 0, who: vec!["ada".to_owned()] },
+            ),
             (32, "daybook", IncidentEvent::Suspected { suspects: vec![suspect] }),
             (90, "ada", IncidentEvent::Acknowledged),
             (120, "ada", IncidentEvent::Acted { what: "swapped back to release 11".to_owned(), run: None, rule: None }),

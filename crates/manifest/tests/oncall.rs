@@ -27,6 +27,7 @@ on_call:
         - {people: bob, turn: 12h, from: 2026-01-05T20:00, only: {days: [sat, Sunday], from: "20:00", until: "08:00"}}
       overrides:
         - {person: bob, from: 2026-07-14T09:00, until: 2026-07-14T16:00:00Z}
+      handover: true
   policies:
     shop:
       services: web
@@ -64,6 +65,7 @@ fn who_is_woken_when_and_in_which_order() {
     assert_eq!(channels, ["bob-phone", "team"]);
     let schedule = &on_call.schedules[0];
     assert_eq!((schedule.name.as_str(), schedule.zone.as_str()), ("web", "Europe/Paris"));
+    assert!(schedule.handover);
     assert_eq!((schedule.layers[0].turn, schedule.layers[1].turn), (Turn::Weeks(1), Turn::Hours(12)));
     assert_eq!(schedule.layers[1].only[0].days, [6, 7]);
     let taken = &schedule.overrides[0];

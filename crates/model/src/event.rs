@@ -419,6 +419,15 @@ pub enum Event {
         /// Which.
         id: String,
     },
+    /// Another one is on call in a schedule that tells whoever goes on call.
+    ShiftBegan {
+        /// The schedule.
+        schedule: String,
+        /// Who. `None`: nobody.
+        person: Option<String>,
+        /// Until when, as it was planned then. `None`: for good.
+        until: Option<Timestamp>,
+    },
     /// Something became of a channel, or of what is told there.
     Channel {
         /// Which.

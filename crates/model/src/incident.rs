@@ -255,7 +255,9 @@ pub enum IncidentEvent {
     },
     /// People were woken.
     Paged {
-        /// Level of the escalation policy, from 1.
+        /// The escalation policy, by its name.
+        policy: String,
+        /// Its level, from 1.
         level: u32,
         /// How often the policy had begun again.
         round: u32,

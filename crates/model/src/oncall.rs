@@ -47,6 +47,9 @@ pub struct Schedule {
     /// Who takes over for a while; these cover all layers, and the later ones the earlier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
+    /// Whether whoever goes on call is told so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handover: bool,
 }
 
 /// One rotation.

@@ -22,7 +22,10 @@ impl App {
     pub async fn start(&self) -> Result<(), daybook_store::Error> {
         self.open_metrics().await;
         #[cfg(feature = "observe")]
-        self.read_incidents().await?;
+        {
+            self.read_incidents().await?;
+            self.read_standings().await?;
+        }
         self.place_all().await?;
         self.resume_open_runs().await?;
         // Whoever asks first should find what runs; a runtime that is away delays nobody for long.

@@ -1,6 +1,6 @@
 //! Incidents: what the journal says of them, and what people do about them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use daybook_api::ErrorCode;
@@ -65,14 +65,8 @@ impl Known {
 
     /// The incident of this id, or the one that it is a part of now.
     pub(crate) fn whole(&self, id: IncidentId) -> Option<(Option<EnvKey>, Incident)> {
-        let mut found = self.find(id)?;
-        let mut seen = BTreeSet::from([id]);
-        while let Standing::Merged { into } = found.1.standing
-            && seen.insert(into)
-        {
-            found = self.find(into)?;
-        }
-        Some(found)
+        let all = self.all();
+        all.iter().find_map(|(key, incidents)| Some((key.clone(), incidents.whole(id)?.clone())))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Overrides of who is on call, and maintenance windows that people made: both are in the journal beside what the manifest says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use daybook_api::ErrorCode;
@@ -33,6 +33,8 @@ pub(crate) struct Made(Mutex<Kept>);
 struct Kept {
     windows: Vec<MadeWindow>,
     overrides: Vec<MadeOverride>,
+    /// Who was told last that they are on call in a schedule. Those in which nobody is any more are not among them.
+    on_call: BTreeMap<(EnvKey, String), String>,
 }
 
 struct MadeWindow {
@@ -92,8 +94,21 @@ impl Made {
                     one.what.from = one.what.from.min(one.what.until);
                 });
             }
+            Event::ShiftBegan { schedule, person, .. } => {
+                let place = (key, schedule.clone());
+                let mut all = self.all();
+                match person {
+                    Some(person) => drop(all.on_call.insert(place, person.clone())),
+                    None => drop(all.on_call.remove(&place)),
+                }
+            }
             _ => {}
         }
+    }
+
+    /// Who was on call in a schedule when that was written down last.
+    pub(crate) fn last_on_call(&self, key: &EnvKey, schedule: &str) -> Option<String> {
+        self.all().on_call.get(&(key.clone(), schedule.to_owned())).cloned()
     }
 
     /// The windows of an environment.
@@ -284,7 +299,8 @@ impl App {
         Ok(MaintenanceView { state: "over".to_owned(), until: self.now().min(known.until), ..known })
     }
 
-    async fn note_made(&self, key: &EnvKey, actor: &Actor, event: Event) -> Result<(), ApiError> {
+    /// Writes down what is remembered here.
+    pub(crate) async fn note_made(&self, key: &EnvKey, actor: &Actor, event: Event) -> Result<(), ApiError> {
         let write = Write { key: Some(key.clone()), run: None, actor: actor.clone(), event, expected: None };
         let entry = self.inner.store.append(write).await?;
         self.inner.made.record(&entry);
@@ -406,11 +422,25 @@ mod tests {
     }
 
     #[test]
+    fn the_shift_that_was_told_last_is_known_by_schedule() {
+        let (made, key) = (Made::default(), "shop/production".parse().unwrap());
+        let began = |person: Option<&str>| {
+            let (schedule, person) = ("web".to_owned(), person.map(ToOwned::to_owned));
+            entry(Event::ShiftBegan { schedule, person, until: None }, "2026-12-01T09:00:00Z")
+        };
+        made.record(&began(Some("ada")));
+        assert_eq!((made.last_on_call(&key, "web").as_deref(), made.last_on_call(&key, "db")), (Some("ada"), None));
+        made.record(&began(None));
+        assert_eq!(made.last_on_call(&key, "web"), None);
+    }
+
+    #[test]
     fn whoever_takes_over_is_on_call_until_they_do_not_any_more() {
         let made = Made::default();
         let mut spec = Spec::empty("shop/production".parse().unwrap());
         let (name, zone) = ("web".to_owned(), "UTC".to_owned());
-        spec.on_call.schedules = vec![Schedule { name: name.clone(), zone, layers: Vec::new(), overrides: Vec::new() }];
+        let (layers, overrides) = (Vec::new(), Vec::new());
+        spec.on_call.schedules = vec![Schedule { name: name.clone(), zone, layers, overrides, handover: false }];
         spec.on_call.people.insert("ada".to_owned(), Vec::new());
         let (from, until) = (at("2026-12-01T10:00:00Z"), at("2026-12-01T12:00:00Z"));
         let what = Override { person: "ada".to_owned(), from, until };

@@ -12,6 +12,7 @@ use crate::chain::damaged;
 use crate::database::{failed, unavailable};
 use crate::key::KeySource;
 use crate::sqlite::{self, FILE};
+use crate::standings::DELIVERIES;
 use crate::{Result, Store, internal};
 
 const COPY: &str = "copy the database";
@@ -64,17 +65,19 @@ pub async fn examine(state: &Path, key: Option<&KeySource>, passphrase: Option<&
     looked
 }
 
-/// Sees that a restored state gives out no number of a release again: a later one may have used it, and what that left
-/// behind is found by its number.
-pub async fn skip_releases(state: &Path, count: u32) -> Result<()> {
-    const SKIP: &str = "leave out numbers of releases";
+/// Sees that a restored state gives out no number again: what a later release left behind is found by its number, so `releases`
+/// of them are left out; and whoever was sent a notice takes another one of the same number for that, so they begin anew.
+pub async fn use_no_number_again(state: &Path, releases: u32) -> Result<()> {
+    const SKIP: &str = "leave out numbers that may have been used";
     let mut connection = connect(&state.join(FILE), SKIP).await?;
     let sql = "UPDATE environments SET highest_release = highest_release + $1";
-    let skipped = sqlx::query(sql).bind(i64::from(count)).execute(&mut connection).await.map_err(failed(SKIP));
+    let skipped = sqlx::query(sql).bind(i64::from(releases)).execute(&mut connection).await.map_err(failed(SKIP));
+    let forget = sqlx::query("DELETE FROM standings WHERE what = $1").bind(DELIVERIES);
+    let forgotten = forget.execute(&mut connection).await.map_err(failed(SKIP));
     // From now on it is one file, which can be moved.
     let whole = sqlx::raw_sql("PRAGMA journal_mode = DELETE").execute(&mut connection).await.map_err(failed(SKIP));
     let _ = connection.close().await;
-    skipped.and(whole).map(drop)
+    skipped.and(forgotten).and(whole).map(drop)
 }
 
 impl Store {
@@ -208,13 +211,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_state_that_was_brought_back_uses_no_number_of_a_release_again() {
+    async fn a_state_that_was_brought_back_uses_no_number_again() {
         let dir = tempfile::tempdir().unwrap();
         let store = a_state(dir.path()).await;
         let next = store.next_release_number(&key()).await.unwrap();
+        let row = |what, body: &str| ((what, String::new()), Some(body.to_owned()));
+        store.keep_standings([row(DELIVERIES, "1"), row("notices", "2")].into()).await.unwrap();
         store.close().await;
-        skip_releases(dir.path(), 100).await.unwrap();
+        use_no_number_again(dir.path(), 100).await.unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         assert_eq!(store.next_release_number(&key()).await.unwrap().0, next.0 + 100);
+        assert!(store.standings(DELIVERIES).await.unwrap().is_empty());
+        assert_eq!(store.standings("notices").await.unwrap().len(), 1, "what was to be told still is");
     }
 }

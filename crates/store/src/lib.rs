@@ -21,6 +21,7 @@ mod runs;
 mod seal;
 mod secrets;
 mod sqlite;
+mod standings;
 mod store;
 mod targets;
 mod verify;
@@ -28,7 +29,7 @@ mod verify;
 use async_trait::async_trait;
 use daybook_model::{Actor, Entry, EnvKey, Event, RunId};
 
-pub use copy::{Holdings, copy, examine, skip_releases};
+pub use copy::{Holdings, copy, examine, use_no_number_again};
 pub use environments::{Environment, Job, LastRun};
 pub use key::{KeyForm, KeySource, SHORTEST_PASSPHRASE, key_form, passphrase_in, seal_key};
 pub use leadership::{Epoch, Leader};
@@ -37,6 +38,7 @@ pub use postgres::DatabaseUrl;
 pub use runs::RunRecord;
 pub use secrets::Secret;
 pub use sqlite::FILE;
+pub use standings::{DELIVERIES, Standings};
 pub use store::Store;
 pub use verify::Verified;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::postgres::{Postgres, key_file};
 use common::{began, key, noticed, release, write};
 use daybook_model::{Actor, Event, SecretName};
-use daybook_store::{Error, Journal, KeySource, Query, Store};
+use daybook_store::{Error, Journal, KeySource, Query, Standings, Store};
 use zeroize::Zeroizing;
 
 #[tokio::test]
@@ -23,6 +23,7 @@ async fn r15_nobody_writes_who_does_not_lead() {
     assert!(deposed(store.remove_secret(Actor::daybook("test"), &key(), &name).await.map(drop)));
     let event = Event::ReleaseAccepted { number: release(1).number };
     assert!(deposed(store.accept(write(began(1).run, event), &release(1)).await.map(drop)));
+    assert!(deposed(store.keep_standings(standing("x")).await));
     assert_eq!(store.verify().await.unwrap().entries, 0);
 }
 
@@ -44,6 +45,25 @@ async fn r15_a_new_leader_fences_the_old_one_at_any_point() {
     new.abdicate();
     assert!(matches!(new.append(noticed("after its end")).await, Err(Error::Deposed { .. })));
     assert_eq!(new.verify().await.unwrap().entries, 2);
+}
+
+fn standing(body: &str) -> Standings {
+    [(("notices", key().to_string()), Some(body.to_owned()))].into()
+}
+
+#[tokio::test]
+async fn r15_a_new_leader_finds_how_things_stood_and_the_old_one_changes_nothing_any_more() {
+    let postgres = Postgres::start();
+    let (old, new) = (postgres.store().await, postgres.store().await);
+    old.lead("a").await.unwrap();
+    old.keep_standings(standing("by the old leader")).await.unwrap();
+    new.lead("b").await.unwrap();
+    let there = async || new.standings("notices").await.unwrap()[&key().to_string()].clone();
+    assert_eq!(there().await, "by the old leader");
+    assert!(matches!(old.keep_standings(standing("late")).await, Err(Error::Deposed { .. })));
+    assert_eq!(there().await, "by the old leader");
+    new.keep_standings(standing("by the new leader")).await.unwrap();
+    assert_eq!(there().await, "by the new leader");
 }
 
 /// Many servers take the leadership from one another while all of them write. What was acknowledged is there once, in

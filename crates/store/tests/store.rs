@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -93,6 +94,22 @@ async fn a_version_can_be_foreseen_without_writing() {
         assert_eq!((foresee(None).await, foresee(Some(b"a")).await), (1, 1));
         store.set_secret(Actor::daybook("test"), &key(), &name, secret("a")).await.unwrap();
         assert_eq!((foresee(None).await, foresee(Some(b"a")).await, foresee(Some(b"b")).await), (2, 1, 2));
+    }
+}
+
+#[tokio::test]
+async fn how_things_stand_is_replaced_by_where() {
+    for (_place, store) in stores().await {
+        let row = |what, place: &str, body: Option<&str>| ((what, place.to_owned()), body.map(ToOwned::to_owned));
+        let all = [row("notices", "", Some("1")), row("notices", "a/b", Some("2")), row("forward", "a/b", Some("3"))];
+        store.keep_standings(all.into()).await.unwrap();
+        let changed = [row("notices", "", Some("4")), row("notices", "a/b", None), row("notices", "c/d", None)];
+        store.keep_standings(changed.into()).await.unwrap();
+        store.keep_standings(BTreeMap::new()).await.unwrap();
+        let standings = async |what: &str| store.standings(what).await.unwrap();
+        assert_eq!(standings("notices").await, BTreeMap::from([(String::new(), "4".to_owned())]));
+        assert_eq!(standings("forward").await, BTreeMap::from([("a/b".to_owned(), "3".to_owned())]));
+        assert!(standings("received").await.is_empty());
     }
 }
 

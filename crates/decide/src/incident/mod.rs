@@ -44,7 +44,7 @@ pub struct Incident {
     pub acknowledged: Option<(String, Timestamp)>,
     /// Who sees to it.
     pub owner: Option<String>,
-    /// When people were woken: the time, the level, the round, who.
+    /// When people were woken: the time, the policy, the level, the round, who.
     pub pages: Vec<Page>,
     /// When it was opened again last.
     pub reopened: Option<Timestamp>,
@@ -86,7 +86,9 @@ pub enum Standing {
 pub struct Page {
     /// When.
     pub at: Timestamp,
-    /// Level of the escalation policy, from 1.
+    /// The escalation policy, by its name.
+    pub policy: String,
+    /// Its level, from 1.
     pub level: u32,
     /// How often the policy had begun again.
     pub round: u32,
@@ -241,6 +243,16 @@ impl Incidents {
     /// One of them.
     pub fn get(&self, id: IncidentId) -> Option<&Incident> {
         self.0.get(&id)
+    }
+
+    /// The one of this id, or the one that it is a part of now.
+    pub fn whole(&self, id: IncidentId) -> Option<&Incident> {
+        let mut found = self.get(id)?;
+        // What becomes a part does so of one that goes on, and never goes on itself: there are no circles.
+        while let Standing::Merged { into } = found.standing {
+            found = self.get(into)?;
+        }
+        Some(found)
     }
 
     /// All of them, oldest first. Those that are a part of another are among them.
@@ -398,8 +410,9 @@ fn change(incident: &mut Incident, at: Timestamp, actor: &Actor, event: &Inciden
             incident.severity = *severity;
             incident.is_graded_by_hand = true;
         }
-        IncidentEvent::Paged { level, round, who } => {
-            incident.pages.push(Page { at, level: *level, round: *round, who: who.clone() });
+        IncidentEvent::Paged { policy, level, round, who } => {
+            let (policy, who) = (policy.clone(), who.clone());
+            incident.pages.push(Page { at, policy, level: *level, round: *round, who });
         }
         IncidentEvent::Acknowledged => {
             if !incident.is_seen_to() {

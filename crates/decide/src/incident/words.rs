@@ -11,7 +11,7 @@ pub fn words(event: &IncidentEvent) -> String {
             format!("{} ceased", alert.split('{').next().unwrap_or(alert))
         }
         IncidentEvent::Regraded { severity, why } => with(format!("severity is {} now", severity.word()), why),
-        IncidentEvent::Paged { level, round, who } => {
+        IncidentEvent::Paged { level, round, who, .. } => {
             let again = if *round > 0 { ", once more" } else { "" };
             format!("paged {} (level {level}{again})", listed(who))
         }

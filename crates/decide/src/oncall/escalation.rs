@@ -36,6 +36,9 @@ pub const REOPENED_MS: u64 = 15 * 60_000;
 /// call is passed over at once; where the last ones were, whoever comes on call later and was not woken yet is woken then.
 /// Who acknowledged before an incident was opened again still sees to it for [`REOPENED_MS`]; then the policy begins anew,
 /// as it does at once where nobody ever acknowledged.
+///
+/// A policy that changes meanwhile goes on after the level that it woke last, as it is now. Another policy begins with its first
+/// level, at once: what the one before woke counts for that one alone.
 pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Timestamp) -> Due {
     if !incident.is_open() || incident.severity < Severity::Page || policy.levels.is_empty() {
         return Due::Nothing;
@@ -49,7 +52,8 @@ pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Ti
     {
         return Due::Wait(after(reopened, REOPENED_MS));
     }
-    let pages: Vec<_> = incident.pages.iter().filter(|page| incident.reopened.is_none_or(|at| page.at >= at)).collect();
+    let is_its = |page: &&Page| page.policy == policy.name && incident.reopened.is_none_or(|at| page.at >= at);
+    let pages: Vec<_> = incident.pages.iter().filter(is_its).collect();
     let Some(last) = pages.iter().max_by_key(|page| (page.round, page.level)) else {
         return page(policy, schedules, 0, 0, now);
     };
@@ -83,11 +87,12 @@ pub fn policy_for<'p>(policies: &'p [Policy], incident: &Incident) -> Option<&'p
 /// passes over those who were woken before: that is no want of people.
 pub fn passed_over(incident: &Incident) -> Vec<u32> {
     let Some(last) = incident.pages.last() else { return Vec::new() };
-    let before = incident.pages.iter().rev().nth(1).filter(|before| before.round == last.round);
+    let pages: Vec<_> = incident.pages.iter().filter(|page| page.policy == last.policy).collect();
+    let before = pages.iter().nth_back(1).filter(|before| before.round == last.round);
     let first = before.filter(|before| before.level < last.level).map_or(1, |before| before.level + 1);
     // Where nobody at all is on call, the last level is empty as well.
     let levels: Range<u32> = first..if last.who.is_empty() { last.level + 1 } else { last.level };
-    let woke = |level: u32| incident.pages.iter().any(|page| page.level == level && !page.who.is_empty());
+    let woke = |level: u32| pages.iter().any(|page| page.level == level && !page.who.is_empty());
     levels.filter(|level| last.who.is_empty() || !woke(*level)).collect()
 }
 
@@ -180,6 +185,7 @@ mod tests {
             zone: "UTC".to_owned(),
             layers,
             overrides: Vec::new(),
+            handover: false,
         };
         vec![schedule("web", vec![layer]), schedule("empty", Vec::new())]
     }
@@ -212,11 +218,16 @@ mod tests {
             due(&self.policy, &self.schedules, self.all.get(ID).unwrap(), at(minute))
         }
 
+        fn paged(&self, level: u32, round: u32, who: Vec<String>) -> IncidentEvent {
+            IncidentEvent::Paged { policy: self.policy.name.clone(), level, round, who }
+        }
+
         fn look(&mut self, minutes: std::ops::Range<i64>) {
             for minute in minutes {
                 if let Due::Page { level, round, who } = self.due(minute) {
                     self.log.push(format!("{minute}: level {level}, round {round}: {}", who.join(" ")));
-                    self.happens(minute, &IncidentEvent::Paged { level, round, who });
+                    let paged = self.paged(level, round, who);
+                    self.happens(minute, &paged);
                 }
             }
         }
@@ -317,10 +328,43 @@ mod tests {
         assert_eq!(passed_over(watch.all.get(ID).unwrap()), [2]);
         watch.look(6..16);
         assert_eq!(passed_over(watch.all.get(ID).unwrap()), [0; 0], "it began again");
-        watch.happens(17, &IncidentEvent::Paged { level: 3, round: 2, who: Vec::new() });
+        let paged = watch.paged(3, 2, Vec::new());
+        watch.happens(17, &paged);
         assert_eq!(passed_over(watch.all.get(ID).unwrap()), [1, 2, 3], "nobody at all");
-        watch.happens(18, &IncidentEvent::Paged { level: 2, round: 3, who: vec!["bob".to_owned()] });
+        let paged = watch.paged(2, 3, vec!["bob".to_owned()]);
+        watch.happens(18, &paged);
         assert_eq!(passed_over(watch.all.get(ID).unwrap()), [0; 0], "the first was woken before");
+    }
+
+    #[test]
+    fn a_policy_that_changes_goes_on_after_the_level_that_it_woke() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.look(0..3);
+        let second = Level { targets: vec![Target::Person("bob".to_owned())], wait_ms: 5 * MINUTE };
+        watch.policy.levels.insert(1, second);
+        watch.policy.levels[0].wait_ms = 10 * MINUTE;
+        watch.look(3..11);
+        assert_eq!(watch.log[1..], ["10: level 2, round 0: bob"], "with the time that it waits now");
+        watch.policy.levels.truncate(1);
+        watch.policy.repeat = 0;
+        watch.look(11..120);
+        assert_eq!(watch.log.len(), 2, "there is no level after that any more");
+    }
+
+    #[test]
+    fn another_policy_begins_with_its_first_level() {
+        let mut watch = Watch::new(Severity::Page);
+        watch.look(0..6);
+        let first = watch.policy.clone();
+        let all = Level { targets: vec![Target::Person("bob".to_owned())], wait_ms: 5 * MINUTE };
+        let last = Level { targets: vec![Target::Person("cy".to_owned())], wait_ms: 5 * MINUTE };
+        watch.policy = Policy { name: "all".to_owned(), levels: vec![all, last], repeat: 0, ..policy() };
+        watch.look(6..12);
+        assert_eq!(watch.log[2..], ["6: level 1, round 0: bob", "11: level 2, round 0: cy"]);
+        assert_eq!(passed_over(watch.all.get(ID).unwrap()), [0; 0], "levels of the other one do not count");
+        watch.policy = first;
+        watch.look(12..16);
+        assert_eq!(watch.log[4..], ["15: level 1, round 1: ada"], "and the first goes on where it was");
     }
 
     #[test]

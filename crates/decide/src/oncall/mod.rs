@@ -12,4 +12,4 @@ pub mod schedule;
 
 pub use escalation::{Due, due, passed_over, policy_for, seen_to_by};
 pub use maintenance::{muted, muted_incident};
-pub use schedule::{Shift, next_hand_over, on_call, shifts};
+pub use schedule::{Begun, Shift, begun, next_hand_over, on_call, shifts};

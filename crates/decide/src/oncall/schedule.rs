@@ -18,6 +18,15 @@ pub struct Shift {
     pub until: Timestamp,
 }
 
+/// A shift that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Who is on call. `None`: nobody.
+    pub person: Option<String>,
+    /// Until when. `None`: for good.
+    pub until: Option<Timestamp>,
+}
+
 /// Shifts beyond this many are not looked for.
 const MOST_SHIFTS: usize = 2_000;
 
@@ -44,6 +53,17 @@ pub fn next_hand_over(schedule: &Schedule, after: Timestamp) -> Option<(Timestam
         }
     }
     None
+}
+
+/// The shift that has begun since it was looked last, if one has. `known` is who was on call then; `None`: nobody was, or nobody
+/// has looked yet. Of shifts that came and went meanwhile nothing is said.
+pub fn begun(schedule: &Schedule, known: Option<&str>, now: Timestamp) -> Option<Begun> {
+    let person = on_call(schedule, now);
+    if person == known {
+        return None;
+    }
+    let until = next_hand_over(schedule, now).map(|(until, _)| until);
+    Some(Begun { person: person.map(ToOwned::to_owned), until })
 }
 
 /// Who is on call from one moment to another, one shift after the other.
@@ -184,7 +204,13 @@ mod tests {
     }
 
     fn schedule(layers: Vec<Layer>) -> Schedule {
-        Schedule { name: "web".to_owned(), zone: "Europe/Paris".to_owned(), layers, overrides: Vec::new() }
+        Schedule {
+            name: "web".to_owned(),
+            zone: "Europe/Paris".to_owned(),
+            layers,
+            overrides: Vec::new(),
+            handover: true,
+        }
     }
 
     fn told(schedule: &Schedule, from: &str, until: &str) -> String {
@@ -256,6 +282,34 @@ mod tests {
         assert_eq!(on_call(&schedule, at("2026-11-07T12:00:00Z")), None, "a Saturday");
         let next = next_hand_over(&schedule, at("2026-11-06T16:30:00Z"));
         assert_eq!(next, Some((at("2026-11-09T08:00:00Z"), Some("ada".to_owned()))));
+    }
+
+    #[test]
+    fn each_shift_begins_once_and_one_that_came_and_went_never() {
+        let mut schedule = schedule(vec![layer(&["ada", "bob"], "2026-11-02T09:00", Turn::Days(1))]);
+        let mut known: Option<String> = None;
+        let mut look = |schedule: &Schedule, time: &str| {
+            let begun = begun(schedule, known.as_deref(), at(time))?;
+            known.clone_from(&begun.person);
+            let until = begun.until.as_ref().map(ToString::to_string).unwrap_or_default();
+            Some(format!("{} until {until}", begun.person.as_deref().unwrap_or("nobody")))
+        };
+        assert_eq!(look(&schedule, "2026-11-01T12:00:00Z"), None, "nobody was on call before");
+        let first = Some("ada until 2026-11-03T08:00:00Z".to_owned());
+        assert_eq!(look(&schedule, "2026-11-02T08:00:00Z"), first);
+        assert_eq!(look(&schedule, "2026-11-03T07:59:59Z"), None);
+        assert_eq!(
+            look(&schedule, "2026-11-04T12:00:00Z"),
+            None,
+            "it is her turn again, and nobody was told of another"
+        );
+        let (from, until) = (at("2026-11-04T13:00:00Z"), at("2026-11-04T14:00:00Z"));
+        schedule.overrides.push(Override { person: "cy".to_owned(), from, until });
+        assert_eq!(look(&schedule, "2026-11-04T13:00:07Z").as_deref(), Some("cy until 2026-11-04T14:00:00Z"));
+        assert_eq!(look(&schedule, "2026-11-04T14:00:07Z").as_deref(), Some("ada until 2026-11-05T08:00:00Z"));
+        schedule.layers.clear();
+        assert_eq!(look(&schedule, "2026-11-04T15:00:00Z").as_deref(), Some("nobody until "));
+        assert_eq!(look(&schedule, "2026-11-04T15:00:10Z"), None);
     }
 
     #[test]

@@ -137,8 +137,12 @@ pub(crate) const ON_CALL: &[Key] = &[
 ];
 
 /// One of `on_call.schedules`.
-pub(crate) const ROTA: &[Key] =
-    &[yes("timezone", Text), yes("layers", List(&Object(LAYER))), yes("overrides", List(&Object(OVERRIDE)))];
+pub(crate) const ROTA: &[Key] = &[
+    yes("timezone", Text),
+    yes("layers", List(&Object(LAYER))),
+    yes("overrides", List(&Object(OVERRIDE))),
+    yes("handover", Bool),
+];
 
 /// An item of `layers`.
 pub(crate) const LAYER: &[Key] = &[

@@ -10,7 +10,7 @@ use jiff::civil::Time;
 use super::Manifest;
 use super::lifecycle::time_zone;
 use super::maintenance::{local, moment, services};
-use super::read::{duration, integer};
+use super::read::{duration, flag, integer};
 use crate::context::Problem;
 use crate::tree::{Entry, Map, Node, Span};
 
@@ -121,7 +121,7 @@ fn schedule(manifest: &Manifest<'_, '_>, entry: &Entry, people: &People) -> Opti
     let layers: Vec<_> = layers.iter().filter_map(|node| layer(manifest, node, people)).collect();
     let overrides = node.get("overrides").map(Node::items).unwrap_or_default();
     let overrides = overrides.iter().filter_map(|node| one_override(manifest, node, &zone, people)).collect();
-    Some(Schedule { name: entry.key.to_string(), zone, layers, overrides })
+    Some(Schedule { name: entry.key.to_string(), zone, layers, overrides, handover: flag(node, "handover") })
 }
 
 fn layer(manifest: &Manifest<'_, '_>, node: &Node, people: &People) -> Option<Layer> {

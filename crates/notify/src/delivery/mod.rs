@@ -180,6 +180,11 @@ impl Queue {
         lost
     }
 
+    /// Its channels, in the order in which they tell of each other's trouble.
+    pub fn channels(&self) -> &[String] {
+        &self.order
+    }
+
     /// Takes in a notice for a channel. Says which notes are left out because too much waits.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! Whoever is on call is woken for an incident, level by level, until somebody sees to it.
+//! Whoever is on call is woken for an incident, level by level, until somebody sees to it; and whoever goes on call is told so,
+//! where a schedule asks for it.
 //!
 //! That somebody is woken is in the journal before it is told (`notices`), so a server that is killed meanwhile wakes nobody twice.
 
 use std::time::Duration;
 
-use daybook_decide::oncall::{Due, due, muted_incident, policy_for};
+use daybook_decide::oncall::{Begun, Due, begun, due, muted_incident, policy_for};
 use daybook_model::incident::IncidentEvent;
 use daybook_model::{Actor, Event, Timestamp};
 use tokio::sync::broadcast::error::RecvError;
@@ -23,6 +24,9 @@ impl App {
     pub(super) async fn tend_escalations(self) {
         let mut entries = self.inner.store.subscribe();
         loop {
+            if let Err(error) = self.hand_over().await {
+                tracing::warn!(error = %error.0.message, "whoever goes on call is told later");
+            }
             let next = match self.escalate().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -47,6 +51,23 @@ impl App {
         }
     }
 
+    /// Writes down which shifts have begun, in schedules that tell of them: so each is told once.
+    async fn hand_over(&self) -> Result<(), ApiError> {
+        for key in self.try_managed().await? {
+            let Some(release) = self.inner.store.current_release(&key).await? else { continue };
+            if !release.spec.on_call.schedules.iter().any(|schedule| schedule.handover) {
+                continue;
+            }
+            for schedule in self.on_call_by(&release).schedules.iter().filter(|schedule| schedule.handover) {
+                let known = self.inner.made.last_on_call(&key, &schedule.name);
+                let Some(Begun { person, until }) = begun(schedule, known.as_deref(), self.now()) else { continue };
+                let event = Event::ShiftBegan { schedule: schedule.name.clone(), person, until };
+                self.note_made(&key, &Actor::daybook("on-call"), event).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Wakes whoever is due. Answers when somebody else may be.
     async fn escalate(&self) -> Result<Option<Timestamp>, ApiError> {
         let mut next: Option<Timestamp> = None;
@@ -69,7 +90,8 @@ impl App {
                 };
                 let at = match due(policy, &on_call.schedules, &incident, now) {
                     Due::Page { level, round, who } => {
-                        let (actor, event) = (Actor::daybook("on-call"), IncidentEvent::Paged { level, round, who });
+                        let (actor, policy) = (Actor::daybook("on-call"), policy.name.clone());
+                        let event = IncidentEvent::Paged { policy, level, round, who };
                         // Somebody may have ended it meanwhile, or see to it now.
                         if let Err(error) = self.note_incident(Some(&key), &actor, id, event).await {
                             tracing::warn!(error = %error.0.message, "nobody is woken");

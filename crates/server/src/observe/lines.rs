@@ -17,8 +17,9 @@ use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::{keep_in_order, unavailable};
+use super::{alerts, keep_in_order, unavailable};
 use crate::App;
 use crate::error::ApiError;
 use crate::view::status::word;
@@ -96,6 +97,19 @@ pub(super) fn open(directory: &Path) -> Result<Arc<Store>, String> {
         tracing::warn!(?aside, "lines that cannot be read were set aside");
     }
     Ok(Arc::new(store))
+}
+
+/// By which the lines of a directory are known, wherever it is. One whose name cannot be kept is another one the next time.
+pub(super) fn identity(directory: &Path) -> Uuid {
+    let file = directory.join("id");
+    if let Some(known) = alerts::read(&file, "numbers of lines") {
+        return known;
+    }
+    let new = Uuid::now_v7();
+    if let Err(error) = alerts::write(&file, &new) {
+        tracing::warn!(%error, file = %file.display(), "by which its lines are known is not kept");
+    }
+    new
 }
 
 impl App {

@@ -13,6 +13,7 @@
 //! - `pictures` draws answers, `pages` makes pages of them.
 //! - `inflow` takes in what others send.
 //! - `forward` sends out what is measured and printed to where a team has it already.
+//! - `standing` keeps in the store how notices and that stand.
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
 mod alerts;
@@ -34,6 +35,7 @@ mod rules;
 mod samples;
 mod scrape;
 mod seen;
+mod standing;
 mod suspect;
 mod tend;
 
@@ -142,6 +144,14 @@ impl Observatory {
 }
 
 impl App {
+    /// Reads how notices stand, and how far others were sent what is measured and printed: this server goes on from there. Once,
+    /// after what was printed is open and before anything else is.
+    pub(crate) async fn read_standings(&self) -> Result<(), daybook_store::Error> {
+        self.read_notices().await?;
+        self.read_received().await?;
+        self.read_places().await
+    }
+
     /// Opens what was measured and printed before.
     pub(crate) async fn open_metrics(&self) {
         let app = self.clone();

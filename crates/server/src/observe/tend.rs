@@ -28,11 +28,9 @@ const AT_ONCE: usize = 8;
 impl App {
     /// Measures environments and the machine, and keeps what replicas print, until the server stops.
     pub(crate) async fn tend_metrics(self) {
-        self.read_places();
         if let Ok(lines) = self.inner.observatory.lines() {
             self.spawn(self.clone().tend_lines(lines));
         }
-        self.read_received();
         self.spawn(self.clone().tend_notices());
         self.spawn(self.clone().tend_escalations());
         self.spawn(self.clone().tend_remedies());

@@ -52,7 +52,7 @@ pub async fn restore(destination: &Destination, wanted: Option<&str>, into: &Pat
     let facts = unpack(destination, &listed, &restoring.0).await?;
     let held = daybook_store::examine(&restoring.0, None, None).await?;
     compare(&facts, &held)?;
-    daybook_store::skip_releases(&restoring.0, SKIPPED).await?;
+    daybook_store::use_no_number_again(&restoring.0, SKIPPED).await?;
     let stayed = put(&restoring.0, &into)?;
     Ok(Restored { has_key: into.join(KEY).exists(), listed, facts, stayed })
 }

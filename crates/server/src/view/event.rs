@@ -204,6 +204,9 @@ impl Words {
                 plain(format!("{} takes over in {schedule} from {from} until {until} ({id})", what.person))
             }
             Event::OverrideEnded { id } => plain(format!("override {id} is over")),
+            Event::ShiftBegan { schedule, person, .. } => {
+                plain(format!("{} is on call in {schedule}", person.as_deref().unwrap_or("nobody")))
+            }
             Event::Channel { channel, note } => plain(format!("channel {channel}: {}", channel_words(note))),
             Event::ChangedElsewhere { what, source: Some(source) } => plain(format!("changed at {source}: {what}")),
             Event::ChangedElsewhere { what, source: None } => plain(format!("changed elsewhere: {what}")),

@@ -94,6 +94,14 @@ CREATE TABLE targets (
     target TEXT COLLATE "C" NOT NULL
 );
 
+-- How what a server tends stands: what is to be told, how far others were sent something. Its rows are large, and replaced.
+CREATE TABLE standings (
+    what  TEXT COLLATE "C" NOT NULL,
+    place TEXT COLLATE "C" NOT NULL,
+    body  TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (what, place)
+);
+
 -- A removed secret keeps its row, so that its version numbers are not used again.
 CREATE TABLE secrets (
     key     TEXT COLLATE "C" NOT NULL,

@@ -90,6 +90,14 @@ CREATE TABLE targets (
     target TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- How what a server tends stands: what is to be told, how far others were sent something. Its rows are large, and replaced.
+CREATE TABLE standings (
+    what  TEXT NOT NULL,
+    place TEXT NOT NULL,
+    body  TEXT NOT NULL,
+    PRIMARY KEY (what, place)
+) STRICT;
+
 -- A removed secret keeps its row, so that its version numbers are not used again.
 CREATE TABLE secrets (
     key     TEXT NOT NULL,

@@ -112,13 +112,13 @@ impl App {
 
     /// How far samples are, and the times that are sent next.
     fn due(&self, key: &EnvKey) -> Option<(Times, (i64, i64))> {
-        let times = lock(&self.forwarding().places).get(key)?.metrics?;
+        let times = self.forwarding().places.lock().get(key)?.metrics?;
         Some((times, times.next(self.now().as_millisecond())?))
     }
 
     /// Whoever is not sent anything any more has no place.
     fn set_times(&self, key: &EnvKey, times: Times) {
-        if let Some(place) = lock(&self.forwarding().places).get_mut(key) {
+        if let Some(place) = self.forwarding().places.lock().change(key) {
             place.metrics = place.metrics.map(|_| times);
         }
     }
@@ -154,9 +154,10 @@ impl App {
     async fn pass_lines(&self, lane: &Lane, leads: &Leads, outlet: &Opened, kept: &mut u64) -> Result<(), Stopped> {
         let key = &lane.0;
         let lines = self.inner.observatory.lines().map_err(Stopped::Unreadable)?;
+        let Some(here) = self.forwarding().here.get().copied() else { return Ok(()) };
         let end = self.next_line().await.unwrap_or_default();
         loop {
-            let first = lock(&self.forwarding().places).get(key).and_then(|place| place.logs).unwrap_or(end);
+            let first = self.forwarding().places.lock().get(key).and_then(|place| place.line(here)).unwrap_or(end);
             let Some((from, until)) = next_lines(first, end) else { break };
             let mut query = query(key, from, until)?;
             let mut has_sent = false;
@@ -175,8 +176,8 @@ impl App {
                 }
                 query.after = page.next;
             }
-            if let Some(place) = lock(&self.forwarding().places).get_mut(key) {
-                place.logs = place.logs.map(|_| until);
+            if let Some(place) = self.forwarding().places.lock().change(key) {
+                place.sent_lines(here, until);
             }
             if has_sent || until.saturating_sub(*kept) >= MOVED {
                 self.keep_places().await;

@@ -1,30 +1,30 @@
 //! What is measured and printed goes to where a team has it already: Prometheus' remote write 1.0, and Loki's push.
 //!
 //! The stores are the queues. A lane (`lanes`) for each receiver reads what it was not sent, and hands it over a little at a time; how
-//! far each is (`place`) is in a file, which is replaced as a whole. So a receiver that is away holds nothing in memory and nobody
-//! up, and has all when it is back that is still kept here. `outlet` opens what leads there.
+//! far each is (`place`) is in the store of our own state, so that another server that leads goes on from there. So a receiver that is
+//! away holds nothing in memory and nobody up, and has all when it is back that is still kept here. `outlet` opens what leads there.
 
 mod lanes;
 mod outlet;
 mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use daybook_model::{Alert, EnvKey, Event, Severity, Timestamp};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Mutex as Turn, Notify};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::samples::{Base, Samples};
-use super::{Fired, alerts, lock};
+use super::standing::{Kept, Rows};
+use super::{Fired, lines, lock};
 use crate::App;
 use outlet::Opened;
 use place::{Place, Times};
 
-/// The file of how far each receiver is, in the state directory.
-const FILE: &str = "forward.json";
 /// What cannot be used is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// A receiver that takes nothing for so long is dead.
@@ -61,10 +61,10 @@ type Leads = Arc<Result<Opened, String>>;
 #[derive(Default)]
 pub(super) struct Forwarding {
     outlets: Mutex<BTreeMap<Lane, Leads>>,
-    places: Mutex<BTreeMap<EnvKey, Place>>,
+    places: Arc<Kept<Rows<Place>>>,
+    /// By which the store of lines is known.
+    here: OnceLock<Uuid>,
     seen: Mutex<BTreeMap<Lane, Seen>>,
-    /// Whoever writes the file has this meanwhile, so that no older state replaces a newer one.
-    writing: Arc<Turn<()>>,
     /// Told when a lane leads elsewhere, or nowhere.
     changed: Notify,
 }
@@ -93,13 +93,19 @@ struct Seen {
 impl App {
     /// Reads how far each receiver is, before anything is printed into the store: where that was brought back from a backup, the
     /// numbers of its next lines may be those of lines that were sent.
-    pub(super) fn read_places(&self) {
-        let mut places: BTreeMap<EnvKey, Place> = alerts::read(&self.inner.state.join(FILE), "what goes elsewhere");
-        if let Ok(lines) = self.inner.observatory.lines() {
-            let next = lines.next();
-            places.values_mut().for_each(|place| *place = place.within(next));
+    pub(super) async fn read_places(&self) -> Result<(), daybook_store::Error> {
+        let mut places = Rows::<Place>::read(&self.inner.store).await?;
+        if let Ok(store) = self.inner.observatory.lines() {
+            let (here, next) = (lines::identity(&self.inner.state.join("logs")), store.next());
+            for key in places.keys() {
+                let taken_over = places.get(&key).cloned().map(|place| place.taken_over(here, next));
+                places.replace(&key, taken_over);
+            }
+            // It is read once.
+            let _ = self.forwarding().here.set(here);
         }
-        *lock(&self.forwarding().places) = places;
+        *self.forwarding().places.lock() = places;
+        Ok(())
     }
 
     /// Sends what is measured and printed elsewhere until the server stops.
@@ -149,26 +155,22 @@ impl App {
     /// Looks at which outlets there are now. What is new begins now; what is no more is forgotten.
     async fn open_outlets(&self) -> Result<(), daybook_store::Error> {
         let Said { outlets: all, unreadable } = self.said_outlets().await?;
-        let next_line = self.next_line().await;
-        let (is_other, is_changed) = {
-            let (mut outlets, mut places) = (lock(&self.forwarding().outlets), lock(&self.forwarding().places));
-            let before = places.clone();
-            places.retain(|key, place| {
-                if unreadable.contains(key) {
-                    return true;
+        let next_line = self.forwarding().here.get().copied().zip(self.next_line().await);
+        let is_changed = {
+            let (mut outlets, mut places) = (lock(&self.forwarding().outlets), self.forwarding().places.lock());
+            let of_outlets = all.keys().map(|(key, _)| key.clone());
+            let keys: BTreeSet<EnvKey> = places.keys().into_iter().chain(of_outlets).collect();
+            for key in keys.iter().filter(|key| !unreadable.contains(key)) {
+                let goes = |kind| all.contains_key(&(key.clone(), kind));
+                let mut place = places.get(key).cloned().unwrap_or_default();
+                let begun = place.metrics.unwrap_or_else(|| Times::begin(self.now().as_millisecond()));
+                place.metrics = goes(Kind::Metrics).then_some(begun);
+                match next_line {
+                    _ if !goes(Kind::Logs) => place.end_lines(),
+                    Some((here, next)) => place.begin_lines(here, next),
+                    None => {}
                 }
-                place.metrics = place.metrics.filter(|_| all.contains_key(&(key.clone(), Kind::Metrics)));
-                place.logs = place.logs.filter(|_| all.contains_key(&(key.clone(), Kind::Logs)));
-                *place != Place::default()
-            });
-            for (key, kind) in all.keys() {
-                let place = places.entry(key.clone()).or_default();
-                match kind {
-                    Kind::Metrics => {
-                        place.metrics.get_or_insert_with(|| Times::begin(self.now().as_millisecond()));
-                    }
-                    Kind::Logs => place.logs = place.logs.or(next_line),
-                }
+                places.replace(key, Some(place).filter(|place| *place != Place::default()));
             }
             let as_they_were = outlets.iter().filter(|(lane, _)| unreadable.contains(&lane.0));
             let mut now: BTreeMap<Lane, Leads> =
@@ -181,15 +183,13 @@ impl App {
             let goes_on = |lane: &Lane, leads: &Leads| now.get(lane).is_some_and(|other| Arc::ptr_eq(other, leads));
             let is_changed = outlets.iter().any(|(lane, leads)| !goes_on(lane, leads));
             *outlets = now;
-            (before != *places, is_changed)
+            is_changed
         };
         lock(&self.forwarding().seen).retain(|lane, _| lock(&self.forwarding().outlets).contains_key(lane));
         if is_changed {
             self.forwarding().changed.notify_waiters();
         }
-        if is_other {
-            self.keep_places().await;
-        }
+        self.keep_places().await;
         Ok(())
     }
 
@@ -224,16 +224,9 @@ impl App {
         tokio::task::spawn_blocking(move || lines.next()).await.ok()
     }
 
+    /// Writes down how far receivers are, where that has changed.
     async fn keep_places(&self) {
-        // Whoever waits for their turn takes no thread, and it ends with the writing, even if nobody waits for that any more.
-        let turn = self.forwarding().writing.clone().lock_owned().await;
-        let app = self.clone();
-        let kept = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let places = lock(&app.forwarding().places).clone();
-            alerts::write(&app.inner.state.join(FILE), &places)
-        });
-        if let Ok(Err(error)) = kept.await {
+        if let Err(error) = self.forwarding().places.write(&self.inner.store).await {
             tracing::warn!(%error, "how far receivers are is not kept: after a restart they get some of it again");
         }
     }

@@ -1,7 +1,12 @@
 //! How far what goes elsewhere is. Pure.
 
+use std::collections::BTreeMap;
+
 use daybook_ingest::remote::Progress;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::observe::standing::Row;
 
 /// Samples get into the store within this time of their own, in milliseconds: a replica may take that long to be asked.
 const SETTLE: i64 = 15_000;
@@ -10,18 +15,61 @@ const LONGEST: i64 = 60_000;
 /// Lines that are read at once.
 const LINES: u64 = 2_000;
 
-/// How far an environment is, as the file has it. `None`: nothing goes there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Stores of lines that are remembered; those that were made first are forgotten.
+const STORES: usize = 8;
+
+/// How far an environment is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Place {
+    /// `None`: no samples go anywhere.
     pub(super) metrics: Option<Times>,
-    /// The number of the first line that was not sent.
-    pub(super) logs: Option<u64>,
+    /// The number of the first line that was not sent, by the store that has it: servers that share their state have one each,
+    /// with numbers of its own. Empty: no lines go anywhere.
+    lines: BTreeMap<Uuid, u64>,
+}
+
+impl Row for Place {
+    const OF: &'static str = "forward";
 }
 
 impl Place {
-    /// The same where the next line has this number. Lines with higher ones are still to come, whatever had those before.
-    pub(super) fn within(self, next: u64) -> Self {
-        Self { logs: self.logs.map(|first| first.min(next)), ..self }
+    /// The number of the first line of a store that was not sent.
+    pub(super) fn line(&self, store: Uuid) -> Option<u64> {
+        self.lines.get(&store).copied()
+    }
+
+    /// Lines of a store go there from now on, if they do not yet. `next` is the number of the next line that comes.
+    pub(super) fn begin_lines(&mut self, store: Uuid, next: u64) {
+        self.lines.entry(store).or_insert(next);
+        while self.lines.len() > STORES
+            && let Some(oldest) = self.lines.keys().copied().find(|one| *one != store)
+        {
+            self.lines.remove(&oldest);
+        }
+    }
+
+    /// Lines of a store before this number were sent, if they still go there.
+    pub(super) fn sent_lines(&mut self, store: Uuid, until: u64) {
+        if let Some(first) = self.lines.get_mut(&store) {
+            *first = until;
+        }
+    }
+
+    /// No lines go there any more.
+    pub(super) fn end_lines(&mut self) {
+        self.lines.clear();
+    }
+
+    /// A server begins to lead whose store of lines gives its next one this number. Lines with higher ones are still to come,
+    /// whatever had those before; and where lines go, those of a store that is new to it do as well.
+    pub(super) fn taken_over(mut self, store: Uuid, next: u64) -> Self {
+        if !self.lines.is_empty() {
+            self.begin_lines(store, next);
+        }
+        if let Some(first) = self.lines.get_mut(&store) {
+            *first = next.min(*first);
+        }
+        self
     }
 }
 
@@ -34,7 +82,6 @@ pub(super) struct Times {
     /// All from before this time, in milliseconds since 1970.
     before: i64,
     /// Those until this time, which is included, are being sent.
-    #[serde(default)]
     until: Option<i64>,
 }
 
@@ -95,8 +142,34 @@ mod tests {
         }
         assert!(sent.into_iter().eq(7..9_000));
         assert_eq!(next_lines(12, 3), None);
-        let place = Place { logs: Some(12), ..Place::default() };
-        assert_eq!((place.within(3).logs, place.within(30).logs), (Some(3), Some(12)), "a store that went back");
-        assert_eq!(Place::default().within(3), Place::default());
+    }
+
+    #[test]
+    fn whoever_takes_over_sends_the_lines_of_its_own_store() {
+        let [first, second] = [1, 2].map(Uuid::from_u128);
+        assert_eq!(Place::default().taken_over(first, 3), Place::default(), "nothing goes anywhere");
+        let mut place = Place::default();
+        place.begin_lines(first, 12);
+        place.begin_lines(first, 30);
+        assert_eq!(place.clone().taken_over(first, 30).line(first), Some(12));
+        assert_eq!(place.clone().taken_over(first, 3).line(first), Some(3), "a store that went back");
+        let mut place = place.taken_over(second, 5);
+        assert_eq!(place.line(second), Some(5), "its lines from now on");
+        place.sent_lines(second, 9);
+        let place = place.taken_over(first, 40);
+        assert_eq!(
+            (place.line(first), place.line(second)),
+            (Some(12), Some(9)),
+            "what it had not sent when it led before"
+        );
+    }
+
+    #[test]
+    fn stores_that_are_long_gone_are_forgotten() {
+        let mut place = Place::default();
+        (0..20).map(Uuid::from_u128).for_each(|store| place.begin_lines(store, 1));
+        assert_eq!(place.lines.len(), STORES);
+        place.begin_lines(Uuid::from_u128(0), 7);
+        assert_eq!((place.line(Uuid::from_u128(0)), place.line(Uuid::from_u128(19))), (Some(7), Some(1)));
     }
 }

@@ -1,17 +1,17 @@
 //! What happens to incidents is told: to the channels of the release in force.
 //!
-//! What is to be told follows from the journal (`telling`), and is in a queue for each environment until it is told; a file has the
-//! queues and how far the journal was read, and is replaced as a whole. So whoever is killed when, everything is told, and maybe
-//! some of it twice. `channels` opens what leads there; `view` shows how that goes, and tries it out.
-//! `receive` takes in what other tools tell of.
+//! What is to be told follows from the journal (`telling`), and is in a queue for each environment until it is told. The queues and how
+//! far the journal was read stand in the store, and are written together: so whoever is killed when, and whichever server leads
+//! then, everything is told, and maybe some of it twice. `channels` opens what leads there; `view` shows how that goes, and tries it
+//! out. `receive` takes in what other tools tell of.
 
 pub(super) mod channels;
 mod receive;
 mod telling;
 mod view;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -19,28 +19,30 @@ use daybook_model::incident::{IncidentEvent, IncidentId};
 use daybook_model::name::ChannelName;
 use daybook_model::notify::ChannelNote;
 use daybook_model::{Actor, Digest, Entry, EnvKey, Event, RunId, Timestamp};
-use daybook_notify::delivery::{Limits, Sending, Told};
+use daybook_notify::delivery::{Sending, Told};
 use daybook_notify::guard::Allowed;
 use daybook_notify::{Guard, Notice, Outcome, Queue, Reply, Sender};
-use daybook_store::{Journal as _, Query, Write};
+use daybook_store::{DELIVERIES, Error, Journal as _, Query, Standings, Store, Write};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{alerts, lock};
+use super::lock;
+use super::standing::{Kept, Row, Rows, Stands, text, understood};
 use crate::App;
 use channels::Opened;
-use telling::{Memory, Telling};
+use telling::{Memory, Shift, Telling};
 
 pub(crate) use receive::routes;
 pub(crate) use view::Trouble;
 
-/// The file of what is to be told, in the state directory.
-const FILE: &str = "notices.json";
+/// What the row is of that is about all environments.
+const WHOLE: &str = "notices";
 /// Entries that are read at a time.
 const PAGE: usize = 1_000;
 /// What happens to an incident within this time is told as one: a cause is found a moment after it was opened.
@@ -54,41 +56,88 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(crate) struct Notices {
     sender: OnceLock<Arc<Sender>>,
-    standing: Mutex<Standing>,
+    standing: Arc<Kept<Standing>>,
     channels: Mutex<BTreeMap<EnvKey, Vec<Opened>>>,
     /// Environments by the digest of the key by which other tools tell of alerts there.
     /// `None`: nobody has looked yet.
     keys: Mutex<Option<BTreeMap<Digest, EnvKey>>>,
-    received: Mutex<receive::Received>,
-    /// Whoever writes a file of these has this meanwhile, so that no older state replaces a newer one.
-    writing: Mutex<()>,
+    received: Arc<Kept<receive::Received>>,
 }
 
-/// How it stands, as the file has it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// How it stands.
+#[derive(Debug)]
 struct Standing {
-    /// The file's own: numbers of notices begin anew in another one.
+    /// What numbers of notices are of: they begin anew with another one.
     id: Uuid,
+    whole: Whole,
+    /// The whole and the id are not written yet.
+    is_changed: bool,
+    places: Rows<Place>,
+}
+
+/// What is not of one environment.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Whole {
     /// The last entry of the journal that was looked at. `None`: nobody has looked yet.
     after: Option<u64>,
     memory: Memory,
-    queues: BTreeMap<EnvKey, Queue>,
-    channels: BTreeMap<EnvKey, BTreeMap<String, Seen>>,
     /// Webhooks of PagerDuty that were taken in.
-    #[serde(default)]
     webhooks: daybook_notify::inbound::Seen,
+}
+
+/// What waits for the channels of an environment, and what was seen of each.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Place {
+    queue: Queue,
+    channels: BTreeMap<String, Seen>,
+}
+
+impl Row for Place {
+    const OF: &'static str = "queues";
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Self {
-            id: Uuid::now_v7(),
-            after: None,
-            memory: Memory::default(),
-            queues: BTreeMap::new(),
-            channels: BTreeMap::new(),
-            webhooks: daybook_notify::inbound::Seen::default(),
+        Self { id: Uuid::now_v7(), whole: Whole::default(), is_changed: true, places: Rows::default() }
+    }
+}
+
+impl Standing {
+    /// As the store has it.
+    async fn read(store: &Store) -> Result<Self, Error> {
+        let id = store.standings(DELIVERIES).await?.into_values().find_map(|id| id.parse::<Uuid>().ok());
+        let whole = store.standings(WHOLE).await?.into_values().find_map(|body| understood(WHOLE, &body));
+        Ok(Self {
+            is_changed: id.is_none(),
+            id: id.unwrap_or_else(Uuid::now_v7),
+            whole: whole.unwrap_or_default(),
+            places: Rows::read(store).await?,
+        })
+    }
+
+    /// What is not of one environment, to be changed.
+    fn change(&mut self) -> &mut Whole {
+        self.is_changed = true;
+        &mut self.whole
+    }
+}
+
+impl Stands for Standing {
+    type Changed = (bool, BTreeSet<EnvKey>);
+
+    fn take_changed(&mut self) -> (Self::Changed, Standings) {
+        let is_changed = take(&mut self.is_changed);
+        let (changed, mut rows) = self.places.take_changed();
+        if is_changed {
+            rows.insert((DELIVERIES, String::new()), Some(self.id.to_string()));
+            rows.insert((WHOLE, String::new()), Some(text(&self.whole)));
         }
+        ((is_changed, changed), rows)
+    }
+
+    fn not_written(&mut self, (is_changed, changed): Self::Changed) {
+        self.is_changed |= is_changed;
+        self.places.not_written(changed);
     }
 }
 
@@ -132,7 +181,6 @@ impl App {
     /// Tells people until the server stops.
     pub(super) async fn tend_notices(self) {
         let mut entries = self.inner.store.subscribe();
-        *lock(&self.notices().standing) = alerts::read(&self.notices_file(), "notices");
         let mut underway = Underway::new();
         let mut look = Some(Instant::now());
         let mut open = Instant::now();
@@ -151,7 +199,8 @@ impl App {
                     tracing::warn!(%error, "channels are as they were");
                 }
             }
-            let wake = self.send_due(&mut underway);
+            // What is told was written down before.
+            let wake = if self.keep_notices().await { self.send_due(&mut underway) } else { Some(now + ASK_AGAIN) };
             let until = look.into_iter().chain(wake).fold(open, Instant::min);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
@@ -169,14 +218,17 @@ impl App {
         &self.inner.observatory.notices
     }
 
-    fn notices_file(&self) -> PathBuf {
-        self.inner.state.join(FILE)
+    /// Reads how it stood.
+    pub(super) async fn read_notices(&self) -> Result<(), Error> {
+        let standing = Standing::read(&self.inner.store).await?;
+        *self.notices().standing.lock() = standing;
+        Ok(())
     }
 
     /// Reads what the journal has that was not told yet, and puts it into the queues.
-    async fn take_in(&self) -> Result<(), daybook_store::Error> {
+    async fn take_in(&self) -> Result<(), Error> {
         // What was before there was anybody to tell is told to nobody.
-        let after = lock(&self.notices().standing).after;
+        let after = self.notices().standing.lock().whole.after;
         let mut after = match after {
             Some(after) => after,
             None => self.last_entry().await?,
@@ -190,7 +242,6 @@ impl App {
             let tellings = self.tellings(&entries).await?;
             after = entries.last().map_or(after, |last| last.seq);
             let lost = self.push(tellings, after);
-            self.keep_notices();
             self.note_told(lost, None).await;
             if entries.len() < PAGE {
                 return Ok(());
@@ -198,18 +249,27 @@ impl App {
         }
     }
 
-    async fn last_entry(&self) -> Result<u64, daybook_store::Error> {
+    async fn last_entry(&self) -> Result<u64, Error> {
         let query = Query { limit: Some(1), newest: true, ..Query::default() };
         Ok(self.inner.store.read(&query).await?.last().map_or(0, |last| last.seq))
     }
 
     /// What is to be told of these entries, with the environment that it is about.
-    async fn tellings(&self, entries: &[Entry]) -> Result<Vec<(Option<EnvKey>, Telling)>, daybook_store::Error> {
+    async fn tellings(&self, entries: &[Entry]) -> Result<Vec<(Option<EnvKey>, Telling)>, Error> {
         let mut told = Vec::new();
         for entry in entries {
             if let (Event::ReleaseAccepted { number }, Some(key)) = (&entry.event, &entry.key) {
                 let (why, by) = self.reason(entry.run).await?.unwrap_or_else(|| (None, entry.actor.clone()));
                 told.push((Some(key.clone()), telling::of_release(key, *number, why.as_deref(), &by, entry.at)));
+            }
+            if let (Event::ShiftBegan { schedule, person: Some(person), until }, Some(key)) = (&entry.event, &entry.key)
+            {
+                let until = match until {
+                    Some(until) => Some(self.time_in(key, schedule, *until).await?),
+                    None => None,
+                };
+                let shift = Shift { number: entry.seq, at: entry.at, schedule, person, until };
+                told.push((Some(key.clone()), telling::of_shift(key, &shift, &self.inner.incidents.of(Some(key)))));
             }
         }
         let mut incidents: BTreeMap<IncidentId, Vec<(Timestamp, &Actor, &IncidentEvent)>> = BTreeMap::new();
@@ -222,17 +282,26 @@ impl App {
         let mut incidents: Vec<_> = incidents.into_iter().collect();
         let is_part = |event: &IncidentEvent| matches!(event, IncidentEvent::MergedInto { .. });
         incidents.sort_by_key(|(_, events)| !events.iter().any(|(_, _, event)| is_part(event)));
-        let mut standing = lock(&self.notices().standing);
+        let mut standing = self.notices().standing.lock();
         for (id, events) in incidents {
             let Some((key, incident)) = self.inner.incidents.find(id) else { continue };
-            let of = telling::of_incident(&mut standing.memory, key.as_ref(), &incident, &events);
+            let Some((_, whole)) = self.inner.incidents.whole(id) else { continue };
+            let of = telling::of_incident(&mut standing.change().memory, key.as_ref(), &incident, &whole, &events);
             told.extend(of.into_iter().map(|telling| (key.clone(), telling)));
         }
         Ok(told)
     }
 
+    /// A time in the zone of a schedule, in words.
+    async fn time_in(&self, key: &EnvKey, schedule: &str, at: Timestamp) -> Result<String, Error> {
+        let release = self.inner.store.current_release(key).await?;
+        let schedules = release.iter().flat_map(|release| &release.spec.on_call.schedules);
+        let zone = schedules.filter(|one| one.name == schedule).find_map(|one| TimeZone::get(&one.zone).ok());
+        Ok(at.to_zoned(zone.unwrap_or(TimeZone::UTC)).strftime("%a %-d %b %H:%M %Z").to_string())
+    }
+
     /// Why a run was begun, and by whom.
-    async fn reason(&self, run: Option<RunId>) -> Result<Option<(Option<String>, Actor)>, daybook_store::Error> {
+    async fn reason(&self, run: Option<RunId>) -> Result<Option<(Option<String>, Actor)>, Error> {
         let Some(run) = run else { return Ok(None) };
         let query = Query { run: Some(run), limit: Some(1), ..Query::default() };
         let first = self.inner.store.read(&query).await?.into_iter().next();
@@ -244,21 +313,21 @@ impl App {
 
     /// Puts into the queues what is to be told, and remembers how far the journal was read. Answers what there was no room for.
     fn push(&self, tellings: Vec<(Option<EnvKey>, Telling)>, after: u64) -> Vec<(EnvKey, Told)> {
-        let (channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
+        let (channels, mut standing) = (lock(&self.notices().channels), self.notices().standing.lock());
         let mut lost = Vec::new();
         for (about, telling) in tellings {
             for (key, channel, notice) in receivers(&channels, about.as_ref(), &telling) {
-                let queue = standing.queues.entry(key.clone()).or_insert_with(|| Queue::new(Limits::default()));
+                let queue = &mut standing.places.begin(key).queue;
                 let told = queue.push(channel.described.name.as_str(), notice).unwrap_or_default();
                 lost.extend(told.into_iter().map(|told| (key.clone(), told)));
             }
         }
-        standing.after = Some(after);
+        standing.change().after = Some(after);
         lost
     }
 
     /// Looks at which channels there are now. What waits for one that is no more is lost.
-    async fn open_channels(&self) -> Result<(), daybook_store::Error> {
+    async fn open_channels(&self) -> Result<(), Error> {
         let (mut all, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for environment in self.inner.store.environments().await? {
             if environment.retired {
@@ -281,27 +350,25 @@ impl App {
         }
         *lock(&self.notices().keys) = Some(keys);
         let lost = {
-            let (mut channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
-            let Standing { queues, channels: seen, .. } = &mut *standing;
+            let (mut channels, mut standing) = (lock(&self.notices().channels), self.notices().standing.lock());
+            let places = &mut standing.places;
             let mut lost = Vec::new();
             for (key, opened) in &all {
                 // Trouble of a channel is told through those first that are nobody's own: it is no reason to wake somebody.
                 let (own, of_all): (Vec<_>, Vec<_>) = opened.iter().partition(|one| !one.people.is_empty());
                 let names: Vec<_> =
                     of_all.into_iter().chain(own).map(|one: &Opened| one.described.name.to_string()).collect();
-                if names.is_empty() && !queues.contains_key(key) {
+                let known = places.get(key).map(|place| place.queue.channels()).unwrap_or_default();
+                if known == names {
                     continue;
                 }
-                let of = seen.entry(key.clone()).or_default();
-                of.retain(|name, _| names.contains(name));
-                let queue = queues.entry(key.clone()).or_insert_with(|| Queue::new(Limits::default()));
-                lost.extend(queue.set_channels(names).into_iter().map(|told| (key.clone(), told)));
+                let place = places.begin(key);
+                place.channels.retain(|name, _| names.contains(name));
+                lost.extend(place.queue.set_channels(names).into_iter().map(|told| (key.clone(), told)));
             }
-            let gone: Vec<_> = queues.keys().filter(|key| !all.contains_key(*key)).cloned().collect();
-            for key in gone {
-                let told = queues.remove(&key).map(|mut queue| queue.set_channels([])).unwrap_or_default();
+            for key in places.keys().iter().filter(|key| !all.contains_key(*key)) {
+                let told = places.remove(key).map(|mut place| place.queue.set_channels([])).unwrap_or_default();
                 lost.extend(told.into_iter().map(|told| (key.clone(), told)));
-                seen.remove(&key);
             }
             *channels = all;
             lost
@@ -313,11 +380,11 @@ impl App {
     /// Begins to send what is due. Answers when more may be.
     fn send_due(&self, underway: &mut Underway) -> Option<Instant> {
         let now = self.now();
-        let (channels, mut standing) = (lock(&self.notices().channels), lock(&self.notices().standing));
+        let (channels, mut standing) = (lock(&self.notices().channels), self.notices().standing.lock());
         let id = standing.id;
         let mut wake: Option<Timestamp> = None;
-        for (key, queue) in &mut standing.queues {
-            let next = queue.next(now);
+        for (key, place) in standing.places.each() {
+            let next = place.queue.next(now);
             wake = wake.into_iter().chain(next.wake).min();
             for sending in next.send {
                 let mut opened = channels.get(key).into_iter().flatten();
@@ -348,20 +415,20 @@ impl App {
         let Sent { key, sending, reply } = sent;
         let what = headline(&sending.notice);
         let told = {
-            let mut standing = lock(&self.notices().standing);
-            let Standing { queues, channels, .. } = &mut *standing;
-            let seen = channels.entry(key.clone()).or_default().entry(sending.channel.clone()).or_default();
+            let mut standing = self.notices().standing.lock();
+            let Some(place) = standing.places.change(&key) else { return };
+            let seen = place.channels.entry(sending.channel.clone()).or_default();
             match &reply.outcome {
                 Outcome::Delivered => *seen = Seen { told: Some((self.now(), what.clone())), failure: None },
                 Outcome::Retry { why, .. } | Outcome::Refused { why } => seen.failure = Some(why.clone()),
             }
             let chance = f64::from(Uuid::now_v7().as_u128() as u16) / f64::from(u16::MAX);
-            let queue = queues.get_mut(&key);
-            queue.map(|queue| queue.record(sending.id, reply.outcome, self.now(), chance)).unwrap_or_default()
+            place.queue.record(sending.id, reply.outcome, self.now(), chance)
         };
-        self.keep_notices();
-        let told = told.into_iter().map(|told| (key.clone(), told)).collect();
-        self.note_told(told, Some(&what)).await;
+        if self.keep_notices().await {
+            let told = told.into_iter().map(|told| (key.clone(), told)).collect();
+            self.note_told(told, Some(&what)).await;
+        }
     }
 
     /// Writes down what became of notices. `what` is what was delivered, if something was.
@@ -393,11 +460,16 @@ impl App {
         }
     }
 
-    fn keep_notices(&self) {
-        let _one = lock(&self.notices().writing);
-        let standing = lock(&self.notices().standing).clone();
-        if let Err(error) = alerts::write(&self.notices_file(), &standing) {
-            tracing::warn!(%error, "what is to be told is not kept");
+    /// Writes down what has changed. Answers whether this server may go on: whoever leads now tells the rest.
+    async fn keep_notices(&self) -> bool {
+        match self.notices().standing.write(&self.inner.store).await {
+            Ok(()) => true,
+            Err(Error::Deposed { .. }) => false,
+            // It is no reason to tell nobody that there is no room to write.
+            Err(error) => {
+                tracing::warn!(%error, "how notices stand is not kept: some of it may be told, or taken in, again");
+                true
+            }
         }
     }
 }
@@ -409,7 +481,7 @@ fn digest(key: &str) -> Digest {
 
 /// Whether something is told of it.
 fn is_told(event: &Event) -> bool {
-    matches!(event, Event::Incident { .. }) || changes_channels(event)
+    matches!(event, Event::Incident { .. } | Event::ShiftBegan { .. }) || changes_channels(event)
 }
 
 fn changes_channels(event: &Event) -> bool {

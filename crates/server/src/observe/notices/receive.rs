@@ -1,11 +1,10 @@
 //! What other tools tell of: alerts in the forms of PagerDuty and Prometheus, and what people did at PagerDuty.
 //!
 //! An alert of another tool becomes one of ours, as if a rule had found it, so it opens, joins and ends incidents as they do. It is in
-//! a file before it is acknowledged. Who sends proves it by the key of an environment (`receive` of the manifest), or by PagerDuty's
+//! the store before it is acknowledged. Who sends proves it by the key of an environment (`receive` of the manifest), or by PagerDuty's
 //! signature.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -19,16 +18,16 @@ use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp}
 use daybook_notify::Secret;
 use daybook_notify::inbound::pagerduty_events::{self, Event, Rejected};
 use daybook_notify::inbound::{Answer, Signal, State as Told, alertmanager, pagerduty_webhook};
+use daybook_store::Standings;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::lock;
 use crate::App;
 use crate::error::ApiError;
-use crate::observe::{Fired, alerts};
+use crate::observe::Fired;
+use crate::observe::standing::{Row, Rows, Stands};
 
-/// The file of what was received, in the state directory.
-const FILE: &str = "received.json";
 /// Alerts of one environment that are remembered.
 const MOST: usize = 1_000;
 /// An alert that ended longer ago is forgotten: seconds.
@@ -37,10 +36,29 @@ const ENDED_FOR: i64 = 15 * 60;
 const LABELS: usize = 30;
 const CHARACTERS: usize = 300;
 
-/// Alerts of other tools, by environment and by what they are known by.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// Alerts of other tools by what they are known by.
+type Alerts = BTreeMap<String, One>;
+
+impl Row for Alerts {
+    const OF: &'static str = "received";
+}
+
+/// Alerts of other tools, by environment.
+#[derive(Debug, Default)]
 pub(super) struct Received {
-    alerts: BTreeMap<EnvKey, BTreeMap<String, One>>,
+    alerts: Rows<Alerts>,
+}
+
+impl Stands for Received {
+    type Changed = BTreeSet<EnvKey>;
+
+    fn take_changed(&mut self) -> (Self::Changed, Standings) {
+        self.alerts.take_changed()
+    }
+
+    fn not_written(&mut self, changed: Self::Changed) {
+        self.alerts.not_written(changed);
+    }
 }
 
 /// An alert of another tool.
@@ -58,7 +76,7 @@ struct TooMany;
 impl Received {
     /// Takes in what a tool says; `tool` tells its keys from those of others.
     fn take(&mut self, key: &EnvKey, tool: &str, signal: &Signal, now: Timestamp) -> Result<(), TooMany> {
-        let alerts = self.alerts.entry(key.clone()).or_default();
+        let alerts = self.alerts.begin(key);
         let place = place(tool, signal);
         match (signal.state, alerts.get_mut(&place)) {
             (Told::Firing, Some(known)) if known.alert.ended.is_none() => {
@@ -89,7 +107,7 @@ impl Received {
 
     /// Ends what was not sent again, and forgets what ended long ago.
     fn tend(&mut self, now: Timestamp) {
-        for alerts in self.alerts.values_mut() {
+        for (_, alerts) in self.alerts.each() {
             for one in alerts.values_mut() {
                 let over = one.until.filter(|until| *until <= now);
                 one.alert.ended = one.alert.ended.or(over);
@@ -97,7 +115,11 @@ impl Received {
             let ended = |one: &One| one.alert.ended.is_some_and(|at| now.as_second() - at.as_second() > ENDED_FOR);
             alerts.retain(|_, one| !ended(one));
         }
-        self.alerts.retain(|_, alerts| !alerts.is_empty());
+        for key in self.alerts.keys() {
+            if self.alerts.get(&key).is_some_and(BTreeMap::is_empty) {
+                self.alerts.remove(&key);
+            }
+        }
     }
 
     fn identity(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Option<String> {
@@ -215,8 +237,8 @@ async fn pagerduty_webhook(
     let secrets = app.webhook_secrets(&key, &channel);
     let header = headers.get(pagerduty_webhook::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let webhook = {
-        let mut standing = lock(&app.notices().standing);
-        pagerduty_webhook::take(&secrets, header, &body, &mut standing.webhooks, app.now())
+        let mut standing = app.notices().standing.lock();
+        pagerduty_webhook::take(&secrets, header, &body, &mut standing.change().webhooks, app.now())
     };
     let webhook = match webhook {
         Ok(webhook) => webhook,
@@ -226,10 +248,10 @@ async fn pagerduty_webhook(
         && let Err(error) = app.take_deed(&key, signal).await
     {
         // It is sent again, and taken in then.
-        lock(&app.notices().standing).webhooks.forget(&webhook.id);
+        app.notices().standing.lock().change().webhooks.forget(&webhook.id);
         return refuse(500, error.0.message);
     }
-    app.keep_notices();
+    app.keep_notices().await;
     StatusCode::OK.into_response()
 }
 
@@ -265,19 +287,17 @@ impl From<Rejected> for Failed {
 }
 
 impl App {
-    fn received_file(&self) -> PathBuf {
-        self.inner.state.join(FILE)
-    }
-
     /// Reads what was received before.
-    pub(crate) fn read_received(&self) {
-        *lock(&self.notices().received) = alerts::read(&self.received_file(), "alerts of other tools");
+    pub(in crate::observe) async fn read_received(&self) -> Result<(), daybook_store::Error> {
+        let alerts = Rows::read(&self.inner.store).await?;
+        *self.notices().received.lock() = Received { alerts };
+        Ok(())
     }
 
     /// Alerts of other tools, as those of rules are.
     pub(crate) fn received(&self) -> Vec<Fired> {
         let now = self.now();
-        let mut received = lock(&self.notices().received);
+        let mut received = self.notices().received.lock();
         received.tend(now);
         let all = received.alerts.iter().flat_map(|(key, alerts)| alerts.values().map(move |one| (key, one)));
         let fired =
@@ -317,24 +337,18 @@ impl App {
         }
     }
 
-    /// Takes in alerts that begin or end, and answers once they are on the disk. Those that end come first, so that there
+    /// Takes in alerts that begin or end, and answers once they are kept. Those that end come first, so that there
     /// is room for others; where there is none, as many as fit are taken in.
     async fn keep_alerts(&self, key: &EnvKey, tool: &str, signals: &[Signal]) -> Result<(), Failed> {
         let mut fits = true;
         {
-            let mut received = lock(&self.notices().received);
+            let mut received = self.notices().received.lock();
             let ended = signals.iter().filter(|signal| signal.state == Told::Resolved);
             for signal in ended.chain(signals.iter().filter(|signal| signal.state == Told::Firing)) {
                 fits &= received.take(key, tool, signal, self.now()).is_ok();
             }
         }
-        let app = self.clone();
-        let kept = tokio::task::spawn_blocking(move || {
-            let _one = lock(&app.notices().writing);
-            let received = lock(&app.notices().received).clone();
-            alerts::write(&app.received_file(), &received)
-        });
-        let kept = kept.await.map_err(std::io::Error::other).flatten();
+        let kept = self.notices().received.write(&self.inner.store).await;
         kept.map_err(|error| Failed::Later(format!("it cannot be kept: {error}")))?;
         if fits { Ok(()) } else { Err(Rejected::Throttled.into()) }
     }
@@ -342,7 +356,7 @@ impl App {
     async fn take_signal(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Result<(), Failed> {
         match signal.state {
             Told::Acknowledged => {
-                let identity = lock(&self.notices().received).identity(key, tool, signal);
+                let identity = self.notices().received.lock().identity(key, tool, signal);
                 let Some(identity) = identity else { return Ok(()) };
                 let incidents = self.inner.incidents.of(Some(key));
                 let has = |alert: &Alert| alert.identity() == identity;
@@ -429,7 +443,7 @@ mod tests {
         let key: EnvKey = "shop/production".parse().unwrap();
         let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
         let mut received = Received::default();
-        let alert = |received: &Received| received.alerts[&key].values().next().unwrap().alert.clone();
+        let alert = |received: &Received| received.alerts.get(&key).unwrap().values().next().unwrap().alert.clone();
         assert!(received.take(&key, "pagerduty", &signal("trigger"), at(0)).is_ok());
         assert!(received.take(&key, "pagerduty", &signal("trigger"), at(60)).is_ok());
         let first = alert(&received);
@@ -453,6 +467,6 @@ mod tests {
         );
         assert!(received.take(&key, "pagerduty", &signal("resolve"), at(240)).is_ok());
         received.tend(at(240 + ENDED_FOR + 1));
-        assert!(received.alerts.is_empty());
+        assert!(received.alerts.keys().is_empty());
     }
 }

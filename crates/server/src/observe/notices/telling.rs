@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use daybook_decide::incident::{Incident, Line, words};
+use daybook_decide::incident::{Incident, Incidents, Line, words};
 use daybook_decide::oncall::passed_over;
 use daybook_model::incident::{IncidentEvent, IncidentId, Severity};
 use daybook_model::notify::{Channel, Receiver};
@@ -65,11 +65,13 @@ impl Telling {
     }
 }
 
-/// What is told of an incident after some of its events, which the incident knows of already.
+/// What is told of an incident after some of its events, which the incident knows of already. `whole` is what it is a part of now,
+/// or else itself.
 pub(super) fn of_incident(
     memory: &mut Memory,
     key: Option<&EnvKey>,
     incident: &Incident,
+    whole: &Incident,
     events: &[(Timestamp, &Actor, &IncidentEvent)],
 ) -> Vec<Telling> {
     let before = memory.incidents.get(&incident.id).copied();
@@ -96,9 +98,15 @@ pub(super) fn of_incident(
                 tell_all(&mut told, telling(Kind::Resolved, *at, Some(by), title), incident, &woken);
             }
             // For whom it woke it goes on as a part of the other: they hear of the end of that one.
-            IncidentEvent::MergedInto { other, .. } => {
+            IncidentEvent::MergedInto { .. } => {
                 if !woken.is_empty() {
-                    memory.woken.entry(*other).or_default().append(&mut woken);
+                    if let Some(who) = seen_to_by(whole, *at) {
+                        let title = format!("a part of {} now, which {who} sees to: {title}", whole.id.short());
+                        let mut seen_to = telling(Kind::Acknowledged, *at, None, title);
+                        seen_to.notice.by = Some(who.to_owned());
+                        told.push(Telling { people: Some(woken.clone()), ..seen_to });
+                    }
+                    memory.woken.entry(whole.id).or_default().append(&mut woken);
                 }
                 told.push(telling(Kind::Resolved, *at, Some(by), title));
             }
@@ -155,6 +163,12 @@ pub(super) fn of_incident(
     told
 }
 
+/// Who sees to an incident that goes on, if somebody did at a moment already: whoever does later is told of then.
+fn seen_to_by(incident: &Incident, at: Timestamp) -> Option<&str> {
+    let (who, since) = incident.acknowledged.as_ref().filter(|_| incident.is_open() && incident.is_seen_to())?;
+    (*since <= at).then(|| incident.owner.as_deref().unwrap_or(who))
+}
+
 /// Tells everybody, and those who were woken for it or for a part of it.
 fn tell_all(told: &mut Vec<Telling>, telling: Telling, incident: &Incident, woken: &BTreeSet<String>) {
     if !woken.is_empty() {
@@ -181,6 +195,53 @@ pub(super) fn of_release(key: &EnvKey, number: ReleaseNumber, why: Option<&str>,
         ..notice
     };
     Telling { notice, severity: Severity::Info, update_of: None, people: None, of_part: false }
+}
+
+/// A shift that has begun.
+pub(super) struct Shift<'s> {
+    /// Of its entry in the journal.
+    pub(super) number: u64,
+    pub(super) at: Timestamp,
+    pub(super) schedule: &'s str,
+    pub(super) person: &'s str,
+    /// Until when, in words. `None`: for good.
+    pub(super) until: Option<String>,
+}
+
+/// That somebody goes on call, and what goes on then. It wakes nobody: a pager takes it as a change.
+pub(super) fn of_shift(key: &EnvKey, shift: &Shift<'_>, incidents: &Incidents) -> Telling {
+    let Shift { number, at, schedule, person, until } = shift;
+    let until = until.as_deref().map_or_else(|| "for good".to_owned(), |until| format!("until {until}"));
+    let title = format!("{person} is on call in {schedule} of {key}, {until}");
+    let open: Vec<_> = incidents.open().collect();
+    let goes_on = match open.len() {
+        0 => "No incident goes on.".to_owned(),
+        1 => "An incident goes on.".to_owned(),
+        many => format!("{many} incidents go on."),
+    };
+    let severity = daybook_notify::Severity::Info;
+    let notice = Notice {
+        app: Some(key.app.to_string()),
+        environment: Some(key.env.to_string()),
+        impact: Some(goes_on),
+        timeline: open.into_iter().rev().take(LINES).rev().map(left).collect(),
+        labels: BTreeMap::from([("schedule".to_owned(), (*schedule).to_owned())]),
+        ..Notice::new(format!("shift-{key}-{number}"), Kind::Change, severity, title, *at)
+    };
+    let people = Some(BTreeSet::from([(*person).to_owned()]));
+    Telling { notice, severity: Severity::Info, update_of: None, people, of_part: false }
+}
+
+/// An incident that whoever goes on call is left with.
+fn left(incident: &Incident) -> Moment {
+    let who = incident.owner.as_deref().filter(|_| incident.is_seen_to()).unwrap_or("nobody");
+    let text = format!(
+        "incident {} ({}): {}; {who} sees to it",
+        incident.id.short(),
+        incident.severity.word(),
+        incident.title
+    );
+    Moment { at: incident.opened, text: text.chars().take(CHARACTERS).collect() }
 }
 
 fn notice(key: Option<&EnvKey>, incident: &Incident, kind: Kind, at: Timestamp, title: String) -> Notice {
@@ -244,7 +305,6 @@ fn cause(incident: &Incident) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use daybook_decide::incident::Incidents;
     use daybook_model::incident::{Ending, Suspect};
     use daybook_model::spec::SecretRef;
     use uuid::Uuid;
@@ -290,7 +350,8 @@ mod tests {
                 self.incidents.record(at, &actor, id, event).unwrap();
             }
             let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
-            let told = of_incident(&mut self.memory, None, self.incidents.get(id).unwrap(), &events);
+            let incident = self.incidents.get(id).unwrap();
+            let told = of_incident(&mut self.memory, None, incident, incident, &events);
             [pager(), chat()].map(|channel| {
                 let notices = told.iter().filter_map(|told| told.to(&channel, &[]));
                 notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect()
@@ -364,17 +425,14 @@ mod tests {
                 incidents.record(at, &actor, id, event).unwrap();
             }
             let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
-            let told = of_incident(&mut memory, None, incidents.get(id).unwrap(), &events);
+            let incident = incidents.get(id).unwrap();
+            let told = of_incident(&mut memory, None, incident, incident, &events);
             let heard = |people: &[&str]| {
                 let people: Vec<_> = people.iter().map(|one| (*one).to_owned()).collect();
                 let notices = told.iter().filter_map(|told| told.to(&chat(), &people));
                 notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect::<Vec<_>>().join("; ")
             };
             [heard(&["ada"]), heard(&["bob", "cy"]), heard(&[])]
-        };
-        let paged = |level, who: &[&str]| {
-            let who = who.iter().map(|one| (*one).to_owned()).collect();
-            IncidentEvent::Paged { level, round: 0, who }
         };
         let fails = "Triggered: web fails";
         assert_eq!(tell(&[opened(Severity::Page)]), ["", "", fails]);
@@ -399,7 +457,8 @@ mod tests {
         let [part, whole] = [7, 8].map(|id| IncidentId(Uuid::from_u128(id)));
         let mut tell = |id: IncidentId, event: IncidentEvent| {
             incidents.record(at, &actor, id, &event).unwrap();
-            let told = of_incident(&mut memory, None, incidents.get(id).unwrap(), &[(at, &actor, &event)]);
+            let (incident, whole) = (incidents.get(id).unwrap(), incidents.whole(id).unwrap());
+            let told = of_incident(&mut memory, None, incident, whole, &[(at, &actor, &event)]);
             [(chat(), vec!["ada".to_owned()]), (pager(), vec!["ada".to_owned()]), (chat(), Vec::new())].map(
                 |(channel, people)| {
                     let notices = told.iter().filter_map(|told| told.to(&channel, &people));
@@ -410,7 +469,7 @@ mod tests {
         let said = |kind: &str, id: IncidentId| (kind.to_owned(), id.to_string());
         tell(part, opened(Severity::Page));
         tell(whole, opened(Severity::Page));
-        let woken = tell(part, IncidentEvent::Paged { level: 1, round: 0, who: vec!["ada".to_owned()] });
+        let woken = tell(part, paged(1, &["ada"]));
         assert_eq!(woken[0], [said("Triggered", part)]);
         let merged = tell(part, IncidentEvent::MergedInto { other: whole, why: String::new() });
         assert_eq!(merged, [vec![], vec![], vec![said("Resolved", part)]], "it is not over for ada");
@@ -418,6 +477,127 @@ mod tests {
         assert_eq!(over[0], [said("Resolved", whole)]);
         assert_eq!(over[1], [said("Resolved", part), said("Resolved", whole)], "a pager has both");
         assert_eq!(over[2], [said("Resolved", whole)]);
+    }
+
+    /// An incident that woke somebody, one that it becomes a part of, and one that this becomes a part of.
+    struct Parts {
+        incidents: Incidents,
+        memory: Memory,
+    }
+
+    const PARTS: [IncidentId; 3] =
+        [IncidentId(Uuid::from_u128(9)), IncidentId(Uuid::from_u128(8)), IncidentId(Uuid::from_u128(7))];
+
+    impl Parts {
+        fn new() -> Self {
+            let mut parts = Self { incidents: Incidents::default(), memory: Memory::default() };
+            for (id, who) in PARTS.into_iter().zip(["ada", "bob", "cy"]) {
+                parts.happens(id, &opened(Severity::Page));
+                parts.happens(id, &paged(1, &[who]));
+                parts.tell(id, &[opened(Severity::Page), paged(1, &[who])], "");
+            }
+            parts
+        }
+
+        fn happens(&mut self, id: IncidentId, event: &IncidentEvent) {
+            let actor = Actor { name: "ann".to_owned(), origin: "cli".to_owned() };
+            self.incidents.record(Timestamp::from_second(1_800_000_000).unwrap(), &actor, id, event).unwrap();
+        }
+
+        /// What somebody hears through a chat of their own.
+        fn tell(&mut self, id: IncidentId, events: &[IncidentEvent], who: &str) -> Vec<String> {
+            let actor = Actor { name: "ann".to_owned(), origin: "cli".to_owned() };
+            let at = Timestamp::from_second(1_800_000_000).unwrap();
+            let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
+            let (incident, whole) = (self.incidents.get(id).unwrap(), self.incidents.whole(id).unwrap());
+            let told = of_incident(&mut self.memory, None, incident, whole, &events);
+            let notices = told.iter().filter_map(|told| told.to(&chat(), &[who.to_owned()]));
+            notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect()
+        }
+    }
+
+    fn paged(level: u32, who: &[&str]) -> IncidentEvent {
+        let who = who.iter().map(|one| (*one).to_owned()).collect();
+        IncidentEvent::Paged { policy: "web".to_owned(), level, round: 0, who }
+    }
+
+    fn merged(other: IncidentId) -> IncidentEvent {
+        IncidentEvent::MergedInto { other, why: String::new() }
+    }
+
+    #[test]
+    fn who_was_woken_for_what_is_a_part_of_another_now_hears_who_sees_to_that() {
+        let mut parts = Parts::new();
+        let [part, whole, _] = PARTS;
+        parts.happens(whole, &IncidentEvent::Acknowledged);
+        parts.tell(whole, &[IncidentEvent::Acknowledged], "");
+        parts.happens(part, &merged(whole));
+        let heard = parts.tell(part, &[merged(whole)], "ada");
+        assert_eq!(heard, [format!("Acknowledged: a part of {} now, which ann sees to: web fails", whole.short())]);
+        parts.happens(whole, &resolved());
+        assert_eq!(parts.tell(whole, &[resolved()], "ada"), ["Resolved: web fails"]);
+    }
+
+    #[test]
+    fn who_was_woken_for_what_nobody_sees_to_yet_hears_when_somebody_does() {
+        let mut parts = Parts::new();
+        let [part, whole, _] = PARTS;
+        parts.happens(part, &merged(whole));
+        assert!(parts.tell(part, &[merged(whole)], "ada").is_empty());
+        parts.happens(whole, &IncidentEvent::Acknowledged);
+        assert_eq!(parts.tell(whole, &[IncidentEvent::Acknowledged], "ada"), ["Acknowledged: web fails"]);
+    }
+
+    #[test]
+    fn parts_of_parts_end_with_the_last_whole_in_whichever_order_they_are_told() {
+        let [first, second, last] = PARTS;
+        for order in [[first, second], [second, first]] {
+            let mut parts = Parts::new();
+            parts.happens(first, &merged(second));
+            parts.happens(second, &merged(last));
+            for id in order {
+                let into = if id == first { second } else { last };
+                assert!(parts.tell(id, &[merged(into)], "ada").is_empty());
+            }
+            assert_eq!(parts.memory.woken.keys().copied().collect::<Vec<_>>(), [last]);
+            parts.happens(last, &resolved());
+            assert_eq!(parts.tell(last, &[resolved()], "ada"), ["Resolved: web fails"]);
+            assert!(parts.memory.woken.is_empty());
+        }
+    }
+
+    #[test]
+    fn who_goes_on_call_is_told_what_goes_on_and_nobody_else_is() {
+        let (key, mut incidents) = ("shop/production".parse().unwrap(), Incidents::default());
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        let actor = Actor { name: "ann".to_owned(), origin: "cli".to_owned() };
+        let until = Some("Mon 8 Dec 09:00 CET".to_owned());
+        let shift = Shift { number: 7, at, schedule: "web", person: "ada", until };
+        let told = of_shift(&key, &shift, &incidents);
+        let heard = |told: &Telling, channel: &Channel, people: &[&str]| {
+            told.to(channel, &people.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+        };
+        let quiet = heard(&told, &chat(), &["ada"]).unwrap();
+        assert_eq!(quiet.title, "ada is on call in web of shop/production, until Mon 8 Dec 09:00 CET");
+        assert_eq!((quiet.impact.as_deref(), quiet.timeline.len()), (Some("No incident goes on."), 0));
+        for (people, channel) in [(&["bob"][..], chat()), (&[][..], Channel { changes: true, ..chat() })] {
+            assert_eq!(heard(&told, &channel, people), None, "{people:?}");
+        }
+        for (id, event) in
+            [(1, opened(Severity::Page)), (2, opened(Severity::Ticket)), (1, IncidentEvent::Acknowledged)]
+        {
+            incidents.record(at, &actor, IncidentId(Uuid::from_u128(id)), &event).unwrap();
+        }
+        let busy = heard(&of_shift(&key, &shift, &incidents), &pager(), &["ada"]).unwrap();
+        assert_eq!((busy.kind, busy.impact.as_deref()), (Kind::Change, Some("2 incidents go on.")), "it wakes nobody");
+        let lines: Vec<_> = busy.timeline.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(
+            lines,
+            [
+                "incident 00000001 (page): web fails; ann sees to it",
+                "incident 00000002 (ticket): web fails; nobody sees to it"
+            ]
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@ use daybook_api::channel::{ChannelTested, ChannelView, SentView, TestChannel, To
 use daybook_model::name::ChannelName;
 use daybook_model::notify::ChannelNote;
 use daybook_model::{Actor, EnvKey, Timestamp};
-use daybook_notify::{Outcome, Queue, trial};
+use daybook_notify::{Outcome, trial};
 
-use super::{channels, headline, lock};
+use super::{channels, headline};
 use crate::App;
 use crate::error::ApiError;
 use crate::observe::Fired;
@@ -26,13 +26,13 @@ impl App {
     pub(crate) async fn channels(&self, key: &EnvKey) -> Result<Vec<ChannelView>, ApiError> {
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(Vec::new()) };
         let opened = channels::open(&self.inner.store, &release).await;
-        let standing = lock(&self.notices().standing);
-        let health = standing.queues.get(key).map(Queue::health).unwrap_or_default();
-        let seen = standing.channels.get(key);
+        let standing = self.notices().standing.lock();
+        let place = standing.places.get(key);
+        let health = place.map(|place| place.queue.health()).unwrap_or_default();
         let views = opened.into_iter().map(|channels::Opened { described, channel, .. }| {
             let name = described.name.as_str();
             let health = health.get(name).copied();
-            let seen = seen.and_then(|seen| seen.get(name)).cloned().unwrap_or_default();
+            let seen = place.and_then(|place| place.channels.get(name)).cloned().unwrap_or_default();
             let failing_since = health.and_then(|health| health.failing_since);
             let state = match &channel {
                 Err(_) => "unusable",
@@ -99,11 +99,11 @@ impl App {
 
     /// Channels that do not work, though something is to be told there.
     pub(crate) fn dead_channels(&self) -> Vec<Trouble> {
-        let standing = lock(&self.notices().standing);
+        let standing = self.notices().standing.lock();
         let mut all = Vec::new();
-        for (key, queue) in &standing.queues {
-            for (channel, health) in queue.health().into_iter().filter(|(_, health)| health.in_trouble) {
-                let seen = standing.channels.get(key).and_then(|seen| seen.get(channel));
+        for (key, place) in standing.places.iter() {
+            for (channel, health) in place.queue.health().into_iter().filter(|(_, health)| health.in_trouble) {
+                let seen = place.channels.get(channel);
                 all.push(Trouble {
                     key: key.clone(),
                     channel: channel.to_owned(),
