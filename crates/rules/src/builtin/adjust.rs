@@ -45,9 +45,9 @@ pub enum NotAdjusted {
 const THRESHOLDS: &[(&str, &str, &str)] = &[
     ("HighErrorRate", "> 0.05", "0.05"),
     ("HighLatency", "> 2", "2"),
-    ("LatencyRose", "> 3 *", "3"),
-    ("TrafficSpike", "> 2 *", "2"),
-    ("TrafficDrop", "< 0.4 *", "0.4"),
+    ("LatencyRose", "> 1", "1"),
+    ("TrafficSpike", "> 1", "1"),
+    ("TrafficDrop", "< -1", "1"),
     ("CrashLoop", ">= 4", "4"),
     ("MemoryNearlyFull", "> 0.9", "0.9"),
     ("CpuSaturated", "> 0.9", "0.9"),

@@ -16,6 +16,8 @@ pub struct Metric {
 }
 
 const SERVICE: &[&str] = &["app", "env", "service"];
+/// `of` is that of [`super::WATCHED`].
+const WATCHED: &[&str] = &["app", "env", "service", "of"];
 const REPLICA: &[&str] = &["app", "env", "service", "release", "replica"];
 const HOST: &[&str] = &["host"];
 const DISK: &[&str] = &["host", "mountpoint"];
@@ -43,6 +45,10 @@ pub const METRICS: &[Metric] = &[
         labels: &["app", "env", "service", "release"],
         help: "How long the edge took to answer requests.",
     },
+    gauge("daybook_anomaly_expected", WATCHED, "What is expected of requests a second or of latency at this time."),
+    gauge("daybook_anomaly_lower", WATCHED, "The least of it that is usual."),
+    gauge("daybook_anomaly_upper", WATCHED, "The most of it that is usual."),
+    gauge("daybook_anomaly_away", WATCHED, "How far it is from what is expected: above 1 or below -1 it is unusual."),
     counter("daybook_replica_requests_total", REPLICA, "Requests that the edge sent to a replica."),
     counter("daybook_replica_cpu_seconds_total", REPLICA, "Processor time that a replica took."),
     gauge("daybook_replica_cpu_limit_cores", REPLICA, "Processors that a replica may use; absent without a limit."),

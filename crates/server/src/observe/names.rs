@@ -43,6 +43,18 @@ pub(super) const METRICS: &[Metric] = &[
         Gauge,
         "Whether a process of the replica is there, and neither the runtime nor the edge finds it unhealthy.",
     ),
+    metric(
+        "daybook_anomaly_expected",
+        Gauge,
+        "What is expected of a service at this time, of requests a second or of latency, by of.",
+    ),
+    metric("daybook_anomaly_lower", Gauge, "The least that is usual at this time, by of."),
+    metric("daybook_anomaly_upper", Gauge, "The most that is usual at this time, by of."),
+    metric(
+        "daybook_anomaly_away",
+        Gauge,
+        "How far from what is expected it is, by of: above 1 and below -1 it is unusual.",
+    ),
     metric("daybook_replica_requests_total", Counter, "Requests that the edge sent to the replica."),
     metric("daybook_replica_restarts_total", Counter, "How often the runtime started the replica again."),
     metric(
