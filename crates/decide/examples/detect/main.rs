@@ -62,7 +62,8 @@ impl Watcher for Ours {
             return false;
         }
         let since = *self.since.get_or_insert(at);
-        if at - since + step < if self.fires { CALM_S } else { HOLD_S } {
+        let wait = if self.fires { CALM_S } else { HOLD_S };
+        if at - since + step < wait {
             return false;
         }
         (self.since, self.fires) = (None, is_unusual);
