@@ -23,6 +23,12 @@ fn away(options: Options, values: impl Iterator<Item = f64>) -> Vec<f64> {
     verdicts.map(|verdict| verdict.map_or(0.0, |verdict| verdict.away)).collect()
 }
 
+/// What is said of the last sample of these.
+fn said_last(indices: impl Iterator<Item = usize>) -> Verdict {
+    let mut detector = Detector::new(Options::default());
+    indices.fold(None, |_, index| detector.push(at(index), usual(index))).unwrap()
+}
+
 /// When two samples in a row are unusual.
 fn unusual(away: &[f64]) -> Vec<usize> {
     let pairs = away.windows(2).enumerate();
@@ -64,8 +70,7 @@ fn more_and_less_are_told_apart() {
 
 #[test]
 fn the_band_is_around_what_is_expected() {
-    let mut detector = Detector::new(Options::default());
-    let last = (0..9 * DAY).filter_map(|index| detector.push(at(index), usual(index))).last().unwrap();
+    let last = said_last(0..9 * DAY);
     assert!((last.expected - usual(9 * DAY - 1)).abs() < 15.0, "{last:?}");
     assert!(last.lower() < last.expected && last.expected < last.upper(), "{last:?}");
     assert!(last.upper() < 3.0 * last.expected, "{last:?}");
@@ -107,10 +112,8 @@ fn nothing_is_said_while_it_learns_and_of_what_is_no_number() {
 
 #[test]
 fn a_gap_is_not_nothing() {
-    let mut detector = Detector::new(Options::default());
-    let night = |index: usize| (6 * DAY + 100..6 * DAY + 200).contains(&index);
-    let days = (0..7 * DAY + 150).filter(|index| !night(*index));
-    let last = days.filter_map(|index| detector.push(at(index), usual(index))).last().unwrap();
+    let gap = 6 * DAY + 100..6 * DAY + 200;
+    let last = said_last((0..7 * DAY + 150).filter(|index| !gap.contains(index)));
     assert!((last.expected - usual(7 * DAY + 149)).abs() < 20.0, "{last:?}");
 }
 
