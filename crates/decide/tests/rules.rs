@@ -51,6 +51,24 @@ fn a_change_of_rules_is_a_change_without_steps() {
 }
 
 #[test]
+fn a_change_for_one_service_is_told_with_its_name() {
+    let rules = |services: &[(&str, Adjustment)]| {
+        let services = services.iter().map(|(name, adjusted)| (name.parse().unwrap(), adjusted.clone()));
+        let adjusted = Adjustment { services: services.collect(), line: 3, ..Adjustment::default() };
+        Rules { adjusted: [("TrafficDrop".to_owned(), adjusted)].into(), ..Rules::default() }
+    };
+    let off = Adjustment { off: true, line: 4, ..Adjustment::default() };
+    let wider = Adjustment { threshold: Some("2".to_owned()), line: 5, ..Adjustment::default() };
+    let before = Spec { rules: rules(&[("worker", off.clone())]), ..spec([worker("1")]) };
+    let after = Spec { rules: rules(&[("api", off), ("worker", wider)]), ..before.clone() };
+    let (plan, _) = Planner::after(&before).plan(&after, &converged(&before));
+    let told: Vec<_> = plan.changes[0].details.iter().map(|detail| (detail.text.as_str(), detail.line)).collect();
+    let expect =
+        [("TrafficDrop of api: by default → off", Some(4)), ("TrafficDrop of worker: off → threshold 2", Some(5))];
+    assert_eq!(told, expect);
+}
+
+#[test]
 fn a_change_of_what_is_mended_by_itself_is_shown() {
     let rule = |name: &str, least_share| Rule {
         name: name.to_owned(),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::incident::Severity;
+use crate::name::ServiceName;
 use crate::policy::RuleFile;
 
 /// Rules of a manifest.
@@ -41,6 +42,9 @@ pub struct Adjustment {
     /// How much it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
+    /// What is different about it for single services, instead of all that stands beside. These name no services.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<ServiceName, Adjustment>,
     /// Line of the manifest, from 1.
     pub line: u32,
 }

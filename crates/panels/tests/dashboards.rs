@@ -34,6 +34,7 @@ const SERIES: &[(&str, &str)] = &[
     ),
     ("daybook_service_replicas", "app=shop env=production service=web"),
     ("daybook_service_replicas_running", "app=shop env=production service=web"),
+    ("daybook_anomaly_away", "app=shop env=production service=web of=requests"),
     ("daybook_replica_requests_total", "app=shop env=production service=web replica=web.1 release=1"),
     ("daybook_replica_restarts_total", "app=shop env=production service=web replica=web.1 release=1"),
     ("daybook_replica_oom_kills_total", "app=shop env=production service=web replica=web.1 release=1"),

@@ -15,6 +15,7 @@ mod traffic;
 
 pub use adjust::{NotAdjusted, Wish, check};
 pub use metrics::{METRICS, Metric, of_series};
+pub use traffic::{WATCHED, Watched};
 
 use daybook_promql::Query;
 

@@ -261,11 +261,6 @@ fn group_of(builtin: &Builtin) -> Group {
     let mut group = groups.remove(0);
     let is_asked_for = |name: &str| builtin.expr.contains(name);
     group.rules.retain(|rule| rule.name() == builtin.name || is_asked_for(rule.name()));
-    // What is expected of a time of the week is recorded of what is recorded.
-    if group.rules.len() > 1 {
-        let all = builtin::groups().into_iter().flat_map(|group| group.rules);
-        group.rules = all.filter(|rule| rule.name() == builtin.name || rule.name().contains(':')).collect();
-    }
     group
 }
 

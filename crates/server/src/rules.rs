@@ -26,8 +26,7 @@ fn found(spec: &Spec, bundle: &Bundle) -> Vec<Diagnostic> {
         problems.into_iter().flatten().map(of)
     });
     let entry = bundle.entries.first().map(String::as_str).unwrap_or_default();
-    let wishes = crate::observe::wishes(&spec.key, &spec.rules).zip(spec.rules.adjusted.values());
-    let adjusted = wishes.filter_map(|(wish, adjusted)| {
+    let adjusted = crate::observe::wishes(&spec.key, &spec.rules).filter_map(|(wish, line)| {
         let why = builtin::check(&wish).err()?;
         let help = match &why {
             NotAdjusted::Unknown { near: Some(near), .. } => format!("did you mean `{near}`?"),
@@ -35,9 +34,10 @@ fn found(spec: &Spec, bundle: &Bundle) -> Vec<Diagnostic> {
             NotAdjusted::OfMachines(name) => {
                 format!("silence it: daybook silence add alertname={name} --for 7d --why …")
             }
+            NotAdjusted::NotOfServices(_) => "write it beside `services`, for all of the environment".to_owned(),
             NotAdjusted::NoThreshold(_) => "change `for` or `severity`, or write `off`".to_owned(),
         };
-        let place = place(entry, bundle.text(entry).unwrap_or_default(), adjusted.line as usize, 1);
+        let place = place(entry, bundle.text(entry).unwrap_or_default(), line as usize, 1);
         Some(error("P0122", why.to_string(), help, place))
     });
     files.chain(adjusted).take(MOST).collect()
@@ -120,5 +120,8 @@ mod tests {
         let manifest = "app: shop\nservices: {web: {image: nginx}}\nalerts:\n  HighLatency: {threshold: 3, for: 10m}\n  HighErorRate: off\n";
         let found = checked(manifest, "");
         assert_eq!(found, ["daybook.yaml:5:3 P0122 no alert by default is called `HighErorRate`"]);
+        let manifest = "app: shop\nservices: {web: {image: nginx}}\nalerts:\n  TrafficDrop: {threshold: 3, services: {web: off}}\n  BackupOverdue:\n    services:\n      web: off\n";
+        let found = checked(manifest, "");
+        assert_eq!(found, ["daybook.yaml:7:7 P0122 `BackupOverdue` is not about services"]);
     }
 }

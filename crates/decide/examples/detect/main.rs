@@ -14,7 +14,7 @@ mod series;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use daybook_decide::anomaly::{Detector, Options, State};
+use daybook_decide::anomaly::{Detector, Options};
 use daybook_model::Timestamp;
 use peers::{ThreeSigma, Threshold};
 use score::{Score, Watcher, score};
@@ -29,20 +29,45 @@ const LEARN_S: i64 = 2 * 86_400;
 /// Who is compared, ours first.
 const NAMES: [&str; 3] = ["anomaly", "three_sigma", "threshold"];
 
-/// The detector of `decide`, as its defaults are.
-struct Ours(Detector);
+/// The detector of `decide` as its defaults are, held as our rules hold it: what is unusual for ten minutes begins, and has ended
+/// when it was usual for half an hour. Where samples are further apart a single one suffices.
+struct Ours {
+    detector: Detector,
+    slot_s: i64,
+    last: Option<i64>,
+    /// Since when it is otherwise than it is said to be.
+    since: Option<i64>,
+    fires: bool,
+}
+
+const HOLD_S: i64 = 10 * 60;
+const CALM_S: i64 = 30 * 60;
 
 impl Ours {
     fn new(series: &Series) -> Self {
         let slot_ms = Options::default().slot_ms.max(series.step_s() * 1_000);
-        Self(Detector::new(Options { slot_ms, ..Options::default() }))
+        let detector = Detector::new(Options { slot_ms, ..Options::default() });
+        Self { detector, slot_s: slot_ms / 1_000, last: None, since: None, fires: false }
     }
 }
 
 impl Watcher for Ours {
     fn push(&mut self, sample: Sample) -> bool {
-        let at = Timestamp::from_second(sample.at_s).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.0.push(at, sample.value).state == State::Begins
+        let at = sample.at_s;
+        let verdict = self.detector.push(Timestamp::from_second(at).unwrap_or(Timestamp::UNIX_EPOCH), sample.value);
+        let step = self.last.replace(at).map_or(0, |last| (at - last).min(self.slot_s));
+        let is_unusual = verdict.is_some_and(|verdict| verdict.away.abs() > 1.0);
+        if is_unusual == self.fires {
+            self.since = None;
+            return false;
+        }
+        let since = *self.since.get_or_insert(at);
+        let wait = if self.fires { CALM_S } else { HOLD_S };
+        if at - since + step < wait {
+            return false;
+        }
+        (self.since, self.fires) = (None, is_unusual);
+        is_unusual
     }
 }
 

@@ -2,8 +2,8 @@
 
 use daybook_model::Timestamp;
 
-use super::history::History;
-use super::{Direction, Options};
+use super::Options;
+use super::history::{self, History};
 
 /// Watches one series.
 #[derive(Debug, Clone)]
@@ -12,12 +12,7 @@ pub struct Detector {
     history: History,
     first: Option<i64>,
     last: Option<i64>,
-    /// Between the last two samples, milliseconds.
-    step: i64,
     slot: Option<Slot>,
-    /// Since when samples are unusual, or usual again while it fires.
-    since: Option<i64>,
-    firing: Option<i64>,
 }
 
 /// The slot that is not over.
@@ -26,7 +21,7 @@ struct Slot {
     number: i64,
     sum: f64,
     count: f64,
-    ways: [Option<f64>; 3],
+    ways: [Option<f64>; history::WAYS],
     band: Option<Band>,
 }
 
@@ -40,68 +35,57 @@ struct Band {
 /// What there is to say of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
-    /// How the series stands.
-    pub state: State,
-    /// What was expected. `None`: nothing yet.
-    pub expected: Option<f64>,
+    /// What was expected.
+    pub expected: f64,
     /// How far from it is unusual.
     pub tolerance: f64,
+    /// How far from what was expected it is, in tolerances: more than 1 is unusually much, less than -1 unusually little.
+    pub away: f64,
 }
 
-/// How a series stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Too little was seen.
-    Learning,
-    /// As expected.
-    Usual,
-    /// Unusual, not for long enough.
-    Watching,
-    /// It begins to be unusual with this sample.
-    Begins,
-    /// It goes on.
-    GoesOn,
-    /// It ends with this sample.
-    Ends,
-}
+impl Verdict {
+    /// The least that is usual.
+    pub fn lower(&self) -> f64 {
+        self.expected - self.tolerance
+    }
 
-impl State {
-    /// Whether an alert should fire.
-    pub fn is_firing(self) -> bool {
-        matches!(self, Self::Begins | Self::GoesOn)
+    /// The most that is usual.
+    pub fn upper(&self) -> f64 {
+        self.expected + self.tolerance
     }
 }
 
-/// While it fires, samples within this share of the tolerance are usual again.
-const CALM: f64 = 0.6;
 /// An unusual slot is learnt as if it were at most this many tolerances away.
 const LEARNT: f64 = 1.0;
 /// Slots to have learnt from before anything is said.
 const LEAST_SLOTS: usize = 36;
 
 impl Detector {
+    /// What one takes of memory at most, where its slots have five minutes or more: four weeks of means, and a week of what
+    /// was expected in vain.
+    pub const MOST_BYTES: usize = 41 * 1024;
+
     /// Nothing is known of the series yet.
     pub fn new(options: Options) -> Self {
         let history = History::new(options.slot_ms);
-        Self { options, history, first: None, last: None, step: 0, slot: None, since: None, firing: None }
+        Self { options, history, first: None, last: None, slot: None }
     }
 
-    /// Takes a sample; one that is not later than the last, or no number, changes nothing.
-    pub fn push(&mut self, at: Timestamp, value: f64) -> Verdict {
+    /// Takes a sample. None while too little was seen, and of one that is not later than the last, or no number: that changes
+    /// nothing.
+    pub fn push(&mut self, at: Timestamp, value: f64) -> Option<Verdict> {
         let at = at.as_millisecond();
         if !value.is_finite() || self.last.is_some_and(|last| at <= last) {
-            return self.verdict(if self.firing.is_some() { State::GoesOn } else { State::Usual });
+            return None;
         }
         self.first.get_or_insert(at);
-        self.step = self.last.map_or(0, |last| (at - last).min(self.options.slot_ms));
         self.last = Some(at);
         self.enter(at.div_euclid(self.options.slot_ms));
-        let state = self.judge(at, value);
-        if let Some(slot) = &mut self.slot {
-            slot.sum += value;
-            slot.count += 1.0;
-        }
-        self.verdict(state)
+        let slot = self.slot.as_mut()?;
+        slot.sum += value;
+        slot.count += 1.0;
+        let band = slot.band?;
+        (!self.is_learning()).then(|| self.judge(value, band))
     }
 
     /// Ends the slot before, and says what is expected of the next.
@@ -143,55 +127,9 @@ impl Detector {
         seen < self.options.learn_ms || self.history.learnt() < LEAST_SLOTS
     }
 
-    fn judge(&mut self, at: i64, value: f64) -> State {
-        let Some(band) = self.slot.as_ref().and_then(|slot| slot.band).filter(|_| !self.is_learning()) else {
-            return State::Learning;
-        };
-        let Some(begun) = self.firing else { return self.judge_usual(at, value, band) };
-        if at - begun >= self.options.accept_ms {
-            (self.firing, self.since) = (None, None);
-            return State::Ends;
-        }
-        if self.is_away(value, band, CALM) {
-            self.since = None;
-            return State::GoesOn;
-        }
-        let since = *self.since.get_or_insert(at);
-        if at - since + self.step < self.options.calm_ms {
-            return State::GoesOn;
-        }
-        (self.firing, self.since) = (None, None);
-        State::Ends
-    }
-
-    fn judge_usual(&mut self, at: i64, value: f64, band: Band) -> State {
-        if !self.is_away(value, band, 1.0) {
-            self.since = None;
-            return State::Usual;
-        }
-        let since = *self.since.get_or_insert(at);
-        if at - since + self.step < self.options.hold_ms {
-            return State::Watching;
-        }
-        (self.firing, self.since) = (Some(at), None);
-        State::Begins
-    }
-
-    fn is_away(&self, value: f64, band: Band, share: f64) -> bool {
-        if value < self.options.least && band.expected < self.options.least {
-            return false;
-        }
-        let away = value - band.expected;
-        let away = match self.options.direction {
-            Direction::Up => away,
-            Direction::Down => -away,
-            Direction::Both => away.abs(),
-        };
-        away > share * band.half
-    }
-
-    fn verdict(&self, state: State) -> Verdict {
-        let band = self.slot.as_ref().and_then(|slot| slot.band);
-        Verdict { state, expected: band.map(|band| band.expected), tolerance: band.map_or(0.0, |band| band.half) }
+    fn judge(&self, value: f64, band: Band) -> Verdict {
+        let is_little = value < self.options.least && band.expected < self.options.least;
+        let away = if is_little { 0.0 } else { (value - band.expected) / band.half };
+        Verdict { expected: band.expected, tolerance: band.half, away }
     }
 }

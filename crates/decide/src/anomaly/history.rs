@@ -28,7 +28,7 @@ pub(super) struct History {
 }
 
 /// Ways to expect: by the same time of days, of weeks, and by what was there just now.
-const WAYS: usize = 3;
+pub(super) const WAYS: usize = 3;
 
 impl History {
     pub(super) fn new(slot_ms: i64) -> Self {
@@ -44,7 +44,7 @@ impl History {
         self.slots.get(index).map(|value| f64::from(*value)).filter(|value| value.is_finite())
     }
 
-    /// Takes the mean of a slot: later than all before.
+    /// Takes the mean of a slot: later than all before. Slots in between had no samples.
     pub(super) fn push(&mut self, slot: i64, value: f64) {
         let keep = self.slots_of(WEEKS * 7 * DAY_MS) + 2;
         if self.slots.is_empty() || slot - self.first - self.slots.len() as i64 > keep {
@@ -52,13 +52,17 @@ impl History {
             self.first = slot;
         }
         while self.first + (self.slots.len() as i64) < slot {
-            self.slots.push_back(f32::NAN);
+            self.append(f32::NAN, keep);
         }
-        self.slots.push_back(value as f32);
-        while self.slots.len() as i64 > keep {
+        self.append(value as f32, keep);
+    }
+
+    fn append(&mut self, value: f32, keep: i64) {
+        if self.slots.len() as i64 >= keep {
             self.slots.pop_front();
             self.first += 1;
         }
+        self.slots.push_back(value);
     }
 
     /// Remembers how far a slot was from what each way had expected.
@@ -69,10 +73,10 @@ impl History {
             let wrong = expected.map_or(value.abs(), |expected| (value - expected).abs());
             *error = keep * *error + (1.0 - keep) * wrong;
         }
-        self.away.push_back((value - chosen).abs() as f32);
-        if self.away.len() > REMEMBERED {
+        if self.away.len() >= REMEMBERED {
             self.away.pop_front();
         }
+        self.away.push_back((value - chosen).abs() as f32);
     }
 
     /// What each way expects of a slot.
@@ -126,5 +130,26 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
         0 => None,
         odd if odd % 2 == 1 => Some(values[middle]),
         _ => Some(0.5 * (values[middle - 1] + values[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Detector, Options};
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut history = History::new(Options::default().slot_ms);
+        // Two months without a gap, and then nearly four weeks of nothing, again and again.
+        let all = (0..17_280).chain((1..4).map(|gap| 17_280 + gap * 8_000));
+        for slot in all {
+            history.learn(1.0, &[Some(1.0); WAYS], 1.0);
+            history.push(slot, 1.0);
+        }
+        let bytes = size_of::<Detector>() + size_of::<f32>() * (history.slots.capacity() + history.away.capacity());
+        assert!(bytes <= Detector::MOST_BYTES, "{bytes} bytes");
+        assert_eq!(history.get(17_280 + 24_000), Some(1.0));
+        assert_eq!(history.get(17_280 + 23_999), None, "a slot without samples is not nothing");
     }
 }

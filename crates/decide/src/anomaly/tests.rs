@@ -16,57 +16,80 @@ fn usual(index: usize) -> f64 {
     100.0 - 60.0 * hour.cos() + 10.0 * noise
 }
 
-/// Where alerts begin and end.
-fn edges(options: Options, values: impl Iterator<Item = f64>) -> Vec<(usize, State)> {
+/// How far away each sample is: nothing of one that nothing is said of.
+fn away(options: Options, values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut detector = Detector::new(options);
-    let states = values.enumerate().map(|(index, value)| (index, detector.push(at(index), value).state));
-    states.filter(|(_, state)| matches!(state, State::Begins | State::Ends)).collect()
+    let verdicts = values.enumerate().map(|(index, value)| detector.push(at(index), value));
+    verdicts.map(|verdict| verdict.map_or(0.0, |verdict| verdict.away)).collect()
+}
+
+/// What is said of the last sample of these.
+fn said_last(indices: impl Iterator<Item = usize>) -> Verdict {
+    let mut detector = Detector::new(Options::default());
+    indices.fold(None, |_, index| detector.push(at(index), usual(index))).unwrap()
+}
+
+/// When two samples in a row are unusual.
+fn unusual(away: &[f64]) -> Vec<usize> {
+    let pairs = away.windows(2).enumerate();
+    pairs.filter(|(_, pair)| pair.iter().all(|away| away.abs() > 1.0)).map(|(index, _)| index).collect()
 }
 
 #[test]
 fn what_comes_back_every_day_is_usual() {
-    assert!(edges(Options::default(), (0..14 * DAY).map(usual)).is_empty());
+    assert!(unusual(&away(Options::default(), (0..14 * DAY).map(usual))).is_empty());
 }
 
 #[test]
-fn traffic_that_is_gone_begins_once_and_ends_once() {
+fn traffic_that_is_gone_is_unusual_until_it_is_back() {
     let gone = 9 * DAY + 140..9 * DAY + 164;
     let values = (0..11 * DAY).map(|index| if gone.contains(&index) { 4.0 } else { usual(index) });
-    let edges = edges(Options::default(), values);
-    let [(begins, State::Begins), (ends, State::Ends)] = edges[..] else { panic!("{edges:?}") };
-    assert!(begins - gone.start <= 2, "it has lasted for ten minutes: {}", begins - gone.start);
-    assert!((gone.end..gone.end + 12).contains(&ends), "{ends} after {}", gone.end);
+    let away = away(Options::default(), values);
+    assert!(away[gone.start..gone.start + 6].iter().all(|away| *away < -1.0), "{:?}", &away[gone.clone()]);
+    let unusual = unusual(&away);
+    assert!(unusual.iter().all(|index| (gone.start..gone.end + 12).contains(index)), "{unusual:?}");
 }
 
 #[test]
-fn what_does_not_last_is_not_said() {
+fn an_outlier_changes_nothing_of_what_is_expected() {
     let values = (0..11 * DAY).map(|index| if index == 9 * DAY + 140 { 900.0 } else { usual(index) });
-    assert!(edges(Options::default(), values).is_empty());
+    let away = away(Options::default(), values);
+    assert!(away[9 * DAY + 140] > 1.0);
+    assert!(unusual(&away).is_empty());
 }
 
 #[test]
-fn only_the_way_that_is_asked_for_counts() {
-    let high = |index: usize| if (9 * DAY..9 * DAY + 12).contains(&index) { 600.0 } else { usual(index) };
-    let down = Options { direction: Direction::Down, ..Options::default() };
-    assert!(edges(down, (0..10 * DAY).map(high)).is_empty());
-    let up = Options { direction: Direction::Up, ..Options::default() };
-    assert_eq!(edges(up, (0..10 * DAY).map(high)).len(), 2);
+fn more_and_less_are_told_apart() {
+    let high = (0..10 * DAY).map(|index| if index == 9 * DAY { 600.0 } else { usual(index) });
+    let verdict = away(Options::default(), high)[9 * DAY];
+    assert!(verdict > 1.0, "{verdict}");
+    let low = (0..10 * DAY).map(|index| if index == 9 * DAY + 144 { 0.0 } else { usual(index) });
+    let verdict = away(Options::default(), low)[9 * DAY + 144];
+    assert!(verdict < -1.0, "{verdict}");
+}
+
+#[test]
+fn the_band_is_around_what_is_expected() {
+    let last = said_last(0..9 * DAY);
+    assert!((last.expected - usual(9 * DAY - 1)).abs() < 15.0, "{last:?}");
+    assert!(last.lower() < last.expected && last.expected < last.upper(), "{last:?}");
+    assert!(last.upper() < 3.0 * last.expected, "{last:?}");
 }
 
 #[test]
 fn a_little_traffic_is_no_matter() {
     let values = || (0..6 * DAY).map(|index| if (5 * DAY..5 * DAY + 12).contains(&index) { 9.0 } else { 1.0 });
-    assert_eq!(edges(Options { least: 10.0, ..Options::default() }, values()), []);
-    assert_eq!(edges(Options::default(), values()).len(), 2);
+    assert!(unusual(&away(Options { least: 10.0, ..Options::default() }, values())).is_empty());
+    assert!(unusual(&away(Options::default(), values())).contains(&(5 * DAY)));
 }
 
 #[test]
 fn what_stays_is_usual_after_a_day() {
-    let values = (0..14 * DAY).map(|index| if index < 9 * DAY { usual(index) } else { 500.0 + usual(index) });
-    let edges = edges(Options::default(), values);
-    assert_eq!(edges.first().map(|(_, state)| *state), Some(State::Begins));
-    assert!(edges.len() <= 4, "it is said again and again: {edges:?}");
-    assert_eq!(edges.last().map(|(_, state)| *state), Some(State::Ends));
+    let values = (0..12 * DAY).map(|index| if index < 9 * DAY { usual(index) } else { 500.0 + usual(index) });
+    let away = away(Options::default(), values);
+    assert!(away[9 * DAY..9 * DAY + 3].iter().all(|away| *away > 1.0), "{:?}", &away[9 * DAY..9 * DAY + 3]);
+    let later = unusual(&away[10 * DAY..]);
+    assert!(later.is_empty(), "{later:?}");
 }
 
 #[test]
@@ -74,22 +97,30 @@ fn nothing_is_said_while_it_learns_and_of_what_is_no_number() {
     let mut detector = Detector::new(Options::default());
     for index in 0..DAY {
         let value = if index == 200 { 1e9 } else { usual(index) };
-        assert_eq!(detector.push(at(index), value).state, State::Learning);
+        assert_eq!(detector.push(at(index), value), None);
     }
-    let before = detector.push(at(DAY), 1.0);
-    assert_eq!(before.state, State::Learning);
+    (DAY..4 * DAY).for_each(|index| _ = detector.push(at(index), usual(index)));
+    let mut same = detector.clone();
     for value in [f64::NAN, f64::INFINITY] {
-        assert!(!detector.push(at(DAY + 1), value).state.is_firing());
+        assert_eq!(detector.push(at(4 * DAY), value), None);
     }
-    assert_eq!(detector.push(at(3), 5.0).expected, before.expected, "what is late changes nothing");
+    assert_eq!(detector.push(at(3), 5.0), None, "what is late changes nothing");
+    let (one, other) = (detector.push(at(4 * DAY), 5.0), same.push(at(4 * DAY), 5.0));
+    assert_eq!(one, other);
+    assert!(one.is_some_and(|verdict| verdict.away < 0.0), "{one:?}");
+}
+
+#[test]
+fn a_gap_is_not_nothing() {
+    let gap = 6 * DAY + 100..6 * DAY + 200;
+    let last = said_last((0..7 * DAY + 150).filter(|index| !gap.contains(index)));
+    assert!((last.expected - usual(7 * DAY + 149)).abs() < 20.0, "{last:?}");
 }
 
 #[test]
 fn a_gap_of_weeks_is_no_anomaly_and_takes_no_memory() {
     let mut detector = Detector::new(Options::default());
-    (0..4 * DAY).for_each(|index| {
-        detector.push(at(index), usual(index));
-    });
+    (0..4 * DAY).for_each(|index| _ = detector.push(at(index), usual(index)));
     let far = 4 * DAY + 1_000_000;
-    assert!(!detector.push(at(far), usual(far)).state.is_firing());
+    assert!(detector.push(at(far), usual(far)).is_none_or(|verdict| verdict.away.abs() <= 1.0));
 }

@@ -58,12 +58,12 @@ fn rules(world: &World<'_>) -> Option<Change> {
             _ => {}
         }
     }
-    for name in before.adjusted.keys().chain(after.adjusted.keys()).collect::<BTreeSet<_>>() {
-        let shown = |rules: &Rules| rules.adjusted.get(name).map_or_else(|| "by default".to_owned(), adjustment);
-        let (old, new) = (shown(before), shown(after));
-        if old != new {
-            let at = after.adjusted.get(name).map(|adjusted| adjusted.line);
-            details.push(line(at, format!("{name}: {old} → {new}")));
+    let (was, is) = (adjusted(before), adjusted(after));
+    for name in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+        let (old, new) = (was.get(name), is.get(name));
+        let shown = |one: Option<&&Adjustment>| one.map_or_else(|| "by default".to_owned(), |one| adjustment(one));
+        if shown(old) != shown(new) {
+            details.push(line(new.map(|one| one.line), format!("{name}: {} → {}", shown(old), shown(new))));
         }
     }
     whole(Subject::Rules, (before.is_empty(), after.is_empty()), details)
@@ -105,6 +105,14 @@ fn whole(subject: Subject, (was_empty, is_empty): (bool, bool), details: Vec<Det
 
 fn by_name(rules: &Rules) -> BTreeMap<&str, &str> {
     rules.files.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect()
+}
+
+/// What is different about alerts by default, by what each is of.
+fn adjusted(rules: &Rules) -> BTreeMap<String, &Adjustment> {
+    let of_services = rules.adjusted.iter().flat_map(|(name, all)| {
+        all.services.iter().map(move |(service, adjusted)| (format!("{name} of {service}"), adjusted))
+    });
+    rules.adjusted.iter().map(|(name, adjusted)| (name.clone(), adjusted)).chain(of_services).collect()
 }
 
 fn adjustment(adjusted: &Adjustment) -> String {

@@ -125,7 +125,7 @@ pub const CODES: &[Explanation] = &[
     row(
         "P0122",
         "an alert that is not there by default",
-        "`alerts` changes alerts that are there by default: `off`, or another `threshold`, `for` or `severity`. `daybook explain` lists them. What is about a machine concerns all that runs on it, and is not changed by the manifest of one app: silence it.",
+        "`alerts` changes alerts that are there by default: `off`, or another `threshold`, `for` or `severity`, for all or, below `services`, for one. `daybook explain` lists them. What is about a database, a backup or a domain is not changed for a service. What is about a machine concerns all that runs on it, and is not changed by the manifest of one app: silence it.",
     ),
 ];
 

@@ -68,14 +68,15 @@ pub(crate) const ENVIRONMENT: &[Key] = &[
 ];
 
 /// One of `alerts`: what is different about an alert by default.
-const ALERT: Shape = Either(&[
-    Choice(&["off"]),
-    Object(&[
-        yes("threshold", Either(&[Shape::Number, Percent, Duration])),
-        yes("for", Duration),
-        yes("severity", Choice(&["page", "ticket", "info"])),
-    ]),
-]);
+const ALERT: Shape =
+    Either(&[Choice(&["off"]), Object(&[THRESHOLD, FOR, SEVERITY, yes("services", Map(&ALERT_OF_SERVICE))])]);
+
+/// The same for one service.
+const ALERT_OF_SERVICE: Shape = Either(&[Choice(&["off"]), Object(&[THRESHOLD, FOR, SEVERITY])]);
+
+const THRESHOLD: Key = yes("threshold", Either(&[Shape::Number, Percent, Duration]));
+const FOR: Key = yes("for", Duration);
+const SEVERITY: Key = yes("severity", Choice(&["page", "ticket", "info"]));
 
 /// One of `remedies`, of the whole manifest or of one environment.
 pub(crate) const REMEDY: &[Key] = &[

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use daybook_model::ServiceName;
 use daybook_model::policy::RuleFile;
 use daybook_model::rules::{Adjustment, Rules};
 
@@ -10,7 +11,7 @@ use super::read::{duration, text};
 use crate::bundle::ReadError;
 use crate::context::Problem;
 use crate::load::{own, own_or_whole};
-use crate::tree::{Map, Node, Span};
+use crate::tree::{Entry, Map, Node, Span};
 use crate::units;
 
 /// All rules of an environment together, in bytes: each release keeps them.
@@ -35,10 +36,7 @@ pub(crate) fn lower(manifest: &Manifest<'_, '_>, environment: &str) -> Rules {
     }
     let both = [manifest.root.get("alerts"), own(manifest.root, environment, "alerts")];
     let entries = both.into_iter().flatten().filter_map(Node::map).flat_map(Map::iter);
-    let adjusted = entries.map(|entry| {
-        let line = manifest.ctx.line(entry.key_span);
-        (entry.key.to_string(), adjustment(&entry.value, line))
-    });
+    let adjusted = entries.map(|entry| (entry.key.to_string(), adjustment(manifest, entry)));
     Rules { files, adjusted: adjusted.collect::<BTreeMap<_, _>>() }
 }
 
@@ -82,13 +80,19 @@ fn text_of(manifest: &Manifest<'_, '_>, span: Span, path: &str) -> Option<String
     None
 }
 
-fn adjustment(node: &Node, line: u32) -> Adjustment {
+fn adjustment(manifest: &Manifest<'_, '_>, entry: &Entry) -> Adjustment {
+    let node = &entry.value;
+    let services = node.get("services").and_then(Node::map).into_iter().flat_map(Map::iter);
+    let known = services.filter(|service| manifest.declared("services", "service", &service.key, service.key_span));
     Adjustment {
         off: node.scalar() == Some("off"),
         threshold: text(node, "threshold").and_then(|text| number(&text)),
         hold_ms: duration(node, "for"),
         severity: text(node, "severity").and_then(|word| word.parse().ok()),
-        line,
+        services: known
+            .filter_map(|service| Some((ServiceName::new(&service.key).ok()?, adjustment(manifest, service))))
+            .collect(),
+        line: manifest.ctx.line(entry.key_span),
     }
 }
 

@@ -126,6 +126,16 @@ const SERVICES: &[Described] = &[
             "{{service}}",
         )],
     ),
+    Described(
+        "Beside what is usual",
+        "How far requests and latency are from what is expected at this time: above 1 and below -1 they are unusual.",
+        Lines,
+        Unit::Number,
+        &[(
+            "max by (service, of) (daybook_anomaly_away{app=\"$app\",env=\"$env\",service=~\"$service\"})",
+            "{{service}} {{of}}",
+        )],
+    ),
 ];
 
 const DATABASES: &[Described] = &[

@@ -10,6 +10,8 @@ pub struct Wish<'a> {
     pub app: &'a str,
     /// The environment.
     pub env: &'a str,
+    /// The service; all of the environment that have no wish of their own, if none is named.
+    pub service: Option<&'a str>,
     /// The name of the alert.
     pub alert: &'a str,
     /// It is not to be asked about.
@@ -36,6 +38,9 @@ pub enum NotAdjusted {
     /// It is about a machine, which is not of one environment.
     #[error("`{0}` is about machines, which are not of one app")]
     OfMachines(&'static str),
+    /// It is about something else than services.
+    #[error("`{0}` is not about services")]
+    NotOfServices(&'static str),
     /// Its query compares with no number.
     #[error("`{0}` has no threshold")]
     NoThreshold(&'static str),
@@ -45,9 +50,9 @@ pub enum NotAdjusted {
 const THRESHOLDS: &[(&str, &str, &str)] = &[
     ("HighErrorRate", "> 0.05", "0.05"),
     ("HighLatency", "> 2", "2"),
-    ("LatencyRose", "> 3 *", "3"),
-    ("TrafficSpike", "> 2 *", "2"),
-    ("TrafficDrop", "< 0.4 *", "0.4"),
+    ("LatencyRose", "> 1", "1"),
+    ("TrafficSpike", "> 1", "1"),
+    ("TrafficDrop", "< -1", "1"),
     ("CrashLoop", ">= 4", "4"),
     ("MemoryNearlyFull", "> 0.9", "0.9"),
     ("CpuSaturated", "> 0.9", "0.9"),
@@ -68,6 +73,7 @@ pub fn check(wish: &Wish<'_>) -> Result<&'static Builtin, NotAdjusted> {
     };
     match wish {
         _ if found.is_of_machines() => Err(NotAdjusted::OfMachines(found.name)),
+        Wish { service: Some(_), .. } if !found.is_of_services() => Err(NotAdjusted::NotOfServices(found.name)),
         Wish { threshold: Some(_), .. } if found.threshold().is_none() => Err(NotAdjusted::NoThreshold(found.name)),
         _ => Ok(found),
     }
@@ -84,21 +90,27 @@ impl Builtin {
         self.fixture.fires.iter().any(|series| series.contains("host=\""))
     }
 
-    /// The alert as rules: one for all environments that want nothing different, and one for each other that wants it at all.
+    /// Whether it is about services, each for itself.
+    pub fn is_of_services(&self) -> bool {
+        self.fixture.fires.iter().any(|series| series.contains("service=\""))
+    }
+
+    /// The alert as rules: one for all that want nothing different, and one for each environment and each service that wants it
+    /// otherwise.
     pub(super) fn rules(&self, wishes: &[Wish<'_>]) -> Vec<Rule> {
         let own: Vec<&Wish<'_>> = wishes.iter().filter(|wish| wish.alert == self.name).collect();
         if own.is_empty() || self.is_of_machines() {
             return vec![self.rule()];
         }
-        let all: Vec<String> = own.iter().map(|wish| only(wish)).collect();
-        let rest = format!("({}) unless on (app, env) ({})", self.expr, all.join(" or "));
-        let usual = self.changed(&rest, None);
+        let usual = self.changed(&without(self.expr.to_owned(), &own), None);
         let changed = own.iter().filter(|wish| !wish.off).map(|wish| {
             let expr = match (wish.threshold, THRESHOLDS.iter().find(|(name, ..)| *name == self.name)) {
                 (Some(number), Some((_, text, old))) => self.expr.replacen(text, &text.replace(old, number), 1),
                 _ => self.expr.to_owned(),
             };
-            self.changed(&format!("({expr}) and on (app, env) {}", only(wish)), Some(wish))
+            let expr = format!("({expr}) and on ({}) {}", on(wish), only(wish));
+            let within = own.iter().copied().filter(|other| wish.service.is_none() && other.is_within(wish));
+            self.changed(&without(expr, &within.collect::<Vec<_>>()), Some(wish))
         });
         std::iter::once(usual).chain(changed).collect()
     }
@@ -132,12 +144,34 @@ impl Builtin {
     }
 }
 
-/// A series with the labels of an environment.
+impl Wish<'_> {
+    /// Whether it is of one service of the environment of another.
+    fn is_within(&self, other: &Self) -> bool {
+        self.service.is_some() && (self.app, self.env) == (other.app, other.env)
+    }
+}
+
+/// A query, but for what it says of whom wishes are of.
+fn without(expr: String, wishes: &[&Wish<'_>]) -> String {
+    let (services, whole): (Vec<&Wish<'_>>, Vec<&Wish<'_>>) =
+        wishes.iter().copied().partition(|wish| wish.service.is_some());
+    [whole, services].into_iter().filter(|wishes| !wishes.is_empty()).fold(expr, |expr, wishes| {
+        let all: Vec<String> = wishes.iter().map(|wish| only(wish)).collect();
+        format!("({expr}) unless on ({}) ({})", on(wishes[0]), all.join(" or "))
+    })
+}
+
+/// The labels that say whom a wish is of.
+fn on(wish: &Wish<'_>) -> &'static str {
+    if wish.service.is_some() { "app, env, service" } else { "app, env" }
+}
+
+/// A series with these labels.
 fn only(wish: &Wish<'_>) -> String {
-    format!(
-        "label_replace(label_replace(vector(1), \"app\", {:?}, \"\", \"\"), \"env\", {:?}, \"\", \"\")",
-        wish.app, wish.env
-    )
+    let labels = [Some(("app", wish.app)), Some(("env", wish.env)), wish.service.map(|service| ("service", service))];
+    labels.into_iter().flatten().fold("vector(1)".to_owned(), |series, (name, value)| {
+        format!("label_replace({series}, {name:?}, {value:?}, \"\", \"\")")
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +180,16 @@ mod tests {
     use crate::builtin::{alerts, groups_for};
 
     fn wish(alert: &'static str) -> Wish<'static> {
-        Wish { app: "shop", env: "staging", alert, off: false, threshold: None, hold: None, severity: None }
+        Wish {
+            app: "shop",
+            env: "staging",
+            service: None,
+            alert,
+            off: false,
+            threshold: None,
+            hold: None,
+            severity: None,
+        }
     }
 
     #[test]
@@ -175,11 +218,30 @@ mod tests {
     }
 
     #[test]
+    fn a_service_may_want_what_its_environment_does_not() {
+        let env = Wish { threshold: Some("4"), ..wish("TrafficDrop") };
+        let off = Wish { service: Some("admin"), off: true, ..wish("TrafficDrop") };
+        let own = Wish { service: Some("web"), threshold: Some("2"), ..wish("TrafficDrop") };
+        let all = groups_for(&[env, off, own]);
+        let rules = all.iter().flat_map(|group| &group.rules).filter(|rule| rule.name() == "TrafficDrop");
+        let texts: Vec<&str> = rules.map(|rule| rule.query().text.as_str()).collect();
+        let [usual, of_env, of_web] = texts.as_slice() else { panic!("{texts:?}") };
+        let count = |text: &str, part: &str| text.matches(part).count();
+        assert_eq!((count(usual, "unless on (app, env) "), count(usual, "unless on (app, env, service) ")), (1, 1));
+        assert!(of_env.contains("< -4") && of_env.contains(" and on (app, env) label_replace"), "{of_env}");
+        assert!(of_env.contains("unless on (app, env, service) ") && of_env.contains("\"admin\""), "{of_env}");
+        assert!(of_web.contains("< -2") && of_web.contains(" and on (app, env, service) label_replace"), "{of_web}");
+        assert!(!of_web.contains("unless") && of_web.contains("\"web\""), "{of_web}");
+    }
+
+    #[test]
     fn what_cannot_be_changed_is_refused() {
         assert!(check(&wish("HighLatency")).is_ok());
         let near = check(&wish("HighErorRate")).unwrap_err();
         assert_eq!(near, NotAdjusted::Unknown { name: "HighErorRate".to_owned(), near: Some("HighErrorRate") });
         assert_eq!(check(&wish("DiskNearlyFull")).unwrap_err(), NotAdjusted::OfMachines("DiskNearlyFull"));
+        let service = Wish { service: Some("web"), ..wish("DatabaseDown") };
+        assert_eq!(check(&service).unwrap_err(), NotAdjusted::NotOfServices("DatabaseDown"));
         let threshold = Wish { threshold: Some("1"), ..wish("ServiceDown") };
         assert_eq!(check(&threshold).unwrap_err(), NotAdjusted::NoThreshold("ServiceDown"));
     }

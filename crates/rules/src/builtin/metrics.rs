@@ -17,6 +17,8 @@ pub struct Metric {
 
 const NOTHING: &[&str] = &[];
 const SERVICE: &[&str] = &["app", "env", "service"];
+/// `of` is that of [`super::WATCHED`].
+const WATCHED: &[&str] = &["app", "env", "service", "of"];
 const REPLICA: &[&str] = &["app", "env", "service", "release", "replica"];
 const HOST: &[&str] = &["host"];
 const DISK: &[&str] = &["host", "mountpoint"];
@@ -66,6 +68,10 @@ pub const METRICS: &[Metric] = &[
         &["app", "env", "service", "route"],
         "Seconds from a replica's having the whole request to the head of its answer, by route as declared.",
     ),
+    gauge("daybook_anomaly_expected", WATCHED, "What is expected of requests a second or of latency at this time."),
+    gauge("daybook_anomaly_lower", WATCHED, "The least of it that is usual."),
+    gauge("daybook_anomaly_upper", WATCHED, "The most of it that is usual."),
+    gauge("daybook_anomaly_away", WATCHED, "How far it is from what is expected: above 1 or below -1 it is unusual."),
     gauge("daybook_service_replicas", SERVICE, "Replicas that a service has, running or not."),
     gauge("daybook_service_replicas_running", SERVICE, "Replicas of a service that run."),
     gauge(

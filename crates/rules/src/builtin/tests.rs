@@ -21,8 +21,8 @@ fn storage(fixture: &Fixture, series: &[&str]) -> Storage {
 }
 
 /// What the alert, with what is recorded for it, does over the series of its fixture.
-fn replay(subject: &Subject, builtin: &Builtin, series: &[&str]) -> Replayed {
-    let mut group = group(subject, &[]);
+fn replay(subject: &Subject, builtin: &Builtin, series: &[&str], wishes: &[Wish<'_>]) -> Replayed {
+    let mut group = group(subject, wishes);
     group.rules.retain(|rule| matches!(rule, Rule::Record(_)) || rule.name() == builtin.name);
     let storage = storage(&builtin.fixture, series);
     let range = Range { from: 0, to: milliseconds(builtin.fixture.at), step: milliseconds(builtin.fixture.every) };
@@ -36,18 +36,56 @@ fn every_alert_fires_over_its_fixture_and_stays_quiet_over_its_twin() {
     for subject in SUBJECTS {
         for builtin in subject.alerts {
             let at = milliseconds(builtin.fixture.at);
-            let loud = replay(subject, builtin, builtin.fixture.fires);
+            let loud = replay(subject, builtin, builtin.fixture.fires, &[]);
             assert!(loud.error.is_none(), "{}: {:?}", builtin.name, loud.error);
             let fires = loud.episodes.iter().filter(|episode| episode.fired_at.is_some() && episode.ended_at.is_none());
             let fires: Vec<_> = fires.collect();
             assert_eq!(fires.len(), 1, "{} at {at}: {:?}", builtin.name, loud.episodes);
             assert!(!fires[0].summary.contains("error expanding"), "{}", fires[0].summary);
             assert!(!fires[0].summary.contains("  ") && !fires[0].summary.ends_with(' '), "{}", fires[0].summary);
-            let quiet = replay(subject, builtin, builtin.fixture.quiet);
+            let quiet = replay(subject, builtin, builtin.fixture.quiet, &[]);
             assert!(quiet.error.is_none(), "{}: {:?}", builtin.name, quiet.error);
             assert_eq!(quiet.notified(), 0, "{}: {:?}", builtin.name, quiet.episodes);
         }
     }
+}
+
+#[test]
+fn an_alert_may_be_off_for_one_service_alone() {
+    for subject in SUBJECTS {
+        for builtin in subject.alerts.iter().filter(|builtin| builtin.is_of_services()) {
+            let of_service = builtin.fixture.fires.iter().find(|line| line.contains("service=\"")).unwrap();
+            let (labels, _) = testfile::series(of_service).unwrap();
+            let notified = |service| {
+                let off = Wish {
+                    app: labels.get("app"),
+                    env: labels.get("env"),
+                    service: Some(service),
+                    alert: builtin.name,
+                    off: true,
+                    threshold: None,
+                    hold: None,
+                    severity: None,
+                };
+                replay(subject, builtin, builtin.fixture.fires, &[off]).notified()
+            };
+            assert_eq!(notified(labels.get("service")), 0, "{}", builtin.name);
+            assert!(notified("other") > 0, "{}", builtin.name);
+        }
+    }
+}
+
+#[test]
+fn what_is_unusual_names_what_is_usual() {
+    let replayed = |name: &str| {
+        let builtin = alerts().find(|builtin| builtin.name == name).unwrap();
+        replay(&traffic::SUBJECT, builtin, builtin.fixture.fires, &[]).episodes.pop().unwrap().summary
+    };
+    let drop = "web in production gets 1 requests a second; 10 to 30 are usual at this time";
+    assert_eq!(replayed("TrafficDrop"), drop);
+    assert_eq!(replayed("TrafficSpike"), drop.replace("gets 1 ", "gets 100 "));
+    let rose = replayed("LatencyRose");
+    assert!(rose.ends_with("for one request in twenty; up to 400ms is usual at this time"), "{rose}");
 }
 
 #[test]

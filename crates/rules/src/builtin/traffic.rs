@@ -4,29 +4,37 @@ use super::{Builtin, Fixture, Severity, Subject};
 
 pub(super) const SUBJECT: Subject = Subject { name: "traffic", recorded: RECORDED, alerts: ALERTS };
 
+/// A series of each service of which it is watched what is usual at a time. What is said of it are the series `daybook_anomaly_…`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Watched {
+    /// The value of their label `of`.
+    pub of: &'static str,
+    /// What is watched: its name as it is recorded, with the labels `app`, `env` and `service`.
+    pub series: &'static str,
+    /// Where it is less than this, and is expected to be, nothing is unusual.
+    pub least: f64,
+    /// So much more or less than what is expected may always be: a share of it.
+    pub share: f64,
+}
+
+/// All that is watched.
+pub const WATCHED: &[Watched] = &[
+    Watched { of: "requests", series: REQUESTS, least: 1.0, share: 0.5 },
+    Watched { of: "latency", series: LATENCY, least: 0.25, share: 1.0 },
+];
+
+/// Names as ours begin, so that nobody else can send them.
+const REQUESTS: &str = "daybook_service:http_requests:rate5m";
+const LATENCY: &str = "daybook_service:http_request_duration_seconds:p95";
+
 const RECORDED: &[(&str, &str)] = &[
+    (REQUESTS, "sum by (app, env, service) (rate(daybook_http_requests_total[5m]))"),
+    // Of a few requests it would mean nothing.
     (
-        "app_env_service:daybook_http_requests:rate30m",
-        "sum by (app, env, service) (rate(daybook_http_requests_total[30m]))",
-    ),
-    // The most and the least that there was at this time of the week, give or take half an hour, in the last four weeks.
-    (
-        "app_env_service:daybook_http_requests_expected:max4w",
-        r#"max without (week) (
-             label_replace(max_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 167h30m), "week", "1", "", "")
-             or label_replace(max_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 335h30m), "week", "2", "", "")
-             or label_replace(max_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 503h30m), "week", "3", "", "")
-             or label_replace(max_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 671h30m), "week", "4", "", "")
-           )"#,
-    ),
-    (
-        "app_env_service:daybook_http_requests_expected:min4w",
-        r#"min without (week) (
-             label_replace(min_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 167h30m), "week", "1", "", "")
-             or label_replace(min_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 335h30m), "week", "2", "", "")
-             or label_replace(min_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 503h30m), "week", "3", "", "")
-             or label_replace(min_over_time(app_env_service:daybook_http_requests:rate30m[1h] offset 671h30m), "week", "4", "", "")
-           )"#,
+        LATENCY,
+        r#"histogram_quantile(0.95,
+             sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[5m])))
+           and sum by (app, env, service) (rate(daybook_http_request_duration_seconds_count[5m])) > 0.5"#,
     ),
 ];
 
@@ -87,40 +95,6 @@ const ALERTS: &[Builtin] = &[
         },
     },
     Builtin {
-        name: "LatencyRose",
-        severity: Severity::Ticket,
-        expr: r#"
-            histogram_quantile(0.95,
-              sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[10m])))
-              > 3 * histogram_quantile(0.95,
-                sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[1h] offset 1h)))
-            and histogram_quantile(0.95,
-              sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[10m]))) > 0.25
-            and sum by (app, env, service) (rate(daybook_http_request_duration_seconds_count[10m])) > 0.5"#,
-        hold: "5m",
-        keep: "10m",
-        summary: "{{ $labels.service }} in {{ $labels.env }} takes three times as long as an hour ago",
-        description: "One request in twenty to {{ $labels.service }} of {{ $labels.app }} takes {{ $value | humanizeDuration }} or more.",
-        runbook: "latency-rose",
-        fixture: Fixture {
-            every: "1m",
-            at: "2h30m",
-            fires: &[
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+60x129 7800+10x20"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x150"#,
-            ],
-            // Always slow, so nothing rose.
-            quiet: &[
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+10x150"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x150"#,
-                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x150"#,
-            ],
-        },
-    },
-    Builtin {
         name: "TrafficAbsent",
         severity: Severity::Page,
         expr: r#"
@@ -147,25 +121,66 @@ const ALERTS: &[Builtin] = &[
         },
     },
     Builtin {
+        name: "LatencyRose",
+        severity: Severity::Ticket,
+        expr: r#"
+            daybook_service:http_request_duration_seconds:p95
+            and on (app, env, service) (daybook_anomaly_away{of="latency"} > 1)"#,
+        hold: "10m",
+        keep: "30m",
+        summary: r#"{{ $labels.service }} in {{ $labels.env }} takes {{ $value | humanizeDuration }} for one request in twenty; up to {{ with printf "daybook_anomaly_upper{of='latency',app='%s',env='%s',service='%s'}" $labels.app $labels.env $labels.service | query }}{{ . | first | value | humanizeDuration }}{{ end }} is usual at this time"#,
+        description: "The 95th percentile of how long {{ $labels.service }} of {{ $labels.app }} takes to answer is more than what was usual at this time of the last days and weeks, or just now, and more than twice what is expected.",
+        runbook: "latency-rose",
+        fixture: Fixture {
+            every: "1m",
+            at: "30m",
+            fires: &[
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+10x60"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+60x60"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x60"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x60"#,
+                r#"daybook_anomaly_lower{app="shop", env="production", service="web", of="latency"} 0x60"#,
+                r#"daybook_anomaly_upper{app="shop", env="production", service="web", of="latency"} 0.4x60"#,
+                r#"daybook_anomaly_away{app="shop", env="production", service="web", of="latency"} 1.5x60"#,
+            ],
+            // As slow, where that is usual.
+            quiet: &[
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+10x60"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="1"} 0+60x60"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x60"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x60"#,
+                r#"daybook_anomaly_lower{app="shop", env="production", service="web", of="latency"} 0.4x60"#,
+                r#"daybook_anomaly_upper{app="shop", env="production", service="web", of="latency"} 1.6x60"#,
+                r#"daybook_anomaly_away{app="shop", env="production", service="web", of="latency"} -0.1x60"#,
+            ],
+        },
+    },
+    Builtin {
         name: "TrafficSpike",
         severity: Severity::Info,
         expr: r#"
-            app_env_service:daybook_http_requests:rate30m > 1
-            and app_env_service:daybook_http_requests:rate30m > 2 * app_env_service:daybook_http_requests_expected:max4w"#,
-        hold: "30m",
+            daybook_service:http_requests:rate5m
+            and on (app, env, service) (daybook_anomaly_away{of="requests"} > 1)"#,
+        hold: "10m",
         keep: "30m",
-        summary: "{{ $labels.service }} in {{ $labels.env }} gets {{ $value | humanize }} requests a second, more than twice what it ever had at this time of the week",
-        description: "In the last four weeks {{ $labels.service }} of {{ $labels.app }} never had half as many requests at this time of the week.",
+        summary: r#"{{ $labels.service }} in {{ $labels.env }} gets {{ $value | humanize }} requests a second; {{ with printf "daybook_anomaly_lower{of='requests',app='%s',env='%s',service='%s'}" $labels.app $labels.env $labels.service | query }}{{ . | first | value | humanize }}{{ end }} to {{ with printf "daybook_anomaly_upper{of='requests',app='%s',env='%s',service='%s'}" $labels.app $labels.env $labels.service | query }}{{ . | first | value | humanize }}{{ end }} are usual at this time"#,
+        description: "There are more requests to {{ $labels.service }} of {{ $labels.app }} than were usual at this time of the last days and weeks, or just now.",
         runbook: "traffic-anomaly",
         fixture: Fixture {
-            every: "10m",
-            at: "690h",
+            every: "1m",
+            at: "30m",
             fires: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+1200x4130 4962000+6000x15"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+6000x60"#,
+                r#"daybook_anomaly_lower{app="shop", env="production", service="web", of="requests"} 10x60"#,
+                r#"daybook_anomaly_upper{app="shop", env="production", service="web", of="requests"} 30x60"#,
+                r#"daybook_anomaly_away{app="shop", env="production", service="web", of="requests"} 8x60"#,
             ],
-            // As many, but at a time at which there are as many every week.
+            // As many, where that is usual.
             quiet: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+1200x99 124800+6000x19 240000+1200x987 1430400+6000x19 1545600+1200x987 2736000+6000x19 2851200+1200x987 4041600+6000x19 4156800+1200x987 5347200+6000x19"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+6000x60"#,
+                r#"daybook_anomaly_lower{app="shop", env="production", service="web", of="requests"} 10x60"#,
+                r#"daybook_anomaly_upper{app="shop", env="production", service="web", of="requests"} 30x60"#,
+                r#"daybook_anomaly_away{app="shop", env="production", service="web", of="requests"} 0.9x60"#,
             ],
         },
     },
@@ -173,21 +188,28 @@ const ALERTS: &[Builtin] = &[
         name: "TrafficDrop",
         severity: Severity::Ticket,
         expr: r#"
-            app_env_service:daybook_http_requests:rate30m < 0.4 * app_env_service:daybook_http_requests_expected:min4w
-            and app_env_service:daybook_http_requests_expected:min4w > 1"#,
-        hold: "30m",
+            daybook_service:http_requests:rate5m
+            and on (app, env, service) (daybook_anomaly_away{of="requests"} < -1)"#,
+        hold: "10m",
         keep: "30m",
-        summary: "{{ $labels.service }} in {{ $labels.env }} gets {{ $value | humanize }} requests a second, less than half of what it always had at this time of the week",
-        description: "In the last four weeks {{ $labels.service }} of {{ $labels.app }} always had more than twice as many requests at this time of the week.",
+        summary: r#"{{ $labels.service }} in {{ $labels.env }} gets {{ $value | humanize }} requests a second; {{ with printf "daybook_anomaly_lower{of='requests',app='%s',env='%s',service='%s'}" $labels.app $labels.env $labels.service | query }}{{ . | first | value | humanize }}{{ end }} to {{ with printf "daybook_anomaly_upper{of='requests',app='%s',env='%s',service='%s'}" $labels.app $labels.env $labels.service | query }}{{ . | first | value | humanize }}{{ end }} are usual at this time"#,
+        description: "There are fewer requests to {{ $labels.service }} of {{ $labels.app }} than were usual at this time of the last days and weeks, or just now.",
         runbook: "traffic-anomaly",
         fixture: Fixture {
-            every: "10m",
-            at: "690h",
+            every: "1m",
+            at: "30m",
             fires: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+2400x4130 9912300+300x15"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+60x60"#,
+                r#"daybook_anomaly_lower{app="shop", env="production", service="web", of="requests"} 10x60"#,
+                r#"daybook_anomaly_upper{app="shop", env="production", service="web", of="requests"} 30x60"#,
+                r#"daybook_anomaly_away{app="shop", env="production", service="web", of="requests"} -1.9x60"#,
             ],
+            // Not for long.
             quiet: &[
-                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+2400x4130 9913500+1500x15"#,
+                r#"daybook_http_requests_total{app="shop", env="production", service="web", release="7", code="200"} 0+60x60"#,
+                r#"daybook_anomaly_lower{app="shop", env="production", service="web", of="requests"} 10x60"#,
+                r#"daybook_anomaly_upper{app="shop", env="production", service="web", of="requests"} 30x60"#,
+                r#"daybook_anomaly_away{app="shop", env="production", service="web", of="requests"} -8x5 0x55"#,
             ],
         },
     },

@@ -7,6 +7,7 @@
 //! - `scrape` asks services for measurements of their own.
 //! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
 //!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
+//! - `anomalies` watches what is recorded of services, and keeps what is usual of it as series.
 //! - `escalate` wakes whoever is on call, `notices` tells people what happens to incidents.
 //! - `remedies` mends what rules of the manifest say.
 //! - `ask` answers questions, within bounds.
@@ -17,6 +18,7 @@
 //! - `prometheus` speaks the HTTP API of Prometheus, so that what can ask one can ask us.
 
 mod alerts;
+mod anomalies;
 mod ask;
 mod escalate;
 mod forward;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use daybook_metrics::store::Store;
 use daybook_metrics::{Matcher, Op, Series, Source};
-use daybook_model::rules::Rules;
+use daybook_model::rules::{Adjustment, Rules};
 use daybook_model::spec::Slo;
 use daybook_model::traffic::LATENCY_BOUNDS_MS;
 use daybook_model::{EnvKey, Release, Severity};
@@ -78,7 +78,8 @@ impl App {
 }
 
 fn groups(wanted: &Wanted) -> Vec<Owned> {
-    let wishes: Vec<_> = wanted.rules.iter().flat_map(|(key, rules)| wishes(key, rules)).collect();
+    let wishes = wanted.rules.iter().flat_map(|(key, rules)| wishes(key, rules));
+    let wishes: Vec<_> = wishes.map(|(wish, _)| wish).collect();
     let mut all: Vec<_> = builtin::groups_for(&wishes).into_iter().map(|group| Owned { key: None, group }).collect();
     let bounds: Vec<f64> = LATENCY_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).collect();
     for objective in wanted.objectives.values() {
@@ -112,12 +113,21 @@ pub(super) fn owned(key: &EnvKey, mut group: Group) -> Owned {
     Owned { key: Some(key.clone()), group }
 }
 
-/// What an environment wants different about rules by default, as far as it can be.
-pub(crate) fn wishes<'a>(key: &'a EnvKey, rules: &'a Rules) -> impl Iterator<Item = Wish<'a>> {
-    rules.adjusted.iter().map(move |(name, adjusted)| Wish {
+/// What an environment wants different about rules by default, as far as it can be; each with its line of the manifest.
+pub(crate) fn wishes<'a>(key: &'a EnvKey, rules: &'a Rules) -> impl Iterator<Item = (Wish<'a>, u32)> {
+    rules.adjusted.iter().flat_map(move |(alert, adjusted)| {
+        let of_services = adjusted.services.iter().map(|(service, own)| (Some(service.as_str()), own));
+        let all = std::iter::once((None, adjusted)).chain(of_services);
+        all.map(move |(service, own)| (wish(key, alert, service, own), own.line))
+    })
+}
+
+fn wish<'a>(key: &'a EnvKey, alert: &'a str, service: Option<&'a str>, adjusted: &'a Adjustment) -> Wish<'a> {
+    Wish {
         app: key.app.as_str(),
         env: key.env.as_str(),
-        alert: name,
+        service,
+        alert,
         off: adjusted.off,
         threshold: adjusted.threshold.as_deref(),
         hold: adjusted.hold_ms.and_then(|ms| i64::try_from(ms).ok()),
@@ -126,7 +136,7 @@ pub(crate) fn wishes<'a>(key: &'a EnvKey, rules: &'a Rules) -> impl Iterator<Ite
             Severity::Ticket => builtin::Severity::Ticket,
             Severity::Info => builtin::Severity::Info,
         }),
-    })
+    }
 }
 
 fn objectives(release: &Release) -> BTreeMap<(EnvKey, String), Objective> {

@@ -40,6 +40,7 @@ impl App {
         self.spawn(keep_in_order("measurements", move || kept.tend(app.now().as_millisecond())));
         self.spawn(self.clone().tend_records(store.clone()));
         self.spawn(self.clone().tend_scrapes(store.clone()));
+        self.spawn(self.clone().tend_anomalies(store.clone()));
         self.spawn(self.clone().tend_alerts(store.clone()));
         let mut kills = Kills::default();
         let mut ticks = tokio::time::interval(MEASURE_EVERY);
@@ -129,7 +130,7 @@ impl App {
     }
 
     /// Keeps samples, and remembers them as the last of what they are of.
-    async fn keep(&self, store: &Arc<Store>, of: &str, samples: Samples) {
+    pub(super) async fn keep(&self, store: &Arc<Store>, of: &str, samples: Samples) {
         let now = self.now().as_millisecond();
         let batch = {
             let mut told = lock(&self.inner.observatory.told);
