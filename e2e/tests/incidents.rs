@@ -25,7 +25,8 @@ async fn a_release_that_goes_bad_is_the_suspected_cause() {
     let began = Instant::now();
     let incident = loop {
         assert!(began.elapsed() < PATIENCE, "nothing was told: {}", world.run(&["alert", "--all"]).await);
-        match incidents(&world).await.into_iter().find(|incident| incident["impact"].is_object()) {
+        let has_suspects = |incident: &Value| incident["suspects"].as_array().is_some_and(|all| !all.is_empty());
+        match incidents(&world).await.into_iter().find(has_suspects) {
             Some(incident) => break incident,
             None => tokio::time::sleep(Duration::from_secs(1)).await,
         }

@@ -7,7 +7,8 @@
 //! - `scrape` asks services for measurements of their own.
 //! - `names` lists every metric of our own.
 //! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
-//!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
+//!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured; `turns` says of which
+//!   incident next, beside the evaluation of rules.
 //! - `escalate` wakes whoever is on call, `notices` tells people what happens to incidents.
 //! - `remedies` mends what rules of the manifest say.
 //! - `ask` answers questions, within bounds.
@@ -38,6 +39,7 @@ mod scrape;
 mod seen;
 mod suspect;
 mod tend;
+mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Debug, Display};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use daybook_decide::cause::{self, Change, Changed, Symptom, What};
-use daybook_decide::incident::{Incident, Related};
+use daybook_decide::incident::Incident;
 use daybook_model::incident::{Impact, IncidentEvent, IncidentId};
 use daybook_model::spec::Artifact;
 use daybook_model::{Actor, Entry, EnvKey, Event, Release, ReleaseNumber, RunKind, Service, ServiceName, Timestamp};
@@ -25,14 +25,11 @@ pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
 impl App {
     /// Measures what users feel of an incident, compares what changed before with it, and writes both down.
-    pub(super) async fn suspect(
-        &self,
-        key: Option<&EnvKey>,
-        id: IncidentId,
-        related: &Related,
-    ) -> Result<(), ApiError> {
-        let known = self.inner.incidents.of(key);
-        let Some(incident) = known.get(id).filter(|incident| incident.is_open()) else { return Ok(()) };
+    pub(super) async fn suspect(&self, id: IncidentId) -> Result<(), ApiError> {
+        let Some((key, incident)) = self.inner.incidents.find(id).filter(|(_, incident)| incident.is_open()) else {
+            return Ok(());
+        };
+        let (key, related) = (key.as_ref(), self.related(key.as_ref()).await?);
         let actor = Actor::daybook("alerts");
         let mut symptoms: Vec<Symptom> = incident.alerts.iter().map(Symptom::of).collect();
         if let Some(key) = key {
@@ -41,14 +38,14 @@ impl App {
                     symptom.by_release = self.errors_by_release(key, &service, incident.onset).await;
                 }
             }
-            let impact = self.impact(key, incident).await;
+            let impact = self.impact(key, &incident).await;
             if incident.impact.as_ref() != Some(&impact) {
                 self.note_incident(Some(key), &actor, id, IncidentEvent::Felt { impact }).await?;
             }
         }
         let mut changes = self.changes(key, incident.onset).await?;
         changes.extend(self.seen(key, incident.onset).await);
-        let suspects = cause::rank(&symptoms, &changes, related, incident.onset);
+        let suspects = cause::rank(&symptoms, &changes, &related, incident.onset);
         if suspects != incident.suspects {
             self.note_incident(key, &actor, id, IncidentEvent::Suspected { suspects }).await?;
         }
