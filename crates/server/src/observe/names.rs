@@ -120,6 +120,17 @@ pub(super) const METRICS: &[Metric] = &[
     metric("daybook_database_connections", Gauge, "Connections of clients to the database's server."),
     metric("daybook_database_max_connections", Gauge, "Connections that the database's server lets in."),
     metric("daybook_database_waiting_statements", Gauge, "Statements of clients that wait for a lock of another."),
+    metric(
+        "daybook_database_longest_statement_seconds",
+        Gauge,
+        "How long the statement of a client goes on that began first.",
+    ),
+    metric(
+        "daybook_database_query_calls_total",
+        Counter,
+        "How often a query was called, by its beginning, which has no values; of those that took most time.",
+    ),
+    metric("daybook_database_query_seconds_total", Counter, "How long all calls of a query took, in seconds."),
 ];
 
 /// The metric that a series is of.
