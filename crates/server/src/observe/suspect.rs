@@ -376,7 +376,7 @@ mod tests {
         let step = |id, what: &str| Step {
             id: StepId(id),
             action: Action::Migrate { database: database.clone(), migrations: vec![pending(what)] },
-            cause: Cause::Added,
+            cause: Cause { why: "a migration".into(), line: None },
             needs: Vec::new(),
         };
         let plan = Plan {
