@@ -46,7 +46,7 @@ const THRESHOLDS: &[(&str, &str, &str)] = &[
     ("HighErrorRate", "> 0.05", "0.05"),
     ("HighLatency", "> 2", "2"),
     ("LatencyRose", "> 3 *", "3"),
-    ("LatencyJumped", "> 5 *", "5"),
+    ("LatencyJumped", "> 3 *", "3"),
     ("TrafficSpike", "> 2 *", "2"),
     ("TrafficDrop", "< 0.4 *", "0.4"),
     ("CrashLoop", ">= 4", "4"),

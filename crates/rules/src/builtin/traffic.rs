@@ -127,14 +127,14 @@ const ALERTS: &[Builtin] = &[
         expr: r#"
             histogram_quantile(0.95,
               sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[2m])))
-              > 5 * histogram_quantile(0.95,
+              > 3 * histogram_quantile(0.95,
                 sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[30m] offset 5m)))
             and histogram_quantile(0.95,
               sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[2m]))) > 1
             and sum by (app, env, service) (rate(daybook_http_request_duration_seconds_count[2m])) > 0.5"#,
         hold: "2m",
         keep: "15m",
-        summary: "{{ $labels.service }} in {{ $labels.env }} takes more than five times as long as in the half hour before",
+        summary: "{{ $labels.service }} in {{ $labels.env }} takes three times as long as in the half hour before",
         description: "For two minutes, one request in twenty to {{ $labels.service }} of {{ $labels.app }} has taken {{ $value | humanizeDuration }} or more: something took hold at once.",
         runbook: "latency-rose",
         fixture: Fixture {
