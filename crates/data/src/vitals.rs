@@ -60,7 +60,7 @@ cast((select coalesce(max(time), 0) * 1000 from information_schema.processlist w
 
 /// Those for whom others wait and who wait for nobody; first whom most wait for.
 const HOLDER: &str = "select h.usename::text, h.state, \
-extract(epoch from clock_timestamp() - h.xact_start)::bigint, upper(split_part(ltrim(h.query), ' ', 1)) \
+extract(epoch from clock_timestamp() - h.xact_start)::bigint, rtrim(upper(split_part(ltrim(h.query), ' ', 1)), ';') \
 from (select unnest(pg_blocking_pids(pid)) as pid from pg_stat_activity where wait_event_type = 'Lock') w \
 join pg_stat_activity h on h.pid = w.pid where cardinality(pg_blocking_pids(h.pid)) = 0 \
 group by 1, 2, 3, 4, h.pid order by count(*) desc limit 1";

@@ -116,11 +116,8 @@ impl fmt::Display for Shop {
             writeln!(f, "    schedule: \"{when}\"\n    volumes: [orders:/data]")?;
         }
         if self.database {
-            let asked = if self.migrations.is_empty() {
-                ""
-            } else {
-                ", migrations: ./migrations, resources: {cpu: 500m}"
-            };
+            let asked =
+                if self.migrations.is_empty() { "" } else { ", migrations: ./migrations, resources: {cpu: 500m}" };
             writeln!(f, "databases:\n  db: {{engine: postgres:15{asked}}}")?;
         }
         writeln!(f, "volumes: {{orders: {{shared: true}}}}")
