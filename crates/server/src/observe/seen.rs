@@ -236,15 +236,15 @@ impl App {
     async fn most(&self, key: Option<&EnvKey>, shares: &str, onset: Timestamp, all: Level) -> Option<Taker> {
         let mut rows = self.over_time(shares, onset).await;
         rows.retain(|(labels, _)| {
-            let place = format!("{}/{}", labels.get("app"), labels.get("env")).parse();
-            place.is_ok_and(|place: EnvKey| self.runs_here(&place))
+            let place = format!("{}/{}", labels.get("app"), labels.get("env")).parse::<EnvKey>();
+            place.is_ok_and(|place| self.runs_here(&place))
         });
         let levels: Vec<_> = rows.iter().map(|(_, points)| measured::level(points, onset)).collect();
         let first = measured::most(&levels, all)?;
         let (labels, level) = (&rows[first].0, levels[first]);
         let (app, env, service) = (labels.get("app"), labels.get("env"), labels.get("service"));
         let is_own = key.is_some_and(|key| (app, env) == (key.app.as_str(), key.env.as_str()));
-        let who = match service.parse() {
+        let who = match service.parse::<ServiceName>() {
             Ok(service) if is_own => Who::Service(service),
             _ => Who::Neighbour(format!("{service} of {app}/{env}")),
         };
