@@ -183,7 +183,8 @@ impl App {
             let known = self.inner.incidents.of(key.as_ref());
             alerts.extend(gone(&known, key.as_ref(), fired, now));
             let ids = &mut || IncidentId(Uuid::now_v7());
-            for (id, event) in incident::tend(&known, &alerts, &related, &incident::Options::default(), now, ids) {
+            let events = incident::tend(&known, &alerts, &related, &incident::Options::default(), now, ids);
+            for (id, event) in events {
                 self.note_incident(key.as_ref(), &Actor::daybook("alerts"), id, event).await?;
             }
         }
