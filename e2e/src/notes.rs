@@ -24,6 +24,14 @@ pub fn notes(world: &World) {
 /// Runs a statement as who may do everything, and gives what it returns.
 #[track_caller]
 pub fn ask(world: &World, sql: &str) -> String {
+    let asked = psql(world).args(["-c", sql]).output().expect("run psql");
+    assert!(asked.status.success(), "{sql}: {}", String::from_utf8_lossy(&asked.stderr));
+    String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+}
+
+/// The client of who may do everything.
+#[track_caller]
+pub fn psql(world: &World) -> Command {
     let environ = environment_of(world, "POSTGRES_PASSWORD=");
     let value = |name: &str| {
         let found = environ.split('\0').find_map(|one| one.strip_prefix(&format!("{name}=")));
@@ -31,9 +39,8 @@ pub fn ask(world: &World, sql: &str) -> String {
     };
     let mut psql = Command::new("psql");
     psql.args(["-qtAX", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", &value("PORT"), "-U", "postgres", "db"]);
-    let asked = psql.args(["-c", sql]).env("PGPASSWORD", value("POSTGRES_PASSWORD")).output().expect("run psql");
-    assert!(asked.status.success(), "{sql}: {}", String::from_utf8_lossy(&asked.stderr));
-    String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+    psql.env("PGPASSWORD", value("POSTGRES_PASSWORD"));
+    psql
 }
 
 /// The environment of a process of the scenario that has this in it.

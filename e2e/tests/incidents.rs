@@ -5,10 +5,22 @@ use std::time::{Duration, Instant};
 use daybook_bench::load::Load;
 use daybook_bench::shop;
 use daybook_e2e::World;
+use daybook_e2e::notes::{notes, psql};
 use serde_json::Value;
 
 /// An alert waits minutes before it fires, so that it does not wake people for nothing.
 const PATIENCE: Duration = Duration::from_secs(8 * 60);
+
+const LOCKS: &str = r#"
+groups:
+  - name: notes
+    interval: 15s
+    rules:
+      - alert: NotesWaitForLocks
+        expr: daybook_database_waiting_statements > 1
+        labels: {severity: ticket}
+        annotations: {summary: notes wait for one another}
+"#;
 
 async fn incidents(world: &World) -> Vec<Value> {
     let listed = world.run(&["incident", "ls", "-o", "json"]).await.expect(0).json();
@@ -26,7 +38,8 @@ async fn a_release_that_goes_bad_is_the_suspected_cause() {
     let began = Instant::now();
     let incident = loop {
         assert!(began.elapsed() < PATIENCE, "nothing was told: {}", world.run(&["alert", "--all"]).await);
-        match incidents(&world).await.into_iter().find(|incident| incident["impact"].is_object()) {
+        let has_suspects = |incident: &Value| incident["suspects"].as_array().is_some_and(|all| !all.is_empty());
+        match incidents(&world).await.into_iter().find(has_suspects) {
             Some(incident) => break incident,
             None => tokio::time::sleep(Duration::from_secs(1)).await,
         }
@@ -60,5 +73,39 @@ async fn a_release_that_goes_bad_is_the_suspected_cause() {
     assert_ne!(refused.code, 0, "what is over is over: {refused}");
     let draft = world.run(&["incident", "postmortem"]).await.expect(0);
     assert!(draft.out.contains("release 2") && draft.out.contains("went back"), "{draft}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_lock_that_others_want_is_named() {
+    let world = World::new().await;
+    notes(&world);
+    let manifest = std::fs::read_to_string(world.path().join("daybook.yaml")).expect("the notes have a manifest");
+    world.write("daybook.yaml", &format!("{manifest}\nrules: [locks.rules.yaml]\n"));
+    world.write("locks.rules.yaml", LOCKS);
+    world.run(&["up", "-y"]).await.expect(0);
+    let session = |sql: &str| psql(&world).args(["-c", sql]).spawn().expect("run psql");
+    let mut sessions = vec![session("begin; lock table notes; select pg_sleep(600)")];
+    let is_locked = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'notes'::regclass";
+    let holds = async |world: &World| daybook_e2e::notes::ask(world, is_locked) == "1";
+    world.until("the lock is held", holds).await;
+    sessions.extend([0, 1].map(|_| session("select count(*) from notes")));
+
+    let began = Instant::now();
+    let suspect = loop {
+        let open = incidents(&world).await;
+        let mut suspects = open.iter().filter_map(|incident| incident["suspects"].as_array()).flatten();
+        match suspects.find(|suspect| suspect["kind"] == "database") {
+            Some(suspect) => break suspect.clone(),
+            None => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+        assert!(began.elapsed() < PATIENCE, "no lock is suspected: {open:?}");
+    };
+    assert!(suspect["title"].as_str().is_some_and(|title| title.contains("wait for one lock")), "{suspect}");
+    assert!(suspect["evidence"].to_string().contains("the lock is held by postgres"), "{suspect}");
+    for mut session in sessions {
+        session.kill().expect("a session is ended");
+        session.wait().expect("a session ends");
+    }
     world.end().await;
 }

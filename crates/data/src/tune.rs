@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use daybook_model::database::{Advice, AdviceKind};
 
-pub use postgres::look;
+pub use postgres::{look, most_time};
 
 /// What was seen of a database.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -51,6 +51,17 @@ impl Known {
         all.iter().filter(|(_, incidents)| incidents.open().next().is_some()).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Waits until everything that the journal has is known: whoever hears of an entry may be earlier.
+    pub(crate) async fn settled(&self) {
+        drop(self.writing.lock().await);
+    }
+
+    /// Those that go on and of which nobody has written down what is suspected.
+    pub(crate) fn unsuspected(&self) -> Vec<IncidentId> {
+        let all = self.all();
+        all.values().flat_map(Incidents::open).filter(|one| one.is_unsuspected).map(|one| one.id).collect()
+    }
+
     /// Takes in what was written.
     fn record(&self, key: Option<&EnvKey>, entry: &Entry, id: IncidentId, event: &IncidentEvent) {
         // What is not allowed changes nothing.

@@ -11,6 +11,8 @@ pub(crate) struct Fault {
     asked: AtomicU64,
 }
 
+/// Processors that a busy replica takes, if it gets them.
+const BUSY: u32 = 4;
 /// Every how manieth request fails of those of which some do.
 const SOME: u64 = 5;
 
@@ -24,12 +26,13 @@ enum Kind {
     Slow,
     Oom,
     Leak,
+    Busy,
     NotReady,
     Migrate,
     WrongPort,
 }
 
-const NAMES: [(&str, Kind); 10] = [
+const NAMES: [(&str, Kind); 11] = [
     ("none", Kind::None),
     ("errors", Kind::Errors),
     ("some", Kind::Some),
@@ -37,6 +40,7 @@ const NAMES: [(&str, Kind); 10] = [
     ("slow", Kind::Slow),
     ("oom", Kind::Oom),
     ("leak", Kind::Leak),
+    ("busy", Kind::Busy),
     ("not-ready", Kind::NotReady),
     ("migrate", Kind::Migrate),
     ("wrong-port", Kind::WrongPort),
@@ -80,13 +84,14 @@ impl Fault {
         self.kind == Kind::WrongPort
     }
 
-    /// Starts what happens by itself: a crash, or memory that grows without bound.
+    /// Starts what happens by itself: a crash, memory that grows without bound, or work without end.
     pub(crate) fn begin(&self) {
         let after = self.after;
         match self.kind {
             Kind::Crash => drop(std::thread::spawn(move || crash(after))),
             Kind::Oom => drop(std::thread::spawn(move || grow(after, Duration::from_millis(20)))),
             Kind::Leak => drop(std::thread::spawn(move || grow(after, Duration::from_secs(3)))),
+            Kind::Busy => (0..BUSY).for_each(|_| drop(std::thread::spawn(move || busy(after)))),
             _ => {}
         }
     }
@@ -94,6 +99,12 @@ impl Fault {
     fn begun(&self) -> bool {
         self.started.elapsed() >= self.after
     }
+}
+
+/// Takes a processor for good.
+fn busy(after: Duration) {
+    std::thread::sleep(after);
+    crate::work::forever();
 }
 
 fn crash(after: Duration) {

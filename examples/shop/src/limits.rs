@@ -6,6 +6,8 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::database::Sales;
+use crate::say;
 use crate::settings::Settings;
 
 /// How long the stock may take to answer.
@@ -18,7 +20,7 @@ const BROKEN: &str = "broken";
 pub(crate) struct Limits(Mutex<Option<(Instant, u32)>>);
 
 impl Limits {
-    /// Why a request of the API gets no answer, and the status that says so.
+    /// Does what a request of the API needs. Why it gets no answer, and the status that says so.
     pub(crate) fn refuse(&self, settings: &Settings, path: &str) -> Option<(u16, &'static str)> {
         if !path.starts_with("/api/") {
             return None;
@@ -29,8 +31,15 @@ impl Limits {
         if settings.data.join(BROKEN).exists() {
             return Some((500, "the data cannot be read"));
         }
-        let stock = settings.stock.as_deref()?;
-        answers(stock).is_none().then_some((500, "the stock does not answer"))
+        if settings.stock.as_deref().is_some_and(|stock| answers(stock).is_none()) {
+            return Some((500, "the stock does not answer"));
+        }
+        if let Some(Err(error)) = settings.sales.as_ref().map(Sales::ask) {
+            say(&format!("ERROR the sales cannot be asked: {error}"));
+            return Some((500, "the database does not answer"));
+        }
+        settings.work.go_through();
+        None
     }
 
     fn has_room(&self, capacity: u32) -> bool {

@@ -5,6 +5,7 @@
 //! ends cleanly on SIGTERM. `SHOP_FAULT` breaks it in known ways.
 
 mod catalogue;
+mod database;
 mod events;
 mod fault;
 mod http;
@@ -18,6 +19,7 @@ mod settings;
 mod sha1;
 mod tasks;
 mod websocket;
+mod work;
 
 use std::io::Write as _;
 use std::process::ExitCode;

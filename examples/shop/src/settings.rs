@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::database::Sales;
 use crate::fault::Fault;
+use crate::work::Work;
 
 /// Everything that can be set from outside.
 pub(crate) struct Settings {
@@ -26,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) capacity: Option<u32>,
     /// `SHOP_STOCK`: `HOST:PORT` of another shop that is asked before each answer of the API.
     pub(crate) stock: Option<String>,
+    /// `SHOP_DATABASE`: the URL of a PostgreSQL that is asked what was sold, before each answer of the API.
+    pub(crate) sales: Option<Sales>,
+    /// `SHOP_WORK`: for so many milliseconds each answer of the API needs a processor.
+    pub(crate) work: Work,
 }
 
 impl Settings {
@@ -44,6 +50,8 @@ impl Settings {
         let number =
             |text: String| text.parse().map_err(|_| format!("SHOP_CAPACITY is `{text}`, which is not a number"));
         let capacity = variable("SHOP_CAPACITY").map(number).transpose()?;
+        let work = variable("SHOP_WORK").unwrap_or_else(|| "0".to_owned());
+        let work = work.parse().map_err(|_| format!("SHOP_WORK is `{work}`, which is not a number"))?;
         let fault = variable("SHOP_FAULT").unwrap_or_else(|| "none".to_owned());
         Ok(Self {
             listen: SocketAddr::new(host, port),
@@ -57,6 +65,8 @@ impl Settings {
             fault: Fault::new(&fault, Duration::from_secs(after))?,
             capacity,
             stock: variable("SHOP_STOCK"),
+            sales: variable("SHOP_DATABASE").as_deref().map(Sales::at),
+            work: Work::for_time(Duration::from_millis(work)),
         })
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Fault {
     pub(super) kinds: &'static [&'static str],
     /// The service that the first suspect must be about.
     pub(super) service: Option<&'static str>,
+    /// Whether it takes so much of the machine that it is put in when the others are over.
+    pub(super) is_alone: bool,
 }
 
 /// How a fault comes about.
@@ -30,18 +32,20 @@ pub(super) enum Injected {
     Load(u32),
     /// Processes of a service stop without ending.
     Hang(&'static str),
+    /// Another app on the machine takes all processors that it gets.
+    Neighbour,
     /// Nobody does anything: it comes with time.
     Time,
     /// What a disk has is used up.
     Disk,
 }
 
-use Injected::{Command, Disk, Hang, Load, Release, Time};
+use Injected::{Command, Disk, Hang, Load, Neighbour, Release, Time};
 
 const CONFIGURATION: &[&str] = &["configuration"];
 
 const fn fault(name: &'static str, injected: Injected, kinds: &'static [&'static str]) -> Fault {
-    Fault { name, before: |_| (), rate: 10, decoy: None, injected, kinds, service: Some("web") }
+    Fault { name, before: |_| (), rate: 10, decoy: None, injected, kinds, service: Some("web"), is_alone: false }
 }
 
 fn with_stock(shop: &mut Shop) {
@@ -50,6 +54,23 @@ fn with_stock(shop: &mut Shop) {
 
 fn limited(shop: &mut Shop) {
     shop.web.push(("SHOP_CAPACITY", "40"));
+}
+
+/// A table that is asked by customer, and what was sold.
+fn with_sales(shop: &mut Shop) {
+    shop.database = true;
+    shop.migrations.push((
+        "V1__sales.sql",
+        "create table sales (customer integer not null, cents integer not null);\n\
+         insert into sales select n % 50000, n % 9000 from generate_series(1, 1000000) n;\n\
+         create index sales_by_customer on sales (customer);\n",
+    ));
+}
+
+/// Answers that need a processor for a while.
+fn working(shop: &mut Shop) {
+    shop.web.push(("SHOP_WORK", "400"));
+    shop.cpu = "1";
 }
 
 /// A release that changes nothing that matters.
@@ -114,6 +135,23 @@ pub(super) fn faults() -> Vec<Fault> {
             before: |shop| shop.database = true,
             service: Some("db"),
             ..fault("database-hangs", Hang("db"), &["database"])
+        },
+        Fault {
+            before: with_sales,
+            service: Some("db"),
+            is_alone: true,
+            ..fault(
+                "slow-query",
+                Release(|shop| shop.migrations.push(("V2__tidy.sql", "drop index sales_by_customer;\n"))),
+                &["migration"],
+            )
+        },
+        Fault {
+            before: working,
+            rate: 3,
+            service: Some("render"),
+            is_alone: true,
+            ..fault("noisy-neighbour", Neighbour, &["host"])
         },
         Fault {
             before: super::with_certificate,

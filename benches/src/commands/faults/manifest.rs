@@ -1,7 +1,19 @@
 //! The shop as it is before a fault, and with it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Another app, which takes all processors that it gets.
+pub(super) const NEIGHBOUR: &str = "films";
+
+/// Its manifest. It bounds nothing, as manifests do that nobody has thought about.
+pub(super) fn neighbour(context: &Path) -> String {
+    format!(
+        "app: {NEIGHBOUR}\nservices:\n  render:\n    build: {}\n    command: [bin/shop, web]\n    port: 8080\n    \
+         environment: {{SHOP_FAULT: busy, SHOP_FAULT_AFTER: \"15\"}}\n    scale: 4\n    rollout: {{probation: 2s}}\n",
+        context.display()
+    )
+}
 
 /// A shop of a name of its own. Its manifest is what `Display` writes.
 #[derive(Debug, Clone)]
@@ -22,6 +34,10 @@ pub(super) struct Shop {
     pub(super) job: Option<(String, &'static str)>,
     /// Whether there is a PostgreSQL.
     pub(super) database: bool,
+    /// Its migrations: files and their texts. Where there are some, `web` asks it before each answer.
+    pub(super) migrations: Vec<(&'static str, &'static str)>,
+    /// Processors that a replica may use.
+    pub(super) cpu: &'static str,
     /// Files of the certificate and of its key.
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
     /// How long each new version is watched.
@@ -40,6 +56,8 @@ impl Shop {
             worker: None,
             job: None,
             database: false,
+            migrations: Vec::new(),
+            cpu: "500m",
             certificate: None,
             probation: "2s",
         }
@@ -62,7 +80,7 @@ impl Shop {
         for (variable, value) in variables {
             writeln!(f, "      {variable}: \"{value}\"")?;
         }
-        writeln!(f, "    resources: {{cpu: 500m, memory: 96Mi}}")?;
+        writeln!(f, "    resources: {{cpu: {}, memory: 96Mi}}", self.cpu)?;
         writeln!(f, "    rollout: {{probation: {}, drain: 1s}}", self.probation)
     }
 }
@@ -73,6 +91,9 @@ impl fmt::Display for Shop {
         let mut web = self.web.clone();
         if self.stock.is_some() {
             web.push(("SHOP_STOCK", "${stock.host}:${stock.port}"));
+        }
+        if !self.migrations.is_empty() {
+            web.push(("SHOP_DATABASE", "${db.url}"));
         }
         self.service(f, "web", "[bin/shop, web]", &web)?;
         let tls = match &self.certificate {
@@ -95,7 +116,9 @@ impl fmt::Display for Shop {
             writeln!(f, "    schedule: \"{when}\"\n    volumes: [orders:/data]")?;
         }
         if self.database {
-            writeln!(f, "databases:\n  db: {{engine: postgres:15}}")?;
+            let asked =
+                if self.migrations.is_empty() { "" } else { ", migrations: ./migrations, resources: {cpu: 500m}" };
+            writeln!(f, "databases:\n  db: {{engine: postgres:15{asked}}}")?;
         }
         writeln!(f, "volumes: {{orders: {{shared: true}}}}")
     }

@@ -1,8 +1,8 @@
 //! Faults that are put into a shop that serves, and what Daybook makes of them: how long until it tells, what it suspects
 //! first, how often it wakes people. And releases that are bad from their start, beside good ones: which are swapped back.
 //!
-//! Every fault has a shop of its own, all at once on one server with plain processes; a disk that fills up has a server
-//! and a small file system of its own. What people wait for is minutes by the clock: the rules are those that hold where
+//! Every fault has a shop of its own, all at once on one server with plain processes, but for those that take the machine;
+//! a disk that fills up has a server and a small file system of its own. What people wait for is minutes by the clock: the rules are those that hold where
 //! nobody has written any.
 
 mod list;
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use super::say;
 use list::{Fault, Injected, faults};
-use manifest::Shop;
+use manifest::{NEIGHBOUR, Shop, neighbour};
 
 /// How long a shop serves before its fault, so that it is known what is usual.
 const WARM_MINUTES: i64 = 5;
@@ -86,13 +86,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let bench = Bench { daybook, directory: directory.path() };
     let chosen: Vec<_> = faults().into_iter().filter(|fault| fault.name.contains(&arguments.only)).collect();
     say(&format!("{} faults, each in a shop of its own; {WARM_MINUTES} minutes of peace first", chosen.len()));
-    let mut running: FuturesUnordered<_> = chosen.iter().map(|fault| bench.outcome_of(fault)).collect();
+    let (alone, together): (Vec<_>, Vec<_>) = chosen.iter().partition(|fault| fault.is_alone);
+    let mut running: FuturesUnordered<_> = together.into_iter().map(|fault| bench.outcome_of(fault)).collect();
     let mut outcomes = Vec::new();
     while let Some(outcome) = running.next().await {
         say(&outcome.to_string());
         outcomes.push(outcome);
     }
     drop(running);
+    for fault in alone {
+        let outcome = bench.outcome_of(fault).await;
+        say(&outcome.to_string());
+        outcomes.push(outcome);
+    }
     let swaps = swaps::run(&bench, arguments.good, arguments.bad).await?;
     let mut line = summary(&outcomes);
     line["rollouts"] = swaps;
@@ -169,16 +175,34 @@ impl Bench<'_> {
 
     /// Deploys a shop as it is now. Returns the exit code.
     async fn up(&self, daybook: &Daybook, shop: &Shop) -> Result<i32> {
-        let directory = self.directory.join("manifests").join(&shop.app);
-        std::fs::create_dir_all(&directory)?;
-        let file = directory.join("daybook.yaml");
-        std::fs::write(&file, shop.to_string())?;
+        let migrations = self.place(&shop.app).join("migrations");
+        std::fs::create_dir_all(&migrations)?;
+        for (file, text) in &shop.migrations {
+            std::fs::write(migrations.join(file), text)?;
+        }
+        self.deploy(daybook, &shop.app, &shop.to_string()).await
+    }
+
+    /// Deploys what a manifest describes. Returns the exit code.
+    async fn deploy(&self, daybook: &Daybook, app: &str, manifest: &str) -> Result<i32> {
+        let file = self.place(app).join("daybook.yaml");
+        std::fs::create_dir_all(self.place(app))?;
+        std::fs::write(&file, manifest)?;
         let mut up = daybook.command(&["up", "--yes", "--no-input", "-f"]);
         let (code, out, err) = daybook.run(up.arg(&file)).await?;
         if !matches!(code, 0 | 4) {
-            bail!("{}: daybook up ended with {code}:\n{out}{err}", shop.app);
+            bail!("{app}: daybook up ended with {code}:\n{out}{err}");
         }
         Ok(code)
+    }
+
+    async fn down(&self, app: &str) -> Result<()> {
+        self.daybook.succeed(&mut self.daybook.command(&["down", "--app", app, "--yes", "--no-input"])).await.map(drop)
+    }
+
+    /// Where the manifest of an app is.
+    fn place(&self, app: &str) -> PathBuf {
+        self.directory.join("manifests").join(app)
     }
 
     /// What came of one fault. One that could not be tried counts as not told, and the others go on.
@@ -210,7 +234,10 @@ impl Bench<'_> {
         let outcome = self.told(&self.daybook, fault, Some(&shop.app), (injected, at)).await?;
         drop(more);
         load.stop().await;
-        self.daybook.succeed(&mut self.daybook.command(&["down", "--app", fault.name, "--yes", "--no-input"])).await?;
+        if matches!(fault.injected, Injected::Neighbour) {
+            self.down(NEIGHBOUR).await?;
+        }
+        self.down(fault.name).await?;
         Ok(outcome)
     }
 
@@ -233,6 +260,13 @@ impl Bench<'_> {
             Injected::Load(rate) => Ok(Some(Going::Load(Load::start(requests(&self.daybook, shop, *rate))))),
             Injected::Hang(service) => {
                 Ok(Some(Going::Hanging(hang(&self.directory.join("state"), &shop.app, service))))
+            }
+            Injected::Neighbour => {
+                let manifest = neighbour(&self.directory.join("good"));
+                if self.deploy(&self.daybook, NEIGHBOUR, &manifest).await? != 0 {
+                    bail!("the neighbour does not come up");
+                }
+                Ok(None)
             }
             Injected::Time | Injected::Disk => Ok(None),
         }

@@ -45,6 +45,14 @@ pub async fn look(url: &str) -> Result<Seen> {
     Ok(seen)
 }
 
+/// The queries of the database at a URL by the time that all their calls took, most first. `None`: nobody counts them.
+pub async fn most_time(url: &str) -> Result<Option<Vec<Query>>> {
+    let mut connection = open(url).await?;
+    let queries = queries(&mut connection).await?;
+    connection.close().await?;
+    Ok(queries)
+}
+
 async fn counted(connection: &mut PgConnection) -> Result<u64> {
     let text = "select extract(epoch from now() - coalesce(stats_reset, pg_postmaster_start_time()))::bigint \
 from pg_stat_database where datname = current_database()";

@@ -48,6 +48,40 @@ pub fn step(points: &Points, onset: Timestamp, factor: f64) -> Option<Step> {
     Some(Step { at: since(points, is_there)?, usual, now })
 }
 
+/// How high something is, and was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    /// Until a while before the onset.
+    pub usual: f64,
+    /// Now.
+    pub now: f64,
+}
+
+impl Level {
+    fn rise(self) -> f64 {
+        self.now - self.usual
+    }
+}
+
+/// How high something is now, and was before. What was not there counts as nothing.
+pub fn level(points: &Points, onset: Timestamp) -> Level {
+    let until = onset.checked_sub(APART).unwrap_or(onset);
+    let before: Vec<_> = points.iter().take_while(|(at, _)| *at < until).map(|(_, value)| *value).collect();
+    let since: Vec<_> = points.iter().skip_while(|(at, _)| *at < onset).map(|(_, value)| *value).collect();
+    let last = &since[since.len().saturating_sub(LAST)..];
+    Level { usual: middle(&before).unwrap_or(0.0), now: middle(last).unwrap_or(0.0) }
+}
+
+/// Who of those that share something takes what the others lack: whoever makes up at least half of what is taken more
+/// than before, else whoever takes at least half of all. Its place in `shares`.
+pub fn most(shares: &[Level], all: Level) -> Option<usize> {
+    let greatest = |of: fn(Level) -> f64, whole: f64| {
+        let first = (0..shares.len()).max_by(|a, b| of(shares[*a]).total_cmp(&of(shares[*b])))?;
+        (whole > 0.0 && of(shares[first]) >= whole / 2.0).then_some(first)
+    };
+    greatest(Level::rise, all.rise()).or_else(|| greatest(|level| level.now, all.now))
+}
+
 /// Since when something is over a bound, and how high it is now. Nothing where it is not.
 pub fn over(points: &Points, bound: f64) -> Option<(Timestamp, f64)> {
     let (_, now) = *points.last()?;
@@ -132,6 +166,22 @@ mod tests {
         assert_eq!(step(&all[36..], onset, 2.0), None, "nobody knows what was usual");
         let over_again = points(level(10.0, 40).chain(level(55.0, 10)).chain(level(10.0, 10)));
         assert_eq!(step(&over_again, onset, 2.0), None, "it is as before");
+    }
+
+    #[test]
+    fn who_takes_more_than_before_is_the_first_to_be_named() {
+        let all = points(level(0.1, 40));
+        let onset = all[30].0;
+        let late = &all[32..];
+        assert_eq!(super::level(late, onset), Level { usual: 0.0, now: 0.1 }, "it was not there before");
+        assert_eq!(super::level(&all[..20], onset), Level { usual: 0.1, now: 0.0 }, "it is gone");
+        let of = |usual, now| Level { usual, now };
+        let whole = of(0.5, 1.0);
+        assert_eq!(most(&[of(0.4, 0.45), of(0.05, 0.4)], whole), Some(1), "the other always took as much");
+        assert_eq!(most(&[of(0.6, 0.6), of(0.1, 0.15)], of(0.95, 0.96)), Some(1), "what rose a little was it");
+        assert_eq!(most(&[of(0.6, 0.6), of(0.1, 0.1)], of(0.95, 0.95)), Some(0));
+        assert_eq!(most(&[of(0.1, 0.12)], whole), None, "somebody else does, of whom nobody knows");
+        assert_eq!(most(&[], whole), None);
     }
 
     #[test]

@@ -125,10 +125,8 @@ pub enum What {
         resource: Resource,
         /// How much of it is used.
         percent: u8,
-        /// Who uses most of it, of the same environment.
-        most_by: Option<ServiceName>,
-        /// Who of another environment uses most of it.
-        neighbour: Option<String>,
+        /// Who takes most of it.
+        most: Option<Taker>,
     },
     /// A machine does not answer.
     HostAway,
@@ -199,6 +197,26 @@ pub enum Resource {
     Network,
 }
 
+/// Who takes most of what a machine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taker {
+    /// Who.
+    pub who: Who,
+    /// How much of the machine's: percent.
+    pub percent: u8,
+    /// How much it took before.
+    pub usual_percent: u8,
+}
+
+/// A service that runs on a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// One of the same environment.
+    Service(ServiceName),
+    /// One of another, in words: `api of shop/staging`.
+    Neighbour(String),
+}
+
 /// Trouble of a database.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DatabaseTrouble {
@@ -222,6 +240,13 @@ pub enum DatabaseTrouble {
     Locks {
         /// How many wait.
         waiting: u32,
+        /// Whom for, in words: `web_1, which is idle in transaction for 300 s`.
+        holder: Option<String>,
+    },
+    /// One statement goes on for long.
+    Long {
+        /// For how long, seconds.
+        seconds: u32,
     },
     /// It does not answer.
     Down,

@@ -2,7 +2,7 @@
 
 use daybook_model::{ReleaseNumber, ServiceName, Timestamp};
 
-use super::{Change, Symptom, What, tables};
+use super::{Change, Symptom, Taker, What, Who, tables};
 use crate::incident::Related;
 
 /// What there is to compare.
@@ -195,7 +195,7 @@ impl<'a> Scene<'a> {
 pub(super) fn places(change: &Change) -> Vec<&ServiceName> {
     let more = match &change.what {
         What::Job { job } => Some(job),
-        What::Host { most_by, .. } => most_by.as_ref(),
+        What::Host { most: Some(Taker { who: Who::Service(service), .. }), .. } => Some(service),
         _ => None,
     };
     change.services.iter().chain(more).collect()

@@ -50,6 +50,11 @@ fn release_kind(changed: &[Changed]) -> &'static str {
     }
 }
 
+/// Whether a release changes nothing but what is in databases.
+pub(super) fn is_migration(changed: &[Changed]) -> bool {
+    release_kind(changed) == "migration"
+}
+
 /// Whether there are so many more requests that hardly anything is made for them: no release changes as much.
 fn is_surge(usual: f64, now: f64) -> bool {
     usual > 0.0 && now >= 4.0 * usual
@@ -62,6 +67,8 @@ pub(super) fn prior(what: &What) -> f64 {
         What::Release { .. } | What::Stopped | What::HostAway => 1.0,
         What::Certificate { .. } | What::Dependency { .. } => 0.95,
         What::Database { trouble: DatabaseTrouble::Down, .. } => 0.9,
+        // Reports and backups are such statements, day by day.
+        What::Database { trouble: DatabaseTrouble::Long { .. }, .. } => 0.4,
         What::MemoryGrowth { .. } | What::Database { .. } => 0.8,
         What::Traffic { usual, now, .. } if is_surge(*usual, *now) => 1.1,
         What::Hand { .. } => 0.9,
@@ -152,7 +159,7 @@ pub(super) fn fit(what: &What, felt: Felt) -> f64 {
         What::Host { resource, .. } => fit_of_host(*resource, felt),
         What::HostAway => row(felt, [0.9, 0.6, 1.0, 0.1, 0.6, 0.0, 0.3, 0.0, 0.8, 0.0, 0.5, 0.6]),
         What::Database { trouble, .. } => match trouble {
-            DatabaseTrouble::SlowQuery { .. } => {
+            DatabaseTrouble::SlowQuery { .. } | DatabaseTrouble::Long { .. } => {
                 row(felt, [0.5, 1.0, 0.2, 0.0, 0.1, 0.1, 0.7, 0.4, 0.9, 0.0, 0.2, 0.5])
             }
             DatabaseTrouble::Locks { .. } => row(felt, [0.7, 1.0, 0.3, 0.0, 0.1, 0.1, 0.1, 0.1, 1.0, 0.0, 0.2, 0.6]),

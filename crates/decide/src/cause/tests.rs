@@ -57,9 +57,23 @@ fn image() -> Vec<Changed> {
     vec![Changed::Image { from: "5f1c".to_owned(), to: "a90b".to_owned() }]
 }
 
+fn taker(who: Who) -> Taker {
+    Taker { who, percent: 83, usual_percent: 2 }
+}
+
 fn host(minutes: f64, host: &str, resource: Resource, percent: u8, most_by: Option<&str>) -> Change {
-    let what = What::Host { resource, percent, most_by: most_by.map(name), neighbour: None };
+    let most = most_by.map(|service| taker(Who::Service(name(service))));
+    let what = What::Host { resource, percent, most };
     Change { host: Some(host.to_owned()), ..change(minutes, &[], what) }
+}
+
+/// Another environment takes the processors of a machine.
+fn noisy(minutes: f64, machine: &str) -> Change {
+    let most = Some(taker(Who::Neighbour("render of films/production".to_owned())));
+    Change {
+        host: Some(machine.to_owned()),
+        ..change(minutes, &[], What::Host { resource: Resource::Cpu, percent: 99, most })
+    }
 }
 
 fn away(minutes: f64, host: &str) -> Change {
@@ -102,6 +116,11 @@ fn outside(minutes: f64, whose: &str) -> Change {
 
 fn slow_query() -> DatabaseTrouble {
     DatabaseTrouble::SlowQuery { query: "SELECT * FROM orders".to_owned(), usual_ms: 4.0, now_ms: 900.0 }
+}
+
+fn held() -> DatabaseTrouble {
+    let holder = Some("web_1, which is idle in transaction for 300 s".to_owned());
+    DatabaseTrouble::Locks { waiting: 9, holder }
 }
 
 fn migration() -> Changed {
@@ -199,7 +218,7 @@ fn scenarios() -> Vec<Scenario> {
             vec![feels("api", Latency), feels("worker", Latency), feels("db", Database)],
             vec![
                 release(1.5, &["db"], 15, vec![migration()]),
-                database(1.0, DatabaseTrouble::Locks { waiting: 31 }),
+                database(1.0, DatabaseTrouble::Locks { waiting: 31, holder: None }),
                 traffic(5.0, "web", 20.0, 22.0),
             ],
             "migration",
@@ -315,6 +334,31 @@ fn scenarios() -> Vec<Scenario> {
             vec![host(1.0, "host-1", Resource::Cpu, 99, Some("cache")), release(40.0, &["web"], 12, image())],
             "host",
             "cache",
+        ),
+        scenario(
+            "a neighbour of another environment that takes all processors",
+            vec![feels("web", Latency)],
+            vec![noisy(1.0, "host-1"), release(40.0, &["web"], 12, image()), backup(30.0, "db", Some(28.0))],
+            "host",
+            "",
+        ),
+        scenario(
+            "a migration that drops an index",
+            vec![feels("web", Latency), feels("api", Latency)],
+            vec![
+                release(2.0, &["db"], 15, vec![migration()]),
+                database(1.0, slow_query()),
+                release(50.0, &["web"], 14, image()),
+            ],
+            "migration",
+            "db",
+        ),
+        scenario(
+            "a session that holds a lock",
+            vec![feels("web", Latency)],
+            vec![database(1.0, held()), release(90.0, &["web"], 12, image()), job(20.0, "report", Some(15.0))],
+            "database",
+            "db",
         ),
         scenario(
             "a machine that is gone",
@@ -508,6 +552,31 @@ fn what_needs_it_and_what_it_needs_are_told_apart() {
           fits: slow answers
           → swap back to release 11: daybook rollback 11
     ");
+}
+
+#[test]
+fn who_takes_what_others_lack_is_told_with_numbers() {
+    insta::assert_snapshot!(told(&suspects(&[feels("web", Felt::Latency)], &[noisy(1.0, "host-1")])), @"
+    83 %  processors of host-1 used to 99 %, most by render of films/production, 60 s before the onset (host)
+          render of films/production takes 83 % of the machine's, 2 % before, in another environment
+          1 of the 3 services on host-1 suffer
+          fits: slow answers
+          → bound what render of films/production may use, or move it, and look at the plan: daybook plan
+    ");
+    insta::assert_snapshot!(told(&suspects(&[feels("api", Felt::Latency)], &[database(1.0, held())])), @"
+    81 %  database db: 9 statements wait for one lock, 60 s before the onset (database)
+          the lock is held by web_1, which is idle in transaction for 300 s
+          api needs db
+          fits: slow answers
+          → see how it stands: daybook db status db
+    ");
+}
+
+#[test]
+fn going_back_mends_no_migration() {
+    let told = suspects(&[feels("api", Felt::Latency)], &[release(2.0, &["db"], 15, vec![migration()])]);
+    let next = told[0].next.as_ref().map(daybook_model::incident::NextStep::choice);
+    assert_eq!(next.map(|next| next.command), Some("daybook plan".to_owned()), "{told:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use daybook_model::incident::{NextStep, Suspect};
 use daybook_model::{ServiceName, Timestamp};
 
 use super::score::{Scene, Scored, places};
-use super::{Change, Changed, DatabaseTrouble, Resource, What, tables};
+use super::{Change, Changed, DatabaseTrouble, Resource, Taker, What, Who, tables};
 use crate::text::{seconds, size};
 
 /// A scored change as people read it. `all` is the sum of all scores.
@@ -67,12 +67,20 @@ fn title(change: &Change) -> String {
         What::Dependency { name, .. } => format!("{name} does not answer as it should"),
         What::Backup { of } => format!("a backup of {of} was made"),
         What::Traffic { usual, now, .. } => format!("{now:.0} requests a second to {of}, usually {usual:.0}"),
-        What::Host { resource, percent, .. } => {
-            format!("{} of {} used to {percent} %", resource_words(*resource), host(change))
+        What::Host { resource, percent, most } => {
+            let most = most.as_ref().map(|most| format!(", most by {}", who(&most.who))).unwrap_or_default();
+            format!("{} of {} used to {percent} %{most}", resource_words(*resource), host(change))
         }
         What::HostAway => format!("{} does not answer", host(change)),
         What::Database { database, trouble } => format!("database {database}: {}", trouble_words(trouble)),
         What::Hand { what } => format!("by hand: {what}"),
+    }
+}
+
+fn who(who: &Who) -> &str {
+    match who {
+        Who::Service(service) => service.as_str(),
+        Who::Neighbour(other) => other,
     }
 }
 
@@ -100,7 +108,8 @@ fn trouble_words(trouble: &DatabaseTrouble) -> String {
         DatabaseTrouble::SlowQuery { query, usual_ms, now_ms } => {
             format!("`{query}` takes {now_ms:.0} ms, usually {usual_ms:.0} ms")
         }
-        DatabaseTrouble::Locks { waiting } => format!("{waiting} statements wait for one lock"),
+        DatabaseTrouble::Locks { waiting, .. } => format!("{waiting} statements wait for one lock"),
+        DatabaseTrouble::Long { seconds } => format!("a statement goes on for {seconds} s"),
         DatabaseTrouble::Down => "it does not answer".to_owned(),
     }
 }
@@ -159,8 +168,13 @@ fn details(change: &Change) -> Vec<String> {
         What::Traffic { usual, now, replicas } if *usual > 0.0 => {
             vec![format!("{:.1} times the usual, on {replicas} replicas", now / usual)]
         }
-        What::Host { most_by: Some(most_by), .. } => vec![format!("{most_by} uses most of it")],
-        What::Host { neighbour: Some(other), .. } => vec![format!("{other} uses most of it, in another environment")],
+        What::Host { most: Some(Taker { who: one, percent, usual_percent }), .. } => {
+            let place = if matches!(one, Who::Neighbour(_)) { ", in another environment" } else { "" };
+            vec![format!("{} takes {percent} % of the machine's, {usual_percent} % before{place}", who(one))]
+        }
+        What::Database { trouble: DatabaseTrouble::Locks { holder: Some(holder), .. }, .. } => {
+            vec![format!("the lock is held by {holder}")]
+        }
         _ => Vec::new(),
     }
 }
@@ -209,6 +223,10 @@ fn next(change: &Change) -> Option<NextStep> {
     let look = |what: &str, command: String| NextStep::Look { what: what.to_owned(), command };
     let plan = |what: String| NextStep::ShowPlan { what };
     Some(match &change.what {
+        // Going back leaves what is in a database as it is.
+        What::Release { changed, .. } if tables::is_migration(changed) => {
+            plan("add a migration that undoes it, since a rollback leaves the database as it is".to_owned())
+        }
         What::Release { previous: Some(previous), .. } => NextStep::SwapBack { to: *previous },
         What::Release { .. } => plan("there is no release before it: mend it".to_owned()),
         What::Scale { from, .. } => NextStep::Scale { service: one?, replicas: *from },
@@ -232,8 +250,7 @@ fn next(change: &Change) -> Option<NextStep> {
         }
         What::Traffic { .. } => look("see what leads users elsewhere", "daybook status".to_owned()),
         What::Host { resource: Resource::Disk, .. } => look("see what fills the disk", "daybook doctor".to_owned()),
-        What::Host { most_by: Some(most_by), .. } => plan(format!("bound what {most_by} may use, or move it")),
-        What::Host { neighbour: Some(other), .. } => plan(format!("bound what {other} may use, or move it")),
+        What::Host { most: Some(most), .. } => plan(format!("bound what {} may use, or move it", who(&most.who))),
         What::Host { .. } => look("see what uses it", "daybook top".to_owned()),
         What::HostAway => look("see what ran there", "daybook ps".to_owned()),
         What::Database { trouble: DatabaseTrouble::SlowQuery { .. }, database } => {

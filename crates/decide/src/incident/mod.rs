@@ -52,6 +52,8 @@ pub struct Incident {
     pub impact: Option<Impact>,
     /// What is suspected, most first.
     pub suspects: Vec<Suspect>,
+    /// Whether nobody has written down what is suspected since its alerts changed last.
+    pub is_unsuspected: bool,
     /// What was done about it.
     pub actions: Vec<Taken>,
     /// What was told to the public.
@@ -175,6 +177,7 @@ impl Incident {
     }
 
     fn take(&mut self, alert: &Alert) {
+        self.is_unsuspected = true;
         self.services.extend(alert.service.clone());
         self.onset = self.onset.min(alert.started);
         if !self.is_graded_by_hand {
@@ -315,6 +318,7 @@ impl Incidents {
             reopened: None,
             impact: None,
             suspects: Vec::new(),
+            is_unsuspected: false,
             actions: Vec::new(),
             published: Vec::new(),
             merged: BTreeSet::new(),
@@ -404,6 +408,7 @@ fn change(incident: &mut Incident, at: Timestamp, actor: &Actor, event: &Inciden
         IncidentEvent::AlertEnded { alert, ended } => {
             if let Some(place) = incident.alert(alert) {
                 incident.alerts[place].ended = Some(*ended);
+                incident.is_unsuspected = true;
             }
         }
         IncidentEvent::Regraded { severity, .. } => {
@@ -423,7 +428,10 @@ fn change(incident: &mut Incident, at: Timestamp, actor: &Actor, event: &Inciden
         IncidentEvent::HandedOver { to, .. } => incident.owner = Some(to.clone()),
         IncidentEvent::Published { text } => incident.published.push((at, text.clone())),
         IncidentEvent::Felt { impact } => incident.impact = Some(impact.clone()),
-        IncidentEvent::Suspected { suspects } => incident.suspects.clone_from(suspects),
+        IncidentEvent::Suspected { suspects } => {
+            incident.suspects.clone_from(suspects);
+            incident.is_unsuspected = false;
+        }
         IncidentEvent::Acted { what, run, rule } => {
             let by = actor.name.clone();
             incident.actions.push(Taken { at, what: what.clone(), run: *run, rule: rule.clone(), by });

@@ -256,3 +256,21 @@ fn the_journal_tells_the_same_again() {
     let all = fold([(at(0), &actor, &event), (at(1), &actor, &other), (at(2), &actor, &event)]);
     assert_eq!(all.all().count(), 1, "an entry that is not allowed changes nothing");
 }
+
+#[test]
+fn what_is_suspected_is_to_be_written_down_after_each_change_of_alerts() {
+    let mut server = Server::default();
+    let is_unsuspected = |server: &mut Server| {
+        let before = server.all.get(id(1)).unwrap().is_unsuspected;
+        server.by("daybook", 9, 1, &IncidentEvent::Suspected { suspects: Vec::new() }).unwrap();
+        before && !server.all.get(id(1)).unwrap().is_unsuspected
+    };
+    server.look(1, &[alert("Errors", "web", 0)]);
+    assert!(is_unsuspected(&mut server), "it was opened");
+    server.look(3, &[alert("Errors", "web", 0), alert("Stuck", "worker", 2)]);
+    assert!(is_unsuspected(&mut server), "another alert joined it");
+    server.look(5, &[ended(alert("Errors", "web", 0), 4), alert("Stuck", "worker", 2)]);
+    assert!(is_unsuspected(&mut server), "one of its alerts ended");
+    server.by("alice", 6, 1, &IncidentEvent::Acknowledged).unwrap();
+    assert!(!server.all.get(id(1)).unwrap().is_unsuspected, "people change no alerts");
+}

@@ -51,6 +51,7 @@ const THRESHOLDS: &[(&str, &str, &str)] = &[
     ("HighErrorRate", "> 0.05", "0.05"),
     ("HighLatency", "> 2", "2"),
     ("LatencyRose", "> 1", "1"),
+    ("LatencyJumped", "> 3 *", "3"),
     ("TrafficSpike", "> 1", "1"),
     ("TrafficDrop", "< -1", "1"),
     ("CrashLoop", ">= 4", "4"),

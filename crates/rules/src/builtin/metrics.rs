@@ -24,6 +24,7 @@ const HOST: &[&str] = &["host"];
 const DISK: &[&str] = &["host", "mountpoint"];
 const DEVICE: &[&str] = &["host", "device"];
 const DATABASE: &[&str] = &["app", "env", "database"];
+const QUERY: &[&str] = &["app", "env", "database", "query"];
 const STANDBY: &[&str] = &["app", "env", "database", "standby"];
 const HOLDING: &[&str] = &["app", "env", "holding"];
 const LANE: &[&str] = &["app", "env", "of"];
@@ -156,6 +157,17 @@ pub const METRICS: &[Metric] = &[
     gauge("daybook_database_connections", DATABASE, "Connections of clients to the database's server."),
     gauge("daybook_database_max_connections", DATABASE, "Connections that the database's server lets in."),
     gauge("daybook_database_waiting_statements", DATABASE, "Statements of clients that wait for a lock of another."),
+    gauge(
+        "daybook_database_longest_statement_seconds",
+        DATABASE,
+        "How long the statement of a client goes on that began first.",
+    ),
+    counter(
+        "daybook_database_query_calls_total",
+        QUERY,
+        "How often a query was called, by its beginning, which has no values; of those that took most time.",
+    ),
+    counter("daybook_database_query_seconds_total", QUERY, "How long all calls of a query took, in seconds."),
     gauge("daybook_database_replication_running", STANDBY, "Whether a standby takes in what there is."),
     gauge("daybook_database_replication_lag_seconds", STANDBY, "Since when a standby lacks something, in seconds."),
     gauge("daybook_database_replication_lag_bytes", STANDBY, "How much of the log a standby lacks."),

@@ -95,6 +95,41 @@ const ALERTS: &[Builtin] = &[
         },
     },
     Builtin {
+        name: "LatencyJumped",
+        severity: Severity::Ticket,
+        // Who was slow before is slow in the window before as well, and nothing jumped.
+        expr: r#"
+            histogram_quantile(0.95,
+              sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[2m])))
+              > 3 * histogram_quantile(0.95,
+                sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[30m] offset 5m)))
+            and histogram_quantile(0.95,
+              sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[2m]))) > 1
+            and sum by (app, env, service) (rate(daybook_http_request_duration_seconds_count[2m])) > 0.5"#,
+        hold: "2m",
+        keep: "15m",
+        summary: "{{ $labels.service }} in {{ $labels.env }} takes three times as long as in the half hour before",
+        description: "For two minutes, one request in twenty to {{ $labels.service }} of {{ $labels.app }} has taken {{ $value | humanizeDuration }} or more: something took hold at once.",
+        runbook: "latency-rose",
+        fixture: Fixture {
+            every: "1m",
+            at: "45m",
+            fires: &[
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+60x40 2400x4"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="5"} 0+60x45"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x45"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x45"#,
+            ],
+            // Always as slow, so nothing jumped.
+            quiet: &[
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="0.1"} 0+10x45"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="5"} 0+60x45"#,
+                r#"daybook_http_request_duration_seconds_bucket{app="shop", env="production", service="web", release="7", le="+Inf"} 0+60x45"#,
+                r#"daybook_http_request_duration_seconds_count{app="shop", env="production", service="web", release="7"} 0+60x45"#,
+            ],
+        },
+    },
+    Builtin {
         name: "TrafficAbsent",
         severity: Severity::Page,
         expr: r#"

@@ -4,6 +4,8 @@ use daybook_api::ErrorCode;
 use daybook_api::database::{
     DatabaseView, GrowthView, HistoryChange, HistoryChanged, MigrationView, PlaceView, TuneView, VitalsView,
 };
+#[cfg(feature = "observe")]
+use daybook_data::Dialect;
 use daybook_data::migrations::error::Error as MigrationError;
 use daybook_data::migrations::run::{Patience, Run};
 use daybook_data::migrations::server::{Server, connect, dialect_of};
@@ -60,14 +62,39 @@ impl App {
         Ok(DatabaseView { logins, vitals: Some(vitals), ..view(joined.server.as_ref(), &all, wrong) })
     }
 
-    /// How large a database is, and how many are logged in to its server.
+    /// How a database does, and the queries that took most of its time, as far as they are counted.
     #[cfg(feature = "observe")]
-    pub(crate) async fn vitals(&self, key: &EnvKey, name: &DatabaseName) -> Result<vitals::Vitals, ApiError> {
+    pub(crate) async fn vitals(
+        &self,
+        key: &EnvKey,
+        name: &DatabaseName,
+    ) -> Result<(vitals::Vitals, Vec<tune::Query>), ApiError> {
+        let (dialect, url) = self.way_to(key, name).await?;
+        let told = |refusal| refused(&format!("look at {name}"), &refusal);
+        let vitals = vitals::look(dialect, &url).await.map_err(told)?;
+        let queries = match dialect {
+            Dialect::PostgreSql => tune::most_time(&url).await.map_err(told)?.unwrap_or_default(),
+            Dialect::MySql => Vec::new(),
+        };
+        Ok((vitals, queries))
+    }
+
+    /// Whom those wait for who wait for a lock of a database, in words, as far as it says so.
+    #[cfg(feature = "observe")]
+    pub(crate) async fn lock_holder(&self, key: &EnvKey, name: &DatabaseName) -> Option<String> {
+        let (dialect, url) = self.way_to(key, name).await.ok()?;
+        match dialect {
+            Dialect::PostgreSql => vitals::holder(&url).await.ok()?.map(|holder| holder.to_string()),
+            Dialect::MySql => None,
+        }
+    }
+
+    #[cfg(feature = "observe")]
+    async fn way_to(&self, key: &EnvKey, name: &DatabaseName) -> Result<(Dialect, String), ApiError> {
         let opened = self.opened(key, name).await?;
-        let operation = format!("look at {name}");
-        let url = Reached::new(&self.inner.state).url(&opened, &operation).await?;
+        let url = Reached::new(&self.inner.state).url(&opened, &format!("look at {name}")).await?;
         let dialect = dialect_of(&url).ok_or_else(|| ApiError::invalid(format!("{name} is asked in no SQL")))?;
-        vitals::look(dialect, &url).await.map_err(|refusal| refused(&operation, &refusal).into())
+        Ok((dialect, url))
     }
 
     /// Puts a history right. What is meant to be done is in the journal before it is, and what came of it afterwards.

@@ -19,6 +19,11 @@ impl App {
         Err(without(name))
     }
 
+    #[cfg(feature = "observe")]
+    pub(crate) async fn lock_holder(&self, _: &EnvKey, _: &DatabaseName) -> Option<String> {
+        None
+    }
+
     pub(crate) async fn change_history(
         &self,
         _: &EnvKey,

@@ -17,7 +17,7 @@ use daybook_metrics::store::{Batch, Store};
 use daybook_metrics::{Label, Labels, STALE};
 use daybook_model::incident::{Alert, IncidentId, Severity};
 use daybook_model::oncall::Window;
-use daybook_model::{Actor, EnvKey, Release, Target, Timestamp};
+use daybook_model::{Actor, EnvKey, Target, Timestamp};
 use daybook_promql::{Options, Value};
 use daybook_rules::{ALERTNAME, Active, Environment, Group, GroupState, State};
 use serde::de::DeserializeOwned;
@@ -178,40 +178,29 @@ impl App {
         for key in self.inner.incidents.open_places() {
             by_place.entry(key).or_default();
         }
-        let mut suspected = Vec::new();
         for (key, mut alerts) in by_place {
-            let release = match &key {
-                Some(key) => self.inner.store.current_release(key).await?,
-                None => None,
-            };
-            let (related, now) = (release.map(|release| self.related(&release)).unwrap_or_default(), self.now());
+            let (related, now) = (self.related(key.as_ref()).await?, self.now());
             let known = self.inner.incidents.of(key.as_ref());
             alerts.extend(gone(&known, key.as_ref(), fired, now));
             let ids = &mut || IncidentId(Uuid::now_v7());
             let events = incident::tend(&known, &alerts, &related, &incident::Options::default(), now, ids);
-            let mut changed = Vec::new();
             for (id, event) in events {
                 self.note_incident(key.as_ref(), &Actor::daybook("alerts"), id, event).await?;
-                changed.push(id);
             }
-            changed.dedup();
-            suspected.extend(changed.into_iter().map(|id| (key.clone(), id, related.clone())));
-        }
-        // Nobody who is to be told of one waits for what is suspected of another.
-        for (key, id, related) in suspected {
-            self.suspect(key.as_ref(), id, &related).await?;
         }
         Ok(())
     }
 
-    /// Who needs whom, and who is on this machine.
-    fn related(&self, release: &Release) -> Related {
+    /// Who needs whom, and who is on this machine; nobody, for what is about the machine itself.
+    pub(super) async fn related(&self, key: Option<&EnvKey>) -> Result<Related, daybook_store::Error> {
+        let Some(key) = key else { return Ok(Related::default()) };
+        let Some(release) = self.inner.store.current_release(key).await? else { return Ok(Related::default()) };
         let mut related = Related::of(&release.spec);
-        if self.runs_here(&release.spec.key) {
+        if self.runs_here(key) {
             let host = own_host();
             release.spec.services.keys().for_each(|service| related.place(service, &host));
         }
-        related
+        Ok(related)
     }
 
     /// Whether the server's own machine runs an environment.

@@ -6,7 +6,8 @@
 //! - `records` makes samples of what the journal says: jobs, backups; and asks databases.
 //! - `scrape` asks services for measurements of their own.
 //! - `rules` collects the rules that hold now, `alerts` evaluates them, and makes incidents of what fires, `replay` says what they
-//!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured.
+//!   would have done; `suspect` finds what may have caused them, in the journal and by what `seen` measured; `turns` says of which
+//!   incident next, beside the evaluation of rules.
 //! - `anomalies` watches what is recorded of services, and keeps what is usual of it as series.
 //! - `escalate` wakes whoever is on call, `notices` tells people what happens to incidents.
 //! - `remedies` mends what rules of the manifest say.
@@ -40,6 +41,7 @@ mod seen;
 mod standing;
 mod suspect;
 mod tend;
+mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Debug, Display};

@@ -94,8 +94,10 @@ pub(super) use databases::{asked, backups};
 
 #[cfg(feature = "databases")]
 mod databases {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use daybook_data::tune::Query;
     use daybook_data::vitals::Vitals;
     use daybook_decide::backups::{Backup, History};
     use daybook_model::backup::Holding;
@@ -105,6 +107,10 @@ mod databases {
     use super::{Base, Samples, seconds};
     use crate::App;
 
+    /// What a query begins with.
+    const QUERIES: [&str; 6] = ["select ", "insert ", "update ", "delete ", "with ", "merge "];
+    /// So many characters of a query tell it from others.
+    const SHOWN: usize = 120;
     /// A database that does not answer until then counts as down.
     const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -142,9 +148,39 @@ mod databases {
             matches!(database.engine, Engine::Postgres | Engine::Mysql | Engine::Mariadb).then(|| name.clone())
         };
         for name in spec.databases.iter().filter_map(asked) {
-            let vitals = tokio::time::timeout(ANSWER_WITHIN, app.vitals(&spec.key, &name)).await;
-            said(&spec.key, &name, vitals.ok().and_then(Result::ok), out);
+            let asked = tokio::time::timeout(ANSWER_WITHIN, app.vitals(&spec.key, &name)).await;
+            let (vitals, queries) = asked.ok().and_then(Result::ok).unzip();
+            said(&spec.key, &name, vitals, out);
+            counted(&spec.key, &name, &queries.unwrap_or_default(), out);
         }
+    }
+
+    /// How often queries were called, and for how long. Two that begin alike count as one.
+    fn counted(key: &EnvKey, name: &DatabaseName, queries: &[Query], out: &mut Samples) {
+        let mut all: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+        for query in queries {
+            if let Some(text) = shown(&query.text) {
+                let (calls, seconds) = all.entry(text).or_default();
+                *calls += query.calls as f64;
+                *seconds += query.total_ms / 1000.0;
+            }
+        }
+        for (text, (calls, seconds)) in all {
+            let of = Base::new([("app", &key.app), ("env", &key.env), ("database", name), ("query", &text)]);
+            out.add(&of, "daybook_database_query_calls_total", calls);
+            out.add(&of, "daybook_database_query_seconds_total", seconds);
+        }
+    }
+
+    /// The beginning of a query, in one line. Nothing of what may hold values, since a server takes them out of queries
+    /// alone, and nothing of what asks about the server itself, as we do.
+    fn shown(text: &str) -> Option<String> {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lower = text.to_lowercase();
+        let is_query = QUERIES.iter().any(|word| lower.starts_with(word));
+        let mut words = lower.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let is_about_itself = words.any(|word| word.starts_with("pg_"));
+        (is_query && !is_about_itself).then(|| text.chars().take(SHOWN).collect())
     }
 
     fn said(key: &EnvKey, name: &DatabaseName, vitals: Option<Vitals>, out: &mut Samples) {
@@ -155,6 +191,7 @@ mod databases {
         out.add(&of, "daybook_database_connections", vitals.connections as f64);
         out.add(&of, "daybook_database_max_connections", vitals.most_connections as f64);
         out.add(&of, "daybook_database_waiting_statements", vitals.waiting as f64);
+        out.add(&of, "daybook_database_longest_statement_seconds", vitals.longest_ms as f64 / 1000.0);
         for standby in &vitals.standbys {
             let of = of.with([("standby", &standby.name)]);
             let running = f64::from(u8::from(standby.is_running));
@@ -192,6 +229,7 @@ mod databases {
                     connections: 1,
                     most_connections: 100,
                     waiting: 0,
+                    longest_ms: 20,
                     standbys: vec![Standby {
                         name: "db2@10.0.0.2".to_owned(),
                         is_running: true,
@@ -209,6 +247,25 @@ mod databases {
                 assert!(text.contains(&line), "{line}is not in\n{text}");
             }
             out.all_are_listed();
+        }
+
+        #[test]
+        fn queries_are_counted_and_nothing_that_may_hold_values() {
+            let (key, name) = ("shop/production".parse().unwrap(), "db".parse().unwrap());
+            let query = |text: &str, calls, total_ms| Query { text: text.to_owned(), calls, total_ms, rows: 0 };
+            let queries = [
+                query("select *\n  from orders where id = $1", 3, 1500.0),
+                query("select * from orders where id = $1", 1, 500.0),
+                query("grant all on orders to web", 1, 1.0),
+                query("select pg_database_size(current_database())", 9, 9.0),
+            ];
+            let mut out = Samples::default();
+            counted(&key, &name, &queries, &mut out);
+            out.all_are_listed();
+            let text = out.text();
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(text.contains("query=\"select * from orders where id = $1\"} 4\n"), "{text}");
+            assert!(text.contains("query=\"select * from orders where id = $1\"} 2\n"), "seconds: {text}");
         }
     }
 }

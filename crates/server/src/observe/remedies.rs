@@ -13,7 +13,8 @@ use daybook_decide::incident::{Incident, Incidents, Taken};
 use daybook_decide::oncall::{muted_incident, seen_to_by};
 use daybook_decide::remedy::{Around, Decision, decide};
 use daybook_model::incident::{IncidentEvent, IncidentId, NextStep};
-use daybook_model::{Actor, EnvKey, Event, Release, ReleaseNumber, RunId, Timestamp};
+use daybook_model::{Actor, Entry, EnvKey, Event, Release, ReleaseNumber, RunId, Timestamp};
+use tokio::sync::broadcast::{self, error::TryRecvError};
 use uuid::Uuid;
 
 use super::lock;
@@ -30,22 +31,55 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Why rules leave incidents alone, by incident; only where there are rules.
 pub(super) type Left = BTreeMap<IncidentId, Vec<String>>;
 
+/// What the journal says for the rules of an environment.
+struct Read {
+    release: Release,
+    around: Around,
+}
+
+/// What was read of the journal, by environment: once, and again only after the next entry about it.
+struct Reading {
+    entries: broadcast::Receiver<Entry>,
+    /// Nothing, for an environment without rules.
+    kept: BTreeMap<EnvKey, Option<Read>>,
+}
+
+impl Reading {
+    fn of(entries: broadcast::Receiver<Entry>) -> Self {
+        Self { entries, kept: BTreeMap::new() }
+    }
+
+    /// Forgets what entries were written about since.
+    fn forget(&mut self) {
+        loop {
+            match self.entries.try_recv() {
+                Ok(Entry { key: Some(key), .. }) => drop(self.kept.remove(&key)),
+                Ok(_) => {}
+                Err(TryRecvError::Lagged(_)) => self.kept.clear(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+}
+
 impl App {
     /// Looks at incidents again and again, until the server stops.
     pub(super) async fn tend_remedies(self) {
+        let mut reading = Reading::of(self.inner.store.subscribe());
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.mend_all().await;
+            self.mend_all(&mut reading).await;
         }
     }
 
     /// Has done what rules may have done about incidents that go on, and remembers why they leave the others alone.
-    async fn mend_all(&self) {
+    async fn mend_all(&self, reading: &mut Reading) {
+        reading.forget();
         let mut left = Left::new();
         for key in self.inner.incidents.open_places().into_iter().flatten() {
-            if let Err(error) = self.mend(&key, &mut left).await {
+            if let Err(error) = self.mend(&key, reading, &mut left).await {
                 tracing::warn!(%key, error = %error.0.message, "remedies wait");
             }
         }
@@ -57,37 +91,49 @@ impl App {
         lock(&self.inner.observatory.left).get(&id).cloned().unwrap_or_default()
     }
 
-    async fn mend(&self, key: &EnvKey, left: &mut Left) -> Result<(), ApiError> {
-        let known = self.inner.incidents.of(Some(key));
-        self.tell_what_was_not_begun(key, &known).await?;
-        let Some(release) = self.inner.store.current_release(key).await? else { return Ok(()) };
-        if release.spec.remedies.is_empty() {
-            return Ok(());
-        }
-        let (windows, alone) = (self.windows(&release), self.alone(&release).await?);
-        for incident in known.open() {
-            let why = match muted_incident(&windows, incident, self.now()) {
-                Some(window) => vec![format!("it is worked on: {}", window.title)],
-                None => self.mend_one(&release, &alone, incident.id).await?,
-            };
-            if !why.is_empty() {
-                left.insert(incident.id, why);
+    async fn mend(&self, key: &EnvKey, reading: &mut Reading, left: &mut Left) -> Result<(), ApiError> {
+        let mut read = match reading.kept.remove(key) {
+            Some(read) => read,
+            None => self.read_for_rules(key).await?,
+        };
+        if let Some(read) = &mut read {
+            let windows = self.windows(&read.release);
+            for incident in self.inner.incidents.of(Some(key)).open() {
+                let why = match muted_incident(&windows, incident, self.now()) {
+                    Some(window) => vec![format!("it is worked on: {}", window.title)],
+                    None => self.mend_one(read, incident.id).await?,
+                };
+                if !why.is_empty() {
+                    left.insert(incident.id, why);
+                }
             }
         }
+        reading.kept.insert(key.clone(), read);
         Ok(())
     }
 
+    /// Reads what the journal says for the rules of an environment; nothing where it has none.
+    async fn read_for_rules(&self, key: &EnvKey) -> Result<Option<Read>, ApiError> {
+        self.tell_what_was_not_begun(key, &self.inner.incidents.of(Some(key))).await?;
+        let release = self.inner.store.current_release(key).await?;
+        let Some(release) = release.filter(|release| !release.spec.remedies.is_empty()) else { return Ok(None) };
+        let around = self.around(&release).await?;
+        Ok(Some(Read { release, around }))
+    }
+
     /// Has done what a rule may have done about an incident, or tells why none has.
-    async fn mend_one(&self, release: &Release, alone: &Around, id: IncidentId) -> Result<Vec<String>, ApiError> {
+    async fn mend_one(&self, read: &mut Read, id: IncidentId) -> Result<Vec<String>, ApiError> {
+        let Read { release, around } = read;
         let (key, rules) = (&release.spec.key, &release.spec.remedies);
-        // Most are left for reasons that can be told at once.
-        if let Some(Decision::Leave { why }) = self.decided(release, id, alone) {
+        if let Some(Decision::Leave { why }) = self.decided(release, id, around) {
             return Ok(why);
         }
         let planning = self.planning(key);
         let Ok(_planning) = planning.try_lock() else { return Ok(vec!["something else is under way".to_owned()]) };
-        let mut around = self.around(alone, key).await?;
-        let (rule, step, why) = match self.decided(release, id, &around) {
+        // Nobody begins anything from now on, and what has begun until now is in the journal.
+        let no_way_back = std::mem::take(&mut around.no_way_back);
+        *around = Around { no_way_back, ..self.around(release).await? };
+        let (rule, step, why) = match self.decided(release, id, around) {
             Some(Decision::Start { rule, step, why }) => (rule, step, why),
             Some(Decision::Leave { why }) => return Ok(why),
             None => return Ok(Vec::new()),
@@ -98,7 +144,7 @@ impl App {
             Err(error) if is_behind(&error) => {
                 around.no_way_back.insert(release.number);
                 let known = self.inner.incidents.of(Some(key));
-                Ok(known.get(id).map_or_else(Vec::new, |one| reasons(decide(rules, one, &around, self.now()))))
+                Ok(known.get(id).map_or_else(Vec::new, |one| reasons(decide(rules, one, around, self.now()))))
             }
             Err(error) => Ok(vec![format!("{rule}: {}", error.0.message)]),
         }
@@ -161,16 +207,12 @@ impl App {
         Ok(())
     }
 
-    /// What of a release counts for rules, as if nothing else went on.
-    async fn alone(&self, release: &Release) -> Result<Around, ApiError> {
+    /// What counts for rules of an environment beside its incidents.
+    async fn around(&self, release: &Release) -> Result<Around, ApiError> {
+        let key = &release.spec.key;
+        let known = self.inner.incidents.of(Some(key));
         let replicas = release.spec.services.values().map(|service| (service.name.clone(), service.replicas()));
         let before = self.led(release.run).await?.and_then(|(from, _)| from);
-        Ok(Around { release: Some(release.number), before, replicas: replicas.collect(), ..Around::default() })
-    }
-
-    /// What else counts for rules of an environment.
-    async fn around(&self, alone: &Around, key: &EnvKey) -> Result<Around, ApiError> {
-        let known = self.inner.incidents.of(Some(key));
         let environment = self.inner.store.environment(key).await?;
         let is_upgrading = match self.refuse_if_upgrading(key).await {
             Ok(()) => false,
@@ -190,7 +232,15 @@ impl App {
         for (_, run) in by_rule(&known).filter_map(with_run) {
             by_rules.extend(self.led(run).await?.map(|(_, to)| to));
         }
-        Ok(Around { under_way: busy.word().map(str::to_owned), done: done(&known), by_rules, ..alone.clone() })
+        Ok(Around {
+            under_way: busy.word().map(str::to_owned),
+            done: done(&known),
+            release: Some(release.number),
+            no_way_back: BTreeSet::new(),
+            by_rules,
+            before,
+            replicas: replicas.collect(),
+        })
     }
 
     /// From which release a run led, and to which.
@@ -269,7 +319,7 @@ fn reasons(decision: Decision) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use daybook_decide::incident::fold;
@@ -421,15 +471,16 @@ mod tests {
         store.append(write(Event::RunFinished { verdict: Verdict::Reached })).await.unwrap();
     }
 
-    struct Scene {
-        app: App,
-        store: Store,
-        incident: IncidentId,
+    /// A server of a simulated world.
+    pub(in crate::observe) struct Scene {
+        pub(in crate::observe) app: App,
+        pub(in crate::observe) store: Store,
+        pub(in crate::observe) incident: IncidentId,
     }
 
     impl Scene {
         /// Release 2 is in force, and an incident goes on of which it is suspected.
-        async fn new(directory: &std::path::Path) -> Self {
+        pub(in crate::observe) async fn new(directory: &std::path::Path) -> Self {
             let store = Store::open(directory).await.unwrap();
             accept(&store, &release(1)).await;
             accept(&store, &release(2)).await;
@@ -464,7 +515,7 @@ mod tests {
             scene
         }
 
-        async fn note(&self, event: IncidentEvent) {
+        pub(in crate::observe) async fn note(&self, event: IncidentEvent) {
             let actor = Actor::daybook("alerts");
             assert!(self.app.note_incident(Some(&key()), &actor, self.incident, event).await.is_ok());
         }
@@ -491,9 +542,10 @@ mod tests {
     async fn an_action_is_in_the_journal_before_its_run_and_once() {
         let directory = tempfile::tempdir().unwrap();
         let scene = Scene::new(directory.path()).await;
-        scene.app.mend_all().await;
+        let mut reading = Reading::of(scene.store.subscribe());
+        scene.app.mend_all(&mut reading).await;
         assert_eq!(scene.app.left_alone(scene.incident), [""; 0]);
-        scene.app.mend_all().await;
+        scene.app.mend_all(&mut reading).await;
         let expected = [
             "swap back to release 1 (rule go-back)",
             "began: rollback to 1: release 2 of report (80 % of what is suspected), incident 00000007",
@@ -508,8 +560,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let scene = Scene::new(directory.path()).await;
         scene.note(acted_by(99)).await;
-        scene.app.mend_all().await;
-        scene.app.mend_all().await;
+        let mut reading = Reading::of(scene.store.subscribe());
+        scene.app.mend_all(&mut reading).await;
+        scene.app.mend_all(&mut reading).await;
         let expected = [
             "swap back to release 11 (rule go-back)",
             "note: swap back to release 11 (rule go-back) was not begun, and no rule tries it again",
@@ -522,8 +575,25 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let scene = Scene::new(directory.path()).await;
         scene.note(IncidentEvent::Acknowledged).await;
-        scene.app.mend_all().await;
+        scene.app.mend_all(&mut Reading::of(scene.store.subscribe())).await;
         assert_eq!(scene.told().await, [""; 0]);
         assert_eq!(scene.app.left_alone(scene.incident), ["daybook sees to it"]);
+    }
+
+    #[tokio::test]
+    async fn the_journal_is_read_again_only_after_an_entry_about_the_environment() {
+        let directory = tempfile::tempdir().unwrap();
+        let scene = Scene::new(directory.path()).await;
+        scene.note(IncidentEvent::Acknowledged).await;
+        let mut reading = Reading::of(scene.store.subscribe());
+        scene.app.mend_all(&mut reading).await;
+        let before = |reading: &Reading| reading.kept[&key()].as_ref().unwrap().around.before;
+        assert_eq!(before(&reading), Some(ReleaseNumber(1)));
+        reading.kept.get_mut(&key()).unwrap().as_mut().unwrap().around.before = None;
+        scene.app.mend_all(&mut reading).await;
+        assert_eq!(before(&reading), None, "nothing was written, so nothing was read");
+        scene.note(IncidentEvent::Noted { text: "the shop is slow".to_owned() }).await;
+        scene.app.mend_all(&mut reading).await;
+        assert_eq!(before(&reading), Some(ReleaseNumber(1)));
     }
 }

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use daybook_decide::cause::measured;
-use daybook_decide::cause::{Change, DatabaseTrouble, Resource, What};
+use daybook_decide::cause::measured::{self, Level, Step};
+use daybook_decide::cause::{Change, DatabaseTrouble, Resource, Taker, What, Who};
 use daybook_metrics::Labels;
-use daybook_model::{EnvKey, ServiceName, Timestamp};
+use daybook_model::{DatabaseName, EnvKey, ServiceName, Timestamp};
 use daybook_panels::Grid;
 use daybook_promql::Point;
 use jiff::SignedDuration;
@@ -40,6 +40,12 @@ const GROWN_BYTES: f64 = 128.0 * 1024.0 * 1024.0;
 const CONNECTIONS: f64 = 0.85;
 /// Statements that wait for one another, which are more than a moment's.
 const WAITING: f64 = 2.0;
+/// A statement that goes on for longer is none of those that answer users: seconds.
+const LONG: f64 = 30.0;
+/// So many times as slow as usual is slower.
+const SLOWER: f64 = 3.0;
+/// What takes less is felt by nobody: seconds.
+const SLOW: f64 = 0.05;
 
 /// A certificate that is valid for less than this may be what is felt.
 const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -58,7 +64,7 @@ impl App {
         all.extend(self.seen_traffic(&of, onset).await);
         all.extend(self.seen_memory(&of, onset).await);
         all.extend(self.seen_away(&of, onset).await);
-        all.extend(self.seen_databases(&of, onset).await);
+        all.extend(self.seen_databases(key, &of, onset).await);
         all.extend(self.seen_certificates(&of, onset).await);
         // Machines of a cluster are its own affair.
         if self.runs_here(key) {
@@ -120,28 +126,51 @@ impl App {
         all
     }
 
-    async fn seen_databases(&self, of: &str, onset: Timestamp) -> Vec<Change> {
+    async fn seen_databases(&self, key: &EnvKey, of: &str, onset: Timestamp) -> Vec<Change> {
         let mut all = Vec::new();
-        let mut add = |rows: Rows, bound: f64, trouble: &dyn Fn(f64) -> DatabaseTrouble| {
-            for (labels, points) in rows {
-                let (Ok(database), Some((at, now))) = (labels.get("database").parse(), measured::over(&points, bound))
-                else {
-                    continue;
-                };
-                let service = labels.get("database").parse().ok();
-                all.push(goes_on(at, What::Database { database, trouble: trouble(now) }, service));
-            }
-        };
-        add(self.over_time(&format!("1 - daybook_database_up{{{of}}}"), onset).await, 1.0, &|_| DatabaseTrouble::Down);
+        let down = format!("1 - daybook_database_up{{{of}}}");
+        let down = troubled(self.over_time(&down, onset).await, 1.0);
+        all.extend(down.map(|(database, at, _)| trouble(database, at, DatabaseTrouble::Down)));
         let most = self.number(&format!("max(daybook_database_max_connections{{{of}}})")).await.unwrap_or(0.0);
         let used = format!("daybook_database_connections{{{of}}} / daybook_database_max_connections{{{of}}}");
-        add(self.over_time(&used, onset).await, CONNECTIONS, &|share| DatabaseTrouble::Connections {
-            used: (share * most).round() as u32,
-            most: most as u32,
-        });
+        for (database, at, share) in troubled(self.over_time(&used, onset).await, CONNECTIONS) {
+            let used = (share * most).round() as u32;
+            all.push(trouble(database, at, DatabaseTrouble::Connections { used, most: most as u32 }));
+        }
         let waiting = format!("daybook_database_waiting_statements{{{of}}}");
-        add(self.over_time(&waiting, onset).await, WAITING, &|count| DatabaseTrouble::Locks { waiting: count as u32 });
+        for (database, at, count) in troubled(self.over_time(&waiting, onset).await, WAITING) {
+            let holder = tokio::time::timeout(WITHIN, self.lock_holder(key, &database)).await.ok().flatten();
+            all.push(trouble(database, at, DatabaseTrouble::Locks { waiting: count as u32, holder }));
+        }
+        let longest = format!("daybook_database_longest_statement_seconds{{{of}}}");
+        for (database, at, seconds) in troubled(self.over_time(&longest, onset).await, LONG) {
+            // When it was seen first, it had gone on for so long.
+            let began = at.checked_sub(SignedDuration::from_secs(LONG as i64)).unwrap_or(at);
+            all.push(trouble(database, began, DatabaseTrouble::Long { seconds: seconds as u32 }));
+        }
+        all.extend(self.seen_queries(of, onset).await);
         all
+    }
+
+    /// The query of each database that became slower than any other, for all its calls together.
+    async fn seen_queries(&self, of: &str, onset: Timestamp) -> Vec<Change> {
+        let rate =
+            |what: &str| format!("sum by (database, query) (rate(daybook_database_query_{what}_total{{{of}}}[3m]))");
+        let rows = self.over_time(&format!("{} / {}", rate("seconds"), rate("calls")), onset).await;
+        let mut slowest: BTreeMap<DatabaseName, (String, Step)> = BTreeMap::new();
+        for (labels, points) in rows {
+            let Ok(database) = labels.get("database").parse::<DatabaseName>() else { continue };
+            let step = measured::step(&points, onset, SLOWER);
+            let Some(step) = step.filter(|step| step.now > step.usual && step.now >= SLOW) else { continue };
+            if slowest.get(&database).is_none_or(|(_, other)| other.now < step.now) {
+                slowest.insert(database, (labels.get("query").to_owned(), step));
+            }
+        }
+        let slow = slowest.into_iter().map(|(database, (query, step))| {
+            let (usual_ms, now_ms) = (1000.0 * step.usual, 1000.0 * step.now);
+            trouble(database, step.at, DatabaseTrouble::SlowQuery { query, usual_ms, now_ms })
+        });
+        slow.collect()
     }
 
     async fn seen_certificates(&self, of: &str, onset: Timestamp) -> Vec<Change> {
@@ -163,37 +192,35 @@ impl App {
         all
     }
 
-    /// What the server's own machine has no more of.
+    /// What the server's own machine has no more of, and who takes it.
     async fn seen_machine(&self, key: Option<&EnvKey>, onset: Timestamp) -> Vec<Change> {
         let host = own_host();
         let of = format!("host=\"{host}\"");
         let mut all = Vec::new();
-        let mut add = |at: Timestamp, resource, share: f64, most: Option<&Most>| {
-            let what = What::Host {
-                resource,
-                percent: (100.0 * share).round().clamp(0.0, 100.0) as u8,
-                most_by: most.and_then(|most| most.own.clone()),
-                neighbour: most.and_then(|most| most.other.clone()),
-            };
+        let mut add = |at: Timestamp, resource, share: f64, most: Option<Taker>| {
+            let what = What::Host { resource, percent: percent(share), most };
             all.push(Change { host: Some(host.clone()), ..goes_on(at, what, None) });
         };
-        let busy = format!(
-            "1 - sum(rate(daybook_host_cpu_seconds_total{{{of},mode=~\"idle|iowait\"}}[1m])) / sum(daybook_host_cpus{{{of}}})"
-        );
+        let cpus = format!("sum(daybook_host_cpus{{{of}}})");
+        let busy = format!("1 - sum(rate(daybook_host_cpu_seconds_total{{{of},mode=~\"idle|iowait\"}}[1m])) / {cpus}");
         for (_, points) in self.over_time(&busy, onset).await {
             let began = measured::step(&points, onset, 1.0 + BUSIER).filter(|step| step.now - step.usual >= BUSIER);
             if let (Some(step), Some((_, now))) = (began, measured::over(&points, BUSY)) {
-                let most =
-                    self.most(key, "sum by (app, env, service) (rate(daybook_replica_cpu_seconds_total[2m]))").await;
-                add(step.at, Resource::Cpu, now, most.as_ref());
+                let shares = format!(
+                    "sum by (app, env, service) (rate(daybook_replica_cpu_seconds_total[1m])) / scalar({cpus})"
+                );
+                let most = self.most(key, &shares, onset, measured::level(&points, onset)).await;
+                add(step.at, Resource::Cpu, now, most);
             }
         }
-        let memory =
-            format!("1 - daybook_host_memory_available_bytes{{{of}}} / daybook_host_memory_total_bytes{{{of}}}");
+        let total = format!("daybook_host_memory_total_bytes{{{of}}}");
+        let memory = format!("1 - daybook_host_memory_available_bytes{{{of}}} / {total}");
         for (_, points) in self.over_time(&memory, onset).await {
             if let Some((at, now)) = measured::over(&points, MEMORY) {
-                let most = self.most(key, "sum by (app, env, service) (daybook_replica_memory_bytes)").await;
-                add(at, Resource::Memory, now, most.as_ref());
+                let shares =
+                    format!("sum by (app, env, service) (daybook_replica_memory_bytes) / scalar(sum({total}))");
+                let most = self.most(key, &shares, onset, measured::level(&points, onset)).await;
+                add(at, Resource::Memory, now, most);
             }
         }
         let disk =
@@ -206,20 +233,23 @@ impl App {
         all
     }
 
-    /// Who uses most of something, if that is at least half of what all services use.
-    async fn most(&self, key: Option<&EnvKey>, question: &str) -> Option<Most> {
-        let elements = self.vector(question).await;
-        let all: f64 = elements.iter().map(|(_, value)| value).sum();
-        let (labels, value) = elements.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        if value < all / 2.0 {
-            return None;
-        }
+    /// Which service, of whatever environment, takes most of something, where `shares` asks for what each takes of a machine.
+    async fn most(&self, key: Option<&EnvKey>, shares: &str, onset: Timestamp, all: Level) -> Option<Taker> {
+        let mut rows = self.over_time(shares, onset).await;
+        rows.retain(|(labels, _)| {
+            let place = format!("{}/{}", labels.get("app"), labels.get("env")).parse::<EnvKey>();
+            place.is_ok_and(|place| self.runs_here(&place))
+        });
+        let levels: Vec<_> = rows.iter().map(|(_, points)| measured::level(points, onset)).collect();
+        let first = measured::most(&levels, all)?;
+        let (labels, level) = (&rows[first].0, levels[first]);
         let (app, env, service) = (labels.get("app"), labels.get("env"), labels.get("service"));
         let is_own = key.is_some_and(|key| (app, env) == (key.app.as_str(), key.env.as_str()));
-        Some(Most {
-            own: service.parse().ok().filter(|_| is_own),
-            other: (!is_own).then(|| format!("{service} of {app}/{env}")),
-        })
+        let who = match service.parse::<ServiceName>() {
+            Ok(service) if is_own => Who::Service(service),
+            _ => Who::Neighbour(format!("{service} of {app}/{env}")),
+        };
+        Some(Taker { who, percent: percent(level.now), usual_percent: percent(level.usual) })
     }
 
     async fn by_service(&self, question: &str) -> BTreeMap<ServiceName, f64> {
@@ -243,10 +273,23 @@ impl App {
     }
 }
 
-/// Who uses most of something.
-struct Most {
-    own: Option<ServiceName>,
-    other: Option<String>,
+/// A share in percent.
+fn percent(share: f64) -> u8 {
+    (100.0 * share).round().clamp(0.0, 100.0) as u8
+}
+
+/// Databases of which something is over a bound: since when, and how much it is now.
+fn troubled(rows: Rows, bound: f64) -> impl Iterator<Item = (DatabaseName, Timestamp, f64)> {
+    rows.into_iter().filter_map(move |(labels, points)| {
+        let (at, now) = measured::over(&points, bound)?;
+        Some((labels.get("database").parse::<DatabaseName>().ok()?, at, now))
+    })
+}
+
+/// Trouble of a database; the service of its name runs it.
+fn trouble(database: DatabaseName, at: Timestamp, trouble: DatabaseTrouble) -> Change {
+    let service = database.as_str().parse().ok();
+    goes_on(at, What::Database { database, trouble }, service)
 }
 
 fn by_service(rows: Rows) -> impl Iterator<Item = (ServiceName, Vec<(Timestamp, f64)>)> {

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use daybook_decide::cause::{self, Change, Changed, Symptom, What};
-use daybook_decide::incident::{Incident, Related};
+use daybook_decide::incident::Incident;
+use daybook_model::event::Toward;
 use daybook_model::incident::{Impact, IncidentEvent, IncidentId};
 use daybook_model::spec::Artifact;
-use daybook_model::{Actor, Entry, EnvKey, Event, Release, ReleaseNumber, RunKind, Service, ServiceName, Timestamp};
+use daybook_model::{
+    Action, Actor, DatabaseName, Entry, EnvKey, Event, Release, ReleaseNumber, RunId, RunKind, Service, ServiceName,
+    Timestamp,
+};
 use daybook_promql::Answer;
 use daybook_store::{Journal as _, Query};
 use jiff::SignedDuration;
@@ -25,14 +29,11 @@ pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
 impl App {
     /// Measures what users feel of an incident, compares what changed before with it, and writes both down.
-    pub(super) async fn suspect(
-        &self,
-        key: Option<&EnvKey>,
-        id: IncidentId,
-        related: &Related,
-    ) -> Result<(), ApiError> {
-        let known = self.inner.incidents.of(key);
-        let Some(incident) = known.get(id).filter(|incident| incident.is_open()) else { return Ok(()) };
+    pub(super) async fn suspect(&self, id: IncidentId) -> Result<(), ApiError> {
+        let Some((key, incident)) = self.inner.incidents.find(id).filter(|(_, incident)| incident.is_open()) else {
+            return Ok(());
+        };
+        let (key, related) = (key.as_ref(), self.related(key.as_ref()).await?);
         let actor = Actor::daybook("alerts");
         let mut symptoms: Vec<Symptom> = incident.alerts.iter().map(Symptom::of).collect();
         if let Some(key) = key {
@@ -41,14 +42,14 @@ impl App {
                     symptom.by_release = self.errors_by_release(key, &service, incident.onset).await;
                 }
             }
-            let impact = self.impact(key, incident).await;
+            let impact = self.impact(key, &incident).await;
             if incident.impact.as_ref() != Some(&impact) {
                 self.note_incident(Some(key), &actor, id, IncidentEvent::Felt { impact }).await?;
             }
         }
         let mut changes = self.changes(key, incident.onset).await?;
         changes.extend(self.seen(key, incident.onset).await);
-        let suspects = cause::rank(&symptoms, &changes, related, incident.onset);
+        let suspects = cause::rank(&symptoms, &changes, &related, incident.onset);
         if suspects != incident.suspects {
             self.note_incident(key, &actor, id, IncidentEvent::Suspected { suspects }).await?;
         }
@@ -168,16 +169,9 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
                     .filter_map(|service| Some((service.as_ref(), before?.services.get(&service.name)?.as_ref())))
                     .filter(|(now, before)| is_changed(now, before))
                     .collect();
-                changes.extend(
-                    // What a run has changed stays when the run is over.
-                    run(*purpose, reason, (*to, *from), &differing).into_iter().map(|(what, services)| Change {
-                        at,
-                        ended: Some(at),
-                        what,
-                        services,
-                        host: None,
-                    }),
-                );
+                let changed = run(*purpose, reason, (*to, *from), &differing, migrated(entries, entry.run));
+                // What a run has changed stays when the run is over.
+                changes.extend(changed.map(|(what, services)| Change { services, ..one(what, None) }));
             }
             Event::Noticed { replica, what } => {
                 let service = Some(&replica.service);
@@ -208,6 +202,32 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
     together(changes)
 }
 
+/// What a run has done to databases, as far as it came: the migrations of those steps that it began.
+fn migrated(entries: &[Entry], run: Option<RunId>) -> Vec<(DatabaseName, String)> {
+    let (mut plans, mut begun) = (Vec::new(), Vec::new());
+    for entry in entries.iter().filter(|entry| run.is_some() && entry.run == run) {
+        match &entry.event {
+            Event::Planned { plan, toward: Toward::Target } => plans.push(plan),
+            Event::StepStarted { plan, step, .. } => begun.push((plan, *step)),
+            _ => {}
+        }
+    }
+    let mut all = Vec::new();
+    for plan in plans {
+        for step in plan.steps.iter().filter(|step| begun.contains(&(&plan.id, step.id))) {
+            let Action::Migrate { database, migrations } = &step.action else { continue };
+            for pending in migrations {
+                let one = (database.clone(), pending.what.clone());
+                // A plan that was made anew after a crash may have it once more.
+                if !all.contains(&one) {
+                    all.push(one);
+                }
+            }
+        }
+    }
+    all
+}
+
 /// Whether a service is another, wherever in the manifest it stands.
 fn is_changed(now: &Service, before: &Service) -> bool {
     now != &Service { line: now.line, ..before.clone() }
@@ -219,8 +239,10 @@ fn run(
     reason: &str,
     (to, from): (ReleaseNumber, Option<ReleaseNumber>),
     differing: &[(&Service, &Service)],
+    migrated: Vec<(DatabaseName, String)>,
 ) -> Option<(What, BTreeSet<ServiceName>)> {
-    let services = differing.iter().map(|(now, _)| now.name.clone()).collect();
+    let databases = migrated.iter().filter_map(|(database, _)| database.as_str().parse().ok());
+    let services = differing.iter().map(|(now, _)| now.name.clone()).chain(databases).collect();
     if purpose == RunKind::Heal {
         return None;
     }
@@ -231,7 +253,8 @@ fn run(
         return Some((What::Stopped, services));
     }
     let scaled: Vec<_> = differing.iter().filter(|(now, before)| now.scale != before.scale).collect();
-    let changed = changed(differing);
+    let mut changed = changed(differing);
+    changed.extend(migrated.into_iter().map(|(database, what)| Changed::Migration { database, what }));
     if let ([(now, before)], true) = (scaled.as_slice(), changed.is_empty()) {
         return Some((What::Scale { from: before.replicas(), to: now.replicas() }, services));
     }
@@ -324,7 +347,8 @@ fn together(changes: Vec<Change>) -> Vec<Change> {
 
 #[cfg(test)]
 mod tests {
-    use daybook_model::Digest;
+    use daybook_model::database::Pending;
+    use daybook_model::{Cause, Digest, Effect, Plan, PlanId, Spec, Step, StepId};
 
     use super::*;
 
@@ -366,5 +390,48 @@ mod tests {
         assert_eq!(changes[0].what, What::Crash { times: 2, code: 3 });
         assert_eq!(changes[1].what, What::OutOfMemory { times: 1, limit_bytes: None });
         assert!(read(&entries, &BTreeMap::new(), Timestamp::from_second(60).unwrap()).is_empty(), "too long before");
+    }
+    #[test]
+    fn a_release_that_migrates_is_told_as_what_it_did_to_the_database() {
+        let database: DatabaseName = "db".parse().unwrap();
+        let pending =
+            |what: &str| Pending { what: what.to_owned(), script: "V2__a.sql".to_owned(), remarks: Vec::new() };
+        let step = |id, what: &str| Step {
+            id: StepId(id),
+            action: Action::Migrate { database: database.clone(), migrations: vec![pending(what)] },
+            cause: Cause { why: "a migration".into(), line: None },
+            needs: Vec::new(),
+        };
+        let plan = Plan {
+            id: PlanId(Digest::of(b"plan")),
+            parent: None,
+            key: "shop/production".parse().unwrap(),
+            from: Some(ReleaseNumber(1)),
+            to: ReleaseNumber(2),
+            steps: vec![step(0, "version 2 (drop index)"), step(1, "version 3 (never begun)")],
+            changes: Vec::new(),
+        };
+        let run_id = RunId(uuid::Uuid::from_u128(7));
+        let of_run = |seq, event| Entry { run: Some(run_id), ..entry(seq, 10, event) };
+        let started = Event::RunStarted {
+            purpose: RunKind::Up,
+            reason: "up".to_owned(),
+            to: ReleaseNumber(2),
+            from: Some(ReleaseNumber(1)),
+            spec: Box::new(Spec::empty("shop/production".parse().unwrap())),
+            manifest: None,
+            remove_volumes: BTreeSet::new(),
+        };
+        let began = Event::StepStarted { plan: plan.id.clone(), step: StepId(0), effect: Effect::Once };
+        let entries = [
+            of_run(1, started),
+            of_run(2, Event::Planned { plan: Box::new(plan), toward: Toward::Target }),
+            of_run(3, began),
+        ];
+        let changes = read(&entries, &BTreeMap::new(), Timestamp::UNIX_EPOCH);
+        let changed = vec![Changed::Migration { database, what: "version 2 (drop index)".to_owned() }];
+        let what = What::Release { number: ReleaseNumber(2), previous: Some(ReleaseNumber(1)), changed };
+        assert_eq!(changes.iter().map(|change| &change.what).collect::<Vec<_>>(), [&what]);
+        assert_eq!(changes[0].services, ["db".parse().unwrap()].into());
     }
 }

@@ -41,6 +41,7 @@ impl App {
         self.spawn(self.clone().tend_records(store.clone()));
         self.spawn(self.clone().tend_scrapes(store.clone()));
         self.spawn(self.clone().tend_anomalies(store.clone()));
+        self.spawn(self.clone().tend_suspicions());
         self.spawn(self.clone().tend_alerts(store.clone()));
         let mut kills = Kills::default();
         let mut ticks = tokio::time::interval(MEASURE_EVERY);
