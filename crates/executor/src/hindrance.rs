@@ -9,8 +9,12 @@ use tokio::time::Instant;
 
 use crate::Executor;
 
-/// A runtime is asked so often.
+/// A runtime is asked after so long, and then ever more seldom:
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// at each fourth of the time that was waited, at most
+const SELDOM: u32 = 4;
+/// after so long.
+const AT_MOST: Duration = Duration::from_secs(15);
 
 /// What is known of it, asked for now and then.
 pub(crate) struct Hindrance {
@@ -40,7 +44,7 @@ impl Hindrance {
 impl Executor {
     /// Asks again, if it is time to.
     pub(crate) async fn ask_what_hinders(&self, key: &EnvKey, service: &ServiceName, known: &mut Hindrance) {
-        if known.asked.elapsed() > ASK_AGAIN {
+        if known.asked.elapsed() > (known.began.elapsed() / SELDOM).clamp(ASK_AGAIN, AT_MOST) {
             known.asked = Instant::now();
             // A runtime that does not tell now may tell the next time.
             known.troubles = self.inner.runtime.troubles(key, service).await.unwrap_or_default();

@@ -67,6 +67,7 @@ use environments::Made;
 use images::Images;
 pub use lease::{Held, Lease};
 pub use objects::entry::Hosts;
+use troubles::Told;
 pub use tunnel::Tunnel;
 
 /// Which cluster, and what is needed beside it.
@@ -87,6 +88,7 @@ pub struct Config {
 pub struct KubernetesRuntime {
     cluster: Cluster,
     cache: Cache,
+    told: Told,
     owners: Owners,
     images: Images,
     helm: Helm,
@@ -115,6 +117,7 @@ impl KubernetesRuntime {
             helm: Helm::new(config.kubeconfig, cluster.context.clone(), &config.state),
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
             cache: Cache::begin(&cluster),
+            told: Told::default(),
             cluster,
             owners,
             made: Made::default(),

@@ -1,8 +1,10 @@
 //! What is in the way of a service's replicas, as the cluster tells it.
 
+mod told;
 mod words;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, ServiceName};
@@ -19,11 +21,13 @@ use crate::keeper::is_managed;
 use crate::objects::{INSTANCE, Pairs, ROLE, of_environment, of_service};
 use crate::pods::{has_ended, instance, is_running, last_exit, status};
 
+pub(crate) use told::Told;
+
 impl KubernetesRuntime {
     /// Everything that is known to be in the way of a service's replicas, the most telling first.
     pub(crate) async fn troubles_of(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
         let namespace = self.cluster.namespace(key);
-        let pods = self.cluster.list::<Pod>(Some(&namespace), &of_every_role(key, service)).await?;
+        let pods = self.pods_with(&namespace, &of_every_role(key, service)).await?;
         let events = self.events_in(&namespace).await;
         let mut troubles = Vec::new();
         for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
@@ -77,15 +81,26 @@ impl KubernetesRuntime {
         Ok(troubles)
     }
 
+    /// Pods of ours, as the watches have told, or else as the API server answers.
+    async fn pods_with(&self, namespace: &str, labels: &Pairs) -> Result<Vec<Pod>> {
+        match self.cache.workloads(namespace, labels) {
+            Some(told) => Ok(told.pods.into_iter().map(Arc::unwrap_or_clone).collect()),
+            None => self.cluster.list::<Pod>(Some(namespace), labels).await,
+        }
+    }
+
     /// What happened in a namespace. Nothing where it may not be asked for.
-    async fn events_in(&self, namespace: &str) -> Vec<Event> {
-        let events = self.cluster.list::<Event>(Some(namespace), &Pairs::new()).await;
-        let mut events = events.unwrap_or_else(|error| {
-            tracing::debug!(%error, "events are not told");
-            Vec::new()
-        });
-        events.sort_by_key(|event| std::cmp::Reverse(event.last_timestamp.clone()));
-        events
+    async fn events_in(&self, namespace: &str) -> Arc<[Event]> {
+        let asked = async {
+            let events = self.cluster.list::<Event>(Some(namespace), &Pairs::new()).await;
+            let mut events = events.unwrap_or_else(|error| {
+                tracing::debug!(%error, "events are not told");
+                Vec::new()
+            });
+            events.sort_by_key(|event| std::cmp::Reverse(event.last_timestamp.clone()));
+            events
+        };
+        self.told.in_namespace(namespace, asked).await
     }
 
     /// Why a workload makes no pod.

@@ -11,6 +11,7 @@ use daybook_logs::query::{Condition, Direction, Op, Query};
 use daybook_logs::store::{NotKept, NotSearched, Options, Store};
 use daybook_logs::{Field, Kept, Line, Stream};
 use daybook_model::launch::Role;
+use daybook_model::observed::ReplicaState;
 use daybook_model::{EnvKey, ReplicaId, SeenReplica, Timestamp};
 use daybook_runtime::LogQuery;
 use futures::StreamExt as _;
@@ -26,7 +27,7 @@ use crate::view::status::word;
 
 /// Between two looks for replicas that began.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A replica whose log ended before a line of it came is followed again after so long, then after twice as long, at most
+/// A replica whose log ended before a line of it came is followed again after so long, then after four times as long, at most
 const AFTER: Duration = Duration::from_secs(1);
 /// after this.
 const AFTER_AT_MOST: Duration = Duration::from_secs(10 * 60);
@@ -82,7 +83,7 @@ impl Followed {
             return false;
         }
         self.owes |= is_running;
-        let after = AFTER.saturating_mul(1 << self.silent.saturating_sub(1).min(16)).min(AFTER_AT_MOST);
+        let after = AFTER.saturating_mul(1 << (2 * self.silent.saturating_sub(1)).min(16)).min(AFTER_AT_MOST);
         if is_running { self.ended.is_none_or(|ended| ended.elapsed() >= after) } else { self.owes }
     }
 }
@@ -139,7 +140,9 @@ impl App {
             let mut there = HashMap::new();
             for key in self.managed().await {
                 let Some(seen) = self.inner.observatory.last_seen(&key) else { continue };
-                for replica in &seen.replicas {
+                // What has not begun has said nothing, and whoever waits for it asks again and again.
+                let has_begun = |state| !matches!(state, ReplicaState::Created | ReplicaState::Starting);
+                for replica in seen.replicas.iter().filter(|replica| has_begun(replica.state)) {
                     let life = Life {
                         key: key.clone(),
                         id: replica.id.clone(),

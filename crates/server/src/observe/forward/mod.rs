@@ -160,7 +160,7 @@ impl App {
             let (mut outlets, mut places) = (lock(&self.forwarding().outlets), self.forwarding().places.lock());
             let of_outlets = all.keys().map(|(key, _)| key.clone());
             let keys: BTreeSet<EnvKey> = places.keys().into_iter().chain(of_outlets).collect();
-            for key in keys.iter().filter(|key| !unreadable.contains(key)) {
+            for key in keys.iter().filter(|key| !unreadable.contains(*key)) {
                 let goes = |kind| all.contains_key(&(key.clone(), kind));
                 let mut place = places.get(key).cloned().unwrap_or_default();
                 let begun = place.metrics.unwrap_or_else(|| Times::begin(self.now().as_millisecond()));
