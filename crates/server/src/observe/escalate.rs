@@ -24,7 +24,7 @@ impl App {
     pub(super) async fn tend_escalations(self) {
         let mut entries = self.inner.store.subscribe();
         loop {
-            if let Err(error) = self.hand_over().await {
+            if let Err(error) = self.note_shifts().await {
                 tracing::warn!(error = %error.0.message, "whoever goes on call is told later");
             }
             let next = match self.escalate().await {
@@ -52,7 +52,7 @@ impl App {
     }
 
     /// Writes down which shifts have begun, in schedules that tell of them: so each is told once.
-    async fn hand_over(&self) -> Result<(), ApiError> {
+    async fn note_shifts(&self) -> Result<(), ApiError> {
         for key in self.try_managed().await? {
             let Some(release) = self.inner.store.current_release(&key).await? else { continue };
             if !release.spec.on_call.schedules.iter().any(|schedule| schedule.handover) {

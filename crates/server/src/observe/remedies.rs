@@ -5,6 +5,7 @@
 //! there, and tells that it was not begun. It is never done again for the same incident.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_api::change::{Change, Rollback, Scale, Services};
@@ -33,7 +34,7 @@ pub(super) type Left = BTreeMap<IncidentId, Vec<String>>;
 
 /// What the journal says for the rules of an environment.
 struct Read {
-    release: Release,
+    release: Arc<Release>,
     around: Around,
 }
 
@@ -320,8 +321,6 @@ fn reasons(decision: Decision) -> Vec<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
-
     use daybook_decide::incident::fold;
     use daybook_model::incident::{Severity, Suspect};
     use daybook_model::remedy::{Remedy, Rule};
