@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use daybook_decide::incident::Incident;
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::name::ChannelName;
 use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp};
@@ -401,22 +402,27 @@ impl App {
         let is_its = |place: &Option<EnvKey>| place.as_ref().is_none_or(|place| place == of);
         let found = self.inner.incidents.whole(id).filter(|(place, incident)| is_its(place) && incident.is_open());
         let Some((key, incident)) = found else { return Ok(()) };
-        // The end of a part is not that of the whole.
-        if incident.id != id && signal.state == Told::Resolved {
-            return Ok(());
-        }
+        let Some((id, event)) = deed(signal, id, &incident) else { return Ok(()) };
         let by = Actor { name: by(signal), origin: "pagerduty".to_owned() };
-        let event = match signal.state {
-            Told::Acknowledged if !incident.is_seen_to() => IncidentEvent::Acknowledged,
-            Told::Resolved => IncidentEvent::Resolved { ending: Ending::ByHand, note: "at PagerDuty".to_owned() },
-            Told::Note => {
-                let text = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
-                IncidentEvent::Noted { text }
-            }
-            _ => return Ok(()),
-        };
         self.note_incident(key.as_ref(), &by, id, event).await
     }
+}
+
+/// What a deed about the incident `told` does here, and to which: to `whole`, which is what it is a part of now, or else itself.
+fn deed(signal: &Signal, told: IncidentId, whole: &Incident) -> Option<(IncidentId, IncidentEvent)> {
+    let event = match signal.state {
+        Told::Acknowledged if !whole.is_seen_to() => IncidentEvent::Acknowledged,
+        // The end of a part is not that of the whole.
+        Told::Resolved if whole.id == told => {
+            IncidentEvent::Resolved { ending: Ending::ByHand, note: "at PagerDuty".to_owned() }
+        }
+        Told::Note => {
+            let text = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
+            IncidentEvent::Noted { text }
+        }
+        _ => return None,
+    };
+    Some((whole.id, event))
 }
 
 /// Who did it, as the tool says.
@@ -427,6 +433,8 @@ fn by(signal: &Signal) -> String {
 
 #[cfg(test)]
 mod tests {
+    use daybook_decide::incident::Incidents;
+
     use super::*;
 
     fn signal(action: &str) -> Signal {
@@ -468,5 +476,24 @@ mod tests {
         assert!(received.take(&key, "pagerduty", &signal("resolve"), at(240)).is_ok());
         received.tend(at(240 + ENDED_FOR + 1));
         assert!(received.alerts.keys().is_empty());
+    }
+    #[test]
+    fn what_is_done_about_a_part_at_pagerduty_is_done_to_the_whole() {
+        let [part, whole] = [7, 8].map(|id| IncidentId(Uuid::from_u128(id)));
+        let (at, by) = (Timestamp::from_second(1_800_000_000).unwrap(), Actor::daybook("test"));
+        let mut incidents = Incidents::default();
+        for id in [part, whole] {
+            let (title, services) = ("web fails".to_owned(), BTreeSet::new());
+            let opened = IncidentEvent::Opened { title, severity: Severity::Page, services, alert: None };
+            incidents.record(at, &by, id, &opened).unwrap();
+        }
+        let merged = IncidentEvent::MergedInto { other: whole, why: String::new() };
+        incidents.record(at, &by, part, &merged).unwrap();
+        let deed = |incidents: &Incidents, action| deed(&signal(action), part, incidents.whole(part).unwrap());
+        assert_eq!(deed(&incidents, "resolve"), None, "the whole goes on");
+        let (id, event) = deed(&incidents, "acknowledge").unwrap();
+        incidents.record(at, &by, id, &event).unwrap();
+        assert!(incidents.get(whole).unwrap().is_seen_to());
+        assert_eq!(deed(&incidents, "acknowledge"), None, "that changes nothing any more");
     }
 }
