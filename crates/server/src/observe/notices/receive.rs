@@ -5,9 +5,11 @@
 //! signature.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -18,7 +20,7 @@ use daybook_model::name::ChannelName;
 use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp};
 use daybook_notify::Secret;
 use daybook_notify::inbound::pagerduty_events::{self, Event, Rejected};
-use daybook_notify::inbound::{Answer, Signal, State as Told, alertmanager, pagerduty_webhook};
+use daybook_notify::inbound::{Answer, MOST_BYTES, Signal, State as Told, alertmanager, pagerduty_webhook};
 use daybook_store::Standings;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -36,6 +38,8 @@ const ENDED_FOR: i64 = 15 * 60;
 /// Labels of an alert that are kept, and characters of each.
 const LABELS: usize = 30;
 const CHARACTERS: usize = 300;
+/// How long a sender may take for a body.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Alerts of other tools by what they are known by.
 type Alerts = BTreeMap<String, One>;
@@ -165,15 +169,44 @@ fn one(tool: &str, signal: &Signal, now: Timestamp) -> One {
     One { alert, description, until: signal.until }
 }
 
-/// The paths that take something from other tools.
+/// The paths that take something from other tools. Bodies may be larger where their sender is known before they are read.
 pub(crate) fn routes() -> Router<App> {
+    let alerts = Router::new()
+        .route("/alertmanager", post(alertmanager_webhook))
+        .route("/api/v2/alerts", post(prometheus_alerts))
+        .layer(DefaultBodyLimit::max(alertmanager::MOST_ALERTS_BYTES + 1));
     Router::new()
         .route("/v2/enqueue", post(enqueue))
         .route("/v2/change/enqueue", post(enqueue_change))
-        .route("/alertmanager", post(alertmanager_webhook))
-        .route("/api/v2/alerts", post(prometheus_alerts))
         .route("/pagerduty/{app}/{env}/{channel}", post(pagerduty_webhook))
-        .layer(DefaultBodyLimit::max(alertmanager::MOST_ALERTS_BYTES + 1))
+        .layer(DefaultBodyLimit::max(MOST_BYTES + 1))
+        .merge(alerts)
+}
+
+/// Who sends with the key of this environment, which is looked at before anything of the body is read.
+struct Keyed(EnvKey);
+
+impl FromRequestParts<App> for Keyed {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        app.sender_of(&parts.headers).map(Self).map_err(Failed::respond)
+    }
+}
+
+/// A body that came in time.
+struct Whole(Bytes);
+
+impl FromRequest<App> for Whole {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, app)).await {
+            Ok(Ok(body)) => Ok(Self(body)),
+            Ok(Err(rejection)) => Err(rejection.into_response()),
+            Err(_) => Err(refuse(408, "the body came too slowly".to_owned())),
+        }
+    }
 }
 
 fn respond(answer: Answer) -> Response {
@@ -186,7 +219,7 @@ fn refuse(status: u16, message: String) -> Response {
     (status, message + "\n").into_response()
 }
 
-async fn enqueue(State(app): State<App>, body: Bytes) -> Response {
+async fn enqueue(State(app): State<App>, Whole(body): Whole) -> Response {
     match app.take_event(pagerduty_events::enqueue(&body, || Uuid::now_v7().to_string())).await {
         Ok(event) => respond(event.accepted()),
         Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
@@ -194,7 +227,7 @@ async fn enqueue(State(app): State<App>, body: Bytes) -> Response {
     }
 }
 
-async fn enqueue_change(State(app): State<App>, body: Bytes) -> Response {
+async fn enqueue_change(State(app): State<App>, Whole(body): Whole) -> Response {
     match app.take_event(pagerduty_events::enqueue_change(&body, || Uuid::now_v7().to_string())).await {
         Ok(event) => respond(event.accepted()),
         Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
@@ -202,22 +235,14 @@ async fn enqueue_change(State(app): State<App>, body: Bytes) -> Response {
     }
 }
 
-async fn alertmanager_webhook(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    let key = match app.sender_of(&headers) {
-        Ok(key) => key,
-        Err(failed) => return failed.respond(),
-    };
+async fn alertmanager_webhook(State(app): State<App>, Keyed(key): Keyed, Whole(body): Whole) -> Response {
     match alertmanager::webhook(&body) {
         Ok(group) => app.take_alerts(&key, &group.signals).await,
         Err(error) => refuse(error.status(), error.to_string()),
     }
 }
 
-async fn prometheus_alerts(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    let key = match app.sender_of(&headers) {
-        Ok(key) => key,
-        Err(failed) => return failed.respond(),
-    };
+async fn prometheus_alerts(State(app): State<App>, Keyed(key): Keyed, Whole(body): Whole) -> Response {
     match alertmanager::alerts(&body, app.now()) {
         Ok(alerts) => {
             let taken = app.take_alerts(&key, &alerts.signals).await;
@@ -232,7 +257,7 @@ async fn pagerduty_webhook(
     State(app): State<App>,
     Path((env_app, env, channel)): Path<(AppName, EnvName, ChannelName)>,
     headers: HeaderMap,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Response {
     let key = EnvKey::new(env_app, env);
     let secrets = app.webhook_secrets(&key, &channel);
