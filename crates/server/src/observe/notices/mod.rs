@@ -61,7 +61,7 @@ pub(crate) struct Notices {
     /// Environments by the digest of the key by which other tools tell of alerts there.
     /// `None`: nobody has looked yet.
     keys: Mutex<Option<BTreeMap<Digest, EnvKey>>>,
-    received: Arc<Kept<receive::Received>>,
+    received: Arc<Kept<Rows<receive::Alerts>>>,
 }
 
 /// How it stands.

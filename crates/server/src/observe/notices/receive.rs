@@ -4,7 +4,7 @@
 //! the store before it is acknowledged. Who sends proves it by the key of an environment (`receive` of the manifest), or by PagerDuty's
 //! signature.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +21,7 @@ use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp}
 use daybook_notify::Secret;
 use daybook_notify::inbound::pagerduty_events::{self, Event, Rejected};
 use daybook_notify::inbound::{Answer, MOST_BYTES, Signal, State as Told, alertmanager, pagerduty_webhook};
-use daybook_store::Standings;
+use daybook_store::RECEIVED;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ use super::lock;
 use crate::App;
 use crate::error::ApiError;
 use crate::observe::Fired;
-use crate::observe::standing::{Row, Rows, Stands};
+use crate::observe::standing::{Row, Rows};
 
 /// Alerts of one environment that are remembered.
 const MOST: usize = 1_000;
@@ -42,33 +42,15 @@ const CHARACTERS: usize = 300;
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Alerts of other tools by what they are known by.
-type Alerts = BTreeMap<String, One>;
+pub(super) type Alerts = BTreeMap<String, One>;
 
 impl Row for Alerts {
-    const OF: &'static str = "received";
-}
-
-/// Alerts of other tools, by environment.
-#[derive(Debug, Default)]
-pub(super) struct Received {
-    alerts: Rows<Alerts>,
-}
-
-impl Stands for Received {
-    type Changed = BTreeSet<EnvKey>;
-
-    fn take_changed(&mut self) -> (Self::Changed, Standings) {
-        self.alerts.take_changed()
-    }
-
-    fn not_written(&mut self, changed: Self::Changed) {
-        self.alerts.not_written(changed);
-    }
+    const OF: &'static str = RECEIVED;
 }
 
 /// An alert of another tool.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct One {
+pub(super) struct One {
     alert: Alert,
     description: String,
     /// It is over then, unless it is sent again.
@@ -78,58 +60,56 @@ struct One {
 /// There are too many.
 struct TooMany;
 
-impl Received {
-    /// Takes in what a tool says; `tool` tells its keys from those of others.
-    fn take(&mut self, key: &EnvKey, tool: &str, signal: &Signal, now: Timestamp) -> Result<(), TooMany> {
-        let alerts = self.alerts.begin(key);
-        let place = place(tool, signal);
-        match (signal.state, alerts.get_mut(&place)) {
-            (Told::Firing, Some(known)) if known.alert.ended.is_none() => {
-                // By these an incident knows it; details may change.
-                let Alert { started, name, labels, .. } = known.alert.clone();
-                *known = one(tool, signal, now);
-                (known.alert.started, known.alert.name, known.alert.labels) = (started, name, labels);
-            }
-            (Told::Firing, known) => {
-                let ended = known.and_then(|known| known.alert.ended);
-                if ended.is_none() && alerts.len() >= MOST {
-                    return Err(TooMany);
-                }
-                let mut again = one(tool, signal, now);
-                // What is over and comes back begins anew, whatever its sender says of its beginning.
-                if ended.is_some_and(|ended| again.alert.started <= ended) {
-                    again.alert.started = now;
-                }
-                alerts.insert(place, again);
-            }
-            (Told::Resolved, Some(known)) => {
-                known.alert.ended.get_or_insert(now);
-            }
-            _ => {}
+/// Takes in what a tool says; `tool` tells its keys from those of others.
+fn take(received: &mut Rows<Alerts>, key: &EnvKey, tool: &str, signal: &Signal, now: Timestamp) -> Result<(), TooMany> {
+    let alerts = received.begin(key);
+    let place = place(tool, signal);
+    match (signal.state, alerts.get_mut(&place)) {
+        (Told::Firing, Some(known)) if known.alert.ended.is_none() => {
+            // By these an incident knows it; details may change.
+            let Alert { started, name, labels, .. } = known.alert.clone();
+            *known = one(tool, signal, now);
+            (known.alert.started, known.alert.name, known.alert.labels) = (started, name, labels);
         }
-        Ok(())
+        (Told::Firing, known) => {
+            let ended = known.and_then(|known| known.alert.ended);
+            if ended.is_none() && alerts.len() >= MOST {
+                return Err(TooMany);
+            }
+            let mut again = one(tool, signal, now);
+            // What is over and comes back begins anew, whatever its sender says of its beginning.
+            if ended.is_some_and(|ended| again.alert.started <= ended) {
+                again.alert.started = now;
+            }
+            alerts.insert(place, again);
+        }
+        (Told::Resolved, Some(known)) => {
+            known.alert.ended.get_or_insert(now);
+        }
+        _ => {}
     }
+    Ok(())
+}
 
-    /// Ends what was not sent again, and forgets what ended long ago.
-    fn tend(&mut self, now: Timestamp) {
-        for (_, alerts) in self.alerts.each() {
-            for one in alerts.values_mut() {
-                let over = one.until.filter(|until| *until <= now);
-                one.alert.ended = one.alert.ended.or(over);
-            }
-            let ended = |one: &One| one.alert.ended.is_some_and(|at| now.as_second() - at.as_second() > ENDED_FOR);
-            alerts.retain(|_, one| !ended(one));
+/// Ends what was not sent again, and forgets what ended long ago.
+fn tend(received: &mut Rows<Alerts>, now: Timestamp) {
+    for (_, alerts) in received.each() {
+        for one in alerts.values_mut() {
+            let over = one.until.filter(|until| *until <= now);
+            one.alert.ended = one.alert.ended.or(over);
         }
-        for key in self.alerts.keys() {
-            if self.alerts.get(&key).is_some_and(BTreeMap::is_empty) {
-                self.alerts.remove(&key);
-            }
+        let ended = |one: &One| one.alert.ended.is_some_and(|at| now.as_second() - at.as_second() > ENDED_FOR);
+        alerts.retain(|_, one| !ended(one));
+    }
+    for key in received.keys() {
+        if received.get(&key).is_some_and(BTreeMap::is_empty) {
+            received.remove(&key);
         }
     }
+}
 
-    fn identity(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Option<String> {
-        Some(self.alerts.get(key)?.get(&place(tool, signal))?.alert.identity())
-    }
+fn identity(received: &Rows<Alerts>, key: &EnvKey, tool: &str, signal: &Signal) -> Option<String> {
+    Some(received.get(key)?.get(&place(tool, signal))?.alert.identity())
 }
 
 fn place(tool: &str, signal: &Signal) -> String {
@@ -316,7 +296,7 @@ impl App {
     /// Reads what was received before.
     pub(in crate::observe) async fn read_received(&self) -> Result<(), daybook_store::Error> {
         let alerts = Rows::read(&self.inner.store).await?;
-        *self.notices().received.lock() = Received { alerts };
+        *self.notices().received.lock() = alerts;
         Ok(())
     }
 
@@ -324,8 +304,8 @@ impl App {
     pub(crate) fn received(&self) -> Vec<Fired> {
         let now = self.now();
         let mut received = self.notices().received.lock();
-        received.tend(now);
-        let all = received.alerts.iter().flat_map(|(key, alerts)| alerts.values().map(move |one| (key, one)));
+        tend(&mut received, now);
+        let all = received.iter().flat_map(|(key, alerts)| alerts.values().map(move |one| (key, one)));
         let fired =
             |(key, one): (&EnvKey, &One)| Fired::told(key.clone(), one.alert.clone(), one.description.clone(), 1.0);
         all.map(fired).collect()
@@ -371,7 +351,7 @@ impl App {
             let mut received = self.notices().received.lock();
             let ended = signals.iter().filter(|signal| signal.state == Told::Resolved);
             for signal in ended.chain(signals.iter().filter(|signal| signal.state == Told::Firing)) {
-                fits &= received.take(key, tool, signal, self.now()).is_ok();
+                fits &= take(&mut received, key, tool, signal, self.now()).is_ok();
             }
         }
         let kept = self.notices().received.write(&self.inner.store).await;
@@ -382,7 +362,7 @@ impl App {
     async fn take_signal(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Result<(), Failed> {
         match signal.state {
             Told::Acknowledged => {
-                let identity = self.notices().received.lock().identity(key, tool, signal);
+                let identity = identity(&self.notices().received.lock(), key, tool, signal);
                 let Some(identity) = identity else { return Ok(()) };
                 let incidents = self.inner.incidents.of(Some(key));
                 let has = |alert: &Alert| alert.identity() == identity;
@@ -458,6 +438,8 @@ fn by(signal: &Signal) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use daybook_decide::incident::Incidents;
 
     use super::*;
@@ -475,32 +457,32 @@ mod tests {
     fn an_alert_of_another_tool_is_one_of_ours_until_it_is_over() {
         let key: EnvKey = "shop/production".parse().unwrap();
         let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
-        let mut received = Received::default();
-        let alert = |received: &Received| received.alerts.get(&key).unwrap().values().next().unwrap().alert.clone();
-        assert!(received.take(&key, "pagerduty", &signal("trigger"), at(0)).is_ok());
-        assert!(received.take(&key, "pagerduty", &signal("trigger"), at(60)).is_ok());
+        let mut received = Rows::default();
+        let alert = |received: &Rows<Alerts>| received.get(&key).unwrap().values().next().unwrap().alert.clone();
+        assert!(take(&mut received, &key, "pagerduty", &signal("trigger"), at(0)).is_ok());
+        assert!(take(&mut received, &key, "pagerduty", &signal("trigger"), at(60)).is_ok());
         let first = alert(&received);
         assert_eq!((first.severity, first.started, first.ended), (Severity::Page, at(0), None));
         assert_eq!(first.service.as_ref().map(ToString::to_string).as_deref(), Some("web"));
         let mut detailed = signal("trigger");
         detailed.labels.insert("load".to_owned(), "2".to_owned());
-        assert!(received.take(&key, "pagerduty", &detailed, at(90)).is_ok());
+        assert!(take(&mut received, &key, "pagerduty", &detailed, at(90)).is_ok());
         assert_eq!(alert(&received).identity(), first.identity(), "details make no other alert of it");
-        assert_eq!(received.identity(&key, "pagerduty", &signal("acknowledge")), Some(first.identity()));
-        assert!(received.take(&key, "pagerduty", &signal("resolve"), at(120)).is_ok());
+        assert_eq!(identity(&received, &key, "pagerduty", &signal("acknowledge")), Some(first.identity()));
+        assert!(take(&mut received, &key, "pagerduty", &signal("resolve"), at(120)).is_ok());
         assert_eq!(alert(&received).ended, Some(at(120)));
         let mut again = signal("trigger");
         again.at = Some(at(0));
-        assert!(received.take(&key, "pagerduty", &again, at(180)).is_ok());
+        assert!(take(&mut received, &key, "pagerduty", &again, at(180)).is_ok());
         let second = alert(&received);
         assert_eq!(
             (second.started, second.ended),
             (at(180), None),
             "it is back, whatever its sender says of its start"
         );
-        assert!(received.take(&key, "pagerduty", &signal("resolve"), at(240)).is_ok());
-        received.tend(at(240 + ENDED_FOR + 1));
-        assert!(received.alerts.keys().is_empty());
+        assert!(take(&mut received, &key, "pagerduty", &signal("resolve"), at(240)).is_ok());
+        tend(&mut received, at(240 + ENDED_FOR + 1));
+        assert!(received.keys().is_empty());
     }
     #[test]
     fn what_is_done_about_a_part_at_pagerduty_is_done_to_the_whole() {
