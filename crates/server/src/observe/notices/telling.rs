@@ -100,7 +100,7 @@ pub(super) fn of_incident(
             // For whom it woke it goes on as a part of the other: they hear of the end of that one.
             IncidentEvent::MergedInto { .. } => {
                 if !woken.is_empty() {
-                    if let Some(who) = seen_to_by(whole, *at) {
+                    if let Some(who) = seen_to_at(whole, *at) {
                         let title = format!("a part of {} now, which {who} sees to: {title}", whole.id.short());
                         let mut seen_to = telling(Kind::Acknowledged, *at, None, title);
                         seen_to.notice.by = Some(who.to_owned());
@@ -164,9 +164,9 @@ pub(super) fn of_incident(
 }
 
 /// Who sees to an incident that goes on, if somebody did at a moment already: whoever does later is told of then.
-fn seen_to_by(incident: &Incident, at: Timestamp) -> Option<&str> {
-    let (who, since) = incident.acknowledged.as_ref().filter(|_| incident.is_open() && incident.is_seen_to())?;
-    (*since <= at).then(|| incident.owner.as_deref().unwrap_or(who))
+fn seen_to_at(incident: &Incident, at: Timestamp) -> Option<&str> {
+    let (_, since) = incident.acknowledged.as_ref().filter(|_| incident.is_open())?;
+    incident.seen_to_by().filter(|_| *since <= at)
 }
 
 /// Tells everybody, and those who were woken for it or for a part of it.
@@ -234,7 +234,7 @@ pub(super) fn of_shift(key: &EnvKey, shift: &Shift<'_>, incidents: &Incidents) -
 
 /// An incident that whoever goes on call is left with.
 fn left(incident: &Incident) -> Moment {
-    let who = incident.owner.as_deref().filter(|_| incident.is_seen_to()).unwrap_or("nobody");
+    let who = incident.seen_to_by().unwrap_or("nobody");
     let text = format!(
         "incident {} ({}): {}; {who} sees to it",
         incident.id.short(),
@@ -490,7 +490,8 @@ mod tests {
 
     impl Parts {
         fn new() -> Self {
-            let mut parts = Self { incidents: Incidents::default(), memory: Memory::default() };
+            let (incidents, memory) = (Incidents::default(), Memory::default());
+            let mut parts = Self { incidents, memory };
             for (id, who) in PARTS.into_iter().zip(["ada", "bob", "cy"]) {
                 parts.happens(id, &opened(Severity::Page));
                 parts.happens(id, &paged(1, &[who]));
