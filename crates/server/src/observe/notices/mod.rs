@@ -241,7 +241,7 @@ impl App {
             }
             let tellings = self.tellings(&entries).await?;
             after = entries.last().map_or(after, |last| last.seq);
-            let lost = self.push(tellings, after);
+            let lost = self.push(tellings, &entries, after);
             self.note_told(lost, None).await;
             if entries.len() < PAGE {
                 return Ok(());
@@ -254,7 +254,7 @@ impl App {
         Ok(self.inner.store.read(&query).await?.last().map_or(0, |last| last.seq))
     }
 
-    /// What is to be told of these entries, with the environment that it is about.
+    /// What is to be told of these entries, except of incidents, with the environment that it is about.
     async fn tellings(&self, entries: &[Entry]) -> Result<Vec<(Option<EnvKey>, Telling)>, Error> {
         let mut told = Vec::new();
         for entry in entries {
@@ -272,24 +272,33 @@ impl App {
                 told.push((Some(key.clone()), telling::of_shift(key, &shift, &self.inner.incidents.of(Some(key)))));
             }
         }
+        Ok(told)
+    }
+
+    /// What is to be told of incidents after these entries, with the environment that it is about.
+    fn of_incidents(&self, memory: &mut Memory, entries: &[Entry]) -> Vec<(Option<EnvKey>, Telling)> {
         let mut incidents: BTreeMap<IncidentId, Vec<(Timestamp, &Actor, &IncidentEvent)>> = BTreeMap::new();
+        let mut acknowledged = BTreeSet::new();
         for entry in entries {
             if let Event::Incident { incident, what } = &entry.event {
                 incidents.entry(*incident).or_default().push((entry.at, &entry.actor, what));
+                if matches!(**what, IncidentEvent::Acknowledged) {
+                    acknowledged.insert(*incident);
+                }
             }
         }
         // Who was woken for what is a part of another one now is told of that one.
         let mut incidents: Vec<_> = incidents.into_iter().collect();
         let is_part = |event: &IncidentEvent| matches!(event, IncidentEvent::MergedInto { .. });
         incidents.sort_by_key(|(_, events)| !events.iter().any(|(_, _, event)| is_part(event)));
-        let mut standing = self.notices().standing.lock();
+        let mut told = Vec::new();
         for (id, events) in incidents {
             let Some((key, incident)) = self.inner.incidents.find(id) else { continue };
             let Some((_, whole)) = self.inner.incidents.whole(id) else { continue };
-            let of = telling::of_incident(&mut standing.change().memory, key.as_ref(), &incident, &whole, &events);
+            let of = telling::of_incident(memory, key.as_ref(), &incident, &whole, &acknowledged, &events);
             told.extend(of.into_iter().map(|telling| (key.clone(), telling)));
         }
-        Ok(told)
+        told
     }
 
     /// A time in the zone of a schedule, in words.
@@ -311,9 +320,11 @@ impl App {
         }))
     }
 
-    /// Puts into the queues what is to be told, and remembers how far the journal was read. Answers what there was no room for.
-    fn push(&self, tellings: Vec<(Option<EnvKey>, Telling)>, after: u64) -> Vec<(EnvKey, Told)> {
+    /// Puts into the queues what is to be told, and what is of the incidents in these entries, and remembers how far the journal was
+    /// read: at once, so that whoever writes meanwhile writes all of that or nothing. Answers what there was no room for.
+    fn push(&self, mut tellings: Vec<(Option<EnvKey>, Telling)>, entries: &[Entry], after: u64) -> Vec<(EnvKey, Told)> {
         let (channels, mut standing) = (lock(&self.notices().channels), self.notices().standing.lock());
+        tellings.extend(self.of_incidents(&mut standing.change().memory, entries));
         let mut lost = Vec::new();
         for (about, telling) in tellings {
             for (key, channel, notice) in receivers(&channels, about.as_ref(), &telling) {
