@@ -199,8 +199,14 @@ impl App {
                     tracing::warn!(%error, "channels are as they were");
                 }
             }
-            // What is told was written down before.
-            let wake = if self.keep_notices().await { self.send_due(&mut underway) } else { Some(now + ASK_AGAIN) };
+            // What is told was written down before, by a server that leads still.
+            let (due, wake) = self.take_due();
+            let wake = if self.keep_notices().await {
+                underway.extend(due);
+                wake
+            } else {
+                Some(now + ASK_AGAIN)
+            };
             let until = look.into_iter().chain(wake).fold(open, Instant::min);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
@@ -388,16 +394,19 @@ impl App {
         Ok(())
     }
 
-    /// Begins to send what is due. Answers when more may be.
-    fn send_due(&self, underway: &mut Underway) -> Option<Instant> {
+    /// What is due, to be sent once it is written that nobody else does. Answers when more may be.
+    fn take_due(&self) -> (Vec<BoxFuture<'static, Sent>>, Option<Instant>) {
         let now = self.now();
         let (channels, mut standing) = (lock(&self.notices().channels), self.notices().standing.lock());
         let id = standing.id;
         let mut wake: Option<Timestamp> = None;
+        let mut due = Vec::new();
+        let mut begun = BTreeSet::new();
         for (key, place) in standing.places.each() {
             let next = place.queue.next(now);
             wake = wake.into_iter().chain(next.wake).min();
             for sending in next.send {
+                begun.insert(key.clone());
                 let mut opened = channels.get(key).into_iter().flatten();
                 let opened = opened.find(|one| one.described.name.as_str() == sending.channel);
                 let channel = match opened {
@@ -414,11 +423,15 @@ impl App {
                     };
                     Sent { key, sending, reply }
                 };
-                underway.push(sending.boxed());
+                due.push(sending.boxed());
             }
         }
+        // Something is written then, which only who leads may do: who was paused, and leads no more, sends nothing.
+        for key in &begun {
+            standing.places.change(key);
+        }
         let wait = wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
-        wait.map(|wait| Instant::now() + wait.max(Duration::from_millis(10)))
+        (due, wait.map(|wait| Instant::now() + wait.max(Duration::from_millis(10))))
     }
 
     /// Takes in what came of sending something.
