@@ -182,6 +182,7 @@ impl App {
     pub(super) async fn tend_notices(self) {
         let mut entries = self.inner.store.subscribe();
         let mut underway = Underway::new();
+        let mut done: Vec<(Vec<(EnvKey, Told)>, String)> = Vec::new();
         let mut look = Some(Instant::now());
         let mut open = Instant::now();
         loop {
@@ -203,6 +204,9 @@ impl App {
             let (due, wake) = self.take_due();
             let wake = if self.keep_notices().await {
                 underway.extend(due);
+                for (told, what) in take(&mut done) {
+                    self.note_told(told, Some(&what)).await;
+                }
                 wake
             } else {
                 Some(now + ASK_AGAIN)
@@ -210,7 +214,7 @@ impl App {
             let until = look.into_iter().chain(wake).fold(open, Instant::min);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
-                Some(sent) = underway.next(), if !underway.is_empty() => self.sent(sent).await,
+                Some(sent) = underway.next(), if !underway.is_empty() => done.extend(self.sent(sent)),
                 entry = entries.recv() => match entry {
                     Ok(entry) if !is_told(&entry.event) => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => look = look.or(Some(Instant::now() + SETTLE)),
@@ -434,25 +438,20 @@ impl App {
         (due, wait.map(|wait| Instant::now() + wait.max(Duration::from_millis(10))))
     }
 
-    /// Takes in what came of sending something.
-    async fn sent(&self, sent: Sent) {
+    /// Takes in what came of sending something. Answers what became of it, to be noted once that is written, and what it was.
+    fn sent(&self, sent: Sent) -> Option<(Vec<(EnvKey, Told)>, String)> {
         let Sent { key, sending, reply } = sent;
         let what = headline(&sending.notice);
-        let told = {
-            let mut standing = self.notices().standing.lock();
-            let Some(place) = standing.places.change(&key) else { return };
-            let seen = place.channels.entry(sending.channel.clone()).or_default();
-            match &reply.outcome {
-                Outcome::Delivered => *seen = Seen { told: Some((self.now(), what.clone())), failure: None },
-                Outcome::Retry { why, .. } | Outcome::Refused { why } => seen.failure = Some(why.clone()),
-            }
-            let chance = f64::from(Uuid::now_v7().as_u128() as u16) / f64::from(u16::MAX);
-            place.queue.record(sending.id, reply.outcome, self.now(), chance)
-        };
-        if self.keep_notices().await {
-            let told = told.into_iter().map(|told| (key.clone(), told)).collect();
-            self.note_told(told, Some(&what)).await;
+        let mut standing = self.notices().standing.lock();
+        let place = standing.places.change(&key)?;
+        let seen = place.channels.entry(sending.channel.clone()).or_default();
+        match &reply.outcome {
+            Outcome::Delivered => *seen = Seen { told: Some((self.now(), what.clone())), failure: None },
+            Outcome::Retry { why, .. } | Outcome::Refused { why } => seen.failure = Some(why.clone()),
         }
+        let chance = f64::from(Uuid::now_v7().as_u128() as u16) / f64::from(u16::MAX);
+        let told = place.queue.record(sending.id, reply.outcome, self.now(), chance);
+        Some((told.into_iter().map(|told| (key.clone(), told)).collect(), what))
     }
 
     /// Writes down what became of notices. `what` is what was delivered, if something was.
