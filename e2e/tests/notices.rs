@@ -15,6 +15,8 @@ use tokio::process::{Child, Command};
 
 const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
 const HOOK_KEY: &str = "a key that both of us know";
+/// What another tool tells of.
+const DISK: &str = "the disk of db1 is full";
 
 /// Debian's `aiosmtpd` with a mailbox (`scripts/setup`), and the certificate of its authority.
 struct MailServer {
@@ -202,9 +204,11 @@ async fn curl(url: &str, arguments: &[&str], body: &str) -> String {
     String::from_utf8_lossy(&said.stdout).into_owned()
 }
 
-async fn open_incidents(world: &World) -> Vec<Value> {
+/// Incidents of this title that go on; the machine may have some of its own.
+async fn open_incidents(world: &World, title: &str) -> Vec<Value> {
     let listed = world.run(&["incident", "ls", "-o", "json"]).await.expect(0).json();
-    listed.as_array().cloned().unwrap_or_default()
+    let all = listed.as_array().into_iter().flatten();
+    all.filter(|incident| incident["title"] == title).cloned().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +228,7 @@ async fn what_other_tools_tell_of_becomes_an_incident() {
     // A tool that can page PagerDuty can page us, with the key of the environment.
     let event = |key: &str, action: &str| {
         json!({"routing_key": key, "event_action": action, "dedup_key": "disk",
-            "payload": {"summary": "the disk of db1 is full", "source": "db1", "severity": "critical"}})
+            "payload": {"summary": DISK, "source": "db1", "severity": "critical"}})
         .to_string()
     };
     let foreign = post(address, "/v2/enqueue", &[], &event(&"f".repeat(32), "trigger")).await;
@@ -236,15 +240,15 @@ async fn what_other_tools_tell_of_becomes_an_incident() {
         .await;
     world.daybook.kill_server().await.expect("the server is killed");
     world.daybook.serve().await.expect("the server starts again");
-    world.until("an incident is open", async |world| open_incidents(world).await.len() == 1).await;
-    let incident = &open_incidents(&world).await[0];
+    world.until("an incident is open", async |world| open_incidents(world, DISK).await.len() == 1).await;
+    let incident = &open_incidents(&world, DISK).await[0];
     assert_eq!(incident["severity"], "page", "{incident}");
-    assert_eq!(incident["alerts"][0]["summary"], "the disk of db1 is full", "{incident}");
+    assert_eq!(incident["alerts"][0]["summary"], DISK, "{incident}");
     world.until("it is told", async |_| receiver.paged().iter().any(|(action, _)| action == "trigger")).await;
     world
         .until("it is acknowledged", async |world| {
             post(address, "/v2/enqueue", &[], &event(ROUTING_KEY, "acknowledge")).await;
-            open_incidents(world).await.iter().any(|incident| incident["state"] == "acknowledged")
+            open_incidents(world, DISK).await.iter().any(|incident| incident["state"] == "acknowledged")
         })
         .await;
 
@@ -258,7 +262,7 @@ async fn what_other_tools_tell_of_becomes_an_incident() {
     assert!(forged.ends_with("403"), "{forged}");
     let taken = post(address, path, &signed(HOOK_KEY), &deed).await;
     assert!(taken.ends_with("200"), "{taken}");
-    assert!(open_incidents(&world).await.is_empty());
+    assert!(open_incidents(&world, DISK).await.is_empty());
 
     // An Alertmanager tells of a group.
     let group = json!({"receiver": "daybook", "status": "firing", "version": "4", "groupKey": "g",
@@ -267,10 +271,11 @@ async fn what_other_tools_tell_of_becomes_an_incident() {
         "startsAt": now(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": ""}]})
     .to_string();
     assert!(post(address, "/alertmanager", &[], &group).await.ends_with("401"));
+    assert_eq!(answer_before_the_body(address), "HTTP/1.1 401");
     let bearer = vec![format!("authorization: Bearer {ROUTING_KEY}")];
     assert!(post(address, "/alertmanager", &bearer, &group).await.ends_with("200"));
-    world.until("an incident is open", async |world| open_incidents(world).await.len() == 1).await;
-    let incident = &open_incidents(&world).await[0];
+    world.until("an incident is open", async |world| open_incidents(world, "web is down").await.len() == 1).await;
+    let incident = &open_incidents(&world, "web is down").await[0];
     assert_eq!((&incident["title"], &incident["severity"]), (&json!("web is down"), &json!("ticket")), "{incident}");
     world.end().await;
 }
@@ -287,7 +292,7 @@ async fn other_tools_tell_over_tls_where_others_can_listen() {
     world.up(1, &[]).await.expect(0);
 
     let event = json!({"routing_key": ROUTING_KEY, "event_action": "trigger", "dedup_key": "disk",
-        "payload": {"summary": "the disk of db1 is full", "source": "db1", "severity": "critical"}})
+        "payload": {"summary": DISK, "source": "db1", "severity": "critical"}})
     .to_string();
     let url = format!("https://localhost:{port}/v2/enqueue");
     let trusted = async || {
@@ -295,7 +300,7 @@ async fn other_tools_tell_over_tls_where_others_can_listen() {
         curl(&url, &["--cacert", &authority], &event).await
     };
     world.until("the key is known", async |_| trusted().await.ends_with("202")).await;
-    world.until("an incident is open", async |world| open_incidents(world).await.len() == 1).await;
+    world.until("an incident is open", async |world| open_incidents(world, DISK).await.len() == 1).await;
     let unknown = curl(&url, &[], &event).await;
     assert!(unknown.ends_with("000"), "nobody vouches for it: {unknown}");
     let clear = format!("http://localhost:{port}/v2/enqueue");
@@ -312,6 +317,19 @@ async fn other_tools_tell_over_tls_where_others_can_listen() {
     let half = world.run(&["serve", "--receive", &address.to_string(), "--receive-key", "own.key"]).await.expect(64);
     assert!(half.err.contains("--receive-cert"), "{half}");
     world.end().await;
+}
+
+/// How whoever has a wrong key is answered before anything of a body came.
+fn answer_before_the_body(address: SocketAddr) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("it is longer than nothing");
+    let head =
+        "POST /alertmanager HTTP/1.1\r\nhost: daybook\r\nauthorization: Bearer wrong\r\ncontent-length: 9000\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    let mut said = [0; 12];
+    stream.read_exact(&mut said).expect("the server answers");
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// Now, as RFC 3339 has it.

@@ -12,7 +12,7 @@ use daybook_model::{ReleaseNumber, ServiceName, Timestamp};
 
 use crate::backups::{lies_back, span};
 use crate::incident::Incident;
-use crate::oncall::seen_to_by;
+use crate::oncall::left_to;
 
 /// The name of who is no person.
 const ITSELF: &str = "daybook";
@@ -70,7 +70,7 @@ pub fn decide(rules: &[Rule], incident: &Incident, around: &Around, now: Timesta
     if let Some(taken) = incident.actions.iter().find(|taken| taken.by != ITSELF) {
         return leave(&format!("{} did something about it: {}", taken.by, taken.what));
     }
-    if let Some(who) = seen_to_by(incident, now) {
+    if let Some(who) = left_to(incident, now) {
         return leave(&format!("{who} sees to it"));
     }
     if let Some(what) = &around.under_way {

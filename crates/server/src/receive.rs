@@ -51,89 +51,107 @@ impl Receive {
 #[cfg(feature = "observe")]
 mod listen {
     use std::io;
-    use std::net::SocketAddr;
+    use std::pin::pin;
     use std::sync::Arc;
+    use std::time::Duration;
 
+    use axum::Router;
     use axum::serve::Listener;
-    use daybook_edge::{FileTls, TlsStream};
+    use daybook_edge::FileTls;
+    use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+    use hyper_util::server::conn::auto::Builder;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::TcpListener;
-    use tokio::sync::{Semaphore, mpsc};
+    use tokio::sync::Semaphore;
+    use tokio::time::timeout;
 
     use super::Receive;
     use crate::App;
 
-    /// Clients that begin to speak TLS at once; others wait.
-    const MOST_HANDSHAKES: usize = 256;
+    /// Connections at once; others wait.
+    const MOST_CONNECTIONS: usize = 256;
+    /// Requests of one connection at once, over HTTP/2.
+    const MOST_STREAMS: u32 = 2;
+    /// How long a client may take for the head of a request, or do nothing between two.
+    const HEAD_WITHIN: Duration = Duration::from_secs(10);
+    /// How long a connection takes new requests, so that nobody has its place for good.
+    const LONGEST: Duration = Duration::from_mins(1);
+    /// How long the last requests of one may take then.
+    const END_WITHIN: Duration = Duration::from_mins(1);
 
     /// Takes in what other tools tell of: each of them proves with a key or a signature that it may.
     ///
     /// # Errors
     /// The address cannot be had, or the certificate cannot be used.
     pub(crate) async fn listen(app: &App, receive: &Receive) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-        let address = receive.address();
         let tls = receive.certificate().map(|files| FileTls::open(&files.cert, &files.key)).transpose();
-        let tls = tls.map_err(io::Error::other)?;
-        let listener = TcpListener::bind(address).await?;
+        let tls = tls.map_err(io::Error::other)?.map(Arc::new);
+        let listener = TcpListener::bind(receive.address()).await?;
         let routes = crate::observe::receiving().with_state(app.clone());
-        Ok(async move {
-            let served = match tls {
-                Some(tls) => axum::serve(Encrypted::new(listener, tls, address), routes).await,
-                None => axum::serve(listener, routes).await,
-            };
-            if let Err(error) = served {
-                tracing::error!(%error, %address, "nothing is received there any more");
-            }
-        })
+        Ok(accept(listener, tls, routes, MOST_CONNECTIONS))
     }
 
-    /// Connections that speak TLS by now.
-    struct Encrypted {
-        ready: mpsc::Receiver<(TlsStream, SocketAddr)>,
-        address: SocketAddr,
-    }
-
-    impl Encrypted {
-        fn new(listener: TcpListener, tls: FileTls, address: SocketAddr) -> Self {
-            let (to, ready) = mpsc::channel(1);
-            tokio::spawn(accept(listener, Arc::new(tls), to));
-            Self { ready, address }
-        }
-    }
-
-    /// Accepts until nobody takes connections any more. A client that is slow keeps no other waiting.
-    async fn accept(mut listener: TcpListener, tls: Arc<FileTls>, to: mpsc::Sender<(TlsStream, SocketAddr)>) {
-        let places = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+    /// Accepts so many connections at once. A client that is slow keeps no other waiting while there is room.
+    async fn accept(mut listener: TcpListener, tls: Option<Arc<FileTls>>, routes: Router, most: usize) {
+        let places = Arc::new(Semaphore::new(most));
         loop {
             let place = places.clone().acquire_owned().await.expect("it is never closed");
-            let (stream, peer) = tokio::select! {
-                accepted = Listener::accept(&mut listener) => accepted,
-                () = to.closed() => return,
-            };
-            let (tls, to) = (tls.clone(), to.clone());
+            let (stream, _) = Listener::accept(&mut listener).await;
+            let (tls, routes) = (tls.clone(), routes.clone());
             tokio::spawn(async move {
-                if let Some(stream) = tls.accept(stream).await {
-                    // Fails only where nobody takes it any more.
-                    let _ = to.send((stream, peer)).await;
+                match tls {
+                    Some(tls) => {
+                        if let Some(stream) = tls.accept(stream).await {
+                            serve(stream, routes).await;
+                        }
+                    }
+                    None => serve(stream, routes).await,
                 }
+                // It is had for as long as the connection lives.
                 drop(place);
             });
         }
     }
 
-    impl Listener for Encrypted {
-        type Io = TlsStream;
-        type Addr = SocketAddr;
-
-        async fn accept(&mut self) -> (TlsStream, SocketAddr) {
-            match self.ready.recv().await {
-                Some(accepted) => accepted,
-                // Whoever accepts ends only after this.
-                None => std::future::pending().await,
-            }
+    /// Serves a connection until it ends, or was there for long enough.
+    async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router) {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MOST_STREAMS);
+        let service = TowerToHyperService::new(routes);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        if timeout(LONGEST, connection.as_mut()).await.is_ok() {
+            return;
         }
+        connection.as_mut().graceful_shutdown();
+        // Whatever is not over then is cut off.
+        let _ = timeout(END_WITHIN, connection).await;
+    }
 
-        fn local_addr(&self) -> io::Result<SocketAddr> {
-            Ok(self.address)
+    #[cfg(test)]
+    mod tests {
+        use axum::routing::get;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        use tokio::net::TcpStream;
+
+        use super::*;
+
+        #[tokio::test]
+        async fn a_connection_has_its_place_until_it_ends() {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let routes = Router::new().route("/", get(|| async { "here" }));
+            let accepting = tokio::spawn(accept(listener, None, routes, 1));
+            let silent = TcpStream::connect(address).await.unwrap();
+            let mut other = TcpStream::connect(address).await.unwrap();
+            other.write_all(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await.unwrap();
+            // It has the only place, in which the other is served afterwards.
+            drop(silent);
+            let mut said = String::new();
+            other.read_to_string(&mut said).await.unwrap();
+            assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("here"), "{said}");
+            accepting.abort();
         }
     }
 }

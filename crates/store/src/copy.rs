@@ -12,7 +12,7 @@ use crate::chain::damaged;
 use crate::database::{failed, unavailable};
 use crate::key::KeySource;
 use crate::sqlite::{self, FILE};
-use crate::standings::DELIVERIES;
+use crate::standings::{DELIVERIES, RECEIVED};
 use crate::{Result, Store, internal};
 
 const COPY: &str = "copy the database";
@@ -67,12 +67,13 @@ pub async fn examine(state: &Path, key: Option<&KeySource>, passphrase: Option<&
 
 /// Sees that a restored state gives out no number again: what a later release left behind is found by its number, so `releases`
 /// of them are left out; and whoever was sent a notice takes another one of the same number for that, so they begin anew.
+/// What other tools told of is forgotten with that: what goes on they tell again.
 pub async fn use_no_number_again(state: &Path, releases: u32) -> Result<()> {
     const SKIP: &str = "leave out numbers that may have been used";
     let mut connection = connect(&state.join(FILE), SKIP).await?;
     let sql = "UPDATE environments SET highest_release = highest_release + $1";
     let skipped = sqlx::query(sql).bind(i64::from(releases)).execute(&mut connection).await.map_err(failed(SKIP));
-    let forget = sqlx::query("DELETE FROM standings WHERE what = $1").bind(DELIVERIES);
+    let forget = sqlx::query("DELETE FROM standings WHERE what IN ($1, $2)").bind(DELIVERIES).bind(RECEIVED);
     let forgotten = forget.execute(&mut connection).await.map_err(failed(SKIP));
     // From now on it is one file, which can be moved.
     let whole = sqlx::raw_sql("PRAGMA journal_mode = DELETE").execute(&mut connection).await.map_err(failed(SKIP));
@@ -216,12 +217,14 @@ mod tests {
         let store = a_state(dir.path()).await;
         let next = store.next_release_number(&key()).await.unwrap();
         let row = |what, body: &str| ((what, String::new()), Some(body.to_owned()));
-        store.keep_standings([row(DELIVERIES, "1"), row("notices", "2")].into()).await.unwrap();
+        store.keep_standings([row(DELIVERIES, "1"), row(RECEIVED, "{}"), row("notices", "2")].into()).await.unwrap();
         store.close().await;
         use_no_number_again(dir.path(), 100).await.unwrap();
         let store = Store::open(dir.path()).await.unwrap();
         assert_eq!(store.next_release_number(&key()).await.unwrap().0, next.0 + 100);
-        assert!(store.standings(DELIVERIES).await.unwrap().is_empty());
+        for forgotten in [DELIVERIES, RECEIVED] {
+            assert!(store.standings(forgotten).await.unwrap().is_empty(), "{forgotten}");
+        }
         assert_eq!(store.standings("notices").await.unwrap().len(), 1, "what was to be told still is");
     }
 }

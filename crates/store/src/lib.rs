@@ -38,7 +38,7 @@ pub use postgres::DatabaseUrl;
 pub use runs::RunRecord;
 pub use secrets::Secret;
 pub use sqlite::FILE;
-pub use standings::{DELIVERIES, Standings};
+pub use standings::{DELIVERIES, RECEIVED, Standings};
 pub use store::Store;
 pub use verify::Verified;
 

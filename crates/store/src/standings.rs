@@ -16,6 +16,9 @@ const READ: &str = "read how something stands";
 /// What the deliveries of notices are numbered within. A state that was brought back has none: it would give out numbers again.
 pub const DELIVERIES: &str = "deliveries";
 
+/// Alerts of other tools that go on. A state that was brought back has none: who has said since that one is over will not say so again.
+pub const RECEIVED: &str = "received";
+
 /// Rows by what they are of, and where: an environment, or nothing. `None` removes one.
 pub type Standings = BTreeMap<(&'static str, String), Option<String>>;
 
@@ -29,7 +32,7 @@ impl Store {
         rows.iter().map(pair).collect::<sqlx::Result<_>>().map_err(failed(READ))
     }
 
-    /// Replaces all these rows, or none.
+    /// Replaces all these rows, or none. Where there are none, nobody asks whether this server leads still.
     pub async fn keep_standings(&self, rows: Standings) -> Result<()> {
         if rows.is_empty() {
             return Ok(());

@@ -136,6 +136,12 @@ impl Incident {
         seen.is_some_and(|seen| self.reopened.is_none_or(|reopened| seen >= reopened))
     }
 
+    /// Who sees to it: whom it was handed over to, or else who acknowledged it last.
+    pub fn seen_to_by(&self) -> Option<&str> {
+        let (who, _) = self.acknowledged.as_ref().filter(|_| self.is_seen_to())?;
+        Some(self.owner.as_deref().unwrap_or(who))
+    }
+
     /// Its alerts that fire.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.iter().filter(|alert| alert.is_firing())

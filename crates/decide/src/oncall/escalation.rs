@@ -48,7 +48,7 @@ pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Ti
     }
     // Whoever has seen it before is told, and not woken at once.
     if let Some(reopened) = incident.reopened
-        && seen_to_by(incident, now).is_some()
+        && left_to(incident, now).is_some()
     {
         return Due::Wait(after(reopened, REOPENED_MS));
     }
@@ -69,12 +69,11 @@ pub fn due(policy: &Policy, schedules: &[Schedule], incident: &Incident, now: Ti
     if now < until { Due::Wait(until) } else { page(policy, schedules, level, round, now) }
 }
 
-/// Who sees to an incident: whoever acknowledged it first since it was opened, or opened again. Who did before it was opened
-/// again is given for [`REOPENED_MS`] longer.
-pub fn seen_to_by(incident: &Incident, now: Timestamp) -> Option<&str> {
-    let (who, _) = incident.acknowledged.as_ref()?;
+/// Whom an incident is left to: who sees to it, or who did before it was opened again, for [`REOPENED_MS`] longer.
+pub fn left_to(incident: &Incident, now: Timestamp) -> Option<&str> {
     let is_left = incident.reopened.is_some_and(|reopened| now < after(reopened, REOPENED_MS));
-    (incident.is_seen_to() || is_left).then_some(who.as_str())
+    let before = incident.acknowledged.as_ref().filter(|_| is_left).map(|(who, _)| who.as_str());
+    incident.seen_to_by().or(before)
 }
 
 /// The policy of an incident: the first that is for one of its services, or else the first that is for no certain ones.
@@ -264,7 +263,7 @@ mod tests {
         watch.happens(40, &IncidentEvent::Reopened { alert: None, why: String::new() });
         watch.look(41..50);
         assert_eq!(watch.log.len(), 1);
-        let by = |minute| seen_to_by(watch.all.get(ID).unwrap(), at(minute));
+        let by = |minute| left_to(watch.all.get(ID).unwrap(), at(minute));
         assert_eq!([by(41), by(54), by(55)], [Some("ada"), Some("ada"), None]);
         watch.look(50..57);
         assert_eq!(watch.log[1..], ["55: level 1, round 0: ada"], "nobody has said that they see to it");

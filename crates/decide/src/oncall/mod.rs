@@ -10,6 +10,6 @@ pub mod escalation;
 pub mod maintenance;
 pub mod schedule;
 
-pub use escalation::{Due, due, passed_over, policy_for, seen_to_by};
+pub use escalation::{Due, due, left_to, passed_over, policy_for};
 pub use maintenance::{muted, muted_incident};
 pub use schedule::{Begun, Shift, begun, next_hand_over, on_call, shifts};

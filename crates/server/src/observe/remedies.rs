@@ -11,7 +11,7 @@ use std::time::Duration;
 use daybook_api::change::{Change, Rollback, Scale, Services};
 use daybook_api::run::RunRequest;
 use daybook_decide::incident::{Incident, Incidents, Taken};
-use daybook_decide::oncall::{muted_incident, seen_to_by};
+use daybook_decide::oncall::{left_to, muted_incident};
 use daybook_decide::remedy::{Around, Decision, decide};
 use daybook_model::incident::{IncidentEvent, IncidentId, NextStep};
 use daybook_model::{Actor, Entry, EnvKey, Event, Release, ReleaseNumber, RunId, Timestamp};
@@ -179,7 +179,7 @@ impl App {
             return Ok(Some("another release came into force"));
         }
         let known = self.inner.incidents.of(Some(key));
-        let waits = |incident: &Incident| incident.is_open() && seen_to_by(incident, self.now()).is_none();
+        let waits = |incident: &Incident| incident.is_open() && left_to(incident, self.now()).is_none();
         if !known.get(incident).is_some_and(waits) {
             return Ok(Some("somebody saw to it"));
         }

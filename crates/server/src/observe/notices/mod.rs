@@ -61,7 +61,7 @@ pub(crate) struct Notices {
     /// Environments by the digest of the key by which other tools tell of alerts there.
     /// `None`: nobody has looked yet.
     keys: Mutex<Option<BTreeMap<Digest, EnvKey>>>,
-    received: Arc<Kept<receive::Received>>,
+    received: Arc<Kept<Rows<receive::Alerts>>>,
 }
 
 /// How it stands.
@@ -182,6 +182,7 @@ impl App {
     pub(super) async fn tend_notices(self) {
         let mut entries = self.inner.store.subscribe();
         let mut underway = Underway::new();
+        let mut done: Vec<(Vec<(EnvKey, Told)>, String)> = Vec::new();
         let mut look = Some(Instant::now());
         let mut open = Instant::now();
         loop {
@@ -199,12 +200,21 @@ impl App {
                     tracing::warn!(%error, "channels are as they were");
                 }
             }
-            // What is told was written down before.
-            let wake = if self.keep_notices().await { self.send_due(&mut underway) } else { Some(now + ASK_AGAIN) };
+            // What is told was written down before, by a server that leads still.
+            let (due, wake) = self.take_due();
+            let wake = if self.keep_notices().await {
+                underway.extend(due);
+                for (told, what) in take(&mut done) {
+                    self.note_told(told, Some(&what)).await;
+                }
+                wake
+            } else {
+                Some(now + ASK_AGAIN)
+            };
             let until = look.into_iter().chain(wake).fold(open, Instant::min);
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
-                Some(sent) = underway.next(), if !underway.is_empty() => self.sent(sent).await,
+                Some(sent) = underway.next(), if !underway.is_empty() => done.extend(self.sent(sent)),
                 entry = entries.recv() => match entry {
                     Ok(entry) if !is_told(&entry.event) => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => look = look.or(Some(Instant::now() + SETTLE)),
@@ -241,7 +251,7 @@ impl App {
             }
             let tellings = self.tellings(&entries).await?;
             after = entries.last().map_or(after, |last| last.seq);
-            let lost = self.push(tellings, after);
+            let lost = self.push(tellings, &entries, after);
             self.note_told(lost, None).await;
             if entries.len() < PAGE {
                 return Ok(());
@@ -254,7 +264,7 @@ impl App {
         Ok(self.inner.store.read(&query).await?.last().map_or(0, |last| last.seq))
     }
 
-    /// What is to be told of these entries, with the environment that it is about.
+    /// What is to be told of these entries, except of incidents, with the environment that it is about.
     async fn tellings(&self, entries: &[Entry]) -> Result<Vec<(Option<EnvKey>, Telling)>, Error> {
         let mut told = Vec::new();
         for entry in entries {
@@ -272,24 +282,33 @@ impl App {
                 told.push((Some(key.clone()), telling::of_shift(key, &shift, &self.inner.incidents.of(Some(key)))));
             }
         }
+        Ok(told)
+    }
+
+    /// What is to be told of incidents after these entries, with the environment that it is about.
+    fn of_incidents(&self, memory: &mut Memory, entries: &[Entry]) -> Vec<(Option<EnvKey>, Telling)> {
         let mut incidents: BTreeMap<IncidentId, Vec<(Timestamp, &Actor, &IncidentEvent)>> = BTreeMap::new();
+        let mut acknowledged = BTreeSet::new();
         for entry in entries {
             if let Event::Incident { incident, what } = &entry.event {
                 incidents.entry(*incident).or_default().push((entry.at, &entry.actor, what));
+                if matches!(**what, IncidentEvent::Acknowledged) {
+                    acknowledged.insert(*incident);
+                }
             }
         }
         // Who was woken for what is a part of another one now is told of that one.
         let mut incidents: Vec<_> = incidents.into_iter().collect();
         let is_part = |event: &IncidentEvent| matches!(event, IncidentEvent::MergedInto { .. });
         incidents.sort_by_key(|(_, events)| !events.iter().any(|(_, _, event)| is_part(event)));
-        let mut standing = self.notices().standing.lock();
+        let mut told = Vec::new();
         for (id, events) in incidents {
             let Some((key, incident)) = self.inner.incidents.find(id) else { continue };
             let Some((_, whole)) = self.inner.incidents.whole(id) else { continue };
-            let of = telling::of_incident(&mut standing.change().memory, key.as_ref(), &incident, &whole, &events);
+            let of = telling::of_incident(memory, key.as_ref(), &incident, &whole, &acknowledged, &events);
             told.extend(of.into_iter().map(|telling| (key.clone(), telling)));
         }
-        Ok(told)
+        told
     }
 
     /// A time in the zone of a schedule, in words.
@@ -311,9 +330,11 @@ impl App {
         }))
     }
 
-    /// Puts into the queues what is to be told, and remembers how far the journal was read. Answers what there was no room for.
-    fn push(&self, tellings: Vec<(Option<EnvKey>, Telling)>, after: u64) -> Vec<(EnvKey, Told)> {
+    /// Puts into the queues what is to be told, and what is of the incidents in these entries, and remembers how far the journal was
+    /// read: at once, so that whoever writes meanwhile writes all of that or nothing. Answers what there was no room for.
+    fn push(&self, mut tellings: Vec<(Option<EnvKey>, Telling)>, entries: &[Entry], after: u64) -> Vec<(EnvKey, Told)> {
         let (channels, mut standing) = (lock(&self.notices().channels), self.notices().standing.lock());
+        tellings.extend(self.of_incidents(&mut standing.change().memory, entries));
         let mut lost = Vec::new();
         for (about, telling) in tellings {
             for (key, channel, notice) in receivers(&channels, about.as_ref(), &telling) {
@@ -377,16 +398,19 @@ impl App {
         Ok(())
     }
 
-    /// Begins to send what is due. Answers when more may be.
-    fn send_due(&self, underway: &mut Underway) -> Option<Instant> {
+    /// What is due, to be sent once it is written that nobody else does. Answers when more may be.
+    fn take_due(&self) -> (Vec<BoxFuture<'static, Sent>>, Option<Instant>) {
         let now = self.now();
         let (channels, mut standing) = (lock(&self.notices().channels), self.notices().standing.lock());
         let id = standing.id;
         let mut wake: Option<Timestamp> = None;
+        let mut due = Vec::new();
+        let mut begun = BTreeSet::new();
         for (key, place) in standing.places.each() {
             let next = place.queue.next(now);
             wake = wake.into_iter().chain(next.wake).min();
             for sending in next.send {
+                begun.insert(key.clone());
                 let mut opened = channels.get(key).into_iter().flatten();
                 let opened = opened.find(|one| one.described.name.as_str() == sending.channel);
                 let channel = match opened {
@@ -403,32 +427,31 @@ impl App {
                     };
                     Sent { key, sending, reply }
                 };
-                underway.push(sending.boxed());
+                due.push(sending.boxed());
             }
+        }
+        // Something is written then, which only who leads may do: who was paused, and leads no more, sends nothing.
+        for key in &begun {
+            standing.places.change(key);
         }
         let wait = wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
-        wait.map(|wait| Instant::now() + wait.max(Duration::from_millis(10)))
+        (due, wait.map(|wait| Instant::now() + wait.max(Duration::from_millis(10))))
     }
 
-    /// Takes in what came of sending something.
-    async fn sent(&self, sent: Sent) {
+    /// Takes in what came of sending something. Answers what became of it, to be noted once that is written, and what it was.
+    fn sent(&self, sent: Sent) -> Option<(Vec<(EnvKey, Told)>, String)> {
         let Sent { key, sending, reply } = sent;
         let what = headline(&sending.notice);
-        let told = {
-            let mut standing = self.notices().standing.lock();
-            let Some(place) = standing.places.change(&key) else { return };
-            let seen = place.channels.entry(sending.channel.clone()).or_default();
-            match &reply.outcome {
-                Outcome::Delivered => *seen = Seen { told: Some((self.now(), what.clone())), failure: None },
-                Outcome::Retry { why, .. } | Outcome::Refused { why } => seen.failure = Some(why.clone()),
-            }
-            let chance = f64::from(Uuid::now_v7().as_u128() as u16) / f64::from(u16::MAX);
-            place.queue.record(sending.id, reply.outcome, self.now(), chance)
-        };
-        if self.keep_notices().await {
-            let told = told.into_iter().map(|told| (key.clone(), told)).collect();
-            self.note_told(told, Some(&what)).await;
+        let mut standing = self.notices().standing.lock();
+        let place = standing.places.change(&key)?;
+        let seen = place.channels.entry(sending.channel.clone()).or_default();
+        match &reply.outcome {
+            Outcome::Delivered => *seen = Seen { told: Some((self.now(), what.clone())), failure: None },
+            Outcome::Retry { why, .. } | Outcome::Refused { why } => seen.failure = Some(why.clone()),
         }
+        let chance = f64::from(Uuid::now_v7().as_u128() as u16) / f64::from(u16::MAX);
+        let told = place.queue.record(sending.id, reply.outcome, self.now(), chance);
+        Some((told.into_iter().map(|told| (key.clone(), told)).collect(), what))
     }
 
     /// Writes down what became of notices. `what` is what was delivered, if something was.

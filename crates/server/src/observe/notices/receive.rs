@@ -4,21 +4,24 @@
 //! the store before it is acknowledged. Who sends proves it by the key of an environment (`receive` of the manifest), or by PagerDuty's
 //! signature.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use daybook_decide::incident::Incident;
 use daybook_model::incident::{Ending, IncidentEvent, IncidentId};
 use daybook_model::name::ChannelName;
 use daybook_model::{Actor, Alert, AppName, EnvKey, EnvName, Severity, Timestamp};
 use daybook_notify::Secret;
 use daybook_notify::inbound::pagerduty_events::{self, Event, Rejected};
-use daybook_notify::inbound::{Answer, Signal, State as Told, alertmanager, pagerduty_webhook};
-use daybook_store::Standings;
+use daybook_notify::inbound::{Answer, MOST_BYTES, Signal, State as Told, alertmanager, pagerduty_webhook};
+use daybook_store::RECEIVED;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -26,7 +29,7 @@ use super::lock;
 use crate::App;
 use crate::error::ApiError;
 use crate::observe::Fired;
-use crate::observe::standing::{Row, Rows, Stands};
+use crate::observe::standing::{Row, Rows};
 
 /// Alerts of one environment that are remembered.
 const MOST: usize = 1_000;
@@ -35,35 +38,19 @@ const ENDED_FOR: i64 = 15 * 60;
 /// Labels of an alert that are kept, and characters of each.
 const LABELS: usize = 30;
 const CHARACTERS: usize = 300;
+/// How long a sender may take for a body.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Alerts of other tools by what they are known by.
-type Alerts = BTreeMap<String, One>;
+pub(super) type Alerts = BTreeMap<String, One>;
 
 impl Row for Alerts {
-    const OF: &'static str = "received";
-}
-
-/// Alerts of other tools, by environment.
-#[derive(Debug, Default)]
-pub(super) struct Received {
-    alerts: Rows<Alerts>,
-}
-
-impl Stands for Received {
-    type Changed = BTreeSet<EnvKey>;
-
-    fn take_changed(&mut self) -> (Self::Changed, Standings) {
-        self.alerts.take_changed()
-    }
-
-    fn not_written(&mut self, changed: Self::Changed) {
-        self.alerts.not_written(changed);
-    }
+    const OF: &'static str = RECEIVED;
 }
 
 /// An alert of another tool.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct One {
+pub(super) struct One {
     alert: Alert,
     description: String,
     /// It is over then, unless it is sent again.
@@ -73,58 +60,56 @@ struct One {
 /// There are too many.
 struct TooMany;
 
-impl Received {
-    /// Takes in what a tool says; `tool` tells its keys from those of others.
-    fn take(&mut self, key: &EnvKey, tool: &str, signal: &Signal, now: Timestamp) -> Result<(), TooMany> {
-        let alerts = self.alerts.begin(key);
-        let place = place(tool, signal);
-        match (signal.state, alerts.get_mut(&place)) {
-            (Told::Firing, Some(known)) if known.alert.ended.is_none() => {
-                // By these an incident knows it; details may change.
-                let Alert { started, name, labels, .. } = known.alert.clone();
-                *known = one(tool, signal, now);
-                (known.alert.started, known.alert.name, known.alert.labels) = (started, name, labels);
-            }
-            (Told::Firing, known) => {
-                let ended = known.and_then(|known| known.alert.ended);
-                if ended.is_none() && alerts.len() >= MOST {
-                    return Err(TooMany);
-                }
-                let mut again = one(tool, signal, now);
-                // What is over and comes back begins anew, whatever its sender says of its beginning.
-                if ended.is_some_and(|ended| again.alert.started <= ended) {
-                    again.alert.started = now;
-                }
-                alerts.insert(place, again);
-            }
-            (Told::Resolved, Some(known)) => {
-                known.alert.ended.get_or_insert(now);
-            }
-            _ => {}
+/// Takes in what a tool says; `tool` tells its keys from those of others.
+fn take(received: &mut Rows<Alerts>, key: &EnvKey, tool: &str, signal: &Signal, now: Timestamp) -> Result<(), TooMany> {
+    let alerts = received.begin(key);
+    let place = place(tool, signal);
+    match (signal.state, alerts.get_mut(&place)) {
+        (Told::Firing, Some(known)) if known.alert.ended.is_none() => {
+            // By these an incident knows it; details may change.
+            let Alert { started, name, labels, .. } = known.alert.clone();
+            *known = one(tool, signal, now);
+            (known.alert.started, known.alert.name, known.alert.labels) = (started, name, labels);
         }
-        Ok(())
+        (Told::Firing, known) => {
+            let ended = known.and_then(|known| known.alert.ended);
+            if ended.is_none() && alerts.len() >= MOST {
+                return Err(TooMany);
+            }
+            let mut again = one(tool, signal, now);
+            // What is over and comes back begins anew, whatever its sender says of its beginning.
+            if ended.is_some_and(|ended| again.alert.started <= ended) {
+                again.alert.started = now;
+            }
+            alerts.insert(place, again);
+        }
+        (Told::Resolved, Some(known)) => {
+            known.alert.ended.get_or_insert(now);
+        }
+        _ => {}
     }
+    Ok(())
+}
 
-    /// Ends what was not sent again, and forgets what ended long ago.
-    fn tend(&mut self, now: Timestamp) {
-        for (_, alerts) in self.alerts.each() {
-            for one in alerts.values_mut() {
-                let over = one.until.filter(|until| *until <= now);
-                one.alert.ended = one.alert.ended.or(over);
-            }
-            let ended = |one: &One| one.alert.ended.is_some_and(|at| now.as_second() - at.as_second() > ENDED_FOR);
-            alerts.retain(|_, one| !ended(one));
+/// Ends what was not sent again, and forgets what ended long ago.
+fn tend(received: &mut Rows<Alerts>, now: Timestamp) {
+    for (_, alerts) in received.each() {
+        for one in alerts.values_mut() {
+            let over = one.until.filter(|until| *until <= now);
+            one.alert.ended = one.alert.ended.or(over);
         }
-        for key in self.alerts.keys() {
-            if self.alerts.get(&key).is_some_and(BTreeMap::is_empty) {
-                self.alerts.remove(&key);
-            }
+        let ended = |one: &One| one.alert.ended.is_some_and(|at| now.as_second() - at.as_second() > ENDED_FOR);
+        alerts.retain(|_, one| !ended(one));
+    }
+    for key in received.keys() {
+        if received.get(&key).is_some_and(BTreeMap::is_empty) {
+            received.remove(&key);
         }
     }
+}
 
-    fn identity(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Option<String> {
-        Some(self.alerts.get(key)?.get(&place(tool, signal))?.alert.identity())
-    }
+fn identity(received: &Rows<Alerts>, key: &EnvKey, tool: &str, signal: &Signal) -> Option<String> {
+    Some(received.get(key)?.get(&place(tool, signal))?.alert.identity())
 }
 
 fn place(tool: &str, signal: &Signal) -> String {
@@ -164,15 +149,44 @@ fn one(tool: &str, signal: &Signal, now: Timestamp) -> One {
     One { alert, description, until: signal.until }
 }
 
-/// The paths that take something from other tools.
+/// The paths that take something from other tools. Bodies may be larger where their sender is known before they are read.
 pub(crate) fn routes() -> Router<App> {
+    let alerts = Router::new()
+        .route("/alertmanager", post(alertmanager_webhook))
+        .route("/api/v2/alerts", post(prometheus_alerts))
+        .layer(DefaultBodyLimit::max(alertmanager::MOST_ALERTS_BYTES + 1));
     Router::new()
         .route("/v2/enqueue", post(enqueue))
         .route("/v2/change/enqueue", post(enqueue_change))
-        .route("/alertmanager", post(alertmanager_webhook))
-        .route("/api/v2/alerts", post(prometheus_alerts))
         .route("/pagerduty/{app}/{env}/{channel}", post(pagerduty_webhook))
-        .layer(DefaultBodyLimit::max(alertmanager::MOST_ALERTS_BYTES + 1))
+        .layer(DefaultBodyLimit::max(MOST_BYTES + 1))
+        .merge(alerts)
+}
+
+/// Who sends with the key of this environment, which is looked at before anything of the body is read.
+struct Keyed(EnvKey);
+
+impl FromRequestParts<App> for Keyed {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        app.sender_of(&parts.headers).map(Self).map_err(Failed::respond)
+    }
+}
+
+/// A body that came in time.
+struct Whole(Bytes);
+
+impl FromRequest<App> for Whole {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, app)).await {
+            Ok(Ok(body)) => Ok(Self(body)),
+            Ok(Err(rejection)) => Err(rejection.into_response()),
+            Err(_) => Err(refuse(408, "the body came too slowly".to_owned())),
+        }
+    }
 }
 
 fn respond(answer: Answer) -> Response {
@@ -185,7 +199,7 @@ fn refuse(status: u16, message: String) -> Response {
     (status, message + "\n").into_response()
 }
 
-async fn enqueue(State(app): State<App>, body: Bytes) -> Response {
+async fn enqueue(State(app): State<App>, Whole(body): Whole) -> Response {
     match app.take_event(pagerduty_events::enqueue(&body, || Uuid::now_v7().to_string())).await {
         Ok(event) => respond(event.accepted()),
         Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
@@ -193,7 +207,7 @@ async fn enqueue(State(app): State<App>, body: Bytes) -> Response {
     }
 }
 
-async fn enqueue_change(State(app): State<App>, body: Bytes) -> Response {
+async fn enqueue_change(State(app): State<App>, Whole(body): Whole) -> Response {
     match app.take_event(pagerduty_events::enqueue_change(&body, || Uuid::now_v7().to_string())).await {
         Ok(event) => respond(event.accepted()),
         Err(Failed::Rejected(rejected)) => respond(rejected.answer()),
@@ -201,22 +215,14 @@ async fn enqueue_change(State(app): State<App>, body: Bytes) -> Response {
     }
 }
 
-async fn alertmanager_webhook(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    let key = match app.sender_of(&headers) {
-        Ok(key) => key,
-        Err(failed) => return failed.respond(),
-    };
+async fn alertmanager_webhook(State(app): State<App>, Keyed(key): Keyed, Whole(body): Whole) -> Response {
     match alertmanager::webhook(&body) {
         Ok(group) => app.take_alerts(&key, &group.signals).await,
         Err(error) => refuse(error.status(), error.to_string()),
     }
 }
 
-async fn prometheus_alerts(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    let key = match app.sender_of(&headers) {
-        Ok(key) => key,
-        Err(failed) => return failed.respond(),
-    };
+async fn prometheus_alerts(State(app): State<App>, Keyed(key): Keyed, Whole(body): Whole) -> Response {
     match alertmanager::alerts(&body, app.now()) {
         Ok(alerts) => {
             let taken = app.take_alerts(&key, &alerts.signals).await;
@@ -231,7 +237,7 @@ async fn pagerduty_webhook(
     State(app): State<App>,
     Path((env_app, env, channel)): Path<(AppName, EnvName, ChannelName)>,
     headers: HeaderMap,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Response {
     let key = EnvKey::new(env_app, env);
     let secrets = app.webhook_secrets(&key, &channel);
@@ -290,7 +296,7 @@ impl App {
     /// Reads what was received before.
     pub(in crate::observe) async fn read_received(&self) -> Result<(), daybook_store::Error> {
         let alerts = Rows::read(&self.inner.store).await?;
-        *self.notices().received.lock() = Received { alerts };
+        *self.notices().received.lock() = alerts;
         Ok(())
     }
 
@@ -298,8 +304,8 @@ impl App {
     pub(crate) fn received(&self) -> Vec<Fired> {
         let now = self.now();
         let mut received = self.notices().received.lock();
-        received.tend(now);
-        let all = received.alerts.iter().flat_map(|(key, alerts)| alerts.values().map(move |one| (key, one)));
+        tend(&mut received, now);
+        let all = received.iter().flat_map(|(key, alerts)| alerts.values().map(move |one| (key, one)));
         let fired =
             |(key, one): (&EnvKey, &One)| Fired::told(key.clone(), one.alert.clone(), one.description.clone(), 1.0);
         all.map(fired).collect()
@@ -345,7 +351,7 @@ impl App {
             let mut received = self.notices().received.lock();
             let ended = signals.iter().filter(|signal| signal.state == Told::Resolved);
             for signal in ended.chain(signals.iter().filter(|signal| signal.state == Told::Firing)) {
-                fits &= received.take(key, tool, signal, self.now()).is_ok();
+                fits &= take(&mut received, key, tool, signal, self.now()).is_ok();
             }
         }
         let kept = self.notices().received.write(&self.inner.store).await;
@@ -356,7 +362,7 @@ impl App {
     async fn take_signal(&self, key: &EnvKey, tool: &str, signal: &Signal) -> Result<(), Failed> {
         match signal.state {
             Told::Acknowledged => {
-                let identity = self.notices().received.lock().identity(key, tool, signal);
+                let identity = identity(&self.notices().received.lock(), key, tool, signal);
                 let Some(identity) = identity else { return Ok(()) };
                 let incidents = self.inner.incidents.of(Some(key));
                 let has = |alert: &Alert| alert.identity() == identity;
@@ -401,22 +407,27 @@ impl App {
         let is_its = |place: &Option<EnvKey>| place.as_ref().is_none_or(|place| place == of);
         let found = self.inner.incidents.whole(id).filter(|(place, incident)| is_its(place) && incident.is_open());
         let Some((key, incident)) = found else { return Ok(()) };
-        // The end of a part is not that of the whole.
-        if incident.id != id && signal.state == Told::Resolved {
-            return Ok(());
-        }
+        let Some((id, event)) = deed(signal, id, &incident) else { return Ok(()) };
         let by = Actor { name: by(signal), origin: "pagerduty".to_owned() };
-        let event = match signal.state {
-            Told::Acknowledged if !incident.is_seen_to() => IncidentEvent::Acknowledged,
-            Told::Resolved => IncidentEvent::Resolved { ending: Ending::ByHand, note: "at PagerDuty".to_owned() },
-            Told::Note => {
-                let text = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
-                IncidentEvent::Noted { text }
-            }
-            _ => return Ok(()),
-        };
         self.note_incident(key.as_ref(), &by, id, event).await
     }
+}
+
+/// What a deed about the incident `told` does here, and to which: to `whole`, which is what it is a part of now, or else itself.
+fn deed(signal: &Signal, told: IncidentId, whole: &Incident) -> Option<(IncidentId, IncidentEvent)> {
+    let event = match signal.state {
+        Told::Acknowledged if !whole.is_seen_to() => IncidentEvent::Acknowledged,
+        // The end of a part is not that of the whole.
+        Told::Resolved if whole.id == told => {
+            IncidentEvent::Resolved { ending: Ending::ByHand, note: "at PagerDuty".to_owned() }
+        }
+        Told::Note => {
+            let text = signal.text.iter().flat_map(|text| text.chars()).take(4_000).collect();
+            IncidentEvent::Noted { text }
+        }
+        _ => return None,
+    };
+    Some((whole.id, event))
 }
 
 /// Who did it, as the tool says.
@@ -427,6 +438,10 @@ fn by(signal: &Signal) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use daybook_decide::incident::Incidents;
+
     use super::*;
 
     fn signal(action: &str) -> Signal {
@@ -442,31 +457,50 @@ mod tests {
     fn an_alert_of_another_tool_is_one_of_ours_until_it_is_over() {
         let key: EnvKey = "shop/production".parse().unwrap();
         let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
-        let mut received = Received::default();
-        let alert = |received: &Received| received.alerts.get(&key).unwrap().values().next().unwrap().alert.clone();
-        assert!(received.take(&key, "pagerduty", &signal("trigger"), at(0)).is_ok());
-        assert!(received.take(&key, "pagerduty", &signal("trigger"), at(60)).is_ok());
+        let mut received = Rows::default();
+        let alert = |received: &Rows<Alerts>| received.get(&key).unwrap().values().next().unwrap().alert.clone();
+        assert!(take(&mut received, &key, "pagerduty", &signal("trigger"), at(0)).is_ok());
+        assert!(take(&mut received, &key, "pagerduty", &signal("trigger"), at(60)).is_ok());
         let first = alert(&received);
         assert_eq!((first.severity, first.started, first.ended), (Severity::Page, at(0), None));
         assert_eq!(first.service.as_ref().map(ToString::to_string).as_deref(), Some("web"));
         let mut detailed = signal("trigger");
         detailed.labels.insert("load".to_owned(), "2".to_owned());
-        assert!(received.take(&key, "pagerduty", &detailed, at(90)).is_ok());
+        assert!(take(&mut received, &key, "pagerduty", &detailed, at(90)).is_ok());
         assert_eq!(alert(&received).identity(), first.identity(), "details make no other alert of it");
-        assert_eq!(received.identity(&key, "pagerduty", &signal("acknowledge")), Some(first.identity()));
-        assert!(received.take(&key, "pagerduty", &signal("resolve"), at(120)).is_ok());
+        assert_eq!(identity(&received, &key, "pagerduty", &signal("acknowledge")), Some(first.identity()));
+        assert!(take(&mut received, &key, "pagerduty", &signal("resolve"), at(120)).is_ok());
         assert_eq!(alert(&received).ended, Some(at(120)));
         let mut again = signal("trigger");
         again.at = Some(at(0));
-        assert!(received.take(&key, "pagerduty", &again, at(180)).is_ok());
+        assert!(take(&mut received, &key, "pagerduty", &again, at(180)).is_ok());
         let second = alert(&received);
         assert_eq!(
             (second.started, second.ended),
             (at(180), None),
             "it is back, whatever its sender says of its start"
         );
-        assert!(received.take(&key, "pagerduty", &signal("resolve"), at(240)).is_ok());
-        received.tend(at(240 + ENDED_FOR + 1));
-        assert!(received.alerts.keys().is_empty());
+        assert!(take(&mut received, &key, "pagerduty", &signal("resolve"), at(240)).is_ok());
+        tend(&mut received, at(240 + ENDED_FOR + 1));
+        assert!(received.keys().is_empty());
+    }
+    #[test]
+    fn what_is_done_about_a_part_at_pagerduty_is_done_to_the_whole() {
+        let [part, whole] = [7, 8].map(|id| IncidentId(Uuid::from_u128(id)));
+        let (at, by) = (Timestamp::from_second(1_800_000_000).unwrap(), Actor::daybook("test"));
+        let mut incidents = Incidents::default();
+        for id in [part, whole] {
+            let (title, services) = ("web fails".to_owned(), BTreeSet::new());
+            let opened = IncidentEvent::Opened { title, severity: Severity::Page, services, alert: None };
+            incidents.record(at, &by, id, &opened).unwrap();
+        }
+        let merged = IncidentEvent::MergedInto { other: whole, why: String::new() };
+        incidents.record(at, &by, part, &merged).unwrap();
+        let deed = |incidents: &Incidents, action| deed(&signal(action), part, incidents.whole(part).unwrap());
+        assert_eq!(deed(&incidents, "resolve"), None, "the whole goes on");
+        let (id, event) = deed(&incidents, "acknowledge").unwrap();
+        incidents.record(at, &by, id, &event).unwrap();
+        assert!(incidents.get(whole).unwrap().is_seen_to());
+        assert_eq!(deed(&incidents, "acknowledge"), None, "that changes nothing any more");
     }
 }

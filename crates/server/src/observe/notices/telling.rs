@@ -66,12 +66,13 @@ impl Telling {
 }
 
 /// What is told of an incident after some of its events, which the incident knows of already. `whole` is what it is a part of now,
-/// or else itself.
+/// or else itself; `acknowledged` are incidents of which is told beside that somebody sees to them now.
 pub(super) fn of_incident(
     memory: &mut Memory,
     key: Option<&EnvKey>,
     incident: &Incident,
     whole: &Incident,
+    acknowledged: &BTreeSet<IncidentId>,
     events: &[(Timestamp, &Actor, &IncidentEvent)],
 ) -> Vec<Telling> {
     let before = memory.incidents.get(&incident.id).copied();
@@ -100,7 +101,8 @@ pub(super) fn of_incident(
             // For whom it woke it goes on as a part of the other: they hear of the end of that one.
             IncidentEvent::MergedInto { .. } => {
                 if !woken.is_empty() {
-                    if let Some(who) = seen_to_by(whole, *at) {
+                    let is_told = acknowledged.contains(&whole.id);
+                    if let Some(who) = seen_to_at(whole, *at).filter(|_| !is_told) {
                         let title = format!("a part of {} now, which {who} sees to: {title}", whole.id.short());
                         let mut seen_to = telling(Kind::Acknowledged, *at, None, title);
                         seen_to.notice.by = Some(who.to_owned());
@@ -164,9 +166,9 @@ pub(super) fn of_incident(
 }
 
 /// Who sees to an incident that goes on, if somebody did at a moment already: whoever does later is told of then.
-fn seen_to_by(incident: &Incident, at: Timestamp) -> Option<&str> {
-    let (who, since) = incident.acknowledged.as_ref().filter(|_| incident.is_open() && incident.is_seen_to())?;
-    (*since <= at).then(|| incident.owner.as_deref().unwrap_or(who))
+fn seen_to_at(incident: &Incident, at: Timestamp) -> Option<&str> {
+    let (_, since) = incident.acknowledged.as_ref().filter(|_| incident.is_open())?;
+    incident.seen_to_by().filter(|_| *since <= at)
 }
 
 /// Tells everybody, and those who were woken for it or for a part of it.
@@ -234,7 +236,7 @@ pub(super) fn of_shift(key: &EnvKey, shift: &Shift<'_>, incidents: &Incidents) -
 
 /// An incident that whoever goes on call is left with.
 fn left(incident: &Incident) -> Moment {
-    let who = incident.owner.as_deref().filter(|_| incident.is_seen_to()).unwrap_or("nobody");
+    let who = incident.seen_to_by().unwrap_or("nobody");
     let text = format!(
         "incident {} ({}): {}; {who} sees to it",
         incident.id.short(),
@@ -351,7 +353,7 @@ mod tests {
             }
             let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
             let incident = self.incidents.get(id).unwrap();
-            let told = of_incident(&mut self.memory, None, incident, incident, &events);
+            let told = of_incident(&mut self.memory, None, incident, incident, &BTreeSet::new(), &events);
             [pager(), chat()].map(|channel| {
                 let notices = told.iter().filter_map(|told| told.to(&channel, &[]));
                 notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect()
@@ -426,7 +428,7 @@ mod tests {
             }
             let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
             let incident = incidents.get(id).unwrap();
-            let told = of_incident(&mut memory, None, incident, incident, &events);
+            let told = of_incident(&mut memory, None, incident, incident, &BTreeSet::new(), &events);
             let heard = |people: &[&str]| {
                 let people: Vec<_> = people.iter().map(|one| (*one).to_owned()).collect();
                 let notices = told.iter().filter_map(|told| told.to(&chat(), &people));
@@ -458,7 +460,7 @@ mod tests {
         let mut tell = |id: IncidentId, event: IncidentEvent| {
             incidents.record(at, &actor, id, &event).unwrap();
             let (incident, whole) = (incidents.get(id).unwrap(), incidents.whole(id).unwrap());
-            let told = of_incident(&mut memory, None, incident, whole, &[(at, &actor, &event)]);
+            let told = of_incident(&mut memory, None, incident, whole, &BTreeSet::new(), &[(at, &actor, &event)]);
             [(chat(), vec!["ada".to_owned()]), (pager(), vec!["ada".to_owned()]), (chat(), Vec::new())].map(
                 |(channel, people)| {
                     let notices = told.iter().filter_map(|told| told.to(&channel, &people));
@@ -483,6 +485,8 @@ mod tests {
     struct Parts {
         incidents: Incidents,
         memory: Memory,
+        /// Those of which is told beside that somebody sees to them.
+        acknowledged: BTreeSet<IncidentId>,
     }
 
     const PARTS: [IncidentId; 3] =
@@ -490,7 +494,8 @@ mod tests {
 
     impl Parts {
         fn new() -> Self {
-            let mut parts = Self { incidents: Incidents::default(), memory: Memory::default() };
+            let (incidents, memory) = (Incidents::default(), Memory::default());
+            let mut parts = Self { incidents, memory, acknowledged: BTreeSet::new() };
             for (id, who) in PARTS.into_iter().zip(["ada", "bob", "cy"]) {
                 parts.happens(id, &opened(Severity::Page));
                 parts.happens(id, &paged(1, &[who]));
@@ -510,7 +515,7 @@ mod tests {
             let at = Timestamp::from_second(1_800_000_000).unwrap();
             let events: Vec<_> = events.iter().map(|event| (at, &actor, event)).collect();
             let (incident, whole) = (self.incidents.get(id).unwrap(), self.incidents.whole(id).unwrap());
-            let told = of_incident(&mut self.memory, None, incident, whole, &events);
+            let told = of_incident(&mut self.memory, None, incident, whole, &self.acknowledged, &events);
             let notices = told.iter().filter_map(|told| told.to(&chat(), &[who.to_owned()]));
             notices.map(|notice| format!("{}: {}", notice.kind, notice.title)).collect()
         }
@@ -536,6 +541,17 @@ mod tests {
         assert_eq!(heard, [format!("Acknowledged: a part of {} now, which ann sees to: web fails", whole.short())]);
         parts.happens(whole, &resolved());
         assert_eq!(parts.tell(whole, &[resolved()], "ada"), ["Resolved: web fails"]);
+    }
+
+    #[test]
+    fn who_sees_to_the_whole_is_told_once_where_that_is_told_at_the_same_time() {
+        let mut parts = Parts::new();
+        let [part, whole, _] = PARTS;
+        parts.happens(whole, &IncidentEvent::Acknowledged);
+        parts.happens(part, &merged(whole));
+        parts.acknowledged.insert(whole);
+        assert!(parts.tell(part, &[merged(whole)], "ada").is_empty());
+        assert_eq!(parts.tell(whole, &[IncidentEvent::Acknowledged], "ada"), ["Acknowledged: web fails"]);
     }
 
     #[test]
