@@ -148,8 +148,10 @@ order by s.total_exec_time desc limit {MOST_QUERIES}"
     );
     let rows = match all(connection, text).await {
         Ok(rows) => rows,
-        // There is no such view, or the server does not fill it.
-        Err(refusal) if matches!(refusal.code.as_deref(), Some("42P01" | "55000" | "42501")) => return Ok(None),
+        // There is no such view, the server does not fill it, or it is that of PostgreSQL 12, with other columns.
+        Err(refusal) if matches!(refusal.code.as_deref(), Some("42P01" | "55000" | "42501" | "42703")) => {
+            return Ok(None);
+        }
         Err(refusal) => return Err(refusal),
     };
     let query = |row: &PgRow| -> sqlx::Result<Query> {
