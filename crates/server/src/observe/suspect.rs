@@ -17,6 +17,7 @@ use daybook_store::{Journal as _, Query};
 use jiff::SignedDuration;
 
 use super::ask::{When, ask};
+use super::turns::Look;
 use crate::App;
 use crate::error::ApiError;
 
@@ -28,8 +29,9 @@ const ENTRIES: usize = 5_000;
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
 impl App {
-    /// Measures what users feel of an incident, compares what changed before with it, and writes both down.
-    pub(super) async fn suspect(&self, id: IncidentId) -> Result<(), ApiError> {
+    /// Measures what users feel of an incident, compares what changed before with it if the cause is looked for, and
+    /// writes both down.
+    pub(super) async fn suspect(&self, id: IncidentId, look: Look) -> Result<(), ApiError> {
         let Some((key, incident)) = self.inner.incidents.find(id).filter(|(_, incident)| incident.is_open()) else {
             return Ok(());
         };
@@ -46,6 +48,9 @@ impl App {
             if incident.impact.as_ref() != Some(&impact) {
                 self.note_incident(Some(key), &actor, id, IncidentEvent::Felt { impact }).await?;
             }
+        }
+        if !is_to_be_suspected(&incident, look) {
+            return Ok(());
         }
         let mut changes = self.changes(key, incident.onset).await?;
         changes.extend(self.seen(key, incident.onset).await);
@@ -122,6 +127,12 @@ impl App {
         }
         Ok(read(&entries, &releases, from))
     }
+}
+
+/// Whether a cause is found better now than before. What is measured shows what is so now: when an alert has ended,
+/// locks and slow queries may be over with it, and what was suspected while it fired is nearer the truth.
+fn is_to_be_suspected(incident: &Incident, look: Look) -> bool {
+    incident.suspects.is_empty() || (look == Look::Cause && incident.firing().next().is_some())
 }
 
 /// Routes that are told of, at most.
