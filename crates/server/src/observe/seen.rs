@@ -154,8 +154,9 @@ impl App {
 
     /// The query of each database that became slower than any other, for all its calls together.
     async fn seen_queries(&self, of: &str, onset: Timestamp) -> Vec<Change> {
-        let rate =
-            |what: &str| format!("sum by (database, query) (rate(daybook_database_query_{what}_total{{{of}}}[3m]))");
+        let rate = |what: &str| {
+            format!("sum by (database, query, id) (rate(daybook_database_query_{what}_total{{{of}}}[3m]))")
+        };
         let rows = self.over_time(&format!("{} / {}", rate("seconds"), rate("calls")), onset).await;
         let mut slowest: BTreeMap<DatabaseName, (String, Step)> = BTreeMap::new();
         for (labels, points) in rows {
