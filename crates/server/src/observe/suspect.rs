@@ -53,7 +53,7 @@ impl App {
             return Ok(());
         }
         let mut changes = self.changes(key, incident.onset).await?;
-        changes.extend(self.seen(key, incident.onset).await);
+        changes.extend(self.seen(key, incident.onset).await?);
         let suspects = cause::rank(&symptoms, &changes, &related, incident.onset);
         if suspects != incident.suspects {
             self.note_incident(key, &actor, id, IncidentEvent::Suspected { suspects }).await?;
