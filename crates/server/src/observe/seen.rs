@@ -268,17 +268,21 @@ impl App {
         elements.into_iter().filter_map(|(labels, value)| Some((labels.get("service").parse().ok()?, value))).collect()
     }
 
-    /// What a question answered at each time from a while before an onset until now; nothing where nothing is measured.
-    /// An error where there is an answer that was not got: without it, something else would be suspected.
+    /// What a question answered at each time from a while before an onset until now; nothing where it cannot be answered.
+    /// An error where that only took too long: without the answer, something else would be suspected.
     async fn over_time(&self, question: &str, onset: Timestamp) -> Result<Rows, ApiError> {
         let mut all = Rows::new();
         for grid in grids(onset, self.now()) {
             let rows = match rows(&self.inner.observatory, question, grid, Some(WITHIN)).await {
                 Ok(rows) => rows,
+                Err(error @ NotAnswered::TooLong(_)) => {
+                    return Err(Error::new(ErrorKind::Unavailable, "ask what was measured", error).into());
+                }
                 Err(NotAnswered::Unavailable(_)) => return Ok(Rows::new()),
+                // Asking again would not help.
                 Err(error) => {
-                    let operation = "ask what was measured";
-                    return Err(Error::new(ErrorKind::Unavailable, operation, error.to_string()).into());
+                    tracing::warn!(question, %error, "what was measured is not compared with an incident");
+                    return Ok(Rows::new());
                 }
             };
             for row in rows {
@@ -303,6 +307,9 @@ fn grids(onset: Timestamp, now: Timestamp) -> Vec<Grid> {
     let (onset, now) = (onset.as_millisecond(), now.as_millisecond());
     let (around, step) = (BEFORE.as_millis() as i64, MEASURE_EVERY.as_millis() as i64);
     let until = now.min(onset + around);
+    if until < onset - around {
+        return Vec::new();
+    }
     let mut all = vec![Grid { from: onset - around, to: until, step }];
     let left = now - until;
     if left >= step {
@@ -359,5 +366,6 @@ mod tests {
             assert!(last.to == end && is_last, "{minutes} minutes: the last is not now");
             assert!(all.windows(2).all(|two| two[0].to < two[1].from), "{minutes} minutes: times come twice");
         }
+        assert!(grids(onset, onset - SignedDuration::from_hours(1)).is_empty(), "a clock was set back");
     }
 }
