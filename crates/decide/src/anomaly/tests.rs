@@ -62,7 +62,7 @@ fn an_outage_is_told_as_long_as_nobody_takes_it_for_usual() {
 fn an_outage_changes_nothing_of_how_far_is_usual() {
     let tolerance = |gone: std::ops::Range<usize>| {
         let mut detector = Detector::new(Options::default());
-        let value = |index| if gone.contains(&index) { 4.0 } else { usual(index) };
+        let value = |index: usize| if gone.contains(&index) { 4.0 } else { usual(index) };
         let last = (0..=10 * DAY + 140).fold(None, |_, index| detector.push(at(index), value(index)));
         last.unwrap().tolerance
     };
