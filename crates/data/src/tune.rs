@@ -101,6 +101,8 @@ pub struct Connections {
 /// A query, with its calls together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {
+    /// What its server tells it from others by; 0 of those of which it says nothing.
+    pub id: i64,
     /// Its text, with `$1` in the place of values.
     pub text: String,
     /// How often it was called.

@@ -37,7 +37,7 @@ pub struct Holder {
     pub state: String,
     /// Since when its transaction goes on, seconds.
     pub seconds: u64,
-    /// The first word of its last statement, in capitals.
+    /// The first word of its last statement, in capitals; `?` of one that begins with none.
     pub statement: String,
 }
 
@@ -71,8 +71,9 @@ current_setting('max_connections')::bigint, \
 (select coalesce(max(1000 * extract(epoch from clock_timestamp() - query_start)), 0)::bigint from pg_stat_activity \
 where state = 'active' and backend_type = 'client backend' and pid <> pg_backend_pid())";
 
-/// What takes a copy away, or only keeps the log, replays nothing. A slot that nobody uses keeps the log for who is away.
-/// A server that reads an archive alone is being restored.
+/// What takes a copy away, or only keeps the log, replays nothing. A slot that nobody uses keeps the log for who is away;
+/// one that a standby has taken over from its primary is nobody's as long as that is one. A server that reads an archive
+/// alone is being restored.
 const POSTGRES_STANDBYS: &str = "with here as (select case when pg_is_in_recovery() \
 then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as lsn) \
 select standby, bool_and(running), max(seconds)::float8, max(bytes)::float8 from (\
@@ -82,7 +83,7 @@ pg_wal_lsn_diff(here.lsn, replay_lsn) as bytes \
 from pg_stat_replication, here where replay_lsn is not null \
 union all \
 select slot_name::text, false, null, pg_wal_lsn_diff(here.lsn, coalesce(confirmed_flush_lsn, restart_lsn)) \
-from pg_replication_slots, here where not active and not temporary and restart_lsn is not null \
+from pg_replication_slots, here where not active and not temporary and restart_lsn is not null and not pg_is_in_recovery() \
 union all \
 select 'itself', exists (select from pg_stat_wal_receiver), \
 case when exists (select from pg_stat_wal_receiver) and pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() \
@@ -95,11 +96,12 @@ cast(coalesce((select sum(data_length + index_length) from information_schema.ta
 cast((select count(*) from information_schema.processlist where id <> connection_id() and user not in ('system user', 'event_scheduler')) as signed), \
 cast(@@max_connections as signed), \
 cast((select count(*) from information_schema.innodb_trx where trx_state = 'LOCK WAIT') as signed), \
-cast((select coalesce(max(time), 0) * 1000 from information_schema.processlist where command = 'Query' and id <> connection_id()) as signed)";
+cast((select coalesce(max(time), 0) * 1000 from information_schema.processlist where command = 'Query' and id <> connection_id() and user not in ('system user', 'event_scheduler')) as signed)";
 
-/// Those for whom others wait and who wait for nobody; first whom most wait for.
+/// Those for whom others wait and who wait for nobody; first whom most wait for. What follows the first word of a statement
+/// may be a value.
 const HOLDER: &str = "select h.usename::text, h.state, \
-extract(epoch from clock_timestamp() - h.xact_start)::bigint, rtrim(upper(split_part(ltrim(h.query), ' ', 1)), ';') \
+extract(epoch from clock_timestamp() - h.xact_start)::bigint, coalesce(upper(substring(h.query from '^[\\s(]*(\\w+)')), '?') \
 from (select unnest(pg_blocking_pids(pid)) as pid from pg_stat_activity where wait_event_type = 'Lock') w \
 join pg_stat_activity h on h.pid = w.pid where cardinality(pg_blocking_pids(h.pid)) = 0 \
 group by 1, 2, 3, 4, h.pid order by count(*) desc limit 1";

@@ -73,7 +73,7 @@ async fn whoever_holds_a_lock_that_others_want_is_named() {
     let (first, second) = (Database::new(&url), Database::new(&url));
     first.execute("create table orders (id int primary key); create extension pg_stat_statements").await;
     assert_eq!(holder(&url).await.unwrap(), None, "nobody waits");
-    let holds = first.execute("begin; lock table orders; select pg_sleep(3); commit");
+    let holds = first.execute("\nbegin\n; lock table orders; select pg_sleep(3); commit");
     let wants = second.execute("select pg_sleep(0.5); insert into orders values (1)");
     let asks = async {
         let began = Instant::now();
@@ -87,6 +87,7 @@ async fn whoever_holds_a_lock_that_others_want_is_named() {
     };
     let (_, _, (found, vitals)) = tokio::join!(holds, wants, asks);
     assert_eq!((found.state.as_str(), vitals.waiting), ("active", 1), "{found}");
+    assert!(!found.statement.is_empty() && found.statement.chars().all(char::is_alphabetic), "{found}");
     assert!(vitals.longest_ms > 100, "{vitals:?}");
     let counted = most_time(&url).await.unwrap().unwrap();
     assert!(counted.iter().any(|query| query.text.contains("pg_sleep($1)")), "{counted:?}");

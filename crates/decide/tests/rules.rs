@@ -58,13 +58,13 @@ fn a_change_for_one_service_is_told_with_its_name() {
         Rules { adjusted: [("TrafficDrop".to_owned(), adjusted)].into(), ..Rules::default() }
     };
     let off = Adjustment { off: true, line: 4, ..Adjustment::default() };
-    let wider = Adjustment { threshold: Some("2".to_owned()), line: 5, ..Adjustment::default() };
+    let wider = Adjustment { threshold: Some("1.5".to_owned()), line: 5, ..Adjustment::default() };
     let before = Spec { rules: rules(&[("worker", off.clone())]), ..spec([worker("1")]) };
     let after = Spec { rules: rules(&[("api", off), ("worker", wider)]), ..before.clone() };
     let (plan, _) = Planner::after(&before).plan(&after, &converged(&before));
     let told: Vec<_> = plan.changes[0].details.iter().map(|detail| (detail.text.as_str(), detail.line)).collect();
     let expect =
-        [("TrafficDrop of api: by default → off", Some(4)), ("TrafficDrop of worker: off → threshold 2", Some(5))];
+        [("TrafficDrop of api: by default → off", Some(4)), ("TrafficDrop of worker: off → threshold 1.5", Some(5))];
     assert_eq!(told, expect);
 }
 

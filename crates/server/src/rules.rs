@@ -36,6 +36,7 @@ fn found(spec: &Spec, bundle: &Bundle) -> Vec<Diagnostic> {
             }
             NotAdjusted::NotOfServices(_) => "write it beside `services`, for all of the environment".to_owned(),
             NotAdjusted::NoThreshold(_) => "change `for` or `severity`, or write `off`".to_owned(),
+            NotAdjusted::OutOfReach { .. } => "make it less, or write `off`".to_owned(),
         };
         let place = place(entry, bundle.text(entry).unwrap_or_default(), line as usize, 1);
         Some(error("P0122", why.to_string(), help, place))
@@ -120,8 +121,12 @@ mod tests {
         let manifest = "app: shop\nservices: {web: {image: nginx}}\nalerts:\n  HighLatency: {threshold: 3, for: 10m}\n  HighErorRate: off\n";
         let found = checked(manifest, "");
         assert_eq!(found, ["daybook.yaml:5:3 P0122 no alert by default is called `HighErorRate`"]);
-        let manifest = "app: shop\nservices: {web: {image: nginx}}\nalerts:\n  TrafficDrop: {threshold: 3, services: {web: off}}\n  BackupOverdue:\n    services:\n      web: off\n";
+        let manifest = "app: shop\nservices: {web: {image: nginx}}\nalerts:\n  TrafficDrop: {threshold: 1.8, services: {web: off}}\n  BackupOverdue:\n    services:\n      web: off\n";
         let found = checked(manifest, "");
         assert_eq!(found, ["daybook.yaml:7:7 P0122 `BackupOverdue` is not about services"]);
+        let manifest = "app: shop\nservices: {web: {image: nginx}}\nalerts:\n  TrafficDrop: {threshold: 2}\n";
+        let found = checked(manifest, "");
+        let never = "daybook.yaml:4:3 P0122 `TrafficDrop` would never fire: its threshold has to be less than 2";
+        assert_eq!(found, [never]);
     }
 }

@@ -218,26 +218,33 @@ impl Bench<'_> {
         }
         let mut shop = self.shop(fault.name);
         (fault.before)(&mut shop);
-        if self.up(&self.daybook, &shop).await? != 0 {
+        let outcome = self.outcome_in(fault, &mut shop).await;
+        // What one leaves behind would be a neighbour of all that come after it.
+        let neighbour = if matches!(fault.injected, Injected::Neighbour) { self.down(NEIGHBOUR).await } else { Ok(()) };
+        let own = self.down(fault.name).await;
+        let outcome = outcome?;
+        neighbour.and(own)?;
+        Ok(outcome)
+    }
+
+    /// Puts a fault into a shop that is not there yet, and sees what is told of it.
+    async fn outcome_in(&self, fault: &Fault, shop: &mut Shop) -> Result<Outcome> {
+        if self.up(&self.daybook, shop).await? != 0 {
             bail!("{}: the shop does not come up", fault.name);
         }
-        let load = Load::start(requests(&self.daybook, &shop, fault.rate));
+        let load = Load::start(requests(&self.daybook, shop, fault.rate));
         let warm = Duration::from_secs(WARM_MINUTES.unsigned_abs() * 60);
         tokio::time::sleep(warm - DECOY).await;
         if let Some(decoy) = &fault.decoy {
-            drop(self.inject(decoy, &mut shop).await?);
+            drop(self.inject(decoy, shop).await?);
         }
         tokio::time::sleep(DECOY).await;
         let injected = Instant::now();
         let at = jiff::Timestamp::now();
-        let more = self.inject(&fault.injected, &mut shop).await?;
+        let more = self.inject(&fault.injected, shop).await?;
         let outcome = self.told(&self.daybook, fault, Some(&shop.app), (injected, at)).await?;
         drop(more);
         load.stop().await;
-        if matches!(fault.injected, Injected::Neighbour) {
-            self.down(NEIGHBOUR).await?;
-        }
-        self.down(fault.name).await?;
         Ok(outcome)
     }
 

@@ -141,19 +141,28 @@ from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backen
 }
 
 async fn queries(connection: &mut PgConnection) -> Result<Option<Vec<Query>>> {
+    // Each login has a row of its own for a query.
     let text = format!(
-        "select s.query, s.calls, s.total_exec_time, s.rows from pg_stat_statements s \
-join pg_database d on d.oid = s.dbid where d.datname = current_database() and s.query !~* '^(begin|commit|rollback|set |explain|prepare|create|alter|drop|copy)' \
-order by s.total_exec_time desc limit {MOST_QUERIES}"
+        "select coalesce(s.queryid, 0), min(s.query), sum(s.calls)::bigint, sum(s.total_exec_time), sum(s.rows)::bigint \
+from pg_stat_statements s join pg_database d on d.oid = s.dbid where d.datname = current_database() and s.query !~* '^(begin|commit|rollback|set |explain|prepare|create|alter|drop|copy)' \
+group by 1 order by 4 desc limit {MOST_QUERIES}"
     );
     let rows = match all(connection, text).await {
         Ok(rows) => rows,
-        // There is no such view, or the server does not fill it.
-        Err(refusal) if matches!(refusal.code.as_deref(), Some("42P01" | "55000" | "42501")) => return Ok(None),
+        // There is no such view, the server does not fill it, or it is that of PostgreSQL 12, with other columns.
+        Err(refusal) if matches!(refusal.code.as_deref(), Some("42P01" | "55000" | "42501" | "42703")) => {
+            return Ok(None);
+        }
         Err(refusal) => return Err(refusal),
     };
     let query = |row: &PgRow| -> sqlx::Result<Query> {
-        Ok(Query { text: row.try_get(0)?, calls: row.try_get(1)?, total_ms: row.try_get(2)?, rows: row.try_get(3)? })
+        Ok(Query {
+            id: row.try_get(0)?,
+            text: row.try_get(1)?,
+            calls: row.try_get(2)?,
+            total_ms: row.try_get(3)?,
+            rows: row.try_get(4)?,
+        })
     };
     rows.iter().map(|row| query(row).map_err(Refusal::from)).collect::<Result<_>>().map(Some)
 }

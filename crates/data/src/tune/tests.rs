@@ -80,7 +80,7 @@ fn indexes_that_lack_that_double_and_that_nobody_uses_are_told_apart() {
 fn what_ends_badly_comes_first() {
     let old = Table { age: 1_600_000_000, dead: 40_000, ..table("public.orders", 50_000) };
     let connections = Connections { used: 95, most: 100, idle_s: 900 };
-    let queries = Some(vec![Query { text: "select 1".to_owned(), calls: 10, total_ms: 5_000.0, rows: 10 }]);
+    let queries = Some(vec![Query { id: 1, text: "select 1".to_owned(), calls: 10, total_ms: 5_000.0, rows: 10 }]);
     let all = said(&Seen { tables: [(1, old)].into(), connections, queries, ..seen() });
     let kinds: Vec<_> = all.iter().map(|(kind, about, _)| (*kind, about.as_str())).collect();
     assert_eq!(
@@ -106,7 +106,7 @@ fn an_index_that_was_tried_speaks_for_its_query_and_its_key() {
         before: 1_000.0,
         after: 8.3,
     };
-    let query = Query { text: tried.query.clone(), calls: 40, total_ms: 9_000.0, rows: 1 };
+    let query = Query { id: 1, text: tried.query.clone(), calls: 40, total_ms: 9_000.0, rows: 1 };
     let key = ForeignKey { table: 1, columns: vec![5], names: vec!["person".to_owned()], ..ForeignKey::default() };
     let all = advise(&Seen { tried: vec![tried], queries: Some(vec![query]), foreign_keys: vec![key], ..seen() });
     let [advice] = &all[..] else { panic!("{all:?}") };

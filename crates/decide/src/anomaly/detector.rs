@@ -109,7 +109,7 @@ impl Detector {
     }
 
     /// Takes a slot into what is known. What is unusual is drawn toward what was expected, so that it is learnt only
-    /// when it lasts.
+    /// when it lasts; and it says nothing of how far is usual, or an outage would hide the next.
     fn learn(&mut self, slot: &Slot) {
         let mean = slot.sum / slot.count.max(1.0);
         let Some(band) = slot.band else {
@@ -118,7 +118,10 @@ impl Detector {
         };
         let room = LEARNT * band.half;
         let drawn = if self.is_learning() { mean } else { mean.clamp(band.expected - room, band.expected + room) };
-        self.history.learn(drawn, &slot.ways, band.expected);
+        self.history.learn(drawn, &slot.ways);
+        if self.is_learning() || (mean - band.expected).abs() <= band.half {
+            self.history.stray((drawn - band.expected).abs());
+        }
         self.history.push(slot.number, drawn);
     }
 

@@ -66,17 +66,21 @@ impl History {
     }
 
     /// Remembers how far a slot was from what each way had expected.
-    pub(super) fn learn(&mut self, value: f64, ways: &[Option<f64>; WAYS], chosen: f64) {
+    pub(super) fn learn(&mut self, value: f64, ways: &[Option<f64>; WAYS]) {
         let keep = 0.5_f64.powf(1.0 / LATELY);
         for (error, expected) in self.errors.iter_mut().zip(ways) {
             // A way that has nothing to say is as wrong as one that says nothing at all is there.
             let wrong = expected.map_or(value.abs(), |expected| (value - expected).abs());
             *error = keep * *error + (1.0 - keep) * wrong;
         }
+    }
+
+    /// Remembers how far a slot was from what was expected of it.
+    pub(super) fn stray(&mut self, away: f64) {
         if self.away.len() >= REMEMBERED {
             self.away.pop_front();
         }
-        self.away.push_back((value - chosen).abs() as f32);
+        self.away.push_back(away as f32);
     }
 
     /// What each way expects of a slot.
@@ -144,7 +148,8 @@ mod tests {
         // Two months without a gap, and then nearly four weeks of nothing, again and again.
         let all = (0..17_280).chain((1..4).map(|gap| 17_280 + gap * 8_000));
         for slot in all {
-            history.learn(1.0, &[Some(1.0); WAYS], 1.0);
+            history.learn(1.0, &[Some(1.0); WAYS]);
+            history.stray(0.0);
             history.push(slot, 1.0);
         }
         let bytes = size_of::<Detector>() + size_of::<f32>() * (history.slots.capacity() + history.away.capacity());

@@ -51,6 +51,26 @@ fn traffic_that_is_gone_is_unusual_until_it_is_back() {
 }
 
 #[test]
+fn an_outage_is_told_as_long_as_nobody_takes_it_for_usual() {
+    let gone = 9 * DAY + 140..9 * DAY + 170;
+    let values = (0..gone.end).map(|index| if gone.contains(&index) { 4.0 } else { usual(index) });
+    let away = away(Options::default(), values);
+    assert!(away[gone.clone()].iter().all(|away| *away < -1.0), "{:?}", &away[gone]);
+}
+
+#[test]
+fn an_outage_changes_nothing_of_how_far_is_usual() {
+    let tolerance = |gone: std::ops::Range<usize>| {
+        let mut detector = Detector::new(Options::default());
+        let value = |index: usize| if gone.contains(&index) { 4.0 } else { usual(index) };
+        let last = (0..=10 * DAY + 140).fold(None, |_, index| detector.push(at(index), value(index)));
+        last.unwrap().tolerance
+    };
+    let (never, an_hour) = (tolerance(0..0), tolerance(9 * DAY + 140..9 * DAY + 152));
+    assert!(an_hour < 1.2 * never, "{an_hour} instead of {never}");
+}
+
+#[test]
 fn an_outlier_changes_nothing_of_what_is_expected() {
     let values = (0..11 * DAY).map(|index| if index == 9 * DAY + 140 { 900.0 } else { usual(index) });
     let away = away(Options::default(), values);
@@ -89,6 +109,16 @@ fn what_stays_is_usual_after_a_day() {
     let away = away(Options::default(), values);
     assert!(away[9 * DAY..9 * DAY + 3].iter().all(|away| *away > 1.0), "{:?}", &away[9 * DAY..9 * DAY + 3]);
     let later = unusual(&away[10 * DAY..]);
+    assert!(later.is_empty(), "{later:?}");
+}
+
+#[test]
+fn what_stays_away_is_usual_after_a_day() {
+    let noon = 9 * DAY + 140;
+    let values = (0..12 * DAY).map(|index| if index < noon { usual(index) } else { 0.3 * usual(index) });
+    let away = away(Options::default(), values);
+    assert!(away[noon..noon + 3].iter().all(|away| *away < -1.0), "{:?}", &away[noon..noon + 3]);
+    let later = unusual(&away[noon + DAY..]);
     assert!(later.is_empty(), "{later:?}");
 }
 

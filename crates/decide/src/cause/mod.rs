@@ -180,6 +180,11 @@ pub enum Changed {
     },
     /// Host names and paths.
     Routes,
+    /// Services that are new, gone, or different in something else.
+    Others {
+        /// Which.
+        services: Vec<ServiceName>,
+    },
 }
 
 /// Something that there is a limited amount of.

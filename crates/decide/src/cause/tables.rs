@@ -16,6 +16,7 @@ pub(super) const EXPLAINS_MOST: f64 = 1.6;
 /// What kind of change it is, in a word.
 pub(super) fn kind(what: &What) -> &'static str {
     match what {
+        What::Release { previous: None, .. } => "release",
         What::Release { changed, .. } => release_kind(changed),
         What::Scale { .. } => "scale",
         What::Stopped => "stopped",
@@ -41,7 +42,7 @@ fn release_kind(changed: &[Changed]) -> &'static str {
         Changed::Migration { .. } => "migration",
         Changed::Secrets { .. } => "secret",
         Changed::Configuration { .. } | Changed::Less { .. } | Changed::Routes => "configuration",
-        Changed::Image { .. } => "release",
+        Changed::Image { .. } | Changed::Others { .. } => "release",
     };
     let mut kinds = changed.iter().map(kind);
     match kinds.next() {
@@ -50,7 +51,7 @@ fn release_kind(changed: &[Changed]) -> &'static str {
     }
 }
 
-/// Whether a release changes nothing but what is in databases.
+/// Whether a release changes nothing but what is in databases. The first brings services along.
 pub(super) fn is_migration(changed: &[Changed]) -> bool {
     release_kind(changed) == "migration"
 }
@@ -172,7 +173,9 @@ pub(super) fn fit(what: &What, felt: Felt) -> f64 {
 fn fit_of_changed(changed: &Changed, felt: Felt) -> f64 {
     match changed {
         Changed::Image { .. } => row(felt, [1.0, 0.9, 0.8, 0.1, 1.0, 0.9, 0.9, 0.4, 0.6, 0.2, 0.5, 0.8]),
-        Changed::Configuration { .. } => row(felt, [1.0, 0.7, 0.9, 0.4, 1.0, 0.6, 0.6, 0.3, 0.7, 0.1, 0.5, 0.8]),
+        Changed::Configuration { .. } | Changed::Others { .. } => {
+            row(felt, [1.0, 0.7, 0.9, 0.4, 1.0, 0.6, 0.6, 0.3, 0.7, 0.1, 0.5, 0.8])
+        }
         Changed::Secrets { .. } => row(felt, [1.0, 0.2, 0.7, 0.5, 0.9, 0.0, 0.0, 0.0, 0.8, 0.0, 0.4, 0.8]),
         Changed::Migration { .. } => row(felt, [1.0, 1.0, 0.4, 0.0, 0.6, 0.1, 0.4, 0.5, 1.0, 0.0, 0.2, 0.7]),
         Changed::Less { resource: Resource::Memory, .. } => {

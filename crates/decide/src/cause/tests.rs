@@ -580,6 +580,18 @@ fn going_back_mends_no_migration() {
 }
 
 #[test]
+fn a_release_that_migrates_among_others_is_a_release() {
+    let feels = [feels("api", Felt::Latency)];
+    let others = Changed::Others { services: vec![name("api")] };
+    let told = suspects(&feels, &[release(2.0, &["db"], 15, vec![others, migration()])]);
+    let swap_back = daybook_model::incident::NextStep::SwapBack { to: ReleaseNumber(14) };
+    assert_eq!((told[0].kind.as_str(), told[0].next.as_ref()), ("release", Some(&swap_back)), "{told:?}");
+    let first = What::Release { number: ReleaseNumber(1), previous: None, changed: vec![migration()] };
+    let told = suspects(&feels, &[change(2.0, &["db"], first)]);
+    assert_eq!(told[0].kind, "release", "{told:?}");
+}
+
+#[test]
 fn nothing_is_suspected_where_nothing_changed() {
     assert!(suspects(&[feels("web", Felt::Errors)], &[]).is_empty());
     let later = [release(-30.0, &["web"], 12, image())];

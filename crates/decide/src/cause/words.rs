@@ -187,6 +187,10 @@ fn changed_words(changed: &Changed) -> String {
         Changed::Migration { database, what } => format!("migration of {database}: {what}"),
         Changed::Less { resource, what } => format!("less {}: {what}", resource_words(*resource)),
         Changed::Routes => "routes".to_owned(),
+        Changed::Others { services } => {
+            let names: Vec<_> = services.iter().map(ServiceName::as_str).collect();
+            format!("new, gone or otherwise different: {}", names.join(", "))
+        }
     }
 }
 
@@ -224,7 +228,7 @@ fn next(change: &Change) -> Option<NextStep> {
     let plan = |what: String| NextStep::ShowPlan { what };
     Some(match &change.what {
         // Going back leaves what is in a database as it is.
-        What::Release { changed, .. } if tables::is_migration(changed) => {
+        What::Release { changed, previous: Some(_), .. } if tables::is_migration(changed) => {
             plan("add a migration that undoes it, since a rollback leaves the database as it is".to_owned())
         }
         What::Release { previous: Some(previous), .. } => NextStep::SwapBack { to: *previous },

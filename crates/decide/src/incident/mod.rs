@@ -52,7 +52,7 @@ pub struct Incident {
     pub impact: Option<Impact>,
     /// What is suspected, most first.
     pub suspects: Vec<Suspect>,
-    /// Whether nobody has written down what is suspected since its alerts changed last.
+    /// Whether nobody has written down what is suspected since an alert came to it last.
     pub is_unsuspected: bool,
     /// What was done about it.
     pub actions: Vec<Taken>,
@@ -414,7 +414,6 @@ fn change(incident: &mut Incident, at: Timestamp, actor: &Actor, event: &Inciden
         IncidentEvent::AlertEnded { alert, ended } => {
             if let Some(place) = incident.alert(alert) {
                 incident.alerts[place].ended = Some(*ended);
-                incident.is_unsuspected = true;
             }
         }
         IncidentEvent::Regraded { severity, .. } => {

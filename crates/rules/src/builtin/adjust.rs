@@ -44,6 +44,14 @@ pub enum NotAdjusted {
     /// Its query compares with no number.
     #[error("`{0}` has no threshold")]
     NoThreshold(&'static str),
+    /// What its query compares never reaches the number.
+    #[error("`{name}` would never fire: its threshold has to be less than {below}")]
+    OutOfReach {
+        /// The name.
+        name: &'static str,
+        /// What thresholds have to be less than.
+        below: u32,
+    },
 }
 
 /// Where the queries have the number that is theirs to compare with: a text that is there once, of which it is the number.
@@ -64,6 +72,10 @@ const THRESHOLDS: &[(&str, &str, &str)] = &[
     ("JobMissed", "> 300", "300"),
 ];
 
+/// Thresholds that what is compared never reaches, nor what is above them. No traffic at all is at most two tolerances away,
+/// since a tolerance is at least half of what is expected ([`super::WATCHED`]).
+const OUT_OF_REACH: &[(&str, u32)] = &[("TrafficDrop", 2)];
+
 /// Whether a wish can be fulfilled; the alert that it is about.
 pub fn check(wish: &Wish<'_>) -> Result<&'static Builtin, NotAdjusted> {
     let Some(found) = super::alerts().find(|builtin| builtin.name == wish.alert) else {
@@ -72,11 +84,18 @@ pub fn check(wish: &Wish<'_>) -> Result<&'static Builtin, NotAdjusted> {
         let near = near.filter(|name| distance(name) <= name.len() / 3);
         return Err(NotAdjusted::Unknown { name: wish.alert.to_owned(), near });
     };
+    let out_of_reach = OUT_OF_REACH.iter().find(|(name, _)| *name == found.name).map(|(_, below)| *below);
+    let threshold = wish.threshold.and_then(|number| number.parse::<f64>().ok());
     match wish {
         _ if found.is_of_machines() => Err(NotAdjusted::OfMachines(found.name)),
         Wish { service: Some(_), .. } if !found.is_of_services() => Err(NotAdjusted::NotOfServices(found.name)),
         Wish { threshold: Some(_), .. } if found.threshold().is_none() => Err(NotAdjusted::NoThreshold(found.name)),
-        _ => Ok(found),
+        _ => match (threshold, out_of_reach) {
+            (Some(threshold), Some(below)) if threshold >= f64::from(below) => {
+                Err(NotAdjusted::OutOfReach { name: found.name, below })
+            }
+            _ => Ok(found),
+        },
     }
 }
 
@@ -220,18 +239,18 @@ mod tests {
 
     #[test]
     fn a_service_may_want_what_its_environment_does_not() {
-        let env = Wish { threshold: Some("4"), ..wish("TrafficDrop") };
+        let env = Wish { threshold: Some("1.8"), ..wish("TrafficDrop") };
         let off = Wish { service: Some("admin"), off: true, ..wish("TrafficDrop") };
-        let own = Wish { service: Some("web"), threshold: Some("2"), ..wish("TrafficDrop") };
+        let own = Wish { service: Some("web"), threshold: Some("1.2"), ..wish("TrafficDrop") };
         let all = groups_for(&[env, off, own]);
         let rules = all.iter().flat_map(|group| &group.rules).filter(|rule| rule.name() == "TrafficDrop");
         let texts: Vec<&str> = rules.map(|rule| rule.query().text.as_str()).collect();
         let [usual, of_env, of_web] = texts.as_slice() else { panic!("{texts:?}") };
         let count = |text: &str, part: &str| text.matches(part).count();
         assert_eq!((count(usual, "unless on (app, env) "), count(usual, "unless on (app, env, service) ")), (1, 1));
-        assert!(of_env.contains("< -4") && of_env.contains(" and on (app, env) label_replace"), "{of_env}");
+        assert!(of_env.contains("< -1.8") && of_env.contains(" and on (app, env) label_replace"), "{of_env}");
         assert!(of_env.contains("unless on (app, env, service) ") && of_env.contains("\"admin\""), "{of_env}");
-        assert!(of_web.contains("< -2") && of_web.contains(" and on (app, env, service) label_replace"), "{of_web}");
+        assert!(of_web.contains("< -1.2") && of_web.contains(" and on (app, env, service) label_replace"), "{of_web}");
         assert!(!of_web.contains("unless") && of_web.contains("\"web\""), "{of_web}");
     }
 
@@ -245,5 +264,16 @@ mod tests {
         assert_eq!(check(&service).unwrap_err(), NotAdjusted::NotOfServices("DatabaseDown"));
         let threshold = Wish { threshold: Some("1"), ..wish("ServiceDown") };
         assert_eq!(check(&threshold).unwrap_err(), NotAdjusted::NoThreshold("ServiceDown"));
+    }
+
+    #[test]
+    fn a_threshold_that_is_never_reached_is_refused() {
+        let with = |threshold, alert| check(&Wish { threshold: Some(threshold), ..wish(alert) });
+        let refused = with("2", "TrafficDrop").unwrap_err();
+        assert_eq!(refused, NotAdjusted::OutOfReach { name: "TrafficDrop", below: 2 });
+        assert_eq!(refused.to_string(), "`TrafficDrop` would never fire: its threshold has to be less than 2");
+        assert!(with("1.99", "TrafficDrop").is_ok() && with("2", "TrafficSpike").is_ok());
+        let least = crate::builtin::WATCHED.iter().find(|watched| watched.of == "requests").unwrap().share;
+        assert_eq!(OUT_OF_REACH, [("TrafficDrop", (1.0 / least) as u32)], "nothing is further away");
     }
 }

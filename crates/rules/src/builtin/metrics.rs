@@ -24,7 +24,7 @@ const HOST: &[&str] = &["host"];
 const DISK: &[&str] = &["host", "mountpoint"];
 const DEVICE: &[&str] = &["host", "device"];
 const DATABASE: &[&str] = &["app", "env", "database"];
-const QUERY: &[&str] = &["app", "env", "database", "query"];
+const QUERY: &[&str] = &["app", "env", "database", "query", "id"];
 const STANDBY: &[&str] = &["app", "env", "database", "standby"];
 const HOLDING: &[&str] = &["app", "env", "holding"];
 const LANE: &[&str] = &["app", "env", "of"];
@@ -165,7 +165,7 @@ pub const METRICS: &[Metric] = &[
     counter(
         "daybook_database_query_calls_total",
         QUERY,
-        "How often a query was called, by its beginning, which has no values; of those that took most time.",
+        "How often a query was called, by its beginning, which has no values, and its server's id; of those that took most time.",
     ),
     counter("daybook_database_query_seconds_total", QUERY, "How long all calls of a query took, in seconds."),
     gauge("daybook_database_replication_running", STANDBY, "Whether a standby takes in what there is."),

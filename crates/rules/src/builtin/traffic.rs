@@ -97,7 +97,8 @@ const ALERTS: &[Builtin] = &[
     Builtin {
         name: "LatencyJumped",
         severity: Severity::Ticket,
-        // Who was slow before is slow in the window before as well, and nothing jumped.
+        // Who was slow before is slow in the window before as well, and nothing jumped. Of a few requests of then, as
+        // after a start, nobody knows how fast they usually are.
         expr: r#"
             histogram_quantile(0.95,
               sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[2m])))
@@ -105,7 +106,8 @@ const ALERTS: &[Builtin] = &[
                 sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[30m] offset 5m)))
             and histogram_quantile(0.95,
               sum by (app, env, service, le) (rate(daybook_http_request_duration_seconds_bucket[2m]))) > 1
-            and sum by (app, env, service) (rate(daybook_http_request_duration_seconds_count[2m])) > 0.5"#,
+            and sum by (app, env, service) (rate(daybook_http_request_duration_seconds_count[2m])) > 0.5
+            and sum by (app, env, service) (rate(daybook_http_request_duration_seconds_count[30m] offset 5m)) > 0.1"#,
         hold: "2m",
         keep: "15m",
         summary: "{{ $labels.service }} in {{ $labels.env }} takes three times as long as in the half hour before",

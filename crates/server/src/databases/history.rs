@@ -62,21 +62,22 @@ impl App {
         Ok(DatabaseView { logins, vitals: Some(vitals), ..view(joined.server.as_ref(), &all, wrong) })
     }
 
-    /// How a database does, and the queries that took most of its time, as far as they are counted.
+    /// How a database does.
     #[cfg(feature = "observe")]
-    pub(crate) async fn vitals(
-        &self,
-        key: &EnvKey,
-        name: &DatabaseName,
-    ) -> Result<(vitals::Vitals, Vec<tune::Query>), ApiError> {
+    pub(crate) async fn vitals(&self, key: &EnvKey, name: &DatabaseName) -> Result<vitals::Vitals, ApiError> {
         let (dialect, url) = self.way_to(key, name).await?;
         let told = |refusal| refused(&format!("look at {name}"), &refusal);
-        let vitals = vitals::look(dialect, &url).await.map_err(told)?;
-        let queries = match dialect {
-            Dialect::PostgreSql => tune::most_time(&url).await.map_err(told)?.unwrap_or_default(),
-            Dialect::MySql => Vec::new(),
-        };
-        Ok((vitals, queries))
+        Ok(vitals::look(dialect, &url).await.map_err(told)?)
+    }
+
+    /// The queries that took most of a database's time, as far as they are counted and it tells.
+    #[cfg(feature = "observe")]
+    pub(crate) async fn most_time(&self, key: &EnvKey, name: &DatabaseName) -> Option<Vec<tune::Query>> {
+        let (dialect, url) = self.way_to(key, name).await.ok()?;
+        match dialect {
+            Dialect::PostgreSql => tune::most_time(&url).await.ok()?,
+            Dialect::MySql => None,
+        }
     }
 
     /// Whom those wait for who wait for a lock of a database, in words, as far as it says so.

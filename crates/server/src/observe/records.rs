@@ -94,7 +94,6 @@ pub(super) use databases::{asked, backups};
 
 #[cfg(feature = "databases")]
 mod databases {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use daybook_data::tune::Query;
@@ -109,7 +108,7 @@ mod databases {
 
     /// What a query begins with.
     const QUERIES: [&str; 6] = ["select ", "insert ", "update ", "delete ", "with ", "merge "];
-    /// So many characters of a query tell it from others.
+    /// So many characters of a query are told.
     const SHOWN: usize = 120;
     /// A database that does not answer until then counts as down.
     const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -149,38 +148,70 @@ mod databases {
         };
         for name in spec.databases.iter().filter_map(asked) {
             let asked = tokio::time::timeout(ANSWER_WITHIN, app.vitals(&spec.key, &name)).await;
-            let (vitals, queries) = asked.ok().and_then(Result::ok).unzip();
+            let vitals = asked.ok().and_then(Result::ok);
+            let is_up = vitals.is_some();
             said(&spec.key, &name, vitals, out);
-            counted(&spec.key, &name, &queries.unwrap_or_default(), out);
-        }
-    }
-
-    /// How often queries were called, and for how long. Two that begin alike count as one.
-    fn counted(key: &EnvKey, name: &DatabaseName, queries: &[Query], out: &mut Samples) {
-        let mut all: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-        for query in queries {
-            if let Some(text) = shown(&query.text) {
-                let (calls, seconds) = all.entry(text).or_default();
-                *calls += query.calls as f64;
-                *seconds += query.total_ms / 1000.0;
+            if is_up {
+                // One that does not say this, or not in time, is up all the same.
+                let asked = tokio::time::timeout(ANSWER_WITHIN, app.most_time(&spec.key, &name)).await;
+                counted(&spec.key, &name, &asked.ok().flatten().unwrap_or_default(), out);
             }
         }
-        for (text, (calls, seconds)) in all {
-            let of = Base::new([("app", &key.app), ("env", &key.env), ("database", name), ("query", &text)]);
-            out.add(&of, "daybook_database_query_calls_total", calls);
-            out.add(&of, "daybook_database_query_seconds_total", seconds);
+    }
+
+    /// How often queries were called, and for how long. Each by its id: the sum of two that begin alike would fall when
+    /// one of them is no longer among those that took most time, which counters never do.
+    fn counted(key: &EnvKey, name: &DatabaseName, queries: &[Query], out: &mut Samples) {
+        for query in queries {
+            let Some(text) = shown(&query.text) else { continue };
+            let of = Base::new([("app", &key.app), ("env", &key.env), ("database", name)]);
+            let of = of.with([("query", &text), ("id", &query.id)]);
+            out.add(&of, "daybook_database_query_calls_total", query.calls as f64);
+            out.add(&of, "daybook_database_query_seconds_total", query.total_ms / 1000.0);
         }
     }
 
-    /// The beginning of a query, in one line. Nothing of what may hold values, since a server takes them out of queries
-    /// alone, and nothing of what asks about the server itself, as we do.
+    /// The beginning of a query, in one line. Nothing of what may hold values: a server takes them out of queries
+    /// alone, and not of each, if it has to forget many. Nothing of what asks about the server itself, as we do.
     fn shown(text: &str) -> Option<String> {
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = without_comments(text).split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = without_numbers(&text);
         let lower = text.to_lowercase();
         let is_query = QUERIES.iter().any(|word| lower.starts_with(word));
         let mut words = lower.split(|c: char| !c.is_alphanumeric() && c != '_');
         let is_about_itself = words.any(|word| word.starts_with("pg_"));
-        (is_query && !is_about_itself).then(|| text.chars().take(SHOWN).collect())
+        // A `$` that is none of a parameter quotes a text, as `'` does.
+        let is_parameter = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+        let has_text = text.contains('\'') || text.contains("*/") || !text.split('$').skip(1).all(is_parameter);
+        (is_query && !is_about_itself && !has_text).then(|| text.chars().take(SHOWN).collect())
+    }
+
+    /// A query without its comments. Of one with another in it, the end is left.
+    fn without_comments(text: &str) -> String {
+        let (mut left, mut rest) = (String::new(), text);
+        while let Some(at) = rest.find("--").into_iter().chain(rest.find("/*")).min() {
+            left.push_str(&rest[..at]);
+            left.push(' ');
+            let end = if rest[at..].starts_with("--") { "\n" } else { "*/" };
+            rest = rest[at + 2..].split_once(end).map_or("", |(_, rest)| rest);
+        }
+        left.push_str(rest);
+        left
+    }
+
+    /// A query with `?` in the place of numbers. Those in names, and of parameters, stay.
+    fn without_numbers(text: &str) -> String {
+        let (mut shown, mut before, mut is_number) = (String::new(), ' ', false);
+        for c in text.chars() {
+            let is_in_word = |c: char| c.is_alphanumeric() || c == '_';
+            if is_number && (is_in_word(c) || c == '.') {
+                continue;
+            }
+            is_number = c.is_ascii_digit() && !is_in_word(before) && before != '$';
+            shown.push(if is_number { '?' } else { c });
+            before = c;
+        }
+        shown
     }
 
     fn said(key: &EnvKey, name: &DatabaseName, vitals: Option<Vitals>, out: &mut Samples) {
@@ -252,20 +283,47 @@ mod databases {
         #[test]
         fn queries_are_counted_and_nothing_that_may_hold_values() {
             let (key, name) = ("shop/production".parse().unwrap(), "db".parse().unwrap());
-            let query = |text: &str, calls, total_ms| Query { text: text.to_owned(), calls, total_ms, rows: 0 };
+            let query = |id, text: &str, calls, total_ms| Query { id, text: text.to_owned(), calls, total_ms, rows: 0 };
             let queries = [
-                query("select *\n  from orders where id = $1", 3, 1500.0),
-                query("select * from orders where id = $1", 1, 500.0),
-                query("grant all on orders to web", 1, 1.0),
-                query("select pg_database_size(current_database())", 9, 9.0),
+                query(7, "select *\n  from orders where id = $1", 3, 1500.0),
+                query(-8, "select * from orders where id = $1", 1, 500.0),
+                query(9, "grant all on orders to web", 1, 1.0),
+                query(10, "select pg_database_size(current_database())", 9, 9.0),
             ];
             let mut out = Samples::default();
             counted(&key, &name, &queries, &mut out);
             out.all_are_listed();
             let text = out.text();
-            assert_eq!(text.lines().count(), 2, "{text}");
-            assert!(text.contains("query=\"select * from orders where id = $1\"} 4\n"), "{text}");
-            assert!(text.contains("query=\"select * from orders where id = $1\"} 2\n"), "seconds: {text}");
+            assert_eq!(text.lines().count(), 4, "each that begins alike counts for itself: {text}");
+            assert_eq!(text.matches("query=\"select * from orders where id = $1\"} ").count(), 4, "{text}");
+            for (id, calls, seconds) in [("7", "3", "1.5"), ("-8", "1", "0.5")] {
+                let of = |line: &&str| line.contains(&format!("id=\"{id}\""));
+                let values: Vec<&str> = text.lines().filter(of).filter_map(|line| line.rsplit(' ').next()).collect();
+                assert_eq!(values, [calls, seconds], "{text}");
+            }
+        }
+
+        #[test]
+        fn no_value_of_a_query_is_told() {
+            let told = [
+                (
+                    "select 1 from t2 where a = $12 and b in (4111, 1.5e3)",
+                    "select ? from t2 where a = $12 and b in (?, ?)",
+                ),
+                ("select a -- for bob\nfrom t /* of alice */ limit 5", "select a from t limit ?"),
+            ];
+            for (text, expected) in told {
+                assert_eq!(shown(text).as_deref(), Some(expected));
+            }
+            for text in [
+                "select * from people where mail = 'bob@example.com'",
+                "select $$bob$$",
+                "select $name$bob$name$",
+                "select a /* of /* alice */ bob */ from t",
+                "-- bob",
+            ] {
+                assert_eq!(shown(text), None, "{text}");
+            }
         }
     }
 }

@@ -414,7 +414,7 @@ pub(super) mod tests {
     }
 
     /// A release with one job, which differs from others of its kind by a variable.
-    fn release(number: u64) -> Release {
+    pub(in crate::observe) fn release(number: u64) -> Release {
         let mut spec = Spec::empty(key());
         let service = serde_json::json!({
             "name": "report", "kind": {"job": Schedule { cron: "0 3 * * *".to_owned(), zone: "UTC".to_owned() }},

@@ -10,13 +10,14 @@ use daybook_model::incident::{Impact, IncidentEvent, IncidentId};
 use daybook_model::spec::Artifact;
 use daybook_model::{
     Action, Actor, DatabaseName, Entry, EnvKey, Event, Release, ReleaseNumber, RunId, RunKind, Service, ServiceName,
-    Timestamp,
+    Spec, Timestamp,
 };
 use daybook_promql::Answer;
 use daybook_store::{Journal as _, Query};
 use jiff::SignedDuration;
 
 use super::ask::{When, ask};
+use super::turns::Look;
 use crate::App;
 use crate::error::ApiError;
 
@@ -28,8 +29,9 @@ const ENTRIES: usize = 5_000;
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
 
 impl App {
-    /// Measures what users feel of an incident, compares what changed before with it, and writes both down.
-    pub(super) async fn suspect(&self, id: IncidentId) -> Result<(), ApiError> {
+    /// Measures what users feel of an incident, compares what changed before with it if the cause is looked for, and
+    /// writes both down.
+    pub(super) async fn suspect(&self, id: IncidentId, look: Look) -> Result<(), ApiError> {
         let Some((key, incident)) = self.inner.incidents.find(id).filter(|(_, incident)| incident.is_open()) else {
             return Ok(());
         };
@@ -47,8 +49,11 @@ impl App {
                 self.note_incident(Some(key), &actor, id, IncidentEvent::Felt { impact }).await?;
             }
         }
+        if !is_to_be_suspected(&incident, look) {
+            return Ok(());
+        }
         let mut changes = self.changes(key, incident.onset).await?;
-        changes.extend(self.seen(key, incident.onset).await);
+        changes.extend(self.seen(key, incident.onset).await?);
         let suspects = cause::rank(&symptoms, &changes, &related, incident.onset);
         if suspects != incident.suspects {
             self.note_incident(key, &actor, id, IncidentEvent::Suspected { suspects }).await?;
@@ -124,6 +129,12 @@ impl App {
     }
 }
 
+/// Whether a cause is found better now than before. What is measured shows what is so now: when an alert has ended,
+/// locks and slow queries may be over with it, and what was suspected while it fired is nearer the truth.
+fn is_to_be_suspected(incident: &Incident, look: Look) -> bool {
+    incident.suspects.is_empty() || (look == Look::Cause && incident.firing().next().is_some())
+}
+
 /// Routes that are told of, at most.
 const ROUTES: usize = 3;
 
@@ -169,7 +180,8 @@ fn read(entries: &[Entry], releases: &BTreeMap<ReleaseNumber, Release>, from: Ti
                     .filter_map(|service| Some((service.as_ref(), before?.services.get(&service.name)?.as_ref())))
                     .filter(|(now, before)| is_changed(now, before))
                     .collect();
-                let changed = run(*purpose, reason, (*to, *from), &differing, migrated(entries, entry.run));
+                let come = come_or_gone(spec, before);
+                let changed = run(*purpose, reason, (*to, *from), &differing, come, migrated(entries, entry.run));
                 // What a run has changed stays when the run is over.
                 changes.extend(changed.map(|(what, services)| Change { services, ..one(what, None) }));
             }
@@ -233,12 +245,21 @@ fn is_changed(now: &Service, before: &Service) -> bool {
     now != &Service { line: now.line, ..before.clone() }
 }
 
+/// Services that only one of two specifications has. Of what nobody knows how it was before, all.
+fn come_or_gone(now: &Spec, before: Option<&Spec>) -> Vec<ServiceName> {
+    let is_in = |spec: Option<&Spec>, name: &ServiceName| spec.is_some_and(|spec| spec.services.contains_key(name));
+    let come = now.services.keys().filter(|name| !is_in(before, name));
+    let gone = before.into_iter().flat_map(|before| before.services.keys()).filter(|name| !is_in(Some(now), name));
+    come.chain(gone).cloned().collect()
+}
+
 /// What a run changes, and of which services.
 fn run(
     purpose: RunKind,
     reason: &str,
     (to, from): (ReleaseNumber, Option<ReleaseNumber>),
     differing: &[(&Service, &Service)],
+    mut others: Vec<ServiceName>,
     migrated: Vec<(DatabaseName, String)>,
 ) -> Option<(What, BTreeSet<ServiceName>)> {
     let databases = migrated.iter().filter_map(|(database, _)| database.as_str().parse().ok());
@@ -254,6 +275,11 @@ fn run(
     }
     let scaled: Vec<_> = differing.iter().filter(|(now, before)| now.scale != before.scale).collect();
     let mut changed = changed(differing);
+    // A migration that came with anything else is not all that the release is.
+    if changed.is_empty() && !migrated.is_empty() {
+        others.extend(differing.iter().map(|(now, _)| now.name.clone()));
+        changed.extend((!others.is_empty()).then_some(Changed::Others { services: others }));
+    }
     changed.extend(migrated.into_iter().map(|(database, what)| Changed::Migration { database, what }));
     if let ([(now, before)], true) = (scaled.as_slice(), changed.is_empty()) {
         return Some((What::Scale { from: before.replicas(), to: now.replicas() }, services));
@@ -348,9 +374,10 @@ fn together(changes: Vec<Change>) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use daybook_model::database::Pending;
-    use daybook_model::{Cause, Digest, Effect, Plan, PlanId, Spec, Step, StepId};
+    use daybook_model::{Cause, Digest, Effect, Plan, PlanId, Step, StepId};
 
     use super::*;
+    use crate::observe::remedies::tests::release;
 
     fn entry(seq: u64, second: i64, event: Event) -> Entry {
         Entry {
@@ -391,6 +418,7 @@ mod tests {
         assert_eq!(changes[1].what, What::OutOfMemory { times: 1, limit_bytes: None });
         assert!(read(&entries, &BTreeMap::new(), Timestamp::from_second(60).unwrap()).is_empty(), "too long before");
     }
+
     #[test]
     fn a_release_that_migrates_is_told_as_what_it_did_to_the_database() {
         let database: DatabaseName = "db".parse().unwrap();
@@ -413,25 +441,39 @@ mod tests {
         };
         let run_id = RunId(uuid::Uuid::from_u128(7));
         let of_run = |seq, event| Entry { run: Some(run_id), ..entry(seq, 10, event) };
-        let started = Event::RunStarted {
+        let started = |spec| Event::RunStarted {
             purpose: RunKind::Up,
             reason: "up".to_owned(),
             to: ReleaseNumber(2),
             from: Some(ReleaseNumber(1)),
-            spec: Box::new(Spec::empty("shop/production".parse().unwrap())),
+            spec: Box::new(spec),
             manifest: None,
             remove_volumes: BTreeSet::new(),
         };
         let began = Event::StepStarted { plan: plan.id.clone(), step: StepId(0), effect: Effect::Once };
-        let entries = [
-            of_run(1, started),
-            of_run(2, Event::Planned { plan: Box::new(plan), toward: Toward::Target }),
-            of_run(3, began),
-        ];
-        let changes = read(&entries, &BTreeMap::new(), Timestamp::UNIX_EPOCH);
-        let changed = vec![Changed::Migration { database, what: "version 2 (drop index)".to_owned() }];
-        let what = What::Release { number: ReleaseNumber(2), previous: Some(ReleaseNumber(1)), changed };
-        assert_eq!(changes.iter().map(|change| &change.what).collect::<Vec<_>>(), [&what]);
-        assert_eq!(changes[0].services, ["db".parse().unwrap()].into());
+        let planned = Event::Planned { plan: Box::new(plan), toward: Toward::Target };
+        // What a release from one specification to another is told as.
+        let told = |before: &Release, now: &Release| {
+            let entries = [of_run(1, started(now.spec.clone())), of_run(2, planned.clone()), of_run(3, began.clone())];
+            read(&entries, &[(ReleaseNumber(1), before.clone())].into(), Timestamp::UNIX_EPOCH)
+        };
+        let with = release(1);
+        let without = Release { spec: Spec::empty("shop/production".parse().unwrap()), ..with.clone() };
+        let mut otherwise = with.clone();
+        otherwise.spec.services.values_mut().for_each(|service| service.generation += 1);
+        let migration = Changed::Migration { database, what: "version 2 (drop index)".to_owned() };
+        let others = Changed::Others { services: vec!["report".parse().unwrap()] };
+        for (before, now, others) in [
+            (&with, &with, None),
+            (&without, &with, Some(&others)),
+            (&with, &without, Some(&others)),
+            (&with, &otherwise, Some(&others)),
+        ] {
+            let changes = told(before, now);
+            let changed = others.into_iter().chain([&migration]).cloned().collect();
+            let what = What::Release { number: ReleaseNumber(2), previous: Some(ReleaseNumber(1)), changed };
+            assert_eq!(changes.iter().map(|change| &change.what).collect::<Vec<_>>(), [&what]);
+            assert!(changes[0].services.iter().any(|service| service.as_str() == "db"), "{changes:?}");
+        }
     }
 }

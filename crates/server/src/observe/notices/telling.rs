@@ -21,7 +21,7 @@ pub(super) struct Known {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Memory {
     incidents: BTreeMap<IncidentId, Known>,
-    /// What was suspected most, by its title.
+    /// What was suspected most: its kind and services. Titles hold numbers, which change while the cause is the same.
     causes: BTreeMap<IncidentId, String>,
     /// Who was woken for them.
     #[serde(default)]
@@ -134,7 +134,10 @@ pub(super) fn of_incident(
             | IncidentEvent::Suspected { .. } => {}
         }
     }
-    let cause = incident.suspects.first().map(|suspect| suspect.title.clone());
+    let cause = incident.suspects.first().map(|suspect| {
+        let services: Vec<_> = suspect.services.iter().map(ToString::to_string).collect();
+        format!("{} of {}", suspect.kind, services.join(", "))
+    });
     if let Some(at) = last.filter(|_| incident.is_open()) {
         let is_told = told.iter().any(|told| told.notice.kind == Kind::Triggered && told.people.is_none());
         let is_worse = before.is_none_or(|before| incident.severity > before.worst);
@@ -367,7 +370,7 @@ mod tests {
 
     fn suspected(title: &str) -> IncidentEvent {
         let suspect = Suspect {
-            kind: "release".to_owned(),
+            kind: title.split(' ').next().unwrap_or_default().to_owned(),
             title: title.to_owned(),
             at: Timestamp::UNIX_EPOCH,
             services: BTreeSet::new(),
@@ -389,13 +392,13 @@ mod tests {
         let triggered = vec!["Triggered: web fails".to_owned()];
         let told = story.tell(&[opened(Severity::Page), suspected("release 2")]);
         assert_eq!(told, [triggered.clone(), triggered.clone()], "what is known at once is one message");
-        assert_eq!(
-            story.tell(&[suspected("release 2")]),
-            [Vec::<String>::new(), Vec::new()],
-            "the same cause is no news"
-        );
         let found = "Note: suspected cause found: web fails".to_owned();
-        assert_eq!(story.tell(&[suspected("job report")]), [triggered.clone(), vec![found]]);
+        assert_eq!(story.tell(&[suspected("host at 97 %")]), [triggered.clone(), vec![found]]);
+        assert_eq!(
+            story.tell(&[suspected("host at 98 %")]),
+            [Vec::<String>::new(), Vec::new()],
+            "the same cause is no news, whatever its numbers"
+        );
         let acknowledged = vec!["Acknowledged: web fails".to_owned()];
         assert_eq!(story.tell(&[IncidentEvent::Acknowledged]), [acknowledged.clone(), acknowledged]);
         let noted = vec!["Note: note: it is the disk: web fails".to_owned()];
