@@ -184,7 +184,7 @@ impl App {
                 &format!("max by (domain, service) (daybook_certificate_expiry_timestamp_seconds{{{of}}})"),
                 onset,
             )
-            .await;
+            .await?;
         let mut all = Vec::new();
         for (labels, points) in rows {
             let Some((_, expiry)) = points.last() else { continue };
@@ -271,7 +271,7 @@ impl App {
     /// What a question answered at each time from a while before an onset until now; nothing where it cannot be answered.
     /// An error where that only took too long: without the answer, something else would be suspected.
     async fn over_time(&self, question: &str, onset: Timestamp) -> Result<Rows, ApiError> {
-        let mut all = Rows::new();
+        let mut all: BTreeMap<Labels, Vec<(Timestamp, f64)>> = BTreeMap::new();
         for grid in grids(onset, self.now()) {
             let rows = match rows(&self.inner.observatory, question, grid, Some(WITHIN)).await {
                 Ok(rows) => rows,
@@ -290,14 +290,10 @@ impl App {
                     let value = point.value.float().filter(|value| value.is_finite())?;
                     Some((Timestamp::from_millisecond(point.at).ok()?, value))
                 };
-                let points = row.points.into_iter().filter_map(float);
-                match all.iter_mut().find(|(labels, _)| *labels == row.labels) {
-                    Some((_, known)) => known.extend(points),
-                    None => all.push((row.labels, points.collect())),
-                }
+                all.entry(row.labels).or_default().extend(row.points.into_iter().filter_map(float));
             }
         }
-        Ok(all)
+        Ok(all.into_iter().collect())
     }
 }
 
