@@ -95,8 +95,11 @@ const MYSQL: &str = "select \
 cast(coalesce((select sum(data_length + index_length) from information_schema.tables where table_schema = database()), 0) as signed), \
 cast((select count(*) from information_schema.processlist where id <> connection_id() and user not in ('system user', 'event_scheduler')) as signed), \
 cast(@@max_connections as signed), \
-cast((select count(*) from information_schema.innodb_trx where trx_state = 'LOCK WAIT') as signed), \
 cast((select coalesce(max(time), 0) * 1000 from information_schema.processlist where command = 'Query' and id <> connection_id() and user not in ('system user', 'event_scheduler')) as signed)";
+
+/// Whoever may not see the transactions of others is refused.
+const MYSQL_WAITING: &str =
+    "select cast(count(*) as signed) from information_schema.innodb_trx where trx_state = 'LOCK WAIT'";
 
 /// Those for whom others wait and who wait for nobody; first whom most wait for. What follows the first word of a statement
 /// may be a value.
@@ -110,7 +113,7 @@ group by 1, 2, 3, 4, h.pid order by count(*) desc limit 1";
 const MYSQL_STANDBYS: [&str; 3] = ["show all slaves status", "show replica status", "show slave status"];
 
 /// Asks the server of the database at a URL, as who may do everything. Where somebody else runs it, the login may see
-/// less: then nothing is known of who follows it.
+/// less: then nothing is known of who follows it, nor, of a MySQL, of who waits.
 pub async fn look(dialect: Dialect, url: &str) -> Result<Vitals> {
     let (numbers, standbys): ([i64; 5], _) = match dialect {
         Dialect::PostgreSql => {
@@ -123,9 +126,10 @@ pub async fn look(dialect: Dialect, url: &str) -> Result<Vitals> {
         Dialect::MySql => {
             let mut server = mysql::open(url).await?;
             let row = sqlx::query(MYSQL).fetch_one(&mut server).await?;
+            let waiting = sqlx::query_scalar(MYSQL_WAITING).fetch_one(&mut server).await.unwrap_or(0);
             let standbys = of_mysql(&mut server).await;
             server.close().await.map_err(Refusal::from)?;
-            ([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?], standbys)
+            ([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, waiting, row.try_get(3)?], standbys)
         }
     };
     let numbers = numbers.map(|number| u64::try_from(number).unwrap_or(0));

@@ -22,7 +22,7 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Between two looks is so many times what the first one took: they take a fifth of a processor at most,
 const REST: u32 = 4;
 /// unless that would be longer.
-const REST_AT_MOST: Duration = Duration::from_secs(1);
+const REST_AT_MOST: Duration = Duration::from_millis(500);
 
 /// The last look at each environment.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::objects::{Kind, MANAGED_BY, of_environment};
+use crate::objects::{Kind, MANAGED_BY, Pairs};
 use crate::{KubernetesRuntime, names};
 
 /// How the process of a replica ended that was asked to: written down, because its pod is no more.
@@ -141,14 +141,14 @@ impl KubernetesRuntime {
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, operation, format!("{id} is not there")))
     }
 
-    /// All workloads of an environment, by asking.
-    pub(crate) async fn keepers(&self, key: &EnvKey) -> Result<Vec<Keeper>> {
-        let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
+    /// The workloads of an environment with such labels, by asking.
+    pub(crate) async fn keepers(&self, key: &EnvKey, labels: &Pairs) -> Result<Vec<Keeper>> {
+        let namespace = self.cluster.namespace(key);
         let namespace = Some(namespace.as_str());
         let (deployments, sets, jobs) = futures::try_join!(
-            self.cluster.list::<Deployment>(namespace, &labels),
-            self.cluster.list::<StatefulSet>(namespace, &labels),
-            self.cluster.list::<Job>(namespace, &labels),
+            self.cluster.list::<Deployment>(namespace, labels),
+            self.cluster.list::<StatefulSet>(namespace, labels),
+            self.cluster.list::<Job>(namespace, labels),
         )?;
         self.keepers_among(key, &deployments, &sets, &jobs)
     }

@@ -44,7 +44,7 @@ impl KubernetesRuntime {
     }
 
     /// What is there of an environment: what the watches have told, or else what the API server answers now.
-    async fn parts(&self, key: &EnvKey) -> Result<Parts> {
+    pub(crate) async fn parts(&self, key: &EnvKey) -> Result<Parts> {
         let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
         if let Some(parts) = self.cache.parts(key, &namespace, &labels).await {
             return Ok(parts);

@@ -315,13 +315,13 @@ impl KubernetesRuntime {
 
     /// Removes the Services of a service that has no replica any more.
     async fn drop_service_of_none(&self, key: &EnvKey, id: &ReplicaId) -> Result<()> {
-        let all = self.keepers(key).await?;
-        let is_left = |keeper: &&Keeper| keeper.identity.id.service == id.service && keeper.identity.role == Role::Main;
-        if all.iter().any(|keeper| is_left(&keeper)) {
-            return Ok(());
-        }
         let mut labels = of_environment(key);
         labels.extend(of_service(key, id.service.as_str(), Role::Main).into_iter().filter(|(name, _)| name == SERVICE));
+        let all = self.keepers(key, &labels).await?;
+        let is_left = |keeper: &Keeper| keeper.identity.id.service == id.service && keeper.identity.role == Role::Main;
+        if all.iter().any(is_left) {
+            return Ok(());
+        }
         let namespace = self.cluster.namespace(key);
         for service in self.cluster.list::<Service>(Some(&namespace), &labels).await? {
             let name = service.metadata.name.unwrap_or_default();

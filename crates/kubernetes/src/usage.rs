@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_model::name::EnvKey;
 use daybook_runtime::{Error, ErrorKind, Result, Usage};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
 use crate::KubernetesRuntime;
+use crate::cache::Workloads;
 use crate::cluster::answer;
-use crate::objects::of_environment;
+use crate::keeper::Keeper;
 use crate::pods::{instance, is_running, status};
+
+/// Machines that are asked together.
+const AT_ONCE: usize = 8;
 
 /// The kubelet's summary, as far as it matters.
 #[derive(Deserialize)]
@@ -56,25 +61,42 @@ struct Processes {
 }
 
 impl KubernetesRuntime {
+    /// What replicas use, of machines that tell. An error where none does.
     pub(crate) async fn measure(&self, key: &EnvKey) -> Result<Vec<Usage>> {
-        let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
-        let (keepers, pods) =
-            futures::try_join!(self.keepers(key), self.cluster.list::<Pod>(Some(&namespace), &labels),)?;
+        let Workloads { deployments, stateful_sets, jobs, pods } = self.parts(key).await?.workloads;
+        let keepers = self.keepers_among(key, &deployments, &stateful_sets, &jobs)?;
+        let keepers: BTreeMap<&str, &Keeper> = keepers.iter().map(|keeper| (keeper.name.as_str(), keeper)).collect();
         let running: BTreeMap<PodRef, &Pod> = pods
             .iter()
             .filter(|pod| status(pod).is_some_and(is_running))
             .map(|pod| {
-                (PodRef { name: pod.metadata.name.clone().unwrap_or_default(), namespace: namespace.clone() }, pod)
+                let meta = &pod.metadata;
+                let (name, namespace) = (meta.name.clone().unwrap_or_default(), meta.namespace.clone());
+                (PodRef { name, namespace: namespace.unwrap_or_default() }, pod.as_ref())
             })
             .collect();
         let nodes: BTreeSet<_> = running.values().filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref()).collect();
-        let mut all = Vec::new();
-        for node in nodes {
-            for measured in self.summary(node).await?.pods {
-                let Some(pod) = running.get(&measured.pod_ref) else { continue };
-                let keeper = keepers.iter().find(|keeper| instance(pod) == Some(&keeper.name));
-                all.extend(keeper.map(|keeper| usage(&keeper.identity.id, pod, &measured)));
+        let asked: Vec<_> = nodes.into_iter().map(|node| self.summary(node)).collect();
+        let mut told = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
+        let (mut all, mut failed, mut has_told) = (Vec::new(), None, false);
+        while let Some(summary) = told.next().await {
+            match summary {
+                Ok(summary) => {
+                    has_told = true;
+                    for measured in summary.pods {
+                        let Some(pod) = running.get(&measured.pod_ref) else { continue };
+                        let keeper = instance(pod).and_then(|name| keepers.get(name));
+                        all.extend(keeper.map(|keeper| usage(&keeper.identity.id, pod, &measured)));
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "what its replicas use is not known");
+                    failed = Some(error);
+                }
             }
+        }
+        if let Some(error) = failed.filter(|_| !has_told) {
+            return Err(error);
         }
         all.sort_by(|a: &Usage, b| a.id.cmp(&b.id));
         Ok(all)
