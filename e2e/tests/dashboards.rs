@@ -138,7 +138,7 @@ async fn what_was_measured_is_drawn_exported_and_shown() {
     let page =
         get(door, "localhost", "/dashboards/service?app=shop&env=production&since=900").await.expect("there is one");
     let page = String::from_utf8_lossy(&page.body).into_owned();
-    assert!(page.matches("<svg ").count() == 8 && page.contains(">web<") && !page.contains("<script"), "{page}");
+    assert!(page.matches("<svg ").count() == 9 && page.contains(">web<") && !page.contains("<script"), "{page}");
     assert_eq!(get(door, "localhost", "/dashboards/nope").await.expect("it answers").status, 404);
 
     world.run(&["dashboard", "export", "--all", "--to", "grafana"]).await.expect(0);
