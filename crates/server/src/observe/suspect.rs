@@ -35,15 +35,8 @@ impl App {
         let Some((key, incident)) = self.inner.incidents.find(id).filter(|(_, incident)| incident.is_open()) else {
             return Ok(());
         };
-        let (key, related) = (key.as_ref(), self.related(key.as_ref()).await?);
-        let actor = Actor::daybook("alerts");
-        let mut symptoms: Vec<Symptom> = incident.alerts.iter().map(Symptom::of).collect();
+        let (key, actor) = (key.as_ref(), Actor::daybook("alerts"));
         if let Some(key) = key {
-            for symptom in &mut symptoms {
-                if let Some(service) = symptom.service.clone() {
-                    symptom.by_release = self.errors_by_release(key, &service, incident.onset).await;
-                }
-            }
             let impact = self.impact(key, &incident).await;
             if incident.impact.as_ref() != Some(&impact) {
                 self.note_incident(Some(key), &actor, id, IncidentEvent::Felt { impact }).await?;
@@ -52,6 +45,15 @@ impl App {
         if !is_to_be_suspected(&incident, look) {
             return Ok(());
         }
+        let mut symptoms: Vec<Symptom> = incident.alerts.iter().map(Symptom::of).collect();
+        if let Some(key) = key {
+            for symptom in &mut symptoms {
+                if let Some(service) = symptom.service.clone() {
+                    symptom.by_release = self.errors_by_release(key, &service, incident.onset).await;
+                }
+            }
+        }
+        let related = self.related(key).await?;
         let mut changes = self.changes(key, incident.onset).await?;
         changes.extend(self.seen(key, incident.onset).await?);
         let suspects = cause::rank(&symptoms, &changes, &related, incident.onset);

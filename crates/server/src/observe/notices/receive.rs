@@ -484,6 +484,7 @@ mod tests {
         tend(&mut received, at(240 + ENDED_FOR + 1));
         assert!(received.keys().is_empty());
     }
+
     #[test]
     fn what_is_done_about_a_part_at_pagerduty_is_done_to_the_whole() {
         let [part, whole] = [7, 8].map(|id| IncidentId(Uuid::from_u128(id)));
