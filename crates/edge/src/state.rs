@@ -1,6 +1,6 @@
 //! What the running edge shares between its connections: the table in force, and the counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
@@ -155,6 +155,10 @@ impl State {
         let before = self.live.load_full();
         let mut registry = self.registry.lock().expect("no panic while it is held");
         let mut live = Live { files, ..Live::empty() };
+        let mut by_replica: HashMap<_, Vec<&Arc<Endpoint>>> = HashMap::new();
+        for endpoint in &before.endpoints {
+            by_replica.entry((&endpoint.key, &endpoint.replica)).or_default().push(endpoint);
+        }
         for (key, service, backend) in backends(&table) {
             let name = service_name(key, service);
             let target = match &backend.target {
@@ -162,7 +166,8 @@ impl State {
                 route::Target::Endpoints(endpoints) => {
                     let members = endpoints.iter().map(|endpoint| {
                         let trusted = trusted(key, &endpoint.replica);
-                        (registry.endpoint(&before, key, endpoint, backend, trusted), endpoint.weight)
+                        let running = by_replica.get(&(key, &endpoint.replica)).map_or(&[][..], Vec::as_slice);
+                        (registry.endpoint(running, key, endpoint, backend, trusted), endpoint.weight)
                     });
                     let endpoints = Endpoints::new(members.collect());
                     live.endpoints.extend(endpoints.all.iter().cloned());
@@ -178,9 +183,8 @@ impl State {
         }
         live.table = Arc::new(table);
         registry.routes.retain(|label, _| live.routes.contains_key(label));
-        let is_in = |list: &[Arc<Endpoint>], one: &Arc<Endpoint>| list.iter().any(|other| Arc::ptr_eq(other, one));
-        let arrived = live.endpoints.iter().filter(|one| !is_in(&before.endpoints, one)).cloned().collect();
-        let left: Vec<_> = before.endpoints.iter().filter(|one| !is_in(&live.endpoints, one)).cloned().collect();
+        let arrived = without(&live.endpoints, &before.endpoints);
+        let left = without(&before.endpoints, &live.endpoints);
         self.live.store(Arc::new(live));
         drop(registry);
         left.iter().for_each(|endpoint| endpoint.leave());
@@ -235,6 +239,12 @@ impl State {
     }
 }
 
+/// Those of `all` that are not among `others`.
+fn without(all: &[Arc<Endpoint>], others: &[Arc<Endpoint>]) -> Vec<Arc<Endpoint>> {
+    let others: HashSet<_> = others.iter().map(Arc::as_ptr).collect();
+    all.iter().filter(|one| !others.contains(&Arc::as_ptr(one))).cloned().collect()
+}
+
 /// A client connection that is open.
 pub(crate) struct OpenConnection {
     connections: Arc<AtomicU64>,
@@ -255,22 +265,21 @@ pub(crate) struct Swapped {
 }
 
 impl Registry {
-    /// The endpoint as it runs already, or a new one.
+    /// The endpoint as it runs already, among those of its replica, or a new one.
     fn endpoint(
         &mut self,
-        before: &Live,
+        running: &[&Arc<Endpoint>],
         key: &EnvKey,
         endpoint: &route::Endpoint,
         backend: &route::Backend,
         trusted: bool,
     ) -> Arc<Endpoint> {
-        if let Some(running) = before.endpoints.iter().find(|running| running.is(key, endpoint) && !running.has_left())
-        {
+        if let Some(running) = running.iter().find(|running| running.is(key, endpoint) && !running.has_left()) {
             if **running.check.load() != backend.check {
                 running.check.store(Arc::new(backend.check.clone()));
             }
             running.drain_ms.store(backend.drain_ms, Relaxed);
-            return running.clone();
+            return Arc::clone(running);
         }
         let counted = self.replicas.entry((key.clone(), endpoint.replica.clone())).or_default();
         counted.drained = None;

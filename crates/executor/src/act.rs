@@ -15,6 +15,7 @@ use daybook_model::{Action, EnvRoutes, ReplicaId, Service, ServiceName, Step};
 use daybook_runtime::ErrorKind;
 
 use crate::drive::RunContext;
+use crate::look::replica;
 use crate::note::Note;
 use crate::patience::patiently_telling;
 use crate::{Error, Executor, Result};
@@ -125,8 +126,7 @@ impl Executor {
         let seen = self.glance(&cx.key).await?;
         let mut endpoints = Vec::with_capacity(shares.len());
         for (id, weight) in shares {
-            let replica = seen.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main);
-            let address = replica.and_then(|replica| Some((replica, replica.address?)));
+            let address = replica(&seen, id, Role::Main).and_then(|replica| Some((replica, replica.address?)));
             let Some((replica, address)) = address else {
                 if *weight == 0 {
                     continue;

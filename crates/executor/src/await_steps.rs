@@ -202,7 +202,7 @@ impl Executor {
         let bound = Duration::from_millis(bound.unwrap_or(USUAL_DRAIN_MS)) + DRAIN_SLACK;
         let began = Instant::now();
         loop {
-            let traffic = self.inner.router.traffic(&cx.key).await?;
+            let traffic = self.counted(&cx.key).await?;
             let left: u64 =
                 replicas.iter().filter_map(|id| traffic.replicas.get(id)).map(|t| t.in_flight.total()).sum();
             if left == 0 {

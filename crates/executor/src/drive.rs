@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::patience::patiently;
 use crate::{Error, Executor, Result};
 
-/// Steps that act at the same time, at most: starting fifty containers at once starves what serves.
+/// Steps that make work for machines at the same time, at most: starting fifty containers at once starves what serves.
 const ACTS_AT_ONCE: usize = 6;
 
 /// How driving a run came to its end.
@@ -216,11 +216,11 @@ impl Driver<'_> {
         plan.zip(step).ok_or_else(|| Error::Illegal { run: self.id, why: format!("there is no step {id}") })
     }
 
-    /// Begins as many of `steps` as may act at once; those that only wait are not counted.
+    /// Begins as many of `steps` as may act at once; those that make no work are not counted.
     async fn begin(&mut self, steps: &[StepId]) -> Result<usize> {
         let mut begun = 0;
         for id in steps {
-            let acts = self.run.step(*id).is_some_and(|step| !only_waits(&step.action));
+            let acts = self.run.step(*id).is_some_and(|step| makes_work(&step.action));
             if acts && self.acting >= ACTS_AT_ONCE {
                 continue;
             }
@@ -252,7 +252,7 @@ impl Driver<'_> {
 
     async fn ended(&mut self, ended: Ended) -> Result<()> {
         let (plan, step) = self.step(ended.step)?;
-        self.acting -= usize::from(!only_waits(&step.action));
+        self.acting -= usize::from(makes_work(&step.action));
         let Some(outcome) = ended.outcome else {
             self.run.give_up(ended.step);
             return Ok(());
@@ -303,6 +303,12 @@ fn only_waits(action: &Action) -> bool {
             | Action::Drain { .. }
             | Action::Watch { .. }
     )
+}
+
+/// Whether an action makes work for machines. Those that wait do not, and changes of routes that meet are made as one:
+/// the more of them wait for their turn, the fewer tables has the edge to take.
+fn makes_work(action: &Action) -> bool {
+    !only_waits(action) && !matches!(action, Action::Route { .. } | Action::Hold { .. } | Action::Unroute { .. })
 }
 
 async fn carry_out(executor: &Executor, context: &RunContext, step: &Step, give_up: CancellationToken) -> Ended {

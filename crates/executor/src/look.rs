@@ -1,4 +1,4 @@
-//! Looking at what is there.
+//! Looking at what is there, and reading what the edge has counted.
 //!
 //! Many steps wait for replicas at the same time. They share looks: one observation of an environment
 //! serves all who ask within a moment, unless something was done to it meanwhile, and whoever asked before it began.
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use daybook_model::launch::Role;
 use daybook_model::observed::Away;
+use daybook_model::traffic::Traffic;
 use daybook_model::{EnvKey, Observed, ReplicaId, SeenReplica, Spec, Target};
 use daybook_runtime::{Apart, Seen, Side};
 use tokio::sync::Mutex;
@@ -24,23 +25,17 @@ const REST: u32 = 4;
 /// unless that would be longer.
 const REST_AT_MOST: Duration = Duration::from_millis(500);
 
-/// The last look at each environment.
+/// The last looks at each environment.
 #[derive(Default)]
 pub(crate) struct Looks {
     by_key: Lock<BTreeMap<EnvKey, Arc<Look>>>,
 }
 
+/// The last looks at one environment: at what runs, and at what the edge has counted.
 #[derive(Default)]
 struct Look {
-    last: Mutex<Option<Taken>>,
-    changed: Lock<Option<Instant>>,
-}
-
-/// A look that was taken.
-struct Taken {
-    began: Instant,
-    ended: Instant,
-    seen: Arc<Seen>,
+    seen: Shared<Seen>,
+    traffic: Shared<Traffic>,
 }
 
 impl Looks {
@@ -51,14 +46,55 @@ impl Looks {
 
     /// Something was done to an environment: looks that began before are not served any more.
     pub(crate) fn outdate(&self, key: &EnvKey) {
-        *self.of(key).changed.lock().expect("no holder of this lock panics") = Some(Instant::now());
+        let look = self.of(key);
+        look.seen.outdate();
+        look.traffic.outdate();
     }
 }
 
-impl Look {
+/// What was read last, for all who ask within a moment.
+struct Shared<T> {
+    last: Mutex<Option<Taken<T>>>,
+    changed: Lock<Option<Instant>>,
+}
+
+struct Taken<T> {
+    began: Instant,
+    ended: Instant,
+    what: Arc<T>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { last: Mutex::default(), changed: Lock::default() }
+    }
+}
+
+impl<T> Shared<T> {
+    fn outdate(&self) {
+        *self.changed.lock().expect("no holder of this lock panics") = Some(Instant::now());
+    }
+
     fn serves(&self, began: Instant) -> bool {
         let changed = *self.changed.lock().expect("no holder of this lock panics");
         began.elapsed() < FRESH && changed.is_none_or(|changed| began > changed)
+    }
+
+    /// What was read a moment ago, or else what `read` tells.
+    async fn get(&self, read: impl Future<Output = Result<T>>) -> Result<Arc<T>> {
+        let asked = Instant::now();
+        let mut last = self.last.lock().await;
+        if let Some(taken) = last.as_ref() {
+            if taken.began > asked || self.serves(taken.began) {
+                return Ok(taken.what.clone());
+            }
+            let took = taken.ended - taken.began;
+            tokio::time::sleep_until(taken.ended + (took * REST).min(REST_AT_MOST)).await;
+        }
+        let began = Instant::now();
+        let what = Arc::new(read.await?);
+        *last = Some(Taken { began, ended: Instant::now(), what: what.clone() });
+        Ok(what)
     }
 }
 
@@ -98,27 +134,30 @@ impl Executor {
 
     /// A look that is at most a moment old.
     pub(crate) async fn glance(&self, key: &EnvKey) -> Result<Arc<Seen>> {
-        let asked = Instant::now();
-        let look = self.inner.looks.of(key);
-        let mut last = look.last.lock().await;
-        if let Some(taken) = last.as_ref() {
-            if taken.began > asked || look.serves(taken.began) {
-                return Ok(taken.seen.clone());
-            }
-            let took = taken.ended - taken.began;
-            tokio::time::sleep_until(taken.ended + (took * REST).min(REST_AT_MOST)).await;
-        }
-        let began = Instant::now();
-        let seen = Arc::new(self.inner.runtime.observe(key).await?);
-        *last = Some(Taken { began, ended: Instant::now(), seen: seen.clone() });
-        Ok(seen)
+        let observe = async {
+            let mut seen = self.inner.runtime.observe(key).await?;
+            seen.replicas.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
+            Ok(seen)
+        };
+        self.inner.looks.of(key).seen.get(observe).await
     }
 
     /// One replica, as of a moment ago.
     pub(crate) async fn glance_at(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Result<Option<SeenReplica>> {
-        let seen = self.glance(key).await?;
-        Ok(seen.replicas.iter().find(|replica| &replica.id == id && replica.role == role).cloned())
+        Ok(replica(&*self.glance(key).await?, id, role).cloned())
     }
+
+    /// What the edge has counted, as of a moment ago.
+    pub(crate) async fn counted(&self, key: &EnvKey) -> Result<Arc<Traffic>> {
+        let count = async { Ok(self.inner.router.traffic(key).await?) };
+        self.inner.looks.of(key).traffic.get(count).await
+    }
+}
+
+/// One replica of a look that was taken by [`Executor::glance`]: they are in order.
+pub(crate) fn replica<'a>(seen: &'a Seen, id: &ReplicaId, role: Role) -> Option<&'a SeenReplica> {
+    let place = seen.replicas.binary_search_by(|replica| (&replica.id, replica.role).cmp(&(id, role)));
+    place.ok().map(|place| &seen.replicas[place])
 }
 
 async fn observe_at(side: &Side, key: &EnvKey, spec: Option<&Spec>) -> Result<Observed> {

@@ -13,6 +13,7 @@ use daybook_runtime::Seen;
 use tokio::time::Instant;
 
 use crate::drive::RunContext;
+use crate::look::replica;
 use crate::{Executor, Result, act};
 
 /// Between two looks: a worse version is to be swapped back within two seconds.
@@ -34,12 +35,12 @@ impl Executor {
         old: &[ReplicaId],
         span: Duration,
     ) -> Result<StepOutcome> {
-        let base = self.baseline(cx).await?;
+        let base = self.baseline(cx, new, old).await?;
         let began = Instant::now();
         let (mut failing_since, mut slow_since) = (None, None);
         loop {
             let seen = self.glance(&cx.key).await?;
-            let traffic = self.inner.router.traffic(&cx.key).await?;
+            let traffic = self.counted(&cx.key).await?;
             let mut now = conduct(new, &seen, &traffic, &base);
             let before = compared(phase, old, &traffic, &base);
             now.failing_ms = lasting_ms(&mut failing_since, now.failing.is_some());
@@ -55,11 +56,12 @@ impl Executor {
         }
     }
 
-    async fn baseline(&self, cx: &RunContext) -> Result<Baseline> {
-        let traffic = self.inner.router.traffic(&cx.key).await?;
+    async fn baseline(&self, cx: &RunContext, new: &[ReplicaId], old: &[ReplicaId]) -> Result<Baseline> {
+        let traffic = self.counted(&cx.key).await?;
         let seen = self.glance(&cx.key).await?;
-        let restarts = seen.replicas.iter().map(|replica| (replica.id.clone(), replica.restarts)).collect();
-        Ok(Baseline { traffic: traffic.replicas, restarts })
+        let counted = new.iter().chain(old).filter_map(|id| Some((id.clone(), traffic.replicas.get(id)?.clone())));
+        let restarts = new.iter().filter_map(|id| Some((id.clone(), replica(&seen, id, Role::Main)?.restarts)));
+        Ok(Baseline { traffic: counted.collect(), restarts: restarts.collect() })
     }
 
     async fn worse(&self, cx: &RunContext, service: &ServiceName, new: &[ReplicaId], why: &str) -> Failure {
@@ -85,8 +87,7 @@ fn conduct(group: &[ReplicaId], seen: &Seen, traffic: &Traffic, base: &Baseline)
         .collect();
     let mut conduct = Conduct { traffic: sum(counts.iter()), ..Conduct::default() };
     for id in group {
-        let replica = seen.replicas.iter().find(|replica| &replica.id == id && replica.role == Role::Main);
-        match replica {
+        match replica(seen, id, Role::Main) {
             Some(replica) => {
                 let before = base.restarts.get(id).copied().unwrap_or(0);
                 conduct.restarts += replica.restarts.saturating_sub(before);

@@ -1,5 +1,6 @@
 //! News for the screen: from the server, from the keyboard, and that the process is to end.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use daybook_api::Client;
@@ -8,7 +9,7 @@ use daybook_api::logs::LogSearch;
 use daybook_model::EnvKey;
 use jiff::SignedDuration;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
@@ -37,11 +38,12 @@ pub(super) fn begin(
     key: &EnvKey,
     news: &UnboundedSender<Input>,
     wanted: &watch::Receiver<Option<String>>,
+    ends: Ends,
 ) {
     tokio::spawn(look(client.clone(), key.clone(), news.clone()));
     tokio::spawn(measure(client.clone(), key.clone(), news.clone()));
     tokio::spawn(read(client.clone(), key.clone(), news.clone(), wanted.clone()));
-    tokio::spawn(end(news.clone()));
+    tokio::spawn(ends.tell(news.clone()));
     let keys = news.clone();
     std::thread::spawn(move || watch_keys(&keys));
 }
@@ -92,13 +94,21 @@ async fn read(client: Client, key: EnvKey, news: UnboundedSender<Input>, mut wan
     }
 }
 
-/// Tells when the process is to end, so that the terminal is given back first.
-async fn end(news: UnboundedSender<Input>) {
-    let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()];
-    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
-    let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-    futures::future::select_all(any).await;
-    let _ = news.send(Input::Leave);
+/// The signals that a process is ended by, caught from now on, so that the terminal is given back first.
+pub(super) struct Ends(Vec<Signal>);
+
+impl Ends {
+    /// Catches them: before the terminal is taken, because what comes in between would leave it taken.
+    pub(super) fn caught() -> io::Result<Self> {
+        let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()];
+        kinds.into_iter().map(signal).collect::<io::Result<_>>().map(Self)
+    }
+
+    async fn tell(mut self, news: UnboundedSender<Input>) {
+        let any = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures::future::select_all(any).await;
+        let _ = news.send(Input::Leave);
+    }
 }
 
 fn watch_keys(news: &UnboundedSender<Input>) {

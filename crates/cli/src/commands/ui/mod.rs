@@ -44,8 +44,9 @@ impl Ui {
         state.update(Input::Status(Ok(Box::new(status))));
         let (wanted, lines) = watch::channel(state.wanted());
         let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let ends = feed::Ends::caught().map_err(|error| CommandError::io("listen for signals", &error))?;
         let mut screen = Screen::take().map_err(|error| CommandError::io("take the terminal", &error))?;
-        feed::begin(&client, &key, &news, &lines);
+        feed::begin(&client, &key, &news, &lines, ends);
         loop {
             screen.draw(&state).map_err(|error| CommandError::io("draw", &error))?;
             let Some(input) = heard.recv().await else { return Ok(Exit::Ok) };
