@@ -187,10 +187,15 @@ fn find_key(storage: &dyn Storage, password: &str) -> Result<Key> {
     }
 }
 
+/// How hard a repository is compressed, as zstd's levels go. `restic` asks its own zstd for the level 3, which makes a
+/// dump of a database a hundredth smaller than the level 3 of libzstd.
+const COMPRESSION: i32 = 5;
+
 fn create(storage: &Arc<dyn Storage>, password: &str) -> Result<()> {
     let link = Arc::new(Link::new(Arc::clone(storage), None));
     let made = unopened(&link).and_then(|closed| {
-        closed.init(&Credentials::password(password), &KeyOptions::default(), &ConfigOptions::default())
+        let config = ConfigOptions::default().set_compression(COMPRESSION);
+        closed.init(&Credentials::password(password), &KeyOptions::default(), &config)
     });
     let Err(error) = made else { return Ok(()) };
     // Somebody else was first. The key that was made here opens nothing; it only would confuse `restic`.

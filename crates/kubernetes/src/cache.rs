@@ -5,8 +5,9 @@
 //! process has written ([`Written`]). When that takes long, or a watch is interrupted, the API server is asked.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use daybook_model::name::EnvKey;
@@ -17,7 +18,6 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota, Secr
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::reflector::{self, Store, reflector};
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::task::JoinSet;
 
@@ -26,8 +26,9 @@ use crate::cluster::{Cluster, Kept};
 use crate::objects::{DAYBOOK, MANAGED_BY, Pairs};
 use crate::written::{Written, version_of};
 
-/// A watch that lags is given so long.
-const TELLS_WITHIN: Duration = Duration::from_millis(200);
+/// A watch that lags is given so long: it goes on as long as nothing is heard of an interruption, and asking for
+/// thousands of objects takes longer and makes everything lag more.
+const TELLS_WITHIN: Duration = Duration::from_secs(2);
 /// Until it is looked at again.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -87,7 +88,7 @@ impl Cache {
 
     /// What is known of an environment, with all that this process has written. `None`: ask.
     pub(crate) async fn parts(&self, key: &EnvKey, namespace: &str, labels: &Pairs) -> Option<Parts> {
-        let place = Place { namespace, labels, needed: self.written.needed(key)? };
+        let place = Place { namespace, begins: "", labels, needed: self.written.needed(key)? };
         let begun = Instant::now();
         loop {
             match self.standing(&place) {
@@ -105,9 +106,10 @@ impl Cache {
         })
     }
 
-    /// What runs by such labels, as the watches have told so far: it may be a little late. `None` while one is interrupted.
-    pub(crate) fn workloads(&self, namespace: &str, labels: &Pairs) -> Option<Workloads> {
-        let place = Place { namespace, labels, needed: BTreeMap::new() };
+    /// What runs by such labels under names that begin so, as the watches have told so far: it may be a little late.
+    /// `None` while one is interrupted.
+    pub(crate) fn workloads(&self, namespace: &str, begins: &str, labels: &Pairs) -> Option<Workloads> {
+        let place = Place { namespace, begins, labels, needed: BTreeMap::new() };
         (self.standing_of_workloads(&place) != Standing::Interrupted).then(|| self.workloads_of(&place))
     }
 
@@ -149,49 +151,63 @@ enum Standing {
     Interrupted,
 }
 
-/// An environment, and what must be known of it.
+/// An environment or a part of it, and what must be known of it.
 struct Place<'a> {
     namespace: &'a str,
+    /// What the names of its objects begin with.
+    begins: &'a str,
     labels: &'a Pairs,
     needed: BTreeMap<String, u64>,
 }
 
 /// Everything of ours of one kind.
 struct Watched<K: Kept> {
-    store: Store<K>,
+    objects: Arc<RwLock<Objects<K>>>,
     /// The version of the newest object that the watch has told of.
     version: Arc<AtomicU64>,
     is_current: Arc<AtomicBool>,
 }
 
+/// Objects by namespace and name, in order: those of a replica are beside each other.
+struct Objects<K>(BTreeMap<String, BTreeMap<String, Arc<K>>>);
+
+impl<K: Kept> Objects<K> {
+    fn put(&mut self, object: K) {
+        let meta = object.meta();
+        let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        self.0.entry(namespace).or_default().insert(name, Arc::new(object));
+    }
+
+    fn remove(&mut self, object: &K) {
+        let meta = object.meta();
+        let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+        let Some(inside) = self.0.get_mut(namespace.unwrap_or_default()) else { return };
+        inside.remove(name.unwrap_or_default());
+        if inside.is_empty() {
+            self.0.remove(namespace.unwrap_or_default());
+        }
+    }
+}
+
 impl<K: Kept> Watched<K> {
     fn begin(cluster: &Cluster, labels: &str, watches: &mut JoinSet<()>) -> Self {
-        let (store, writer) = reflector::store();
         let api = cluster.within::<K>(cluster.only.as_deref());
         let config = watcher::Config::default().labels(labels);
         // Who set which field is half of an object, and is not looked at.
         let events = watcher(api, config).modify(|object| object.meta_mut().managed_fields = None).default_backoff();
-        let is_current = Arc::new(AtomicBool::new(false));
-        let current = is_current.clone();
-        let version = Arc::new(AtomicU64::new(0));
-        let told = version.clone();
+        let watched = Self {
+            objects: Arc::new(RwLock::new(Objects(BTreeMap::new()))),
+            version: Arc::default(),
+            is_current: Arc::default(),
+        };
+        let mut telling = Telling { watched: watched.clone(), listed: Objects(BTreeMap::new()), newest: 0 };
         watches.spawn(async move {
-            let mut events = std::pin::pin!(reflector(writer, events));
+            let mut events = std::pin::pin!(events);
             while let Some(event) = events.next().await {
-                if let Ok(Event::Apply(object) | Event::InitApply(object) | Event::Delete(object)) = &event {
-                    told.fetch_max(version_of(object.meta()).unwrap_or(0), Ordering::Release);
-                }
-                match event {
-                    Ok(Event::InitDone) => current.store(true, Ordering::Release),
-                    Ok(_) => {}
-                    Err(error) => {
-                        current.store(false, Ordering::Release);
-                        tracing::debug!(kind = crate::cluster::kind::<K>(), %error, "a watch is interrupted");
-                    }
-                }
+                telling.take(event);
             }
         });
-        Self { store, version, is_current }
+        watched
     }
 
     fn standing(&self, place: &Place<'_>) -> Standing {
@@ -206,14 +222,66 @@ impl<K: Kept> Watched<K> {
     }
 
     fn of(&self, place: &Place<'_>) -> Vec<Arc<K>> {
-        let Place { namespace, labels, .. } = *place;
-        let is_of_this = |object: &Arc<K>| {
-            let meta = object.meta();
-            let has = |(name, value): (&String, &String)| {
-                meta.labels.as_ref().is_some_and(|all| all.get(name) == Some(value))
-            };
-            meta.namespace.as_deref() == Some(namespace) && labels.iter().all(has)
+        let is_of_this = |object: &K| {
+            let labels = object.meta().labels.as_ref();
+            place.labels.iter().all(|(name, value)| labels.is_some_and(|all| all.get(name) == Some(value)))
         };
-        self.store.state().into_iter().filter(is_of_this).collect()
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(inside) = objects.0.get(place.namespace) else { return Vec::new() };
+        let named = inside.range::<str, _>((Bound::Included(place.begins), Bound::Unbounded));
+        let named = named.take_while(|(name, _)| name.starts_with(place.begins)).map(|(_, object)| object);
+        named.filter(|object| is_of_this(object)).cloned().collect()
+    }
+}
+
+impl<K: Kept> Clone for Watched<K> {
+    fn clone(&self) -> Self {
+        let Self { objects, version, is_current } = self;
+        Self { objects: objects.clone(), version: version.clone(), is_current: is_current.clone() }
+    }
+}
+
+/// A watch as it goes on.
+struct Telling<K: Kept> {
+    watched: Watched<K>,
+    /// What a list that is not at its end has told so far, and the newest version in it.
+    listed: Objects<K>,
+    newest: u64,
+}
+
+impl<K: Kept> Telling<K> {
+    fn take(&mut self, event: Result<Event<K>, watcher::Error>) {
+        let version = |object: &K| version_of(object.meta()).unwrap_or(0);
+        let objects = || self.watched.objects.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Ok(Event::Init) => (self.listed, self.newest) = (Objects(BTreeMap::new()), 0),
+            Ok(Event::InitApply(object)) => {
+                self.newest = self.newest.max(version(&object));
+                self.listed.put(object);
+            }
+            Ok(Event::InitDone) => {
+                *objects() = std::mem::replace(&mut self.listed, Objects(BTreeMap::new()));
+                self.tell(self.newest);
+                self.watched.is_current.store(true, Ordering::Release);
+            }
+            Ok(Event::Apply(object)) => {
+                let version = version(&object);
+                objects().put(object);
+                self.tell(version);
+            }
+            Ok(Event::Delete(object)) => {
+                objects().remove(&object);
+                self.tell(version(&object));
+            }
+            Err(error) => {
+                self.watched.is_current.store(false, Ordering::Release);
+                tracing::debug!(kind = crate::cluster::kind::<K>(), %error, "a watch is interrupted");
+            }
+        }
+    }
+
+    /// What was told of is in place.
+    fn tell(&self, version: u64) {
+        self.watched.version.fetch_max(version, Ordering::Release);
     }
 }

@@ -34,6 +34,7 @@ mod rendered;
 mod replica;
 mod resources;
 mod seen;
+mod silence;
 mod troubles;
 mod tunnel;
 mod usage;
@@ -42,6 +43,7 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use daybook_model::fingerprint::Fingerprint;
@@ -67,6 +69,7 @@ use environments::Made;
 use images::Images;
 pub use lease::{Held, Lease};
 pub use objects::entry::Hosts;
+use silence::Silence;
 use troubles::Told;
 pub use tunnel::Tunnel;
 
@@ -89,6 +92,7 @@ pub struct KubernetesRuntime {
     cluster: Cluster,
     cache: Cache,
     told: Told,
+    silence: Arc<Silence>,
     owners: Owners,
     images: Images,
     helm: Helm,
@@ -118,6 +122,7 @@ impl KubernetesRuntime {
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
             cache: Cache::begin(&cluster),
             told: Told::default(),
+            silence: Arc::default(),
             cluster,
             owners,
             made: Made::default(),

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use daybook_model::launch::Role;
 use daybook_model::name::EnvKey;
 use daybook_model::observed::ReplicaState;
 use daybook_model::{ReplicaId, Timestamp};
-use daybook_runtime::{LogLine, LogQuery, Result};
+use daybook_runtime::{Error, ErrorKind, LogLine, LogQuery, Result};
 use futures::io::AsyncBufReadExt as _;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -18,12 +18,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use tokio::sync::mpsc;
 
-use crate::KubernetesRuntime;
 use crate::cluster::{Cluster, answer};
 use crate::keeper::Keeper;
 use crate::objects::of_replica;
 use crate::pods::{is_running, newest_last, status};
 use crate::seen::seen;
+use crate::silence::Silence;
+use crate::{KubernetesRuntime, names};
 
 /// Lines that wait for whoever reads them.
 const AHEAD: usize = 256;
@@ -43,6 +44,11 @@ impl KubernetesRuntime {
         let operation = format!("read the log of {id}");
         // Thousands may be followed at once, and what is late does no harm there: the watches need not be asked.
         let told = if query.follow { self.told_of(key, id, role) } else { None };
+        let machine = told.iter().flat_map(|(_, pods)| pods).rfind(|pod| has_begun(pod)).and_then(machine);
+        if let Some(machine) = machine.filter(|machine| !self.silence.may_ask(machine, Instant::now())) {
+            let message = format!("its machine {machine} has not answered of late");
+            return Err(Error::new(ErrorKind::Unavailable, operation, message));
+        }
         let (keeper, pods) = match told {
             Some((keeper, pods)) => (keeper, Some(pods)),
             None => (self.known(&operation, key, id, role).await?, None),
@@ -50,6 +56,7 @@ impl KubernetesRuntime {
         let (lines, received) = mpsc::channel(AHEAD);
         let reader = Reader {
             cluster: self.cluster.clone(),
+            silence: self.silence.clone(),
             operation,
             keeper,
             query: query.clone(),
@@ -64,7 +71,8 @@ impl KubernetesRuntime {
 
     /// The workload of a replica and its pods, the newest last, as the watches have told.
     fn told_of(&self, key: &EnvKey, id: &ReplicaId, role: Role) -> Option<(Keeper, Vec<Pod>)> {
-        let told = self.cache.workloads(&self.cluster.namespace(key), &of_replica(key, id, role))?;
+        let (namespace, name) = (self.cluster.namespace(key), names::workload(id, role));
+        let told = self.cache.workloads(&namespace, &name, &of_replica(key, id, role))?;
         let keepers = self.keepers_among(key, &told.deployments, &told.stateful_sets, &told.jobs).ok()?;
         let keeper = keepers.into_iter().find(|keeper| keeper.identity.id == *id && keeper.identity.role == role)?;
         let mut pods: Vec<_> = told.pods.into_iter().map(Arc::unwrap_or_clone).collect();
@@ -128,6 +136,7 @@ fn whole_second(at: Timestamp) -> Timestamp {
 /// Reads one replica's log into a channel.
 struct Reader {
     cluster: Cluster,
+    silence: Arc<Silence>,
     operation: String,
     keeper: Keeper,
     query: LogQuery,
@@ -259,8 +268,12 @@ impl Reader {
         };
         let api = self.cluster.of::<Pod>(&self.keeper.identity.key);
         let name = pod.metadata.name.clone().unwrap_or_default();
-        let opened = answer(&self.operation, async { api.log_stream(&name, &params).await }).await?;
-        let lines = lossy_lines(opened);
+        let opened = answer(&self.operation, async { api.log_stream(&name, &params).await }).await;
+        if let Some(machine) = machine(pod) {
+            let has_answered = opened.as_ref().err().is_none_or(|error| error.kind != ErrorKind::Unavailable);
+            self.silence.asked(machine, has_answered, Instant::now());
+        }
+        let lines = lossy_lines(opened?);
         Ok(lines.try_filter_map(async |text| Ok(line(&text))).boxed())
     }
 }
@@ -285,6 +298,11 @@ fn lossy_lines(
 fn line(text: &str) -> Option<LogLine> {
     let (at, text) = text.split_once(' ').unwrap_or((text, ""));
     Some(LogLine { at: at.parse().ok()?, stderr: false, text: text.to_owned() })
+}
+
+/// Where a pod runs.
+fn machine(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
 }
 
 /// Whether a process of a pod has ever been there.

@@ -26,6 +26,15 @@ pub(crate) fn workload(id: &ReplicaId, role: Role) -> String {
     dns_label(&format!("{}-{}{suffix}", id.service, id.ordinal), WORKLOAD)
 }
 
+/// What the names of all workloads of a service begin with, of a long or a strange name only a part of it.
+pub(crate) fn beginning(service: &str) -> &str {
+    const SURELY: usize = 32;
+    let fits = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    let begins = service.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    let count = if begins { service.bytes().take(SURELY).take_while(fits).count() } else { 0 };
+    &service[..count]
+}
+
 /// `web`, or `web-SUFFIX`: the workload of a whole service.
 pub(crate) fn of_service(service: &str, suffix: &str) -> String {
     dns_label(&format!("{service}{suffix}"), WORKLOAD)
@@ -66,6 +75,21 @@ fn dns_label(text: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_a_services_workloads_begin_alike() {
+        let long = "a".repeat(60);
+        let strange = ["web", "my_web", "Web", "9lives", "web-", "shop.Web", long.as_str()];
+        for service in strange {
+            let Ok(id) = format!("{service}.12").parse::<ReplicaId>() else { continue };
+            for role in [Role::Main, Role::Job] {
+                let name = workload(&id, role);
+                assert!(name.starts_with(beginning(service)), "{name}: {service}");
+            }
+        }
+        assert_eq!(beginning("web"), "web");
+        assert_eq!(beginning("my_web"), "my");
+    }
 
     #[test]
     fn usual_names_stay_as_they_are() {

@@ -1,10 +1,10 @@
 //! What is there of an environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use daybook_model::Digest;
 use daybook_model::name::EnvKey;
+use daybook_model::{Digest, SeenReplica};
 use daybook_runtime::{Result, Seen};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -17,23 +17,14 @@ use crate::KubernetesRuntime;
 use crate::cache::{Parts, Workloads};
 use crate::charts;
 use crate::keeper::annotations;
-use crate::objects::{of_environment, quota};
+use crate::objects::{Pairs, of_environment, quota};
 use crate::pods::{instance, newest_last};
 use crate::seen::seen;
 
 impl KubernetesRuntime {
     pub(crate) async fn observe_environment(&self, key: &EnvKey) -> Result<Seen> {
         let parts = self.parts(key).await?;
-        let Workloads { deployments, stateful_sets, jobs, mut pods } = parts.workloads;
-        let keepers = self.keepers_among(key, &deployments, &stateful_sets, &jobs)?;
-        newest_last(&mut pods);
-        let mut by_keeper: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
-        for pod in &pods {
-            by_keeper.entry(instance(pod).unwrap_or_default()).or_default().push(pod);
-        }
-        let of = |name: &str| by_keeper.get(name).map_or(&[][..], Vec::as_slice);
-        let mut replicas: Vec<_> = keepers.iter().map(|keeper| seen(keeper, of(&keeper.name))).collect();
-        replicas.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
+        let replicas = self.replicas_among(key, parts.workloads)?;
         Ok(Seen {
             replicas,
             volumes: parts.claims.iter().filter_map(|claim| named(key, &claim.metadata)?.parse().ok()).collect(),
@@ -43,32 +34,65 @@ impl KubernetesRuntime {
         })
     }
 
+    /// The replicas of an environment among these workloads and pods, in order.
+    pub(crate) fn replicas_among(&self, key: &EnvKey, workloads: Workloads) -> Result<Vec<SeenReplica>> {
+        let Workloads { deployments, stateful_sets, jobs, mut pods } = workloads;
+        let keepers = self.keepers_among(key, &deployments, &stateful_sets, &jobs)?;
+        newest_last(&mut pods);
+        let mut by_keeper: HashMap<&str, Vec<&Pod>> = HashMap::with_capacity(keepers.len());
+        for pod in &pods {
+            by_keeper.entry(instance(pod).unwrap_or_default()).or_default().push(pod);
+        }
+        let of = |name: &str| by_keeper.get(name).map_or(&[][..], Vec::as_slice);
+        let mut replicas: Vec<_> = keepers.iter().map(|keeper| seen(keeper, of(&keeper.name))).collect();
+        replicas.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
+        Ok(replicas)
+    }
+
+    /// What runs by such labels under names that begin so, as the watches have told so far, or else as the API server
+    /// answers: it may be a little late.
+    pub(crate) async fn workloads(&self, key: &EnvKey, begins: &str, labels: &Pairs) -> Result<Workloads> {
+        let namespace = self.cluster.namespace(key);
+        if let Some(told) = self.cache.workloads(&namespace, begins, labels) {
+            return Ok(told);
+        }
+        self.listed(&namespace, labels).await
+    }
+
+    async fn listed(&self, namespace: &str, labels: &Pairs) -> Result<Workloads> {
+        let namespace = Some(namespace);
+        // Pods after their workloads: a pod without a workload is none of ours to tell of.
+        let (deployments, stateful_sets, jobs) = futures::try_join!(
+            self.cluster.list::<Deployment>(namespace, labels),
+            self.cluster.list::<StatefulSet>(namespace, labels),
+            self.cluster.list::<Job>(namespace, labels),
+        )?;
+        Ok(Workloads {
+            deployments: shared(deployments),
+            stateful_sets: shared(stateful_sets),
+            jobs: shared(jobs),
+            pods: shared(self.cluster.list::<Pod>(namespace, labels).await?),
+        })
+    }
+
     /// What is there of an environment: what the watches have told, or else what the API server answers now.
     pub(crate) async fn parts(&self, key: &EnvKey) -> Result<Parts> {
         let (namespace, labels) = (self.cluster.namespace(key), of_environment(key));
         if let Some(parts) = self.cache.parts(key, &namespace, &labels).await {
             return Ok(parts);
         }
+        let workloads = self.listed(&namespace, &labels);
         let namespace = Some(namespace.as_str());
-        // Pods after their workloads: a pod without a workload is none of ours to tell of.
         let records = charts::records_of(key);
-        let (deployments, stateful_sets, jobs, claims, policies, quotas, records) = futures::try_join!(
-            self.cluster.list::<Deployment>(namespace, &labels),
-            self.cluster.list::<StatefulSet>(namespace, &labels),
-            self.cluster.list::<Job>(namespace, &labels),
+        let (workloads, claims, policies, quotas, records) = futures::try_join!(
+            workloads,
             self.cluster.list::<PersistentVolumeClaim>(namespace, &labels),
             self.cluster.list::<NetworkPolicy>(namespace, &labels),
             self.cluster.list::<ResourceQuota>(namespace, &labels),
             self.cluster.list::<PartialObjectMeta<Secret>>(namespace, &records),
         )?;
-        let pods = self.cluster.list::<Pod>(namespace, &labels).await?;
         Ok(Parts {
-            workloads: Workloads {
-                deployments: shared(deployments),
-                stateful_sets: shared(stateful_sets),
-                jobs: shared(jobs),
-                pods: shared(pods),
-            },
+            workloads,
             claims: shared(claims),
             policies: shared(policies),
             quotas: shared(quotas),

@@ -1,6 +1,7 @@
 //! What replicas use, as the kubelets measure it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use daybook_model::name::EnvKey;
 use daybook_runtime::{Error, ErrorKind, Result, Usage};
@@ -104,10 +105,16 @@ impl KubernetesRuntime {
 
     async fn summary(&self, node: &str) -> Result<Summary> {
         let operation = format!("ask node {node} what its pods use");
+        if !self.silence.may_ask(node, Instant::now()) {
+            return Err(Error::new(ErrorKind::Unavailable, operation, "it has not answered of late"));
+        }
         let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
         let request = http::Request::get(path).body(Vec::new());
         let request = request.map_err(|said| Error::new(ErrorKind::Internal, operation.as_str(), said))?;
-        answer(&operation, self.cluster.client.request(request)).await
+        let answered = answer(&operation, self.cluster.client.request(request)).await;
+        let is_silent = answered.as_ref().is_err_and(|error: &Error| error.kind == ErrorKind::Unavailable);
+        self.silence.asked(node, !is_silent, Instant::now());
+        answered
     }
 }
 

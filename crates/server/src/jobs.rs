@@ -11,8 +11,8 @@ use daybook_decide::jobs::{self, DueJob, DueVerdict, LATE_MS};
 use daybook_executor::{Aside, AsideState};
 use daybook_model::launch::Role;
 use daybook_model::spec::Kind;
-use daybook_model::{Actor, EnvKey, Event, Release, ReplicaId, ReplicaState, RunKind, ServiceName, Timestamp};
-use daybook_store::{Environment, Job, Journal as _, Write};
+use daybook_model::{Actor, EnvKey, Event, Release, ReplicaId, ReplicaState, RunId, RunKind, ServiceName, Timestamp};
+use daybook_store::{Job, Journal as _, Write};
 
 use crate::App;
 use crate::error::ApiError;
@@ -30,10 +30,7 @@ impl App {
             match self.inner.store.environments().await {
                 Ok(known) => {
                     for environment in known.into_iter().filter(|environment| !environment.retired) {
-                        if self.is_moving(&environment).await {
-                            continue;
-                        }
-                        if let Err(error) = self.tend_jobs_of(&environment.key).await {
+                        if let Err(error) = self.tend_jobs_of(&environment.key, environment.open_run).await {
                             tracing::warn!(key = %environment.key, error = %error.0.message, "jobs wait");
                         }
                     }
@@ -44,18 +41,21 @@ impl App {
     }
 
     /// Whether nobody can say yet at which target a job is to run.
-    async fn is_moving(&self, environment: &Environment) -> bool {
-        let Some(run) = environment.open_run else { return false };
+    async fn is_moving(&self, open_run: Option<RunId>) -> bool {
+        let Some(run) = open_run else { return false };
         let record = self.inner.store.run(run).await;
         let purpose = record.ok().flatten().map(|record| record.started.event);
         matches!(purpose, Some(Event::RunStarted { purpose: RunKind::Move, .. }))
     }
 
-    pub(crate) async fn tend_jobs_of(&self, key: &EnvKey) -> Result<(), ApiError> {
+    pub(crate) async fn tend_jobs_of(&self, key: &EnvKey, open_run: Option<RunId>) -> Result<(), ApiError> {
         let Some(release) = self.inner.store.current_release(key).await? else { return Ok(()) };
         let known = self.inner.store.jobs(key).await?;
         let has_jobs = release.spec.services.values().any(|service| matches!(service.kind, Kind::Job(_)));
         if !has_jobs && known.values().all(|job| job.running.is_none()) {
+            return Ok(());
+        }
+        if self.is_moving(open_run).await {
             return Ok(());
         }
         for (service, job) in &known {
@@ -188,7 +188,7 @@ mod tests {
     use std::sync::Mutex;
 
     use daybook_model::spec::{Artifact, EnvValue, Schedule};
-    use daybook_model::{Digest, ReleaseNumber, RunId, Spec};
+    use daybook_model::{Digest, ReleaseNumber, Spec};
     use daybook_runtime::Runtime as _;
     use daybook_runtime::simulated::{Behaviour, Simulated};
     use daybook_store::{Query, Store};
@@ -282,7 +282,7 @@ mod tests {
 
         async fn tend_at(&self, time: &str) {
             *self.now.lock().unwrap() = at(time);
-            self.app.tend_jobs_of(&self.key).await.unwrap();
+            self.app.tend_jobs_of(&self.key, None).await.unwrap();
         }
 
         /// The job's events so far, in short.

@@ -6,6 +6,7 @@ mod words;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use daybook_model::SeenReplica;
 use daybook_model::launch::Role;
 use daybook_model::name::{EnvKey, ServiceName};
 use daybook_model::quantity::{bytes, cpu_millis};
@@ -16,10 +17,10 @@ use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::KubernetesRuntime;
 use crate::keeper::is_managed;
 use crate::objects::{INSTANCE, Pairs, ROLE, of_environment, of_service};
 use crate::pods::{has_ended, instance, is_running, last_exit, status};
+use crate::{KubernetesRuntime, names};
 
 pub(crate) use told::Told;
 
@@ -27,7 +28,9 @@ impl KubernetesRuntime {
     /// Everything that is known to be in the way of a service's replicas, the most telling first.
     pub(crate) async fn troubles_of(&self, key: &EnvKey, service: &ServiceName) -> Result<Vec<Trouble>> {
         let namespace = self.cluster.namespace(key);
-        let pods = self.pods_with(&namespace, &of_every_role(key, service)).await?;
+        let workloads = self.workloads(key, names::beginning(service.as_str()), &of_every_role(key, service)).await?;
+        let pods = workloads.pods.clone();
+        let replicas = self.replicas_among(key, workloads)?;
         let events = self.events_in(&namespace).await;
         let mut troubles = Vec::new();
         for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
@@ -39,10 +42,10 @@ impl KubernetesRuntime {
                 troubles.extend(told.into_iter().filter(holds));
             }
         }
-        troubles.extend(self.of_workloads(key, service, &pods, &events).await?);
+        troubles.extend(of_workloads(&replicas, &pods, &events));
         troubles.extend(self.of_claims(key, &pods, &events).await?);
         if let Some(pod) = pods.iter().find(|pod| status(pod).is_some_and(is_running)) {
-            troubles.extend(self.listens(key, service, pod).await);
+            troubles.extend(self.listens(key, &replicas, pod).await);
             troubles.extend(self.closed_by_others(&namespace, pod).await);
         }
         // A claim that is named says more than that there is one.
@@ -81,14 +84,6 @@ impl KubernetesRuntime {
         Ok(troubles)
     }
 
-    /// Pods of ours, as the watches have told, or else as the API server answers.
-    async fn pods_with(&self, namespace: &str, labels: &Pairs) -> Result<Vec<Pod>> {
-        match self.cache.workloads(namespace, labels) {
-            Some(told) => Ok(told.pods.into_iter().map(Arc::unwrap_or_clone).collect()),
-            None => self.cluster.list::<Pod>(Some(namespace), labels).await,
-        }
-    }
-
     /// What happened in a namespace. Nothing where it may not be asked for.
     async fn events_in(&self, namespace: &str) -> Arc<[Event]> {
         let asked = async {
@@ -103,32 +98,8 @@ impl KubernetesRuntime {
         self.told.in_namespace(namespace, asked).await
     }
 
-    /// Why a workload makes no pod.
-    async fn of_workloads(
-        &self,
-        key: &EnvKey,
-        service: &ServiceName,
-        pods: &[Pod],
-        events: &[Event],
-    ) -> Result<Vec<Trouble>> {
-        let with_pods: BTreeSet<_> = pods.iter().filter_map(instance).collect();
-        let seen = self.observe_environment(key).await?;
-        let mut troubles = Vec::new();
-        for replica in seen.replicas.iter().filter(|replica| &replica.id.service == service) {
-            let workload = crate::names::workload(&replica.id, replica.role);
-            if replica.state.is_live() && !with_pods.contains(workload.as_str()) {
-                // A Deployment makes its pods by way of a ReplicaSet, which is called after it.
-                let is_of_it = |name: &str| {
-                    name.strip_prefix(&workload).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-                };
-                troubles.extend(about(events, is_of_it));
-            }
-        }
-        Ok(troubles)
-    }
-
     /// Claims of pods that nothing was found for.
-    async fn of_claims(&self, key: &EnvKey, pods: &[Pod], events: &[Event]) -> Result<Vec<Trouble>> {
+    async fn of_claims(&self, key: &EnvKey, pods: &[Arc<Pod>], events: &[Event]) -> Result<Vec<Trouble>> {
         let waiting = pods.iter().filter(|pod| !is_ready(pod)).filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
         let named: BTreeSet<_> = waiting
             .flatten()
@@ -153,11 +124,9 @@ impl KubernetesRuntime {
     }
 
     /// Where a replica listens, if its image has a program that can tell.
-    async fn listens(&self, key: &EnvKey, service: &ServiceName, pod: &Pod) -> Option<Trouble> {
-        let seen = self.observe_environment(key).await.ok()?;
+    async fn listens(&self, key: &EnvKey, replicas: &[SeenReplica], pod: &Pod) -> Option<Trouble> {
         let instance = instance(pod)?;
-        let is_it = |id, role| crate::names::workload(id, role) == instance;
-        let replica = seen.replicas.iter().find(|r| &r.id.service == service && is_it(&r.id, r.role))?;
+        let replica = replicas.iter().find(|replica| names::workload(&replica.id, replica.role) == instance)?;
         listening(self, key, &replica.id).await
     }
 
@@ -233,6 +202,22 @@ fn of_pod(pod: &Pod) -> Vec<Trouble> {
 }
 
 /// The labels that pods of a service have, whatever they are for.
+/// Why workloads make no pod.
+fn of_workloads(replicas: &[SeenReplica], pods: &[Arc<Pod>], events: &[Event]) -> Vec<Trouble> {
+    let with_pods: BTreeSet<_> = pods.iter().filter_map(|pod| instance(pod)).collect();
+    let mut troubles = Vec::new();
+    for replica in replicas {
+        let workload = names::workload(&replica.id, replica.role);
+        if replica.state.is_live() && !with_pods.contains(workload.as_str()) {
+            // A Deployment makes its pods by way of a ReplicaSet, which is called after it.
+            let is_of_it =
+                |name: &str| name.strip_prefix(&workload).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+            troubles.extend(about(events, is_of_it));
+        }
+    }
+    troubles
+}
+
 fn of_every_role(key: &EnvKey, service: &ServiceName) -> Pairs {
     let mut labels = of_service(key, service.as_str(), Role::Main);
     labels.remove(ROLE);
