@@ -63,7 +63,8 @@ fn tell(line: &Line, record: &mut LogRecord) {
             }
             _ => false,
         };
-        if !is_id && names.insert(name) {
+        // An attribute without a name is none.
+        if !is_id && !name.is_empty() && names.insert(name) {
             record.attributes.push((name.to_owned(), Value::from(value)));
         }
     }
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_beside_a_line_counts_first_and_no_name_is_there_twice() {
         let beside = [("trace_id", TRACE), ("scope", "orders"), ("event", "charged"), ("n", "1")];
-        let record = of(r#"{"n":2,"trace_id":"mine"}"#, &beside);
+        let record = of(r#"{"n":2,"trace_id":"mine","":3}"#, &beside);
         assert_eq!(record.trace.map(|id| id.to_string()).as_deref(), Some(TRACE));
         assert_eq!((record.scope.as_str(), record.event.as_str()), ("orders", "charged"));
         assert_eq!(texts(&record.attributes), [("n", "1"), ("trace_id", "mine")]);
