@@ -1,5 +1,5 @@
-//! What is measured and printed goes elsewhere as well: to a Prometheus as Debian has it, and to a receiver that takes what Loki's
-//! documentation says a push is.
+//! What is measured and printed goes elsewhere as well: to a Prometheus as Debian has it, to a receiver that takes what Loki's
+//! documentation says a push is, and to another Daybook.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -35,6 +35,24 @@ for count in itertools.count(1):
     print(f'{{"tick": {count}, "said": "tick \\"{count}\\""}}', flush=True)
     time.sleep(0.1)
 "##;
+
+/// The service in a manifest.
+const SERVICES: &str = "app: shop\nservices:\n  counter:\n    build: ./web\n    command: python3 counter.py\n    \
+                        port: 8080\n    metrics: {every: 1s}\n";
+
+/// Writes the service and its manifest, and puts it into force.
+async fn count(world: &World) {
+    std::fs::create_dir_all(world.path().join("web")).expect("make a directory");
+    world.write("web/counter.py", COUNTER);
+    world.write("daybook.yaml", SERVICES);
+    world.run(&["up", "-y", "--no-input"]).await.expect(0);
+}
+
+/// Whether a question has an answer.
+async fn is_measured(world: &World, question: &str) -> bool {
+    let said = world.run(&["query", question, "-o", "json"]).await.expect(0).json();
+    said["data"]["result"].as_array().is_some_and(|all| !all.is_empty())
+}
 
 /// Whoever takes a push, as Loki would.
 struct Loki {
@@ -171,17 +189,12 @@ const RUNNING: &str = r#"daybook_service_replicas_running{app="shop",env="produc
 async fn what_is_measured_and_printed_arrives_elsewhere_whoever_is_killed() {
     let mut world = World::telling_this_machine(free_address().expect("there is a free port")).await;
     let (there, loki) = (free_address().expect("there is a free port"), Loki::start().await);
-    std::fs::create_dir_all(world.path().join("web")).expect("make a directory");
-    world.write("web/counter.py", COUNTER);
-    let services = "app: shop\nservices:\n  counter:\n    build: ./web\n    command: python3 counter.py\n    \
-                    port: 8080\n    metrics: {every: 1s}\n";
-    world.write("daybook.yaml", services);
-    world.run(&["up", "-y", "--no-input"]).await.expect(0);
+    count(&world).await;
     // It runs already: that it is sent elsewhere is all that changes.
     world.write(
         "daybook.yaml",
         &format!(
-            "{services}forward:\n  metrics: {{url: \"http://{there}/api/v1/write\", user: shop, \
+            "{SERVICES}forward:\n  metrics: {{url: \"http://{there}/api/v1/write\", user: shop, \
              password: {{secret: write-password}}, only: [ticks_total, daybook_service_*]}}\n  \
              logs: {{url: \"http://{}/loki/api/v1/push\", token: {{secret: loki-token}}, tenant: shops}}\n",
             loki.address
@@ -204,9 +217,7 @@ async fn what_is_measured_and_printed_arrives_elsewhere_whoever_is_killed() {
     let failing = r#"daybook_forward_behind_seconds{of="metrics"} > 0"#;
     world
         .until("what is measured waits", async |world| {
-            let said = world.run(&["query", failing, "-o", "json"]).await.expect(0).json();
-            said["data"]["result"].as_array().is_some_and(|all| !all.is_empty())
-                && loki.refused.load(Ordering::SeqCst) > 1
+            is_measured(world, failing).await && loki.refused.load(Ordering::SeqCst) > 1
         })
         .await;
     let before = loki.last();
@@ -242,12 +253,48 @@ async fn what_is_measured_and_printed_arrives_elsewhere_whoever_is_killed() {
         })
         .await;
     let dropped = r#"daybook_forward_dropped_total{of="logs"} > 0"#;
-    world
-        .until("they are counted", async |world| {
-            let said = world.run(&["query", dropped, "-o", "json"]).await.expect(0).json();
-            said["data"]["result"].as_array().is_some_and(|all| !all.is_empty())
-        })
-        .await;
+    world.until("they are counted", async |world| is_measured(world, dropped).await).await;
     drop(receiver);
     world.end().await;
+}
+
+/// The ticks that a Daybook finds among its lines.
+async fn found(world: &World) -> BTreeSet<u64> {
+    let found = world.run(&["logs", "--search", "service:counter tick>0", "-n", "10000", "-o", "json"]).await;
+    let found = found.expect(0).json();
+    let lines = found["lines"].as_array().cloned().unwrap_or_default();
+    let tick = |line: &Value| {
+        let text: Value = serde_json::from_str(line["text"].as_str()?).ok()?;
+        text["tick"].as_u64()
+    };
+    lines.iter().filter_map(tick).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_printed_can_be_searched_in_another_daybook_that_was_away() {
+    let (there, here) = (free_address(), free_address());
+    let there = there.expect("there is a free port");
+    let mut other = World::answering_as_prometheus(there).await;
+    // Lines are found in an environment that it has.
+    other.up(1, &[]).await.expect(0);
+    let world = World::telling_this_machine(here.expect("there is a free port")).await;
+    count(&world).await;
+    world.write("daybook.yaml", &format!("{SERVICES}forward:\n  otlp_logs: {{url: \"http://{there}/v1/logs\"}}\n"));
+    world.run(&["up", "-y", "--no-input"]).await.expect(0);
+    other.until("lines are found there", async |other| !found(other).await.is_empty()).await;
+
+    let before = found(&other).await.into_iter().max().unwrap_or_default();
+    other.daybook.kill_server().await.expect("the other server is killed");
+    let waits = r#"daybook_forward_behind_seconds{of="otlp_logs"} > 0"#;
+    world.until("lines wait", async |world| is_measured(world, waits).await).await;
+    other.daybook.serve().await.expect("the other server starts again");
+    let arrived = async |other: &World| found(other).await.into_iter().max().is_some_and(|last| last > before + 50);
+    other.until("the lines that waited arrive", arrived).await;
+    let ticks = found(&other).await;
+    let first = *ticks.first().expect("there are ticks");
+    assert!(ticks.iter().copied().eq(first..first + ticks.len() as u64), "no tick is missing: {ticks:?}");
+    let dropped = r#"daybook_forward_dropped_total{of="otlp_logs"} > 0"#;
+    assert!(!is_measured(&world, dropped).await, "nothing is refused");
+    world.end().await;
+    other.end().await;
 }

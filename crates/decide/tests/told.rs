@@ -53,7 +53,7 @@ fn outlet(url: &str, line: u32) -> Outlet {
 fn a_change_of_who_else_has_what_is_measured_is_a_change_without_steps() {
     let before = spec([worker("1")]);
     let key = SecretRef { name: "key".parse().unwrap(), version: Some(1), generate: false };
-    let forward = Forward { metrics: Some(outlet("https://a.example.com/", 4)), logs: None };
+    let forward = Forward { metrics: Some(outlet("https://a.example.com/", 4)), ..Forward::default() };
     let after = Spec { forward, receive: Some(key), ..before.clone() };
     let said = |before: &Spec, after: &Spec| {
         let (plan, found) = Planner::after(before).plan(after, &converged(before));
@@ -63,12 +63,20 @@ fn a_change_of_who_else_has_what_is_measured_is_a_change_without_steps() {
     };
     let told = [("new: the key of other tools".to_owned(), None), ("new: metrics".to_owned(), Some(4))];
     assert_eq!(said(&before, &after), told);
-    let forward =
-        Forward { metrics: Some(outlet("https://b.example.com/", 4)), logs: Some(outlet("https://c.example.com/", 5)) };
+    let forward = Forward {
+        metrics: Some(outlet("https://b.example.com/", 4)),
+        logs: Some(outlet("https://c.example.com/", 5)),
+        otlp_logs: Some(outlet("https://d.example.com/", 6)),
+    };
     let other = Spec { forward, ..after.clone() };
-    assert_eq!(said(&after, &other), [("new: logs".to_owned(), Some(5)), ("changed: metrics".to_owned(), Some(4))]);
+    let told = [
+        ("new: logs".to_owned(), Some(5)),
+        ("changed: metrics".to_owned(), Some(4)),
+        ("new: otlp_logs".to_owned(), Some(6)),
+    ];
+    assert_eq!(said(&after, &other), told);
     assert_eq!(said(&after, &before).len(), 2, "and so is its end");
     // A line that moved is no change.
-    let forward = Forward { metrics: Some(outlet("https://a.example.com/", 9)), logs: None };
+    let forward = Forward { metrics: Some(outlet("https://a.example.com/", 9)), ..Forward::default() };
     assert!(said(&after, &Spec { forward, ..after.clone() }).is_empty());
 }

@@ -15,6 +15,9 @@ pub struct Forward {
     /// Who takes lines, as Loki does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<Outlet>,
+    /// Who takes lines, by OpenTelemetry's protocol over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_logs: Option<Outlet>,
 }
 
 /// Where something goes.
@@ -62,16 +65,19 @@ impl Forward {
 
     /// All its secrets.
     pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut SecretRef> {
-        self.metrics.iter_mut().chain(&mut self.logs).flat_map(Outlet::secrets_mut)
+        self.metrics.iter_mut().chain(&mut self.logs).chain(&mut self.otlp_logs).flat_map(Outlet::secrets_mut)
     }
 
-    /// What needs a secret of this name: its key in the manifest, and its line.
+    /// Where something goes, by its key below `forward` in the manifest.
+    pub fn outlets(&self) -> impl Iterator<Item = (&'static str, &Outlet)> {
+        let all = [("metrics", &self.metrics), ("logs", &self.logs), ("otlp_logs", &self.otlp_logs)];
+        all.into_iter().filter_map(|(key, outlet)| Some((key, outlet.as_ref()?)))
+    }
+
+    /// What needs a secret of this name: its key below `forward` in the manifest, and its line.
     pub fn needing(&self, name: &SecretName) -> Option<(&'static str, Option<u32>)> {
-        let both = [("forward.metrics", &self.metrics), ("forward.logs", &self.logs)];
-        let mut needing = both.into_iter().filter_map(|(key, outlet)| Some((key, outlet.as_ref()?)));
-        let (key, outlet) =
-            needing.find(|(_, outlet)| Outlet::clone(outlet).secrets_mut().any(|one| one.name == *name))?;
-        Some((key, outlet.line))
+        let needs = |outlet: &Outlet| outlet.clone().secrets_mut().any(|one| one.name == *name);
+        self.outlets().find(|(_, outlet)| needs(outlet)).map(|(key, outlet)| (key, outlet.line))
     }
 }
 

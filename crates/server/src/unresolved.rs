@@ -66,7 +66,7 @@ pub(crate) fn missing_secret(spec: &Spec, name: &SecretName) -> Unresolved {
     let (line, hint) = match (vault, channel, outlet) {
         (Some(vault), ..) => (vault.line, "it lets into the Vault: ".to_owned()),
         (None, Some(channel), _) => (channel.line, format!("the channel {} needs it: ", channel.name)),
-        (None, None, Some((key, line))) => (line, format!("`{key}` needs it: ")),
+        (None, None, Some((key, line))) => (line, format!("`forward.{key}` needs it: ")),
         (None, None, None) => (service.and_then(|service| line_of(spec, service)), "set it: ".to_owned()),
     };
     let generate =

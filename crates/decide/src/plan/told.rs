@@ -73,7 +73,5 @@ fn windows(spec: &Spec) -> Said {
 
 fn forwards(spec: &Spec) -> Said {
     let shown = |outlet: &Outlet| format!("{:?}", Outlet { line: None, ..outlet.clone() });
-    let both = [("metrics", &spec.forward.metrics), ("logs", &spec.forward.logs)];
-    let there = both.into_iter().filter_map(|(name, outlet)| Some((name, outlet.as_ref()?)));
-    there.map(|(name, outlet)| (name.to_owned(), (shown(outlet), outlet.line))).collect()
+    spec.forward.outlets().map(|(name, outlet)| (name.to_owned(), (shown(outlet), outlet.line))).collect()
 }

@@ -52,6 +52,12 @@ pub fn response(skipped: &Skipped) -> Vec<u8> {
     Response { partial }.encode_to_vec()
 }
 
+/// What an answer to a request that was taken, as protobuf, says was not: how many, and why. `None`: nothing was refused.
+pub fn rejected(body: &[u8]) -> Option<(u64, String)> {
+    let Partial { rejected, message } = Response::decode(body).ok()?.partial?;
+    (rejected > 0).then(|| (rejected.unsigned_abs(), message))
+}
+
 /// The answer to a body that is not taken: it is not to be sent again.
 pub fn refuse(format: Format, refused: &Refused) -> Answer {
     // 3 is an argument that is invalid.

@@ -211,6 +211,10 @@ fn an_exporter_is_told_what_is_not_taken() {
     let partial = r#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"why"}}"#;
     assert_eq!(said(answer(Signal::Traces, Format::Json, &skipped)), (200, partial.to_owned()));
     assert_eq!(answer(Signal::Metrics, Format::Protobuf, &skipped).body, b"\x0a\x07\x08\x03\x12\x03why");
+    assert_eq!(rejected(&response(&skipped)), Some((3, "why".to_owned())));
+    assert_eq!(rejected(&response(&Skipped::default())), None);
+    // Something is said of what was taken; and what is no answer refuses nothing.
+    assert_eq!((rejected(b"\x0a\x05\x12\x03why"), rejected(b"<html>"), rejected(b"\xff")), (None, None, None));
     let refused = refuse(Format::Json, &crate::Refused::Packed);
     assert_eq!(said(refused), (400, r#"{"code":3,"message":"the body cannot be unpacked"}"#.to_owned()));
     assert_eq!(Signal::of_http("/api/v1/otlp/v1/metrics"), Some(Signal::Metrics));

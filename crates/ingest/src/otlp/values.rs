@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use serde_json::{Map, Value};
 
 /// A value as JSON has it. Bytes are base64; numbers that JSON has not are texts.
@@ -31,6 +31,28 @@ pub(super) fn attributes(all: Vec<KeyValue>) -> Vec<(String, Value)> {
     attributes.sort_by(|a, b| a.0.cmp(&b.0));
     attributes.dedup_by(|later, first| later.0 == first.0);
     attributes
+}
+
+/// A value of JSON as it is sent; `null` is a value that is none.
+pub(super) fn sendable(value: Value) -> AnyValue {
+    let value = match value {
+        Value::Null => None,
+        Value::Bool(truth) => Some(Any::BoolValue(truth)),
+        Value::Number(number) => {
+            let whole = number.as_i64().map(Any::IntValue);
+            whole.or_else(|| number.as_f64().map(Any::DoubleValue))
+        }
+        Value::String(text) => Some(Any::StringValue(text)),
+        Value::Array(all) => Some(Any::ArrayValue(ArrayValue { values: all.into_iter().map(sendable).collect() })),
+        Value::Object(all) => Some(Any::KvlistValue(KeyValueList { values: key_values(all) })),
+    };
+    AnyValue { value }
+}
+
+/// Names and values as they are sent.
+pub(super) fn key_values(all: impl IntoIterator<Item = (String, Value)>) -> Vec<KeyValue> {
+    let sent = |(key, value)| KeyValue { key, value: Some(sendable(value)), ..KeyValue::default() };
+    all.into_iter().map(sent).collect()
 }
 
 /// A value as a label has it: texts as they are, all else as JSON.

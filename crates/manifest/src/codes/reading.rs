@@ -199,7 +199,7 @@ pub(super) const TABLE: &[Explanation] = &[
     error(
         "M0137",
         "a channel that leads nowhere",
-        "`notify` names channels, and each has one receiver: `pagerduty`, `slack`, `teams`, `email`, `webhook` or `ntfy`. What opens it (a key, a URL to post to, a password) is a secret by its name, `{secret: NAME}`, whose value `daybook secret set NAME` takes; it is never written here. The same is true of `forward`, which names who takes measurements (`metrics`) and lines (`logs`).",
+        "`notify` names channels, and each has one receiver: `pagerduty`, `slack`, `teams`, `email`, `webhook` or `ntfy`. What opens it (a key, a URL to post to, a password) is a secret by its name, `{secret: NAME}`, whose value `daybook secret set NAME` takes; it is never written here. The same is true of `forward`, which names who takes measurements (`metrics`) and lines (`logs`, `otlp_logs`).",
         "services:\n  web: {image: nginx}\nnotify:\n  hook: {webhook: {url: ops.example.com, key: {secret: hook-key}}}\n",
     ),
     error(

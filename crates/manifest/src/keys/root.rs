@@ -179,7 +179,8 @@ pub(crate) const WINDOW: &[Key] = &[
 ];
 
 /// `forward`, of the whole manifest or of one environment.
-pub(crate) const FORWARD: &[Key] = &[yes("metrics", Object(METRICS_OUT)), yes("logs", Object(LOGS_OUT))];
+pub(crate) const FORWARD: &[Key] =
+    &[yes("metrics", Object(METRICS_OUT)), yes("logs", Object(LOGS_OUT)), yes("otlp_logs", Object(LOGS_OUT))];
 
 /// `forward.metrics`.
 pub(crate) const METRICS_OUT: &[Key] = &[
@@ -192,7 +193,7 @@ pub(crate) const METRICS_OUT: &[Key] = &[
     yes("ca", Text),
 ];
 
-/// `forward.logs`.
+/// `forward.logs` and `forward.otlp_logs`.
 pub(crate) const LOGS_OUT: &[Key] = &[
     yes("url", SECRET_BY_NAME),
     yes("user", Text),

@@ -13,7 +13,7 @@ use crate::tree::Node;
 /// What an environment's own `forward`, or else that of the whole manifest, says.
 pub(crate) fn forward(manifest: &Manifest<'_, '_>, node: Option<&Node>) -> Forward {
     let outlet_of = |key| node?.get(key).filter(|of| !of.is_null()).and_then(|of| outlet(manifest, of));
-    Forward { metrics: outlet_of("metrics"), logs: outlet_of("logs") }
+    Forward { metrics: outlet_of("metrics"), logs: outlet_of("logs"), otlp_logs: outlet_of("otlp_logs") }
 }
 
 fn outlet(manifest: &Manifest<'_, '_>, of: &Node) -> Option<Outlet> {

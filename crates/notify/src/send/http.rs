@@ -19,6 +19,8 @@ use crate::{Channel, Outcome, Secret, text};
 
 /// Bytes of an answer that are read.
 const ANSWER: usize = 16 << 10;
+/// Characters of what is told of an answer, or of why there is none.
+const SAID: usize = 1_000;
 /// Bytes of an answer that is quoted; longer ones are pages for a browser.
 const QUOTED: usize = 1_000;
 
@@ -73,6 +75,19 @@ pub struct Answer {
     pub retry_after: Option<String>,
     /// The answer in one line, without secrets: its status, and what it says if that is short.
     pub said: String,
+    /// Its body as far as it was read. What it quotes may be secret: see [`hidden`].
+    pub body: Vec<u8>,
+}
+
+/// What a receiver says in one line that is not long, without what is secret of a post to it: what its URL holds, and what lets it in.
+pub fn hidden(url: &Secret, proof: Option<&Proof>, said: &str) -> String {
+    let sent = proof.and_then(Proof::sent);
+    let mut secrets = of_url(url.expose());
+    secrets.extend(proof.map(Proof::secret).into_iter().chain(sent.as_ref().map(Secret::expose)));
+    secrets.retain(|secret| !secret.is_empty());
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let hidden = secrets.iter().fold(text::line(said), |said, secret| said.replace(secret, "[secret]"));
+    text::chars(&hidden, SAID)
 }
 
 impl Sender {
@@ -108,20 +123,15 @@ impl Sender {
                 Outcome::Delivered => String::new(),
             })?;
             let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-            let status = answer.status();
-            Ok(Answer { status: status.as_u16(), retry_after: after, said: format!("{status}{}", said(answer).await) })
+            let (status, body) = (answer.status(), body(answer).await);
+            Ok(Answer { status: status.as_u16(), retry_after: after, said: format!("{status}{}", said(&body)), body })
         };
         let whole = tokio::time::timeout(self.patience, exchange).await;
         let whole = whole.unwrap_or_else(|_| Err(format!("no answer within {} s", self.patience.as_secs_f32())));
-        let sent = post.proof.and_then(Proof::sent);
-        let mut secrets = of_url(post.url.expose());
-        secrets.extend(post.proof.map(Proof::secret).into_iter().chain(sent.as_ref().map(Secret::expose)));
-        secrets.retain(|secret| !secret.is_empty());
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let hidden = |text: String| secrets.iter().fold(text, |text, secret| text.replace(secret, "[secret]"));
+        let hidden = |said: &str| hidden(post.url, post.proof, said);
         match whole {
-            Ok(answer) => Ok(Answer { said: hidden(answer.said), ..answer }),
-            Err(why) => Err(hidden(why)),
+            Ok(answer) => Ok(Answer { said: hidden(&answer.said), ..answer }),
+            Err(why) => Err(hidden(&why)),
         }
     }
 
@@ -190,7 +200,7 @@ async fn outcome(answer: Response, now: Timestamp) -> Reply {
         let outcome = refused(&format!("it answers {status} and leads to {leads}: redirects are not followed"));
         return Reply { outcome, said: status.to_string() };
     }
-    let said = format!("{status}{}", said(answer).await);
+    let said = format!("{status}{}", said(&body(answer).await));
     if status.is_success() {
         return Reply { outcome: Outcome::Delivered, said };
     }
@@ -205,8 +215,8 @@ async fn outcome(answer: Response, now: Timestamp) -> Reply {
     Reply { outcome, said }
 }
 
-/// What the answer says, in one line; nothing of a long one.
-async fn said(mut answer: Response) -> String {
+/// The body of an answer, not much further than [`ANSWER`].
+async fn body(mut answer: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
         body.extend_from_slice(&chunk);
@@ -214,7 +224,12 @@ async fn said(mut answer: Response) -> String {
             break;
         }
     }
-    let said = text::line(&String::from_utf8_lossy(&body));
+    body
+}
+
+/// What the body of an answer says, in one line; nothing of a long one.
+fn said(body: &[u8]) -> String {
+    let said = text::line(&String::from_utf8_lossy(body));
     if said.is_empty() || said.len() > QUOTED { String::new() } else { format!(": {said}") }
 }
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::render::{Rendered, Stamp, render};
 use crate::{Channel, Guard, Notice, Outcome};
 
-pub use http::{Answer, Post, Proof};
+pub use http::{Answer, Post, Proof, hidden};
 pub use resolver::{Resolver, System};
 
 /// Until an attempt is given up, where nothing else is said.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use daybook_ingest::otlp::{self, export};
 use daybook_ingest::remote::{self, Backoff, Verdict, Version, verdict};
 use daybook_ingest::{Metadata, loki};
 use daybook_logs::Kept;
@@ -13,7 +14,8 @@ use daybook_model::EnvKey;
 use daybook_rules::builtin::of_series;
 use tokio::time::Instant;
 
-use super::place::{Times, next_lines};
+use super::place::{Times, Way, next_lines};
+use super::record::record;
 use super::{Kind, Lane, Leads, Opened};
 use crate::App;
 use crate::observe::lock;
@@ -60,7 +62,7 @@ impl App {
             let passed = match (&*leads, lane.1) {
                 (Err(why), _) => Err(Stopped::Unreadable(why.clone())),
                 (Ok(outlet), Kind::Metrics) => self.pass_samples(&lane, &leads, outlet, &mut told).await,
-                (Ok(outlet), Kind::Logs) => self.pass_lines(&lane, &leads, outlet, &mut kept).await,
+                (Ok(outlet), Kind::Logs(way)) => self.pass_lines((&lane, way), &leads, outlet, &mut kept).await,
             };
             match passed {
                 Ok(()) => self.see(&lane, |seen| (seen.waits_since, seen.fails) = (None, None)),
@@ -150,14 +152,21 @@ impl App {
         all.into_values().collect()
     }
 
-    /// Sends all lines that are there. `kept` is how far that was when it was last written down.
-    async fn pass_lines(&self, lane: &Lane, leads: &Leads, outlet: &Opened, kept: &mut u64) -> Result<(), Stopped> {
+    /// Sends all lines that are there, this way. `kept` is how far that was when it was last written down.
+    async fn pass_lines(
+        &self,
+        (lane, way): (&Lane, Way),
+        leads: &Leads,
+        outlet: &Opened,
+        kept: &mut u64,
+    ) -> Result<(), Stopped> {
         let key = &lane.0;
         let lines = self.inner.observatory.lines().map_err(Stopped::Unreadable)?;
         let Some(here) = self.forwarding().here.get().copied() else { return Ok(()) };
         let end = self.next_line().await.unwrap_or_default();
         loop {
-            let first = self.forwarding().places.lock().get(key).and_then(|place| place.line(here)).unwrap_or(end);
+            let first = self.forwarding().places.lock().get(key).and_then(|place| place.line(way, here));
+            let first = first.unwrap_or(end);
             let Some((from, until)) = next_lines(first, end) else { break };
             let mut query = query(key, from, until)?;
             let mut has_sent = false;
@@ -165,9 +174,7 @@ impl App {
                 let (store, asked) = (lines.clone(), query.clone());
                 let page = tokio::task::spawn_blocking(move || store.search(&asked, &|| false)).await;
                 let page = page.map_err(unreadable)?.map_err(unreadable)?;
-                let lines: Vec<loki::Line> = page.lines.iter().map(line).collect();
-                for request in loki::requests(&lines, BYTES) {
-                    let parcel = Parcel { headers: loki::HEADERS.to_vec(), body: request.body, count: request.lines };
+                for parcel in parcels(way, &page.lines) {
                     self.hand_over(lane, leads, outlet, parcel).await?;
                     has_sent = true;
                 }
@@ -177,7 +184,7 @@ impl App {
                 query.after = page.next;
             }
             if let Some(place) = self.forwarding().places.lock().change(key) {
-                place.sent_lines(here, until);
+                place.sent_lines(way, here, until);
             }
             if has_sent || until.saturating_sub(*kept) >= MOVED {
                 self.keep_places().await;
@@ -189,7 +196,7 @@ impl App {
 
     /// Posts something until its receiver has it, or refuses it for good.
     async fn hand_over(&self, lane: &Lane, leads: &Leads, outlet: &Opened, parcel: Parcel) -> Result<(), Stopped> {
-        let Parcel { headers, body, count } = parcel;
+        let Parcel { headers, body: parcel, count } = parcel;
         let count = count as u64;
         self.see(lane, |seen| _ = seen.waits_since.get_or_insert(self.now()));
         let mut broken: Option<Instant> = None;
@@ -197,10 +204,12 @@ impl App {
             if !self.still_leads(lane, leads) {
                 return Err(Stopped::Changed);
             }
-            let answer = self.notices().sender().deliver(outlet.post(&headers, body.clone())).await;
-            let (status, after, said) = match answer {
-                Ok(answer) => (Some(answer.status), answer.retry_after, format!("it answers {}", answer.said)),
-                Err(why) => (None, None, why),
+            let answer = self.notices().sender().deliver(outlet.post(&headers, parcel.clone())).await;
+            let (status, after, said, body) = match answer {
+                Ok(answer) => {
+                    (Some(answer.status), answer.retry_after, format!("it answers {}", answer.said), answer.body)
+                }
+                Err(why) => (None, None, why, Vec::new()),
             };
             broken = (status == Some(500)).then(|| broken.unwrap_or_else(Instant::now));
             let is_given_up = broken.is_some_and(|since| since.elapsed() >= GIVE_UP_500);
@@ -211,7 +220,11 @@ impl App {
                     self.wait_or_change(lane, leads, Duration::from_millis(wait.unsigned_abs())).await;
                 }
                 Verdict::Taken => {
-                    self.see(lane, |seen| (seen.sent, seen.fails) = (seen.sent + count, None));
+                    let (rejected, why) = rejected(lane.1, &body, count);
+                    self.see(lane, |seen| (seen.sent, seen.fails) = (seen.sent + count - rejected, None));
+                    if rejected > 0 {
+                        self.refused(lane, rejected, format!("it takes only some: {}", outlet.hidden(&why)));
+                    }
                     return Ok(());
                 }
                 // There is one version of each that is spoken.
@@ -304,6 +317,31 @@ fn query(key: &EnvKey, from: u64, until: u64) -> Result<Query, Stopped> {
     Ok(Query { labels, numbers: Some((from, until)), direction: Direction::Oldest, limit, ..Query::default() })
 }
 
+/// Lines, ready to be sent this way.
+fn parcels(way: Way, lines: &[Kept]) -> Vec<Parcel> {
+    match way {
+        Way::Loki => {
+            let lines: Vec<loki::Line> = lines.iter().map(line).collect();
+            let parcel = |of: loki::Request| Parcel { headers: loki::HEADERS.to_vec(), body: of.body, count: of.lines };
+            loki::requests(&lines, BYTES).into_iter().map(parcel).collect()
+        }
+        Way::Otlp => {
+            let headers = || export::HEADERS.to_vec();
+            let parcel = |of: export::Request| Parcel { headers: headers(), body: of.body, count: of.records };
+            export::requests(lines.iter().map(record), BYTES).into_iter().map(parcel).collect()
+        }
+    }
+}
+
+/// How many of what was sent its receiver says that it did not take, though it took the rest, and why.
+fn rejected(kind: Kind, body: &[u8], sent: u64) -> (u64, String) {
+    let said = match kind {
+        Kind::Logs(Way::Otlp) => otlp::rejected(body),
+        Kind::Metrics | Kind::Logs(Way::Loki) => None,
+    };
+    said.map_or_else(Default::default, |(count, why)| (count.min(sent), why))
+}
+
 fn line(kept: &Kept) -> loki::Line {
     let line = &kept.line;
     let labels = LABELS.into_iter().map(|name| (name.to_owned(), line.stream.get(name).to_owned()));
@@ -326,6 +364,18 @@ mod tests {
         };
         assert!([301, 401, 403, 404, 408, 429, 500, 502, 503, 504].into_iter().all(is_asked_again));
         assert!(![204, 400, 409, 413, 422].into_iter().any(is_asked_again));
+    }
+
+    #[test]
+    fn what_is_said_not_to_be_taken_counts_where_that_is_part_of_an_answer() {
+        let mut skipped = remote::Skipped::default();
+        skipped.add(3, "too old");
+        let body = otlp::response(&skipped);
+        let otlp = Kind::Logs(Way::Otlp);
+        assert_eq!(rejected(otlp, &body, 9), (3, "too old".to_owned()));
+        assert_eq!(rejected(otlp, &body, 2), (2, "too old".to_owned()), "no more than was sent");
+        assert_eq!(rejected(otlp, b"<html>", 9), (0, String::new()));
+        assert_eq!(rejected(Kind::Logs(Way::Loki), &body, 9), (0, String::new()));
     }
 
     #[test]

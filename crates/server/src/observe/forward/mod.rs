@@ -1,12 +1,15 @@
-//! What is measured and printed goes to where a team has it already: Prometheus' remote write 1.0, and Loki's push.
+//! What is measured and printed goes to where a team has it already: Prometheus' remote write 1.0, Loki's push, OpenTelemetry's
+//! protocol for logs.
 //!
 //! The stores are the queues. A lane (`lanes`) for each receiver reads what it was not sent, and hands it over a little at a time; how
 //! far each is (`place`) is in the store of our own state, so that another server that leads goes on from there. So a receiver that is
-//! away holds nothing in memory and nobody up, and has all when it is back that is still kept here. `outlet` opens what leads there.
+//! away holds nothing in memory and nobody up, and has all when it is back that is still kept here. `outlet` opens what leads there;
+//! `record` makes of a line what OpenTelemetry has of it.
 
 mod lanes;
 mod outlet;
 mod place;
+mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -23,7 +26,7 @@ use super::standing::{Kept, Rows};
 use super::{Fired, lines, lock};
 use crate::App;
 use outlet::Opened;
-use place::{Place, Times};
+use place::{Place, Times, Way};
 
 /// What cannot be used is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -34,21 +37,23 @@ const TELL_FOR: i64 = 60 * 60;
 
 /// What goes elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+enum Kind {
     /// Samples.
     Metrics,
-    /// Lines.
-    Logs,
+    /// Lines, this way.
+    Logs(Way),
 }
 
 impl Kind {
     /// Each.
-    const ALL: [Self; 2] = [Self::Metrics, Self::Logs];
+    const ALL: [Self; 3] = [Self::Metrics, Self::Logs(Way::Loki), Self::Logs(Way::Otlp)];
 
+    /// As its key in the manifest is called.
     fn word(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
-            Self::Logs => "logs",
+            Self::Logs(Way::Loki) => "logs",
+            Self::Logs(Way::Otlp) => "otlp_logs",
         }
     }
 }
@@ -165,10 +170,12 @@ impl App {
                 let mut place = places.get(key).cloned().unwrap_or_default();
                 let begun = place.metrics.unwrap_or_else(|| Times::begin(self.now().as_millisecond()));
                 place.metrics = goes(Kind::Metrics).then_some(begun);
-                match next_line {
-                    _ if !goes(Kind::Logs) => place.end_lines(),
-                    Some((here, next)) => place.begin_lines(here, next),
-                    None => {}
+                for way in Way::ALL {
+                    match next_line {
+                        _ if !goes(Kind::Logs(way)) => place.end_lines(way),
+                        Some((here, next)) => place.begin_lines(way, here, next),
+                        None => {}
+                    }
                 }
                 places.replace(key, Some(place).filter(|place| *place != Place::default()));
             }
@@ -292,7 +299,8 @@ mod tests {
     #[test]
     fn a_receiver_is_dead_after_some_time_and_what_it_refused_is_told_for_some() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let said = |seen: &Seen, now| trouble(Kind::Logs, seen, at(now)).map(|(_, summary, why)| (summary, why));
+        let said =
+            |seen: &Seen, now| trouble(Kind::Logs(Way::Loki), seen, at(now)).map(|(_, summary, why)| (summary, why));
         let fails = Seen { fails: Some((at(1_000), "it answers 503".to_owned())), ..Seen::default() };
         assert_eq!(said(&fails, 1_299), None);
         let told = ("the receiver of logs takes nothing: they wait here".to_owned(), "it answers 503".to_owned());

@@ -6,11 +6,12 @@ use daybook_model::notify::Address;
 use daybook_model::{EnvKey, Release};
 use daybook_notify::Secret;
 use daybook_notify::channel;
-use daybook_notify::send::{Post, Proof};
+use daybook_notify::send::{Post, Proof, hidden};
 use daybook_store::Store;
 
 use super::super::notices::channels::Secrets;
 use super::Kind;
+use super::place::Way;
 
 /// Where something of an environment goes. The line of the manifest that says so is left out: one that moved changes nothing.
 #[derive(Debug, PartialEq)]
@@ -25,7 +26,8 @@ pub(super) async fn open(store: &Store, release: &Release, kind: Kind) -> Option
     let forward = &release.spec.forward;
     let described = match kind {
         Kind::Metrics => forward.metrics.as_ref(),
-        Kind::Logs => forward.logs.as_ref(),
+        Kind::Logs(Way::Loki) => forward.logs.as_ref(),
+        Kind::Logs(Way::Otlp) => forward.otlp_logs.as_ref(),
     };
     Some(open_one(store, &release.spec.key, described?).await)
 }
@@ -57,6 +59,11 @@ impl Opened {
             body,
             authority: self.described.authority.as_deref(),
         }
+    }
+
+    /// What its receiver says, without what is secret of how to get there.
+    pub(super) fn hidden(&self, said: &str) -> String {
+        hidden(&self.url, self.proof.as_ref(), said)
     }
 
     /// What chooses the series that go there.

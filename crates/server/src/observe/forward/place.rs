@@ -18,14 +18,29 @@ const LINES: u64 = 2_000;
 /// Stores of lines that are remembered; those that were made first are forgotten.
 const STORES: usize = 8;
 
+/// How lines go elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Way {
+    /// As Loki takes them.
+    Loki,
+    /// By OpenTelemetry's protocol.
+    Otlp,
+}
+
+impl Way {
+    /// Each.
+    pub(super) const ALL: [Self; 2] = [Self::Loki, Self::Otlp];
+}
+
 /// How far an environment is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Place {
     /// `None`: no samples go anywhere.
     pub(super) metrics: Option<Times>,
-    /// The number of the first line that was not sent, by the store that has it: servers that share their state have one each,
-    /// with numbers of its own. Empty: no lines go anywhere.
-    lines: BTreeMap<Uuid, u64>,
+    /// The number of the first line that was not sent each way, by the store that has it: servers that share their state have one
+    /// each, with numbers of its own. A way that is not there: no lines go that way.
+    lines: BTreeMap<Way, BTreeMap<Uuid, u64>>,
 }
 
 impl Row for Place {
@@ -33,40 +48,42 @@ impl Row for Place {
 }
 
 impl Place {
-    /// The number of the first line of a store that was not sent.
-    pub(super) fn line(&self, store: Uuid) -> Option<u64> {
-        self.lines.get(&store).copied()
+    /// The number of the first line of a store that was not sent this way.
+    pub(super) fn line(&self, way: Way, store: Uuid) -> Option<u64> {
+        self.lines.get(&way)?.get(&store).copied()
     }
 
-    /// Lines of a store go there from now on, if they do not yet. `next` is the number of the next line that comes.
-    pub(super) fn begin_lines(&mut self, store: Uuid, next: u64) {
-        self.lines.entry(store).or_insert(next);
-        while self.lines.len() > STORES
-            && let Some(oldest) = self.lines.keys().copied().find(|one| *one != store)
+    /// Lines of a store go this way from now on, if they do not yet. `next` is the number of the next line that comes.
+    pub(super) fn begin_lines(&mut self, way: Way, store: Uuid, next: u64) {
+        let lines = self.lines.entry(way).or_default();
+        lines.entry(store).or_insert(next);
+        while lines.len() > STORES
+            && let Some(oldest) = lines.keys().copied().find(|one| *one != store)
         {
-            self.lines.remove(&oldest);
+            lines.remove(&oldest);
         }
     }
 
-    /// Lines of a store before this number were sent, if they still go there.
-    pub(super) fn sent_lines(&mut self, store: Uuid, until: u64) {
-        if let Some(first) = self.lines.get_mut(&store) {
+    /// Lines of a store before this number were sent, if they still go this way.
+    pub(super) fn sent_lines(&mut self, way: Way, store: Uuid, until: u64) {
+        if let Some(first) = self.lines.get_mut(&way).and_then(|lines| lines.get_mut(&store)) {
             *first = until;
         }
     }
 
-    /// No lines go there any more.
-    pub(super) fn end_lines(&mut self) {
-        self.lines.clear();
+    /// No lines go this way any more.
+    pub(super) fn end_lines(&mut self, way: Way) {
+        self.lines.remove(&way);
     }
 
     /// A server begins to lead whose store of lines gives its next one this number. Lines with higher ones are still to come,
     /// whatever had those before; and where lines go, those of a store that is new to it do as well.
     pub(super) fn taken_over(mut self, store: Uuid, next: u64) -> Self {
-        if !self.lines.is_empty() {
-            self.begin_lines(store, next);
+        let ways: Vec<Way> = self.lines.keys().copied().collect();
+        for way in ways {
+            self.begin_lines(way, store, next);
         }
-        if let Some(first) = self.lines.get_mut(&store) {
+        for first in self.lines.values_mut().filter_map(|lines| lines.get_mut(&store)) {
             *first = next.min(*first);
         }
         self
@@ -148,28 +165,45 @@ mod tests {
     fn whoever_takes_over_sends_the_lines_of_its_own_store() {
         let [first, second] = [1, 2].map(Uuid::from_u128);
         assert_eq!(Place::default().taken_over(first, 3), Place::default(), "nothing goes anywhere");
+        let way = Way::Otlp;
         let mut place = Place::default();
-        place.begin_lines(first, 12);
-        place.begin_lines(first, 30);
-        assert_eq!(place.clone().taken_over(first, 30).line(first), Some(12));
-        assert_eq!(place.clone().taken_over(first, 3).line(first), Some(3), "a store that went back");
+        place.begin_lines(way, first, 12);
+        place.begin_lines(way, first, 30);
+        assert_eq!(place.clone().taken_over(first, 30).line(way, first), Some(12));
+        assert_eq!(place.clone().taken_over(first, 3).line(way, first), Some(3), "a store that went back");
         let mut place = place.taken_over(second, 5);
-        assert_eq!(place.line(second), Some(5), "its lines from now on");
-        place.sent_lines(second, 9);
+        assert_eq!(place.line(way, second), Some(5), "its lines from now on");
+        place.sent_lines(way, second, 9);
         let place = place.taken_over(first, 40);
         assert_eq!(
-            (place.line(first), place.line(second)),
+            (place.line(way, first), place.line(way, second)),
             (Some(12), Some(9)),
             "what it had not sent when it led before"
         );
+        assert_eq!(place.line(Way::Loki, first), None, "nothing goes that way");
+    }
+
+    #[test]
+    fn each_way_is_as_far_as_it_is() {
+        let store = Uuid::from_u128(1);
+        let mut place = Place::default();
+        place.begin_lines(Way::Loki, store, 3);
+        place.begin_lines(Way::Otlp, store, 7);
+        place.sent_lines(Way::Loki, store, 20);
+        let mut place: Place = serde_json::from_str(&serde_json::to_string(&place).unwrap()).unwrap();
+        assert_eq!(Way::ALL.map(|way| place.line(way, store)), [Some(20), Some(7)]);
+        place.end_lines(Way::Loki);
+        assert_eq!(Way::ALL.map(|way| place.line(way, store)), [None, Some(7)]);
+        place.end_lines(Way::Otlp);
+        assert_eq!(place, Place::default());
     }
 
     #[test]
     fn stores_that_are_long_gone_are_forgotten() {
         let mut place = Place::default();
-        (0..20).map(Uuid::from_u128).for_each(|store| place.begin_lines(store, 1));
-        assert_eq!(place.lines.len(), STORES);
-        place.begin_lines(Uuid::from_u128(0), 7);
-        assert_eq!((place.line(Uuid::from_u128(0)), place.line(Uuid::from_u128(19))), (Some(7), Some(1)));
+        (0..20).map(Uuid::from_u128).for_each(|store| place.begin_lines(Way::Loki, store, 1));
+        assert_eq!(place.lines[&Way::Loki].len(), STORES);
+        place.begin_lines(Way::Loki, Uuid::from_u128(0), 7);
+        assert_eq!([0, 19].map(|store| place.line(Way::Loki, Uuid::from_u128(store))), [Some(7), Some(1)]);
     }
 }
