@@ -113,6 +113,12 @@ impl Cache {
         (self.standing_of_workloads(&place) != Standing::Interrupted).then(|| self.workloads_of(&place))
     }
 
+    /// Helm's records by such labels, as the watch has told so far. `None` while it is interrupted.
+    pub(crate) fn records(&self, namespace: &str, labels: &Pairs) -> Option<Vec<Arc<PartialObjectMeta<Secret>>>> {
+        let place = Place { namespace, begins: "", labels, needed: BTreeMap::new() };
+        (self.records.standing(&place) != Standing::Interrupted).then(|| self.records.of(&place))
+    }
+
     fn workloads_of(&self, place: &Place<'_>) -> Workloads {
         Workloads {
             // Pods last: a pod without its workload is none of ours to tell of.

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_model::fingerprint::Fingerprint;
@@ -297,7 +298,12 @@ impl KubernetesRuntime {
 
     /// Whether a service is a chart here.
     pub(crate) async fn is_chart(&self, key: &EnvKey, name: &ServiceName) -> Result<bool> {
-        Ok(self.observe_environment(key).await?.charts.contains_key(name))
+        let namespace = self.cluster.namespace(key);
+        let charts = match self.cache.records(&namespace, &records_of(key)) {
+            Some(records) => seen(records.iter().map(Arc::as_ref)),
+            None => self.charts_of(key).await?,
+        };
+        Ok(charts.contains_key(name))
     }
 
     async fn charts_of(&self, key: &EnvKey) -> Result<BTreeMap<ServiceName, SeenChart>> {

@@ -1,9 +1,10 @@
 //! The workload that keeps a replica, whichever kind it is.
 
-use daybook_model::ReplicaId;
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use daybook_model::ReplicaId;
 use daybook_model::launch::Role;
 use daybook_model::name::EnvKey;
 use daybook_model::observed::Exit;
@@ -38,6 +39,40 @@ pub(crate) struct Keeper {
     pub(crate) leaving: bool,
     /// Its image is the artifact itself, not one that was built here out of it.
     pub(crate) pulls: bool,
+}
+
+/// Workloads that were read, by their identity in the cluster: of most of them nothing changes between two looks.
+#[derive(Default)]
+pub(crate) struct Keepers(Mutex<HashMap<String, Known>>);
+
+struct Known {
+    version: String,
+    keeper: Option<Arc<Keeper>>,
+}
+
+impl Keepers {
+    /// So many are remembered beyond those that were looked at last.
+    const SPARE: usize = 1_000;
+
+    /// A workload, read if it is not known in its version.
+    fn of(&self, meta: &ObjectMeta, read: impl FnOnce() -> Option<Keeper>) -> Option<Arc<Keeper>> {
+        let (Some(uid), Some(version)) = (&meta.uid, &meta.resource_version) else { return read().map(Arc::new) };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(uid).filter(|known| known.version == *version) {
+            return known.keeper.clone();
+        }
+        let keeper = read().map(Arc::new);
+        all.insert(uid.clone(), Known { version: version.clone(), keeper: keeper.clone() });
+        keeper
+    }
+
+    /// Forgets them all where most are not there any more.
+    pub(crate) fn tidy(&self, there: usize) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() > 2 * there + Self::SPARE {
+            all.clear();
+        }
+    }
 }
 
 impl Keeper {
@@ -142,7 +177,7 @@ impl KubernetesRuntime {
     }
 
     /// The workloads of an environment with such labels, by asking.
-    pub(crate) async fn keepers(&self, key: &EnvKey, labels: &Pairs) -> Result<Vec<Keeper>> {
+    pub(crate) async fn keepers(&self, key: &EnvKey, labels: &Pairs) -> Result<Vec<Arc<Keeper>>> {
         let namespace = self.cluster.namespace(key);
         let namespace = Some(namespace.as_str());
         let (deployments, sets, jobs) = futures::try_join!(
@@ -160,17 +195,22 @@ impl KubernetesRuntime {
         deployments: &[impl Borrow<Deployment>],
         sets: &[impl Borrow<StatefulSet>],
         jobs: &[impl Borrow<Job>],
-    ) -> Result<Vec<Keeper>> {
-        let deployments = deployments.iter().map(Borrow::borrow);
-        let sets = sets.iter().map(Borrow::borrow);
-        let jobs = jobs.iter().map(Borrow::borrow);
-        let all = deployments.map(|found: &Deployment| (&found.metadata, Keeper::of_deployment(found)));
-        let all = all.chain(sets.map(|found: &StatefulSet| (&found.metadata, Keeper::of_stateful_set(found))));
-        let all = all.chain(jobs.map(|found: &Job| (&found.metadata, Keeper::of_job(found))));
-        let mut keepers = Vec::new();
-        for (meta, keeper) in all {
+    ) -> Result<Vec<Arc<Keeper>>> {
+        let known = &self.keepers;
+        let mut keepers = Vec::with_capacity(deployments.len() + sets.len() + jobs.len());
+        let mut take = |meta: &ObjectMeta, keeper: Option<Arc<Keeper>>| -> Result<()> {
             self.owners.refuse("look at replicas", key, annotations(meta))?;
             keepers.extend(keeper.filter(|keeper| keeper.identity.key == *key && !keeper.leaving));
+            Ok(())
+        };
+        for found in deployments.iter().map(Borrow::borrow) {
+            take(&found.metadata, known.of(&found.metadata, || Keeper::of_deployment(found)))?;
+        }
+        for found in sets.iter().map(Borrow::borrow) {
+            take(&found.metadata, known.of(&found.metadata, || Keeper::of_stateful_set(found)))?;
+        }
+        for found in jobs.iter().map(Borrow::borrow) {
+            take(&found.metadata, known.of(&found.metadata, || Keeper::of_job(found)))?;
         }
         Ok(keepers)
     }

@@ -67,6 +67,7 @@ use cluster::Cluster;
 pub use edge::{ClusterEdge, EdgeFiles, KeptTable, Outside};
 use environments::Made;
 use images::Images;
+use keeper::Keepers;
 pub use lease::{Held, Lease};
 pub use objects::entry::Hosts;
 use silence::Silence;
@@ -91,6 +92,7 @@ pub struct Config {
 pub struct KubernetesRuntime {
     cluster: Cluster,
     cache: Cache,
+    keepers: Keepers,
     told: Told,
     silence: Arc<Silence>,
     owners: Owners,
@@ -121,6 +123,7 @@ impl KubernetesRuntime {
             helm: Helm::new(config.kubeconfig, cluster.context.clone(), &config.state),
             images: Images::new(config.target.registry.clone(), config.builder, &config.state),
             cache: Cache::begin(&cluster),
+            keepers: Keepers::default(),
             told: Told::default(),
             silence: Arc::default(),
             cluster,

@@ -77,7 +77,7 @@ impl KubernetesRuntime {
         let keeper = keepers.into_iter().find(|keeper| keeper.identity.id == *id && keeper.identity.role == role)?;
         let mut pods: Vec<_> = told.pods.into_iter().map(Arc::unwrap_or_clone).collect();
         newest_last(&mut pods);
-        Some((keeper, pods))
+        Some((Arc::unwrap_or_clone(keeper), pods))
     }
 }
 

@@ -319,7 +319,7 @@ impl KubernetesRuntime {
         labels.extend(of_service(key, id.service.as_str(), Role::Main).into_iter().filter(|(name, _)| name == SERVICE));
         let all = self.keepers(key, &labels).await?;
         let is_left = |keeper: &Keeper| keeper.identity.id.service == id.service && keeper.identity.role == Role::Main;
-        if all.iter().any(is_left) {
+        if all.iter().any(|keeper| is_left(keeper)) {
             return Ok(());
         }
         let namespace = self.cluster.namespace(key);

@@ -66,7 +66,7 @@ impl KubernetesRuntime {
     pub(crate) async fn measure(&self, key: &EnvKey) -> Result<Vec<Usage>> {
         let Workloads { deployments, stateful_sets, jobs, pods } = self.parts(key).await?.workloads;
         let keepers = self.keepers_among(key, &deployments, &stateful_sets, &jobs)?;
-        let keepers: BTreeMap<&str, &Keeper> = keepers.iter().map(|keeper| (keeper.name.as_str(), keeper)).collect();
+        let keepers: BTreeMap<&str, &Keeper> = keepers.iter().map(|keeper| (keeper.name.as_str(), &**keeper)).collect();
         let running: BTreeMap<PodRef, &Pod> = pods
             .iter()
             .filter(|pod| status(pod).is_some_and(is_running))
