@@ -29,6 +29,17 @@ impl KubernetesRuntime {
         }
         self.known(&operation, key, id, Role::Main).await?;
         let pod = self.running_pod(&operation, key, id, Role::Main).await?;
+        self.run_in_pod(operation, key, &pod, command).await
+    }
+
+    /// Runs a command in the container of a pod that runs.
+    pub(crate) async fn run_in_pod(
+        &self,
+        operation: String,
+        key: &EnvKey,
+        pod: &str,
+        command: &ExecRequest,
+    ) -> Result<Exec> {
         let params = AttachParams {
             container: Some(CONTAINER.to_owned()),
             stdin: true,
@@ -38,7 +49,7 @@ impl KubernetesRuntime {
             ..AttachParams::default()
         };
         let api = self.cluster.of::<Pod>(key);
-        let process = answer(&operation, api.exec(&pod, in_directory(command), &params)).await?;
+        let process = answer(&operation, api.exec(pod, in_directory(command), &params)).await?;
         opened(operation, process, command.tty).await
     }
 }

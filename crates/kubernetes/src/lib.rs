@@ -37,6 +37,7 @@ mod seen;
 mod troubles;
 mod tunnel;
 mod usage;
+mod volume_files;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,9 +54,10 @@ use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Service, Target};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
+use daybook_runtime::volume_files::Taken;
 use daybook_runtime::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Reached,
-    Result, Runtime, Seen, TargetState, Usage,
+    Answer, Capabilities, Error, ErrorKind, Exchange, Exec, ExecRequest, FarVolume, Finding, LogLine, LogQuery, Owner,
+    Progress, Reached, Result, Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 
@@ -69,6 +71,7 @@ pub use lease::{Held, Lease};
 pub use objects::entry::Hosts;
 use troubles::Told;
 pub use tunnel::Tunnel;
+use volume_files::Helped;
 
 /// Which cluster, and what is needed beside it.
 pub struct Config {
@@ -93,6 +96,7 @@ pub struct KubernetesRuntime {
     images: Images,
     helm: Helm,
     made: Made,
+    helped: Helped,
     target: ClusterTarget,
     reaches_pods: bool,
 }
@@ -121,6 +125,7 @@ impl KubernetesRuntime {
             cluster,
             owners,
             made: Made::default(),
+            helped: Helped::default(),
             reaches_pods: config.target.reaches_pods,
             target: config.target,
         })
@@ -224,6 +229,22 @@ impl Runtime for KubernetesRuntime {
 
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
         self.make_volume(key, name, volume).await
+    }
+
+    async fn take_volume(&self, far: &FarVolume<'_>, into: &Path) -> Result<Taken> {
+        self.take_files(far, into).await
+    }
+
+    async fn lay_volume(&self, far: &FarVolume<'_>, from: &Path) -> Result<()> {
+        self.lay_files(far, from).await
+    }
+
+    async fn exchange_volume(&self, far: &FarVolume<'_>) -> Result<()> {
+        self.exchange_files(far).await
+    }
+
+    async fn settle_volume(&self, far: &FarVolume<'_>) -> Result<Exchange> {
+        self.settle_files(far).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {
