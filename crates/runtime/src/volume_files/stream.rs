@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_ends_early_anywhere_is_an_error() {
+    fn r20_a_stream_of_files_that_ends_early_anywhere_is_an_error() {
         let world = tree();
         let stream = packed(&world.path().join("top"));
         for (turn, end) in (0..stream.len()).step_by(509).enumerate() {
