@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daybook_model::name::{EnvKey, VolumeName};
-use daybook_runtime::volume_files::{Act, COMMAND, Taken, pack, said, unpack};
+use daybook_runtime::volume_files::{Act, COMMAND, Taken, outcome, pack, unpack};
 use daybook_runtime::{Error, ErrorKind, Exchange, Exec, ExecOutput, ExecRequest, FarVolume, Result};
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
@@ -82,7 +82,7 @@ impl KubernetesRuntime {
     pub(crate) async fn settle_files(&self, far: &FarVolume<'_>) -> Result<Exchange> {
         let operation = format!("settle what volume {} holds", far.name);
         let answer = self.ask_helper(&operation, far, Act::Settle).await?;
-        Ok(if answer.trim() == said(Exchange::Undone) { Exchange::Undone } else { Exchange::Done })
+        Ok(if answer.trim() == outcome(Exchange::Undone) { Exchange::Undone } else { Exchange::Done })
     }
 
     /// Tells a helper to do something that needs no stream. Gives what it says.
@@ -90,8 +90,8 @@ impl KubernetesRuntime {
         let _alone = self.helped.alone(far).await;
         let pod = self.call_helper(operation, far).await?;
         let done = async {
-            let Exec { output, input, code, resize: _ } = self.tell_helper(operation, far.key, &pod, act).await?;
-            drop(input);
+            // Older API servers take the end of the input for the end of all.
+            let Exec { output, input: _input, code, .. } = self.tell_helper(operation, far.key, &pod, act).await?;
             let heard = hear(output).await?;
             ended(operation, code.await?, &heard)?;
             Ok::<_, Error>(heard)
@@ -189,14 +189,14 @@ impl KubernetesRuntime {
 }
 
 fn has(spec: &PodSpec, claim: &str) -> bool {
-    let volumes = spec.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
-    volumes.into_iter().any(|volume| volume.claim_name == claim)
+    let mut claims = spec.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    claims.any(|there| there.claim_name == claim)
 }
 
 /// Makes a directory of what a helper writes.
 async fn receive(operation: &str, exec: Exec, into: &Path) -> Result<Taken> {
-    let Exec { mut output, input, code, resize: _ } = exec;
-    drop(input);
+    // Older API servers take the end of the input for the end of all.
+    let Exec { mut output, input: _input, code, .. } = exec;
     let (mut pieces, stream) = mpsc::channel::<io::Result<Bytes>>(WAITING);
     let stream = SyncIoBridge::new(StreamReader::new(stream));
     let into = into.to_owned();
@@ -229,7 +229,7 @@ async fn receive(operation: &str, exec: Exec, into: &Path) -> Result<Taken> {
 
 /// Writes a directory to a helper.
 async fn send(operation: &str, exec: Exec, from: &Path) -> Result<()> {
-    let Exec { output, mut input, code, resize: _ } = exec;
+    let Exec { output, mut input, code, .. } = exec;
     let (pieces, mut waiting) = tokio::sync::mpsc::channel(WAITING);
     let from = from.to_owned();
     let packing = tokio::task::spawn_blocking(move || pack(&from, &[], Pieces(pieces)));

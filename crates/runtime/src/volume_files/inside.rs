@@ -1,8 +1,9 @@
 //! A volume that is a mount of its own: what replaces what it holds has to be laid inside of it, in a directory that begins
 //! with a dot. Moving names about is all that changes it; at each moment what there is tells how far an exchange is.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::remove_tree;
@@ -71,8 +72,11 @@ pub(super) fn lay(volume: &Path, from: impl Read) -> io::Result<()> {
         _ => {}
     }
     settle(volume)?;
-    let laid = unpack(from, &inside.fresh);
-    let laid = laid.and_then(|_| Ok(rustix::fs::syncfs(File::open(volume)?)?));
+    let laid = unpack(from, &inside.fresh).and_then(|_| {
+        // The volume's own directory stays what it is; this one is to be emptied.
+        fs::set_permissions(&inside.fresh, Permissions::from_mode(0o700))?;
+        Ok(rustix::fs::syncfs(File::open(volume)?)?)
+    });
     if laid.is_err() {
         // What keeps it from being removed is in the way of the next, which tells it.
         let _ = remove_tree(&inside.fresh);

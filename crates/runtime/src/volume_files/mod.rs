@@ -57,7 +57,7 @@ impl Act {
 }
 
 /// What a helper says of an exchange.
-pub fn said(exchange: Exchange) -> &'static str {
+pub fn outcome(exchange: Exchange) -> &'static str {
     match exchange {
         Exchange::Done => "done",
         Exchange::Undone => "undone",
@@ -92,7 +92,7 @@ fn carry_out(act: Act, volume: &Path) -> io::Result<()> {
         Act::Exchange => inside::exchange(volume).map(|()| Exchange::Done)?,
         Act::Settle => inside::settle(volume)?,
     };
-    writeln!(io::stdout(), "{}", said(exchanged))
+    writeln!(io::stdout(), "{}", outcome(exchanged))
 }
 
 /// Removes a directory with everything in it; not there is fine.
