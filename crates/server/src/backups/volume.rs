@@ -280,7 +280,13 @@ impl App {
             // Whether it was carried out over there is not known: it is brought to an end, and that tells it.
             Err(error) if there.far().is_some() => match self.settle_exchange(there).await {
                 Ok(Exchange::Done) => Ok(()),
-                Ok(Exchange::Undone) | Err(_) => Err(error),
+                Ok(Exchange::Undone) => Err(error),
+                Err(unsettled) => {
+                    let message = format!("{}; how far it got is not known: {}", error.0.message, unsettled.0.message);
+                    let hint = "what uses it stays stopped: start the server anew once the cluster answers, which \
+                                brings the restore to its end";
+                    return Err(ApiError::new(ErrorCode::Unavailable, message).hint(hint));
+                }
             },
             exchanged => exchanged,
         };
