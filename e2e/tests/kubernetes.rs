@@ -1,5 +1,7 @@
 //! The same on Kubernetes. `scripts/cluster start` gives a cluster; without one these fail.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use daybook_bench::load::Load;
 use daybook_e2e::cluster::{NAMESPACE, cluster, kubectl};
 use daybook_e2e::{KEY, World};
@@ -176,6 +178,66 @@ x-usual: &usual
     let scaled = world.run(&["scale", "well=2", "--yes", "--no-input"]).await.expect(4);
     assert!(scaled.all().contains("the quota `tight` of its namespace is used up"), "{scaled}");
     world.run(&["down", "--yes", "--no-input", "--volumes", "data", "--confirm=shop/production"]).await.expect(0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r21_a_volume_of_a_cluster_is_backed_up_proven_and_brought_back() {
+    let world = World::on_the_cluster().await;
+    let registry = std::env::var("DAYBOOK_REGISTRY").unwrap();
+    world.write(
+        "daybook.yaml",
+        &format!(
+            "target: {}\napp: shop\nservices:\n  web:\n    image: {registry}/busybox:1.35\n    command: sleep 3600\n    \
+             stop_grace_period: 1s\n    volumes: [\"uploads:/data\"]\nvolumes:\n  uploads:\n    \
+             backup: {{keep: 30d, before: touch /data/paused, after: rm /data/paused}}\n",
+            daybook_e2e::cluster::target()
+        ),
+    );
+    world.run(&["up", "-y"]).await.expect(0);
+    let inside = async |env: &str, script: &str| {
+        world.run(&["exec", "web", "-e", env, "--", "sh", "-c", script]).await.expect(0).out
+    };
+    let fill = "cd /data && mkdir -p album && head -c 300000 /dev/urandom > album/picture && echo kept > note && \
+                chmod 640 note && chown 12:34 note && ln -s album/picture newest && ln note again && md5sum album/picture";
+    let sum = inside("production", fill).await;
+    let note = inside("production", "stat -c '%a %u %g %h %Y' /data/note").await;
+
+    let created = world.run(&["backup", "create", "uploads"]).await.expect(0);
+    assert!(created.err.contains("backup of volume:uploads") && created.err.contains("1 link"), "{created}");
+    let drilled = world.run(&["backup", "drill", "uploads"]).await.expect(0);
+    assert!(drilled.err.contains("proven: back in") && drilled.err.contains("every byte of them"), "{drilled}");
+
+    // The disaster, and the way back.
+    inside("production", "rm -r /data/album /data/newest /data/again && echo lost > /data/note").await;
+    let refused = world.run(&["backup", "restore", "uploads", "--no-input"]).await.expect(64);
+    assert!(refused.err.contains(".daybook/before in the volume"), "{refused}");
+    let restored = world.run(&["backup", "restore", "uploads", "--confirm=uploads"]).await.expect(0);
+    assert!(restored.err.contains("web started again"), "{restored}");
+    world
+        .until("web runs again", async |world| world.run(&["exec", "web", "--", "cat", "/data/note"]).await.code == 0)
+        .await;
+    assert_eq!(inside("production", "cd /data && md5sum album/picture && cat note").await, format!("{sum}kept\n"));
+    assert_eq!(inside("production", "readlink /data/newest").await.trim(), "album/picture");
+    let owned = inside("production", "stat -c '%a %u %g %h %Y' /data/note").await;
+    // A server that is not root cannot give files away.
+    match std::fs::metadata(world.state()).unwrap().uid() {
+        0 => assert_eq!(owned, note),
+        _ => assert!(owned.starts_with("640 "), "{owned}"),
+    }
+    assert_eq!(inside("production", "cat /data/.daybook/before/note").await, "lost\n", "the one before stays");
+    assert_eq!(inside("production", "ls /data").await, "again\nalbum\nnewest\nnote\npaused\n", "`before` was run");
+
+    // A clone has what it held, and nothing of how it got there is left.
+    world.run(&["env", "clone", "production", "copy", "--data", "full"]).await.expect(0);
+    assert_eq!(inside("copy", "cd /data && md5sum album/picture").await, sum);
+    let pods = kubectl(&["get", "pods", "--all-namespaces", "-o", "name"]).await;
+    assert!(!pods.contains("daybook-volume"), "{pods}");
+    assert_eq!(std::fs::read_dir(world.state().join("staging")).unwrap().count(), 0);
+    for env in ["copy", "production"] {
+        let confirm = format!("--confirm=shop/{env}");
+        world.run(&["down", "-e", env, "--volumes=uploads", &confirm, "-y"]).await.expect(0);
+    }
     world.end().await;
 }
 

@@ -1,4 +1,4 @@
-//! The binary `daybook`: every command, and the processes `serve`, `edge` and `shim`.
+//! The binary `daybook`: every command, and the processes `serve`, `edge`, `shim` and `volume-files`.
 
 mod args;
 mod commands;
@@ -27,6 +27,10 @@ fn main() -> ExitCode {
     // A shim stays small for as long as its replica lives: nothing else is touched before it.
     if arguments.next().is_some_and(|first| first == "shim") {
         return daybook_runtime::process::shim::main(arguments);
+    }
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == daybook_runtime::volume_files::COMMAND) {
+        return daybook_runtime::volume_files::main(arguments);
     }
     rustls::crypto::ring::default_provider().install_default().expect("nothing else installs a provider");
     let mut arguments = std::env::args_os().skip(1);

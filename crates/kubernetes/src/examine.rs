@@ -24,7 +24,7 @@ const NEEDS: [(&str, &str, &[&str]); 16] = [
     ("apps", "deployments", &["get", "list", "watch", "create", "patch", "delete"]),
     ("apps", "statefulsets", &["get", "list", "watch", "create", "patch", "delete"]),
     ("batch", "jobs", &["get", "list", "watch", "create", "patch", "delete"]),
-    ("", "pods", &["get", "list", "watch", "delete"]),
+    ("", "pods", &["get", "list", "watch", "create", "patch", "delete"]),
     ("", "pods/log", &["get"]),
     ("", "events", &["list"]),
     ("", "pods/exec", &["get", "create"]),

@@ -29,6 +29,17 @@ impl KubernetesRuntime {
         }
         self.known(&operation, key, id, Role::Main).await?;
         let pod = self.running_pod(&operation, key, id, Role::Main).await?;
+        self.run_in_pod(operation, key, &pod, command).await
+    }
+
+    /// Runs a command in the container of a pod that runs.
+    pub(crate) async fn run_in_pod(
+        &self,
+        operation: String,
+        key: &EnvKey,
+        pod: &str,
+        command: &ExecRequest,
+    ) -> Result<Exec> {
         let params = AttachParams {
             container: Some(CONTAINER.to_owned()),
             stdin: true,
@@ -38,7 +49,7 @@ impl KubernetesRuntime {
             ..AttachParams::default()
         };
         let api = self.cluster.of::<Pod>(key);
-        let process = answer(&operation, api.exec(&pod, in_directory(command), &params)).await?;
+        let process = answer(&operation, api.exec(pod, in_directory(command), &params)).await?;
         opened(operation, process, command.tty).await
     }
 }
@@ -62,7 +73,7 @@ async fn opened(operation: String, mut process: AttachedProcess, tty: Option<(u1
         if tty.is_some() { Box::new(TerminalInput { stdin }) } else { Box::new(stdin) };
     let stdout = ReaderStream::new(process.stdout().ok_or_else(|| lost("output"))?).map_ok(piece(false));
     let stderr = process.stderr().map(|stderr| ReaderStream::new(stderr).map_ok(piece(true)));
-    let status = process.take_status().ok_or_else(|| lost("end"))?;
+    let status = process.take_status().ok_or_else(|| lost("end"))?.shared();
     let mut sizes = process.terminal_size();
     if let (Some(sizes), Some((columns, rows))) = (&mut sizes, tty) {
         // A terminal whose size cannot be set has the usual one.
@@ -81,7 +92,15 @@ async fn opened(operation: String, mut process: AttachedProcess, tty: Option<(u1
     });
     let broken = operation.clone();
     let stderr = stderr.map_or_else(|| futures::stream::empty().boxed(), futures::StreamExt::boxed);
-    let output = futures::stream::select(stdout.boxed(), stderr);
+    let told = status.clone();
+    // A connection that breaks leaves what it has printed open for ever: it ends when nobody can say any more how the
+    // command did.
+    let broken_off = async move {
+        if told.await.is_some() {
+            futures::future::pending::<()>().await;
+        }
+    };
+    let output = futures::stream::select(stdout.boxed(), stderr).take_until(broken_off);
     let output = output.map_err(move |error| Error::new(ErrorKind::Unavailable, broken.as_str(), error)).boxed();
     let code = async move {
         let status = status.await;

@@ -178,6 +178,24 @@ impl Images {
             Some(reference) => parse(reference)?.at(&launch.artifact),
             None => self.published(&launch.artifact).ok_or_else(|| no_registry(&operation))?,
         };
+        self.known(exact).await
+    }
+
+    /// The user that the image of an artifact names, if it names one. An artifact that is not resolved has none yet.
+    pub(crate) async fn user_of(&self, artifact: &Artifact) -> Result<Option<String>> {
+        let exact = match artifact {
+            Artifact::Image { reference, digest: Some(digest), .. } => Some(parse(reference)?.at(digest)),
+            Artifact::Build(build) => build.digest.as_ref().and_then(|digest| self.published(digest)),
+            _ => None,
+        };
+        match exact {
+            Some(exact) => Ok(self.known(exact).await?.user),
+            None => Ok(None),
+        }
+    }
+
+    /// What an image is: asked once.
+    async fn known(&self, exact: String) -> Result<Image> {
         if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&exact) {
             return Ok(known.clone());
         }

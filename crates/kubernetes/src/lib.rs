@@ -38,6 +38,7 @@ mod silence;
 mod troubles;
 mod tunnel;
 mod usage;
+mod volume_files;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,9 +56,10 @@ use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, Launch, ReplicaId, SeenReplica, Service, Target};
 use daybook_runtime::docker::DockerRuntime;
 use daybook_runtime::owner::Owners;
+use daybook_runtime::volume_files::Taken;
 use daybook_runtime::{
-    Answer, Capabilities, Error, ErrorKind, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Reached,
-    Result, Runtime, Seen, TargetState, Usage,
+    Answer, Capabilities, Error, ErrorKind, Exchange, Exec, ExecRequest, FarVolume, Finding, LogLine, LogQuery, Owner,
+    Progress, Reached, Result, Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 
@@ -73,6 +75,7 @@ pub use objects::entry::Hosts;
 use silence::Silence;
 use troubles::Told;
 pub use tunnel::Tunnel;
+use volume_files::Helped;
 
 /// Which cluster, and what is needed beside it.
 pub struct Config {
@@ -99,6 +102,7 @@ pub struct KubernetesRuntime {
     images: Images,
     helm: Helm,
     made: Made,
+    helped: Helped,
     target: ClusterTarget,
     reaches_pods: bool,
 }
@@ -129,6 +133,7 @@ impl KubernetesRuntime {
             cluster,
             owners,
             made: Made::default(),
+            helped: Helped::default(),
             reaches_pods: config.target.reaches_pods,
             target: config.target,
         })
@@ -232,6 +237,22 @@ impl Runtime for KubernetesRuntime {
 
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()> {
         self.make_volume(key, name, volume).await
+    }
+
+    async fn take_volume(&self, far: &FarVolume<'_>, into: &Path) -> Result<Taken> {
+        self.take_files(far, into).await
+    }
+
+    async fn lay_volume(&self, far: &FarVolume<'_>, from: &Path) -> Result<()> {
+        self.lay_files(far, from).await
+    }
+
+    async fn exchange_volume(&self, far: &FarVolume<'_>) -> Result<()> {
+        self.exchange_files(far).await
+    }
+
+    async fn settle_volume(&self, far: &FarVolume<'_>) -> Result<Exchange> {
+        self.settle_files(far).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {

@@ -45,6 +45,8 @@ impl KubernetesRuntime {
     }
 
     pub(crate) async fn drop_volume(&self, key: &EnvKey, name: &VolumeName) -> Result<()> {
+        // A pod that has it keeps it from going.
+        self.dismiss_helper(key, name).await?;
         self.drop_named::<PersistentVolumeClaim>(key, name.as_str()).await
     }
 

@@ -76,7 +76,7 @@ fn waits(status: &ContainerStatus) -> Option<&str> {
 }
 
 /// What keeps a pod from starting, in the cluster's words.
-fn hindrance(pod: &Pod) -> Option<Exit> {
+pub(crate) fn hindrance(pod: &Pod) -> Option<Exit> {
     let why = status(pod).and_then(trouble).or_else(|| unscheduled(pod))?;
     Some(Exit { code: NEVER_RAN, oom: false, error: Some(why), at: None })
 }

@@ -18,11 +18,12 @@ pub mod process;
 pub mod reference;
 pub mod simulated;
 pub mod snapshot;
+pub mod volume_files;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, EnvRoutes, Launch, ReplicaId, SeenReplica, Target, Timestamp};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+
+use volume_files::Taken;
 
 /// What runs replicas. One contract suite holds for every implementation (`tests/contract.rs`).
 #[async_trait]
@@ -117,14 +120,33 @@ pub trait Runtime: Send + Sync + 'static {
     /// Makes a volume unless it is there.
     async fn create_volume(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<()>;
 
-    /// The directory of this machine that holds a volume: for whoever backs it up. [`ErrorKind::Refused`] where it is
-    /// in none.
-    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, _volume: &Volume) -> Result<PathBuf> {
-        let ours = self.capabilities_for(key).name;
-        let message = format!("`{ours}` keeps volumes where this machine does not reach them");
-        Err(Error::new(ErrorKind::Refused, format!("find what volume {name} holds"), message).hint(
-            "back it up where it is: a cluster has snapshots of its storage, and what is kept in a database of the manifest is backed up by Daybook",
-        ))
+    /// The directory of this machine that holds a volume: for whoever backs it up. `None` where it is in none, and what
+    /// it holds is carried by [`Runtime::take_volume`] and [`Runtime::lay_volume`].
+    async fn volume_directory(&self, _: &EnvKey, _: &VolumeName, _: &Volume) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    /// Copies what a volume holds to a directory that is not there yet, while it is in use.
+    async fn take_volume(&self, far: &FarVolume<'_>, _: &Path) -> Result<Taken> {
+        Err(not_carried(&self.capabilities_for(far.key), far))
+    }
+
+    /// Copies what is in a directory into a volume, beside what it holds, which stays as it is. What was laid there before
+    /// goes.
+    async fn lay_volume(&self, far: &FarVolume<'_>, _: &Path) -> Result<()> {
+        Err(not_carried(&self.capabilities_for(far.key), far))
+    }
+
+    /// Puts what was laid beside in the place of what a volume holds, which stays aside in it. Nobody may use the volume
+    /// meanwhile.
+    async fn exchange_volume(&self, far: &FarVolume<'_>) -> Result<()> {
+        Err(not_carried(&self.capabilities_for(far.key), far))
+    }
+
+    /// Ends [`Runtime::exchange_volume`] where a server was killed in its midst, or takes away what was laid beside where it
+    /// had not begun.
+    async fn settle_volume(&self, far: &FarVolume<'_>) -> Result<Exchange> {
+        Err(not_carried(&self.capabilities_for(far.key), far))
     }
 
     /// Makes sure that a process of the replica is there: makes the replica if it is missing, starts
@@ -242,6 +264,28 @@ pub trait Router: Send + Sync + 'static {
     }
 }
 
+/// A volume that is in no directory of this machine.
+#[derive(Debug, Clone)]
+pub struct FarVolume<'a> {
+    /// Its environment.
+    pub key: &'a EnvKey,
+    /// Its name there.
+    pub name: &'a VolumeName,
+    /// What the manifest says of it.
+    pub volume: &'a Volume,
+    /// Services that have it: their users own what is in it.
+    pub services: Vec<&'a Service>,
+}
+
+/// What became of an exchange of what a volume holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchange {
+    /// What was restored is in its place.
+    Done,
+    /// What was there is.
+    Undone,
+}
+
 /// The places that environments can be at. An environment that moves is at two for a while.
 #[async_trait]
 pub trait Places: Send + Sync + 'static {
@@ -298,6 +342,13 @@ impl Places for Side {
 /// What the server writes has no content that a runtime could have.
 fn no_content() -> Error {
     Error::new(ErrorKind::Internal, "look for a status page", "it is no artifact of a runtime")
+}
+
+/// What a volume holds is neither here nor carried.
+fn not_carried(by: &Capabilities, far: &FarVolume<'_>) -> Error {
+    let message = format!("`{}` keeps volumes where this machine does not reach them", by.name);
+    Error::new(ErrorKind::Refused, format!("find what volume {} holds", far.name), message)
+        .hint("back it up where it is")
 }
 
 /// Only clusters have charts.

@@ -165,8 +165,8 @@ impl Runtime for ProcessRuntime {
         self.blocking(move |inner| volumes::create(&inner.layout, &key, &name, &volume)).await
     }
 
-    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<PathBuf> {
-        volumes::directory(&self.inner.layout, key, name, volume)
+    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<Option<PathBuf>> {
+        volumes::directory(&self.inner.layout, key, name, volume).map(Some)
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {

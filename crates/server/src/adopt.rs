@@ -26,6 +26,8 @@ impl App {
             self.read_incidents().await?;
             self.read_standings().await?;
         }
+        #[cfg(feature = "databases")]
+        self.clear_staging().await;
         self.place_all().await?;
         self.resume_open_runs().await?;
         // Whoever asks first should find what runs; a runtime that is away delays nobody for long.

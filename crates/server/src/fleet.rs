@@ -11,7 +11,7 @@ mod router;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -23,9 +23,10 @@ use daybook_model::target::ClusterTarget;
 use daybook_model::traffic::Traffic;
 use daybook_model::trouble::Trouble;
 use daybook_model::{Digest, EnvKey, EnvRoutes, Launch, ReplicaId, SeenReplica, ServiceName, Target};
+use daybook_runtime::volume_files::Taken;
 use daybook_runtime::{
-    Answer, Capabilities, Entrance, Exec, ExecRequest, Finding, LogLine, LogQuery, Owner, Progress, Reached, Result,
-    Router, Runtime, Seen, TargetState, Usage,
+    Answer, Capabilities, Entrance, Exchange, Exec, ExecRequest, FarVolume, Finding, LogLine, LogQuery, Owner,
+    Progress, Reached, Result, Router, Runtime, Seen, TargetState, Usage,
 };
 use futures::stream::BoxStream;
 use tokio::sync::OnceCell;
@@ -221,8 +222,24 @@ impl Runtime for Fleet {
         self.term.within(async { self.of(key).await?.create_volume(key, name, volume).await }).await
     }
 
-    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<PathBuf> {
+    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<Option<PathBuf>> {
         self.of(key).await?.volume_directory(key, name, volume).await
+    }
+
+    async fn take_volume(&self, far: &FarVolume<'_>, into: &Path) -> Result<Taken> {
+        self.of(far.key).await?.take_volume(far, into).await
+    }
+
+    async fn lay_volume(&self, far: &FarVolume<'_>, from: &Path) -> Result<()> {
+        self.term.within(async { self.of(far.key).await?.lay_volume(far, from).await }).await
+    }
+
+    async fn exchange_volume(&self, far: &FarVolume<'_>) -> Result<()> {
+        self.term.within(async { self.of(far.key).await?.exchange_volume(far).await }).await
+    }
+
+    async fn settle_volume(&self, far: &FarVolume<'_>) -> Result<Exchange> {
+        self.term.within(async { self.of(far.key).await?.settle_volume(far).await }).await
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {

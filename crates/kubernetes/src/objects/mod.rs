@@ -5,6 +5,7 @@ mod container;
 pub(crate) mod edge;
 pub(crate) mod entry;
 mod files;
+pub(crate) mod helper;
 mod mounts;
 mod namespace;
 mod network;

@@ -100,7 +100,11 @@ fn is_usual(capability: &str) -> bool {
 
 /// User and group that the manifest names, else the image, where they are numbers.
 fn ids(launch: &Launch, around: &Surroundings) -> (Option<i64>, Option<i64>) {
-    let written = launch.container.user.as_deref().or(around.image_user.as_deref()).unwrap_or_default();
+    numbers(launch.container.user.as_deref().or(around.image_user.as_deref()).unwrap_or_default())
+}
+
+/// A user and a group as they are written, where they are numbers.
+pub(super) fn numbers(written: &str) -> (Option<i64>, Option<i64>) {
     let (user, group) = written.split_once(':').map_or((written, None), |(user, group)| (user, Some(group)));
     (user.parse().ok(), group.and_then(|group| group.parse().ok()))
 }

@@ -178,8 +178,8 @@ impl Runtime for DockerRuntime {
         self.make_volume(key, name, volume).await
     }
 
-    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<PathBuf> {
-        self.directory_of(key, name, volume).await
+    async fn volume_directory(&self, key: &EnvKey, name: &VolumeName, volume: &Volume) -> Result<Option<PathBuf>> {
+        self.directory_of(key, name, volume).await.map(Some)
     }
 
     async fn start(&self, launch: &Launch) -> Result<()> {

@@ -46,6 +46,7 @@ macro_rules! contract_of_every_runtime {
                 r14_a_new_server_sees_what_runs,
                 an_environment_is_known_as_long_as_something_of_it_is_there,
                 volumes_and_networks_are_made_and_removed_once,
+                a_volume_is_in_a_directory_or_what_it_holds_is_carried,
                 hooks_are_apart_from_the_replicas_of_a_service,
                 an_ended_replica_can_be_started_again,
                 a_service_keeps_its_address,

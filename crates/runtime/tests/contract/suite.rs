@@ -3,7 +3,7 @@
 use daybook_model::launch::Role;
 use daybook_model::observed::ReplicaState;
 use daybook_model::spec::{Network, Stop, Volume};
-use daybook_runtime::ErrorKind;
+use daybook_runtime::{ErrorKind, FarVolume};
 
 use crate::subject::{Subject, fingerprint, launch, replica, seen, seen_when, when_running};
 
@@ -109,16 +109,38 @@ pub(crate) async fn volumes_and_networks_are_made_and_removed_once(subject: &dyn
     }
     let seen = subject.reopened().observe(&key).await.unwrap();
     assert_eq!(seen.volumes.iter().collect::<Vec<_>>(), [&volume]);
-    match runtime.volume_directory(&key, &volume, &Volume::default()).await {
-        Ok(directory) => assert!(directory.is_dir(), "{}", directory.display()),
-        Err(refused) => assert!(refused.kind == ErrorKind::Refused && refused.hint.is_some(), "{refused}"),
-    }
     assert_eq!(seen.networks.iter().collect::<Vec<_>>(), [&network]);
     for _ in 0..2 {
         runtime.remove_volume(&key, &volume).await.unwrap();
         runtime.remove_network(&key, &network).await.unwrap();
     }
     assert_eq!(runtime.observe(&key).await.unwrap(), daybook_runtime::Seen::default());
+}
+
+pub(crate) async fn a_volume_is_in_a_directory_or_what_it_holds_is_carried(subject: &dyn Subject) {
+    let (runtime, key) = (subject.runtime(), subject.key());
+    let (name, volume) = ("data".parse().unwrap(), Volume::default());
+    runtime.create_volume(&key, &name, &volume).await.unwrap();
+    match runtime.volume_directory(&key, &name, &volume).await {
+        Ok(Some(directory)) => return assert!(directory.is_dir(), "{}", directory.display()),
+        Err(refused) => return assert!(refused.kind == ErrorKind::Refused && refused.hint.is_some(), "{refused}"),
+        Ok(None) => {}
+    }
+    // Of a volume that is not there nothing is taken, and nothing is laid beside what it holds.
+    let nothing = "nothing".parse().unwrap();
+    let far = FarVolume { key: &key, name: &nothing, volume: &volume, services: Vec::new() };
+    let here = tempfile::tempdir().unwrap();
+    let into = here.path().join("taken");
+    for error in [
+        runtime.take_volume(&far, &into).await.unwrap_err(),
+        runtime.lay_volume(&far, here.path()).await.unwrap_err(),
+        runtime.exchange_volume(&far).await.unwrap_err(),
+        runtime.settle_volume(&far).await.unwrap_err(),
+    ] {
+        assert!(matches!(error.kind, ErrorKind::NotFound | ErrorKind::Refused), "{error}");
+        assert!(error.to_string().contains("nothing"), "{error}");
+    }
+    assert!(!into.exists());
 }
 
 pub(crate) async fn hooks_are_apart_from_the_replicas_of_a_service(subject: &dyn Subject) {

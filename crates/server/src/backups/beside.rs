@@ -3,28 +3,21 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use daybook_runtime::Exchange;
+use daybook_runtime::volume_files::remove_tree;
 
 /// The directory of a volume and its neighbours.
 #[derive(Debug, Clone)]
 pub(super) struct Beside {
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     /// Where all of them are.
     pub(super) parent: PathBuf,
     /// What is restored, until it is in its place.
     pub(super) fresh: PathBuf,
     /// What was there before the last restore.
     pub(super) aside: PathBuf,
-}
-
-/// What became of an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exchange {
-    /// What was restored is in its place.
-    Done,
-    /// What was there is.
-    Undone,
 }
 
 impl Beside {
@@ -63,28 +56,6 @@ impl Beside {
                 let message = format!("{} is gone, and so is what was restored", self.directory.display());
                 Err(io::Error::new(io::ErrorKind::NotFound, message))
             }
-        }
-    }
-}
-
-/// Removes a directory with everything in it; not there is fine.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // A directory that may not be written keeps its files from being removed.
-            make_writable(path);
-            fs::remove_dir_all(path)
-        }
-        done => done,
-    }
-}
-
-fn make_writable(path: &Path) {
-    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_writable(&entry.path());
         }
     }
 }

@@ -223,7 +223,7 @@ impl App {
                 let of_then = wanted.then.as_ref().and_then(|then| Some((then, then.volumes.get(name)?)));
                 said.push(match of_then {
                     Some((then, made)) => self.fill_volume(target, name, &then.home, made, operation).await?,
-                    None => self.copy_volume(source, target, name).await?,
+                    None => self.copy_volume(source, target, name, operation).await?,
                 });
             }
             for (name, database) in &wanted.release.spec.databases {

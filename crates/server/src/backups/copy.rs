@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use daybook_model::{Spec, VolumeName};
 
+use super::operations::Operation;
+use super::place::Place;
 use super::volume::on_disk;
 use crate::App;
 use crate::error::ApiError;
@@ -17,11 +19,37 @@ const TRIES: u32 = 5;
 
 impl App {
     /// Copies what a volume holds into that of a clone, which nobody uses yet. Gives what was done, in words.
-    pub(super) async fn copy_volume(&self, from: &Spec, to: &Spec, name: &VolumeName) -> Result<String, ApiError> {
-        let source = self.volume_directory(from, name).await?;
-        let target = self.volume_directory(to, name).await?;
-        on_disk("copy what a volume holds", move || copy_tree(&source, &target)).await?;
-        Ok(format!("{name}: its files as they are"))
+    pub(super) async fn copy_volume(
+        &self,
+        from: &Spec,
+        to: &Spec,
+        name: &VolumeName,
+        operation: &Operation,
+    ) -> Result<String, ApiError> {
+        let source = self.place_of(from, name, operation.id).await?;
+        let target = self.place_of(to, name, operation.id).await?;
+        let copied = self.copy_between(&source, &target, operation).await;
+        self.clear_far(&source).await;
+        self.clear_far(&target).await;
+        copied.map(|()| format!("{name}: its files as they are"))
+    }
+
+    async fn copy_between(
+        &self,
+        source: &Place<'_>,
+        target: &Place<'_>,
+        operation: &Operation,
+    ) -> Result<(), ApiError> {
+        if let Some(far) = source.far() {
+            self.take_far(far, operation).await?;
+        }
+        let files = source.read().to_owned();
+        if let Place::Here(beside) = target {
+            let into = beside.directory.clone();
+            return on_disk("copy what a volume holds", move || copy_tree(&files, &into)).await;
+        }
+        self.lay(target, &files, operation).await?;
+        self.exchange(target).await
     }
 }
 

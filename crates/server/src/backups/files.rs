@@ -163,6 +163,8 @@ impl App {
     }
 
     async fn files_on_disk(&self, spec: &Spec, files: &Files) -> Result<PathBuf, ApiError> {
-        Ok(self.volume_directory(spec, &files.volume).await?.join(&files.directory))
+        let elsewhere = || ApiError::invalid(format!("the volume {} is not on this machine", files.volume));
+        let volume = self.volume_directory(spec, &files.volume).await?.ok_or_else(elsewhere)?;
+        Ok(volume.join(&files.directory))
     }
 }

@@ -12,6 +12,7 @@ mod drill;
 mod files;
 mod operations;
 mod pipe;
+mod place;
 mod point;
 mod probe;
 mod recover;

@@ -6,18 +6,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daybook_api::ErrorCode;
-use daybook_backup::{Repository, SavedDirectory, Tree};
+use daybook_backup::{About, Repository, SavedDirectory, Tree};
 use daybook_decide::backups::{Backup, History, tree_differences};
 use daybook_decide::text::{plural, size};
 use daybook_model::backup::{Holding, Made, Proof, TreeFacts};
 use daybook_model::observed::ReplicaState;
 use daybook_model::spec::{MountSource, Service};
 use daybook_model::{Actor, BackupId, EnvKey, Event, Release, ReplicaId, ServiceName, Spec, VolumeName};
+use daybook_runtime::Exchange;
+use daybook_runtime::volume_files::{Taken, remove_tree};
+use uuid::Uuid;
 
-use super::beside::{Beside, Exchange, remove_tree};
 use super::drill::{Wrong, of_repository};
 use super::operations::Operation;
 use super::pipe;
+use super::place::Place;
 use super::repository::{Home, blocking, made, refused};
 use super::restore::Wanted;
 use super::save::about;
@@ -29,9 +32,17 @@ const HOOK_WITHIN: Duration = Duration::from_secs(600);
 /// Where scratch directories of drills are, in the state directory.
 const DRILLS: &str = "drills";
 
+/// What was read of a volume.
+struct Read {
+    saved: SavedDirectory,
+    tree: Tree,
+    /// Files that changed meanwhile, in words.
+    changed: Option<String>,
+}
+
 impl App {
-    /// Where a volume is on this machine.
-    pub(super) async fn volume_directory(&self, spec: &Spec, name: &VolumeName) -> Result<PathBuf, ApiError> {
+    /// Where a volume is on this machine. `None`: it is elsewhere.
+    pub(super) async fn volume_directory(&self, spec: &Spec, name: &VolumeName) -> Result<Option<PathBuf>, ApiError> {
         let missing = || ApiError::not_found(format!("{} has no volume `{name}`", spec.key));
         let volume = spec.volumes.get(name).ok_or_else(missing)?;
         Ok(self.inner.runtime.volume_directory(&spec.key, name, volume).await?)
@@ -47,7 +58,7 @@ impl App {
     ) -> Result<Made, ApiError> {
         let of = Holding::Volume(name.clone());
         of_files(&release.spec, name)?;
-        let directory = self.volume_directory(&release.spec, name).await?;
+        let there = self.place_of(&release.spec, name, operation.id).await?;
         let (before, after) = hooks(&release.spec, &of);
         let mut remarks = Vec::new();
         let place = match before.is_empty() && after.is_empty() {
@@ -60,22 +71,13 @@ impl App {
         let key = &release.spec.key;
         operation.note("runs `before`");
         let saved = match self.run_hook(key, place.as_ref(), before, "before").await {
-            Ok(()) => {
-                operation.note("reads every file that has changed");
-                let about = about(key, &of, operation.id, self.now());
-                let read = directory.clone();
-                let saving = home.make(move |repository| {
-                    let saved = repository.save_directory(&about, &read)?;
-                    let tree = repository.tree_of(&saved.snapshot.id)?;
-                    Ok((saved, tree))
-                });
-                saving.await.and_then(|saved| saved.map_err(|error| refused(&error)))
-            }
+            Ok(()) => self.read_volume(&there, about(key, &of, operation.id, self.now()), operation, home).await,
             Err(error) => Err(error),
         };
         operation.note("runs `after`");
         let freed = self.run_hook(key, place.as_ref(), after, "after").await;
-        let (saved, tree) = match (saved, freed) {
+        self.clear_far(&there).await;
+        let Read { saved, tree, changed } = match (saved, freed) {
             (Ok(saved), Ok(())) => saved,
             (Ok(saved), Err(error)) => {
                 remarks.push(error.0.message);
@@ -87,8 +89,39 @@ impl App {
                 return Err(error);
             }
         };
-        remarks.extend(changed_words(&saved, &directory));
+        remarks.extend(changed);
         Ok(Made { tree: Some(facts(tree)), remarks, ..made(&saved.snapshot) })
+    }
+
+    /// Saves what a volume holds: read where it is, or here after it was copied.
+    async fn read_volume(
+        &self,
+        there: &Place<'_>,
+        about: About,
+        operation: &Operation,
+        home: &Home,
+    ) -> Result<Read, ApiError> {
+        let taken = match there.far() {
+            Some(far) => self.take_far(far, operation).await?,
+            None => Taken::default(),
+        };
+        operation.note("reads every file that has changed");
+        let directory = there.read().to_owned();
+        let read = directory.clone();
+        let saving = home.make(move |repository| {
+            let saved = repository.save_directory(&about, &read)?;
+            let tree = repository.tree_of(&saved.snapshot.id)?;
+            Ok((saved, tree))
+        });
+        let (saved, tree) = saving.await?.map_err(|error| refused(&error))?;
+        let changed = match taken.first_changed {
+            Some(first) => Some(changed_words(taken.changed, &first)),
+            None => saved
+                .first_changed
+                .as_ref()
+                .map(|first| changed_words(saved.changed, first.strip_prefix(&directory).unwrap_or(first))),
+        };
+        Ok(Read { saved, tree, changed })
     }
 
     /// Runs the command that is to follow a backup, after a server has ended in its midst.
@@ -164,7 +197,7 @@ impl App {
 
     /// What a restore of a volume would do.
     pub(super) async fn steps_of_volume(&self, wanted: &Wanted, name: &VolumeName) -> Result<Vec<String>, ApiError> {
-        let beside = Beside::of(&self.volume_directory(&wanted.release.spec, name).await?);
+        let there = self.place_of(&wanted.release.spec, name, wanted.backup.id).await?;
         let bytes = size(wanted.made.tree.as_ref().map_or(wanted.made.size_bytes, |tree| tree.bytes));
         let stopped: Vec<_> = running_users(&wanted.release.spec, name).iter().map(ToString::to_string).collect();
         let stopped = match stopped.is_empty() {
@@ -176,8 +209,13 @@ impl App {
                 false => format!("back {} up as it is now", wanted.of),
                 true => "make no backup before".to_owned(),
             },
-            format!("restore {bytes} beside it, and compare every file with what was saved"),
-            format!("{stopped}; the one before stays in {}", beside.aside.display()),
+            match there.far() {
+                None => format!("restore {bytes} beside it, and compare every file with what was saved"),
+                Some(_) => {
+                    format!("restore {bytes} here, compare every file with what was saved, and copy them beside it")
+                }
+            },
+            format!("{stopped}; the one before stays in {}", there.aside()),
         ])
     }
 
@@ -190,20 +228,34 @@ impl App {
         actor: &Actor,
     ) -> Result<Vec<String>, ApiError> {
         let spec = &wanted.release.spec;
-        let beside = Beside::of(&self.volume_directory(spec, name).await?);
-        self.refuse_without_room(&beside.parent, wanted.made.size_bytes)?;
-        let fresh = beside.fresh.clone();
-        on_disk("remove what a restore before has left", move || remove_tree(&fresh)).await?;
+        let there = self.place_of(spec, name, operation.id).await?;
+        let restored = self.restore_into(&there, wanted, name, operation, actor).await;
+        self.clear_far(&there).await;
+        restored
+    }
+
+    async fn restore_into(
+        &self,
+        there: &Place<'_>,
+        wanted: &Wanted,
+        name: &VolumeName,
+        operation: &Operation,
+        actor: &Actor,
+    ) -> Result<Vec<String>, ApiError> {
+        let spec = &wanted.release.spec;
+        self.refuse_without_room(self.room_of(there), wanted.made.size_bytes)?;
+        self.clear_fresh(there).await?;
         let restored = async {
-            restore_beside(&wanted.home, &wanted.made, &beside.fresh, operation).await?;
-            compare(&wanted.home, &wanted.made, &beside.fresh, operation).await
+            restore_beside(&wanted.home, &wanted.made, there.fresh(), operation).await?;
+            let tree = compare(&wanted.home, &wanted.made, there.fresh(), operation).await?;
+            self.lay(there, there.fresh(), operation).await?;
+            Ok::<_, Wrong>(tree)
         };
         let tree = match restored.await {
             Ok(tree) => tree,
             Err(wrong) => {
-                let fresh = beside.fresh.clone();
                 // The volume itself was not touched.
-                let _ = on_disk("remove what was restored", move || remove_tree(&fresh)).await;
+                let _ = self.clear_fresh(there).await;
                 let hint = "the volume is as it was; `daybook backup ls` shows what is proven";
                 return Err(ApiError::from(wrong).hint(hint));
             }
@@ -222,10 +274,22 @@ impl App {
                 self.set_stopped(&spec.key, &stopped, true, &reason, actor).await?;
             }
             operation.note("puts it in its place");
-            let exchange = beside.clone();
-            on_disk("put what was restored in its place", move || exchange.exchange()).await
+            self.exchange(there).await
         };
-        let exchanged = exchanged.await;
+        let exchanged = match exchanged.await {
+            // Whether it was carried out over there is not known: it is brought to an end, and that tells it.
+            Err(error) if there.far().is_some() => match self.settle_exchange(there).await {
+                Ok(Exchange::Done) => Ok(()),
+                Ok(Exchange::Undone) => Err(error),
+                Err(unsettled) => {
+                    let message = format!("{}; how far it got is not known: {}", error.0.message, unsettled.0.message);
+                    let hint = "what uses it stays stopped: start the server anew once the cluster answers, which \
+                                brings the restore to its end";
+                    return Err(ApiError::new(ErrorCode::Unavailable, message).hint(hint));
+                }
+            },
+            exchanged => exchanged,
+        };
         operation.note("starts what uses it");
         let started = self.start_again(&spec.key, &wanted.of, &stopped, actor).await;
         exchanged?;
@@ -239,7 +303,7 @@ impl App {
             let names: Vec<_> = stopped.iter().map(ToString::to_string).collect();
             said.push(format!("{} started again", names.join(", ")));
         }
-        said.push(format!("the one before is {}, until the next restore", beside.aside.display()));
+        said.push(format!("the one before is {}, until the next restore", there.aside()));
         Ok(said)
     }
 
@@ -252,15 +316,21 @@ impl App {
         made: &Made,
         operation: &Operation,
     ) -> Result<String, ApiError> {
-        let beside = Beside::of(&self.volume_directory(to, name).await?);
-        self.refuse_without_room(&beside.parent, made.size_bytes)?;
-        restore_beside(home, made, &beside.fresh, operation).await?;
-        let tree = compare(home, made, &beside.fresh, operation).await?;
-        on_disk("put what was restored in its place", move || {
-            beside.exchange()?;
-            remove_tree(&beside.aside)
-        })
-        .await?;
+        let there = self.place_of(to, name, operation.id).await?;
+        self.refuse_without_room(self.room_of(&there), made.size_bytes)?;
+        let filled = async {
+            restore_beside(home, made, there.fresh(), operation).await?;
+            let tree = compare(home, made, there.fresh(), operation).await?;
+            self.lay(&there, there.fresh(), operation).await?;
+            self.exchange(&there).await?;
+            Ok::<_, ApiError>(tree)
+        };
+        let filled = filled.await;
+        self.clear_far(&there).await;
+        let tree = filled?;
+        if let Place::Here(beside) = there {
+            on_disk("remove what was there before", move || remove_tree(&beside.aside)).await?;
+        }
         Ok(format!("{name}: {}", as_they_were(&tree)))
     }
 
@@ -295,18 +365,16 @@ impl App {
         let Ok(_planning) = planning.try_lock() else {
             return Err(ApiError::new(ErrorCode::Locked, format!("something else is planned for {key}")));
         };
-        let directory = match (self.volume_directory(&release.spec, name).await, broken_off) {
-            (Ok(directory), _) => directory,
+        let id = broken_off.map_or(BackupId(Uuid::nil()), |stopped| stopped.backup);
+        let there = match (self.place_of(&release.spec, name, id).await, broken_off) {
+            (Ok(there), _) => there,
             (Err(_), None) => return Ok(()),
             (Err(error), Some(_)) => return Err(error),
         };
-        let beside = Beside::of(&directory);
-        let Some(stopped) = broken_off else {
-            return on_disk("remove what a restore has left", move || remove_tree(&beside.fresh)).await;
-        };
+        let Some(stopped) = broken_off else { return self.clear_fresh(&there).await };
         // The run that stops them goes on first.
         self.refuse_if_locked(key).await?;
-        let settled = on_disk("settle a restore that was broken off", move || beside.settle()).await?;
+        let settled = self.settle_exchange(&there).await?;
         self.start_again(key, of, &stopped.services, actor).await?;
         let what = match settled {
             Exchange::Done => "restored; the server ended meanwhile",
@@ -364,7 +432,7 @@ async fn with_snapshot<T: Send + 'static>(
 }
 
 /// A directory for what is nobody's business but the server's, unless there is one.
-fn private(path: &Path) -> std::io::Result<()> {
+pub(super) fn private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -390,7 +458,7 @@ pub(super) fn of_files(spec: &Spec, name: &VolumeName) -> Result<(), ApiError> {
     }
 }
 
-fn mounts(service: &Service, volume: &VolumeName) -> bool {
+pub(super) fn mounts(service: &Service, volume: &VolumeName) -> bool {
     let of_it = |source: &MountSource| matches!(source, MountSource::Volume { name, .. } if name == volume);
     service.container.mounts.iter().any(|mount| of_it(&mount.source))
 }
@@ -416,11 +484,10 @@ fn facts(tree: Tree) -> TreeFacts {
     TreeFacts { files, directories, others, bytes, sum }
 }
 
-fn changed_words(saved: &SavedDirectory, directory: &Path) -> Option<String> {
-    let first = saved.first_changed.as_ref()?;
-    let first = first.strip_prefix(directory).unwrap_or(first).display();
-    let (files, were) = (plural(saved.changed, "file"), if saved.changed == 1 { "it was" } else { "they were" });
-    Some(format!("{files} changed while {were} read, {first} first; `before` and `after` can hold its writer still"))
+fn changed_words(changed: u64, first: &Path) -> String {
+    let (files, were) = (plural(changed, "file"), if changed == 1 { "it was" } else { "they were" });
+    let first = first.display();
+    format!("{files} changed while {were} read, {first} first; `before` and `after` can hold its writer still")
 }
 
 /// What a volume holds, in words.
