@@ -55,6 +55,7 @@ impl Executor {
             return Ok(());
         }
         let context = RunContext {
+            backlog: Arc::default(),
             key: key.clone(),
             run: aside.run,
             spec: aside.spec.clone(),

@@ -48,8 +48,13 @@ impl Executor {
         let mut said = String::new();
         let mut hindrance = Hindrance::new();
         let (mut read, mut does) = (Instant::now(), None);
+        let mut waits = Some(cx.backlog.one());
         loop {
             let seen = self.glance_at(&cx.key, id, Role::Main).await?;
+            let has_begun = |seen: &SeenReplica| !matches!(seen.state, ReplicaState::Created | ReplicaState::Starting);
+            if seen.as_ref().is_none_or(has_begun) {
+                drop(waits.take());
+            }
             let restarts = seen.as_ref().map_or(0, |replica| replica.restarts);
             let mut heard = self.hear(&cx.key, service, &check, seen.as_ref()).await?;
             match &seen {

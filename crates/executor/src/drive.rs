@@ -17,6 +17,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::backlog::Backlog;
 use crate::patience::patiently;
 use crate::{Error, Executor, Result};
 
@@ -42,6 +43,8 @@ pub(crate) struct RunContext {
     pub(crate) previous: Option<Arc<Spec>>,
     /// The release that replicas started now belong to.
     pub(crate) release: ReleaseNumber,
+    /// Its replicas that have not begun.
+    pub(crate) backlog: Arc<Backlog>,
     /// The target that the environment leaves, where requests come in by the same edge as at the new one.
     pub(crate) behind: Option<Target>,
 }
@@ -62,6 +65,7 @@ struct Driver<'a> {
     context: Option<Arc<RunContext>>,
     active: FuturesUnordered<BoxFuture<'a, Ended>>,
     acting: usize,
+    backlog: Arc<Backlog>,
     stop_waiting: CancellationToken,
 }
 
@@ -91,6 +95,7 @@ impl Executor {
             context: None,
             active: FuturesUnordered::new(),
             acting: 0,
+            backlog: Arc::default(),
             stop_waiting: CancellationToken::new(),
         };
         driver.until_over(interrupt).await
@@ -175,6 +180,7 @@ impl Driver<'_> {
         let behind = seen.away.as_ref().filter(|away| away.shares_entrance && spec.leaving.is_none());
         let behind = behind.map(|away| away.target.clone());
         self.context = Some(Arc::new(RunContext {
+            backlog: self.backlog.clone(),
             behind,
             key: self.key.clone(),
             run: self.id,
@@ -220,8 +226,10 @@ impl Driver<'_> {
     async fn begin(&mut self, steps: &[StepId]) -> Result<usize> {
         let mut begun = 0;
         for id in steps {
-            let acts = self.run.step(*id).is_some_and(|step| makes_work(&step.action));
-            if acts && self.acting >= ACTS_AT_ONCE {
+            let action = self.run.step(*id).map(|step| &step.action);
+            let acts = action.is_some_and(makes_work);
+            let is_start = matches!(action, Some(Action::Start { .. }));
+            if (acts && self.acting >= ACTS_AT_ONCE) || (is_start && self.backlog.is_full()) {
                 continue;
             }
             let (plan, step) = self.step(*id)?;
@@ -236,7 +244,7 @@ impl Driver<'_> {
         Ok(begun)
     }
 
-    /// Waits for a step to end, or for a person to interrupt.
+    /// Waits for a step to end or a replica to begin, or for a person to interrupt.
     async fn wait(&mut self, interrupt: &CancellationToken) -> Result<()> {
         if self.run.is_stopping() {
             self.stop_waiting.cancel();
@@ -246,6 +254,7 @@ impl Driver<'_> {
                 Some(ended) => self.ended(ended).await,
                 None => Err(Error::Illegal { run: self.id, why: "a step is under way that nobody carries out".to_owned() }),
             },
+            () = self.backlog.shrank() => Ok(()),
             () = interrupt.cancelled(), if !self.run.interrupted => self.write(Event::RunInterrupted).await,
         }
     }
@@ -306,9 +315,10 @@ fn only_waits(action: &Action) -> bool {
 }
 
 /// Whether an action makes work for machines. Those that wait do not, and changes of routes that meet are made as one:
-/// the more of them wait for their turn, the fewer tables has the edge to take.
+/// the more of them wait for their turn, the fewer tables has the edge to take. A hold has its turn, since its requests
+/// are held for a time only: what they are held for has to follow at once.
 fn makes_work(action: &Action) -> bool {
-    !only_waits(action) && !matches!(action, Action::Route { .. } | Action::Hold { .. } | Action::Unroute { .. })
+    !only_waits(action) && !matches!(action, Action::Route { .. } | Action::Unroute { .. })
 }
 
 async fn carry_out(executor: &Executor, context: &RunContext, step: &Step, give_up: CancellationToken) -> Ended {

@@ -9,6 +9,7 @@ mod act;
 mod aside;
 pub mod authority;
 mod await_steps;
+mod backlog;
 mod chart;
 pub mod databases;
 mod drive;

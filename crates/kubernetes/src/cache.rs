@@ -31,6 +31,10 @@ use crate::written::{Written, version_of};
 const TELLS_WITHIN: Duration = Duration::from_secs(2);
 /// Until it is looked at again.
 const PAUSE: Duration = Duration::from_millis(5);
+/// An interrupted watch is begun anew after so long, and after twice as long where that fails,
+const REST: Duration = Duration::from_millis(500);
+/// at most.
+const REST_AT_MOST: Duration = Duration::from_secs(15);
 
 /// Everything of ours.
 pub(crate) struct Cache {
@@ -119,6 +123,11 @@ impl Cache {
         (self.records.standing(&place) != Standing::Interrupted).then(|| self.records.of(&place))
     }
 
+    /// How many workloads of ours there are in the cluster.
+    pub(crate) fn count(&self) -> usize {
+        self.deployments.count() + self.stateful_sets.count() + self.jobs.count()
+    }
+
     fn workloads_of(&self, place: &Place<'_>) -> Workloads {
         Workloads {
             // Pods last: a pod without its workload is none of ours to tell of.
@@ -199,8 +208,6 @@ impl<K: Kept> Watched<K> {
     fn begin(cluster: &Cluster, labels: &str, watches: &mut JoinSet<()>) -> Self {
         let api = cluster.within::<K>(cluster.only.as_deref());
         let config = watcher::Config::default().labels(labels);
-        // Who set which field is half of an object, and is not looked at.
-        let events = watcher(api, config).modify(|object| object.meta_mut().managed_fields = None).default_backoff();
         let watched = Self {
             objects: Arc::new(RwLock::new(Objects(BTreeMap::new()))),
             version: Arc::default(),
@@ -208,9 +215,24 @@ impl<K: Kept> Watched<K> {
         };
         let mut telling = Telling { watched: watched.clone(), listed: Objects(BTreeMap::new()), newest: 0 };
         watches.spawn(async move {
-            let mut events = std::pin::pin!(events);
-            while let Some(event) = events.next().await {
-                telling.take(event);
+            let mut rest = REST;
+            loop {
+                // Who set which field is half of an object, and is not looked at.
+                let events = watcher(api.clone(), config.clone());
+                let mut events = std::pin::pin!(events.modify(|object| object.meta_mut().managed_fields = None));
+                while let Some(event) = events.next().await {
+                    let (is_interrupted, has_listed) = (event.is_err(), matches!(event, Ok(Event::InitDone)));
+                    telling.take(event);
+                    if is_interrupted {
+                        break;
+                    }
+                    if has_listed {
+                        rest = REST;
+                    }
+                }
+                // Begun anew it lists everything first: one that goes on never tells that it has come as far as before.
+                tokio::time::sleep(rest).await;
+                rest = (rest * 2).min(REST_AT_MOST);
             }
         });
         watched
@@ -225,6 +247,11 @@ impl<K: Kept> Watched<K> {
         } else {
             Standing::Told
         }
+    }
+
+    fn count(&self) -> usize {
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects.0.values().map(BTreeMap::len).sum()
     }
 
     fn of(&self, place: &Place<'_>) -> Vec<Arc<K>> {

@@ -20,6 +20,9 @@ use crate::KubernetesRuntime;
 use crate::cluster::answer;
 use crate::objects::CONTAINER;
 
+/// How much of what goes in and out waits to be carried.
+const PIECE: usize = 1 << 16;
+
 impl KubernetesRuntime {
     pub(crate) async fn run_inside(&self, key: &EnvKey, id: &ReplicaId, command: &ExecRequest) -> Result<Exec> {
         let operation = format!("run a command in {id}");
@@ -46,6 +49,8 @@ impl KubernetesRuntime {
             stdout: true,
             stderr: command.tty.is_none(),
             tty: command.tty.is_some(),
+            max_stdin_buf_size: Some(PIECE),
+            max_stdout_buf_size: Some(PIECE),
             ..AttachParams::default()
         };
         let api = self.cluster.of::<Pod>(key);

@@ -23,7 +23,7 @@ use crate::keeper::Keeper;
 use crate::objects::of_replica;
 use crate::pods::{is_running, newest_last, status};
 use crate::seen::seen;
-use crate::silence::Silence;
+use crate::silence::{Silence, machine_has_answered};
 use crate::{KubernetesRuntime, names};
 
 /// Lines that wait for whoever reads them.
@@ -44,7 +44,9 @@ impl KubernetesRuntime {
         let operation = format!("read the log of {id}");
         // Thousands may be followed at once, and what is late does no harm there: the watches need not be asked.
         let told = if query.follow { self.told_of(key, id, role) } else { None };
-        let machine = told.iter().flat_map(|(_, pods)| pods).rfind(|pod| has_begun(pod)).and_then(machine);
+        // What has ended is asked for once, and by nobody again.
+        let running = told.iter().flat_map(|(_, pods)| pods).rfind(|pod| status(pod).is_some_and(is_running));
+        let machine = running.and_then(machine);
         if let Some(machine) = machine.filter(|machine| !self.silence.may_ask(machine, Instant::now())) {
             let message = format!("its machine {machine} has not answered of late");
             return Err(Error::new(ErrorKind::Unavailable, operation, message));
@@ -268,10 +270,15 @@ impl Reader {
         };
         let api = self.cluster.of::<Pod>(&self.keeper.identity.key);
         let name = pod.metadata.name.clone().unwrap_or_default();
-        let opened = answer(&self.operation, async { api.log_stream(&name, &params).await }).await;
-        if let Some(machine) = machine(pod) {
-            let has_answered = opened.as_ref().err().is_none_or(|error| error.kind != ErrorKind::Unavailable);
-            self.silence.asked(machine, has_answered, Instant::now());
+        let mut has_answered = None;
+        let asked = async {
+            let opened = api.log_stream(&name, &params).await;
+            has_answered = machine_has_answered(&opened);
+            opened
+        };
+        let opened = answer(&self.operation, asked).await;
+        if let Some((machine, has_answered)) = machine(pod).zip(has_answered) {
+            self.silence.asked(machine, &name, has_answered, Instant::now());
         }
         let lines = lossy_lines(opened?);
         Ok(lines.try_filter_map(async |text| Ok(line(&text))).boxed())

@@ -25,7 +25,7 @@ impl KubernetesRuntime {
     pub(crate) async fn observe_environment(&self, key: &EnvKey) -> Result<Seen> {
         let parts = self.parts(key).await?;
         let replicas = self.replicas_among(key, parts.workloads)?;
-        self.keepers.tidy(replicas.len());
+        self.keepers.tidy(self.cache.count());
         Ok(Seen {
             replicas,
             volumes: parts.claims.iter().filter_map(|claim| named(key, &claim.metadata)?.parse().ok()).collect(),

@@ -14,6 +14,7 @@ use crate::cache::Workloads;
 use crate::cluster::answer;
 use crate::keeper::Keeper;
 use crate::pods::{instance, is_running, status};
+use crate::silence::machine_has_answered;
 
 /// Machines that are asked together.
 const AT_ONCE: usize = 8;
@@ -105,15 +106,22 @@ impl KubernetesRuntime {
 
     async fn summary(&self, node: &str) -> Result<Summary> {
         let operation = format!("ask node {node} what its pods use");
-        if !self.silence.may_ask(node, Instant::now()) {
+        if !self.measuring.may_ask(node, Instant::now()) {
             return Err(Error::new(ErrorKind::Unavailable, operation, "it has not answered of late"));
         }
         let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
         let request = http::Request::get(path).body(Vec::new());
         let request = request.map_err(|said| Error::new(ErrorKind::Internal, operation.as_str(), said))?;
-        let answered = answer(&operation, self.cluster.client.request(request)).await;
-        let is_silent = answered.as_ref().is_err_and(|error: &Error| error.kind == ErrorKind::Unavailable);
-        self.silence.asked(node, !is_silent, Instant::now());
+        let mut has_answered = None;
+        let asked = async {
+            let told = self.cluster.client.request(request).await;
+            has_answered = machine_has_answered(&told);
+            told
+        };
+        let answered = answer(&operation, asked).await;
+        if let Some(has_answered) = has_answered {
+            self.measuring.asked(node, "usage", has_answered, Instant::now());
+        }
         answered
     }
 }

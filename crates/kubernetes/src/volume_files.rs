@@ -31,12 +31,17 @@ const RUNS_WITHIN: Duration = Duration::from_secs(120);
 const AGAIN: Duration = Duration::from_millis(200);
 /// Pieces of a stream that wait for whoever reads them.
 const WAITING: usize = 8;
+/// How much of a stream is read at once.
+const PIECE: usize = 1 << 16;
 /// How much of what a helper says a person is shown.
 const SHOWN: usize = 1_000;
 
+/// Whose turn it is, by volume.
+type Turns = BTreeMap<(EnvKey, VolumeName), Arc<AsyncMutex<()>>>;
+
 /// Volumes that have a helper, or had one: each has one at a time.
 #[derive(Default)]
-pub(crate) struct Helped(Mutex<BTreeMap<(EnvKey, VolumeName), Arc<AsyncMutex<()>>>>);
+pub(crate) struct Helped(Mutex<Turns>);
 
 impl Helped {
     async fn alone(&self, far: &FarVolume<'_>) -> OwnedMutexGuard<()> {
@@ -125,7 +130,7 @@ impl KubernetesRuntime {
         let node = if far.volume.shared { None } else { self.machine_of(key, &claim).await? };
         let pod = helper::pod(key, far.name, &claim, &who, node.as_deref(), &around);
         self.cluster.apply(key, &pod).await?;
-        let name = helper::name(far.name);
+        let name = helper::name(key, far.name);
         match self.until_it_runs(operation, key, &name).await {
             Ok(()) => Ok(name),
             Err(error) => {
@@ -177,7 +182,7 @@ impl KubernetesRuntime {
 
     /// Removes the helper of a volume. Not there is fine.
     pub(crate) async fn dismiss_helper(&self, key: &EnvKey, volume: &VolumeName) -> Result<()> {
-        self.delete_whole::<Pod>(key, &helper::name(volume)).await
+        self.delete_whole::<Pod>(key, &helper::name(key, volume)).await
     }
 
     /// Removes a helper that has done what it was there for: it changes nothing about that when it stays.
@@ -202,7 +207,7 @@ async fn receive(operation: &str, exec: Exec, into: &Path) -> Result<Taken> {
     let into = into.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
         let mut stream = stream;
-        let taken = unpack(&mut stream, &into)?;
+        let taken = unpack(io::BufReader::with_capacity(PIECE, &mut stream), &into)?;
         // What follows the end is waited for, so that the helper can end.
         io::copy(&mut stream, &mut io::sink())?;
         Ok::<_, io::Error>(taken)

@@ -227,7 +227,7 @@ impl Runtime for Fleet {
     }
 
     async fn take_volume(&self, far: &FarVolume<'_>, into: &Path) -> Result<Taken> {
-        self.of(far.key).await?.take_volume(far, into).await
+        self.term.within(async { self.of(far.key).await?.take_volume(far, into).await }).await
     }
 
     async fn lay_volume(&self, far: &FarVolume<'_>, from: &Path) -> Result<()> {

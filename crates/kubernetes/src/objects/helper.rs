@@ -18,8 +18,6 @@ use crate::program::{PLACE, architecture};
 
 /// Where it has the volume.
 pub(crate) const MOUNT: &str = "/volume";
-/// Nobody's user: of a volume that no service has.
-const USER: i64 = 65_532;
 
 /// As whom a helper reads and writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +29,7 @@ pub(crate) struct Who {
 
 impl Who {
     /// The user of the services that have a volume, each with the user that its image names. Root, where one of them is
-    /// root or known by a name only.
+    /// root or known by a name only, and where no service has it: nobody else can read whatever is in it.
     pub(crate) fn of(services: &[(&Service, Option<String>)]) -> Self {
         let mut all = services.iter().map(|(service, of_image)| {
             let written = service.container.user.as_deref().or(of_image.as_deref()).unwrap_or_default();
@@ -40,7 +38,7 @@ impl Who {
             let groups = groups.iter().filter_map(|group| group.parse().ok()).collect();
             Self { user: user.unwrap_or(0).max(0), group, groups }
         });
-        let Some(first) = all.next() else { return Self { user: USER, group: Some(USER), groups: Vec::new() } };
+        let Some(first) = all.next() else { return Self { user: 0, group: None, groups: Vec::new() } };
         all.fold(first, |known, other| if other.is_root() { other } else { known })
     }
 
@@ -54,9 +52,9 @@ impl Who {
     }
 }
 
-/// What the helper of a volume is called.
-pub(crate) fn name(volume: &VolumeName) -> String {
-    names::resource(&format!("daybook-volume-{volume}"))
+/// What the helper of a volume is called. Environments may share a namespace.
+pub(crate) fn name(key: &EnvKey, volume: &VolumeName) -> String {
+    names::resource(&format!("daybook-volume-{}-{}-{volume}", key.app, key.env))
 }
 
 /// The helper of a volume: on `node`, where the volume is attached to that alone.
@@ -71,7 +69,7 @@ pub(crate) fn pod(
     let claim = PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), read_only: None };
     let volumes = vec![Volume { name: "volume".to_owned(), persistent_volume_claim: Some(claim), ..Volume::default() }];
     Pod {
-        metadata: meta(around, &name(volume), around.of_environment(key), environment_annotations(key, around)),
+        metadata: meta(around, &name(key, volume), around.of_environment(key), environment_annotations(key, around)),
         spec: Some(PodSpec {
             active_deadline_seconds: i64::try_from(HELD.as_secs()).ok(),
             affinity: node.map(only),
@@ -156,16 +154,16 @@ mod tests {
 
     #[test]
     fn a_helper_is_held_to_the_strictest_level_unless_the_files_are_those_of_root() {
-        let nobody = Who::of(&[]);
-        assert_eq!((nobody.user, nobody.level()), (USER, Level::Restricted));
-        let spec = made(&nobody, None).spec.unwrap();
+        let somebody = Who { user: 1_000, group: None, groups: Vec::new() };
+        assert_eq!(somebody.level(), Level::Restricted);
+        let spec = made(&somebody, None).spec.unwrap();
         assert!(spec.affinity.is_none());
         let pod = spec.security_context.unwrap();
-        assert_eq!((pod.run_as_non_root, pod.fs_group), (Some(true), Some(USER)));
+        assert_eq!((pod.run_as_non_root, pod.fs_group), (Some(true), Some(1_000)));
         let container = spec.containers[0].security_context.clone().unwrap();
         assert_eq!(container.capabilities.unwrap().drop, Some(vec!["ALL".to_owned()]));
 
-        let root = Who { user: 0, group: None, groups: Vec::new() };
+        let root = Who::of(&[]);
         assert_eq!(root.level(), Level::Baseline);
         let spec = made(&root, Some("one")).spec.unwrap();
         assert_eq!(spec.security_context.unwrap().run_as_user, Some(0));

@@ -201,7 +201,6 @@ fn of_pod(pod: &Pod) -> Vec<Trouble> {
     unscheduled.and_then(|condition| condition.message.as_deref()).map(words::unscheduled).unwrap_or_default()
 }
 
-/// The labels that pods of a service have, whatever they are for.
 /// Why workloads make no pod.
 fn of_workloads(replicas: &[SeenReplica], pods: &[Arc<Pod>], events: &[Event]) -> Vec<Trouble> {
     let with_pods: BTreeSet<_> = pods.iter().filter_map(|pod| instance(pod)).collect();
@@ -218,6 +217,7 @@ fn of_workloads(replicas: &[SeenReplica], pods: &[Arc<Pod>], events: &[Event]) -
     troubles
 }
 
+/// The labels that pods of a service have, whatever they are for.
 fn of_every_role(key: &EnvKey, service: &ServiceName) -> Pairs {
     let mut labels = of_service(key, service.as_str(), Role::Main);
     labels.remove(ROLE);

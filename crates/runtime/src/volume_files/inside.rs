@@ -104,14 +104,14 @@ pub(super) fn exchange(volume: &Path) -> io::Result<()> {
 /// Ends an exchange that was broken off: forward where it had begun, else back.
 pub(super) fn settle(volume: &Path) -> io::Result<Exchange> {
     let inside = Inside::of(volume);
-    if inside.fresh.exists() {
+    if inside.fresh.try_exists()? {
         remove_tree(&inside.fresh)?;
         return Ok(Exchange::Undone);
     }
-    if inside.leaving.exists() {
+    if inside.leaving.try_exists()? {
         inside.clear()?;
     }
-    if inside.coming.exists() {
+    if inside.coming.try_exists()? {
         inside.fill()?;
     }
     Ok(Exchange::Done)
@@ -119,15 +119,38 @@ pub(super) fn settle(volume: &Path) -> io::Result<Exchange> {
 
 /// Moves what is in a directory into another one of the same file system, but for these names.
 fn move_all(from: &Path, into: &Path, but: &[&str]) -> io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let name = entry?.file_name();
-        if but.iter().any(|stays| name == *stays) {
-            continue;
+    loop {
+        // File systems of a network may leave out names where others go while they are listed.
+        let mut names = Vec::new();
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            if !but.iter().any(|stays| name == *stays) {
+                names.push(name);
+            }
         }
-        fs::rename(from.join(&name), into.join(&name))
-            .map_err(|error| io::Error::new(error.kind(), format!("move {}: {error}", from.join(&name).display())))?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            let from = from.join(&name);
+            move_one(&from, &into.join(&name))
+                .map_err(|error| io::Error::new(error.kind(), format!("move {}: {error}", from.display())))?;
+        }
     }
-    Ok(())
+}
+
+fn move_one(from: &Path, into: &Path) -> io::Result<()> {
+    match fs::rename(from, into) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && fs::symlink_metadata(from)?.is_dir() => {
+            // A directory gets another parent only where it may be written.
+            let kept = fs::symlink_metadata(from)?.permissions();
+            fs::set_permissions(from, Permissions::from_mode(kept.mode() | 0o700))?;
+            let moved = fs::rename(from, into);
+            fs::set_permissions(if moved.is_ok() { into } else { from }, kept)?;
+            moved
+        }
+        moved => moved,
+    }
 }
 
 #[cfg(test)]

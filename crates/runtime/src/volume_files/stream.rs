@@ -72,6 +72,10 @@ impl<W: Write> Packing<'_, W> {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !at_top => return Ok(()),
             Err(error) => return Err(at(&place, &error)),
         };
+        // It may have become a link meanwhile.
+        if !metadata.is_dir() {
+            return if at_top { Err(at(&place, &io::ErrorKind::NotADirectory.into())) } else { Ok(()) };
+        }
         let mut header = self.header(&metadata, EntryType::Directory)?;
         self.archive.append_data(&mut header, named(path), io::empty())?;
         for entry in inside {
@@ -149,7 +153,8 @@ impl<W: Write> Packing<'_, W> {
         let state = |metadata: &Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
         if state(&whole.into_inner().metadata()?) != state(&before) {
             self.taken.changed += 1;
-            self.taken.first_changed.get_or_insert_with(|| path.to_owned());
+            let name = || PathBuf::from(path.to_string_lossy().into_owned());
+            self.taken.first_changed.get_or_insert_with(name);
         }
         Ok(())
     }
@@ -256,6 +261,9 @@ impl Unpacking<'_> {
         }
         let marks = marks(entry)?;
         let kind = entry.header().entry_type();
+        if path.as_os_str().is_empty() && kind != EntryType::Directory {
+            return Err(broken("it is no directory"));
+        }
         let made = match kind {
             EntryType::Directory => {
                 self.open.insert(path.to_owned());

@@ -76,7 +76,7 @@ impl App {
         }
         let missing = || ApiError::not_found(format!("{} has no volume `{name}`", spec.key));
         let volume = spec.volumes.get(name).ok_or_else(missing)?;
-        let services = spec.services.values().filter(|service| mounts(service, name)).collect();
+        let services = spec.services.values().map(Box::as_ref).filter(|service| mounts(service, name)).collect();
         let volume = FarVolume { key: &spec.key, name, volume, services };
         let staging = self.inner.state.join(STAGING).join(format!("{id}-{}-{name}", spec.key.env));
         Ok(Place::Far { volume, staging })

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::operations::Operation;
 use super::repository::Home;
 use super::save::Door;
+use super::volume::UNSETTLED;
 use super::{find, view};
 use crate::App;
 use crate::databases::{Reached, no_database, refused as server_refused};
@@ -95,6 +96,7 @@ impl App {
                 Ok(()) => app.carry_restore(&key, &wanted, &operation, &actor).await,
                 Err(error) => Err(error),
             };
+            let is_open = done.as_ref().is_err_and(|error| error.0.hint.as_deref() == Some(UNSETTLED));
             let (what, said, good) = match done {
                 Ok(said) => ("restored".to_owned(), said, true),
                 Err(error) => {
@@ -102,7 +104,8 @@ impl App {
                     (format!("not restored: {}", error.0.message), said, false)
                 }
             };
-            if let Err(error) = app.note_restore(&key, &wanted, &actor, what).await {
+            // What is open is settled by the next server, which has to know of it.
+            if !is_open && let Err(error) = app.note_restore(&key, &wanted, &actor, what).await {
                 tracing::warn!(%key, error = %error.0.message, "what came of a restore cannot be written down");
             }
             operation.end(good, said);
@@ -120,6 +123,10 @@ impl App {
         let of = super::named(&release.spec, &wanted.of)?;
         let home = self.home(&release.spec).await?;
         let history = self.whole_history(&release.spec, &of, &home).await?;
+        if history.stopped.is_some() {
+            let message = format!("a restore of {of} is not at its end");
+            return Err(ApiError::new(ErrorCode::Unavailable, message).hint(UNSETTLED));
+        }
         let backup = match (wanted.at, &wanted.backup) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::new(ErrorCode::Usage, "a backup is named by its id or by a time, not by both"));

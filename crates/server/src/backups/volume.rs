@@ -32,6 +32,10 @@ const HOOK_WITHIN: Duration = Duration::from_secs(600);
 /// Where scratch directories of drills are, in the state directory.
 const DRILLS: &str = "drills";
 
+/// What helps where nobody can tell how far an exchange got that was carried out elsewhere.
+pub(super) const UNSETTLED: &str = "what uses it stays stopped: start the server anew once the cluster answers, which \
+                                    brings the restore to its end";
+
 /// What was read of a volume.
 struct Read {
     saved: SavedDirectory,
@@ -283,9 +287,7 @@ impl App {
                 Ok(Exchange::Undone) => Err(error),
                 Err(unsettled) => {
                     let message = format!("{}; how far it got is not known: {}", error.0.message, unsettled.0.message);
-                    let hint = "what uses it stays stopped: start the server anew once the cluster answers, which \
-                                brings the restore to its end";
-                    return Err(ApiError::new(ErrorCode::Unavailable, message).hint(hint));
+                    return Err(ApiError::new(ErrorCode::Unavailable, message).hint(UNSETTLED));
                 }
             },
             exchanged => exchanged,
