@@ -186,4 +186,14 @@ mod tests {
         server.place(&key, None).await.unwrap();
         assert!(!Arc::ptr_eq(&before, &server.glance(&key).await.unwrap()), "a look at another target");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn r01_what_was_counted_before_a_change_is_not_told_after_it() {
+        let simulation = Simulation::new(1, 0);
+        let (server, key) = (simulation.server(), shop("1").key);
+        let before = server.counted(&key).await.unwrap();
+        assert!(Arc::ptr_eq(&before, &server.counted(&key).await.unwrap()), "counts are shared");
+        server.inner.looks.outdate(&key);
+        assert!(!Arc::ptr_eq(&before, &server.counted(&key).await.unwrap()), "a drain would take it for its own");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use daybook_executor::simulation::{Simulation, shop};
 use daybook_executor::{Ending, Error};
-use daybook_model::spec::Artifact;
+use daybook_model::spec::{Artifact, Scale};
 use daybook_model::{Digest, RunKind, Spec, Verdict};
 use daybook_runtime::simulated::Behaviour;
 use daybook_store::Error as StoreError;
@@ -34,6 +34,17 @@ async fn an_interrupted_run_goes_on_where_it_was() {
     server.resume(&key, run, daybook_model::Actor::daybook("test")).await.unwrap();
     assert_eq!(simulation.until_over(&key, run).await.unwrap(), Verdict::Reached);
     assert_eq!(simulation.left_to_do(&key).await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_that_are_slow_to_begin_replicas_get_no_more_than_they_can_begin_in_time() {
+    let mut simulation = Simulation::new(1, 0);
+    // A replica has 5 s, and all of them take 9.
+    simulation.world.begin_one_every(30);
+    let mut spec = shop("1");
+    let worker = spec.services.values_mut().find(|service| service.name.as_str() == "worker").unwrap();
+    worker.scale = Scale { min: 300, max: 300 };
+    assert_eq!(simulation.run(RunKind::Up, spec).await.unwrap(), Verdict::Reached);
 }
 
 #[tokio::test(start_paused = true)]

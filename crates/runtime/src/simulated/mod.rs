@@ -124,6 +124,11 @@ impl Simulated {
         self.lock().full = full;
     }
 
+    /// Machines begin one replica in so long, milliseconds, however many are started.
+    pub fn begin_one_every(&self, span: u64) {
+        self.lock().begins_every = span;
+    }
+
     /// An environment belongs to another Daybook from now on.
     pub fn give_away(&self, key: &EnvKey, owner: Owner) {
         self.lock().others.insert(key.clone(), owner);

@@ -277,7 +277,10 @@ fn start(world: &mut World, launch: &Launch, now: u64) -> Result<()> {
                 "it has another configuration",
             ));
         }
-        if matches!(world.state(replica, now).0, ReplicaState::Running | ReplicaState::Restarting) {
+        if matches!(
+            world.state(replica, now).0,
+            ReplicaState::Running | ReplicaState::Restarting | ReplicaState::Starting
+        ) {
             return Ok(());
         }
     }
@@ -288,21 +291,23 @@ fn start(world: &mut World, launch: &Launch, now: u64) -> Result<()> {
         ends.ends_after_ms = Some((30, code));
         let artifact = Digest::of(format!("hook of {}", launch.artifact).as_bytes());
         world.behaviours.insert(artifact, ends);
-        world.replicas.insert(place, replica(launch, artifact, now));
+        let begins = world.begin(now);
+        world.replicas.insert(place, replica(launch, artifact, begins));
         return Ok(());
     }
-    world.replicas.insert(place, replica(launch, launch.artifact, now));
+    let begins = world.begin(now);
+    world.replicas.insert(place, replica(launch, launch.artifact, begins));
     Ok(())
 }
 
-fn replica(launch: &Launch, artifact: Digest, now: u64) -> Replica {
+fn replica(launch: &Launch, artifact: Digest, begins: u64) -> Replica {
     Replica {
         fingerprint: launch.fingerprint.clone(),
         release: launch.release,
         run: launch.run,
         artifact,
         restarts_itself: launch.restart != Restart::No,
-        started: Some(now),
+        started: Some(begins),
         ended: None,
         unrouted: None,
     }

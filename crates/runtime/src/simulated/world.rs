@@ -33,6 +33,9 @@ pub(super) struct World {
     pub(super) hook_runs: BTreeMap<String, u32>,
     pub(super) fault_percent: u64,
     pub(super) full: bool,
+    /// Between the beginnings of two replicas, milliseconds.
+    pub(super) begins_every: u64,
+    begun: u64,
     traffic: BTreeMap<EnvKey, Traffic>,
     counted_until: u64,
     random: u64,
@@ -45,7 +48,7 @@ pub(super) struct Replica {
     pub(super) run: RunId,
     pub(super) artifact: Digest,
     pub(super) restarts_itself: bool,
-    /// `None`: it was stopped, or never started.
+    /// When its process begins. `None`: it was stopped, or never started.
     pub(super) started: Option<u64>,
     pub(super) ended: Option<(u64, i32)>,
     pub(super) unrouted: Option<u64>,
@@ -75,6 +78,8 @@ impl World {
             hook_runs: BTreeMap::new(),
             fault_percent: 0,
             full: false,
+            begins_every: 0,
+            begun: 0,
             traffic: BTreeMap::new(),
             counted_until: 0,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
@@ -87,6 +92,12 @@ impl World {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random
+    }
+
+    /// When the process of a replica begins that is started now.
+    pub(super) fn begin(&mut self, now: u64) -> u64 {
+        self.begun = now.max(self.begun + self.begins_every);
+        self.begun
     }
 
     /// How long an act takes before and after its effect, and whether it fails.
@@ -111,6 +122,9 @@ impl World {
             let state = if replica.ended.is_some() { ReplicaState::Exited } else { ReplicaState::Created };
             return (state, replica.ended.map(|(_, code)| code), 0);
         };
+        if now < started {
+            return (ReplicaState::Starting, None, 0);
+        }
         let Some((after, code)) = self.behaviour(&replica.artifact).ends_after_ms else {
             return (ReplicaState::Running, None, 0);
         };
