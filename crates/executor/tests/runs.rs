@@ -39,11 +39,12 @@ async fn an_interrupted_run_goes_on_where_it_was() {
 #[tokio::test(start_paused = true)]
 async fn machines_that_are_slow_to_begin_replicas_get_no_more_than_they_can_begin_in_time() {
     let mut simulation = Simulation::new(1, 0);
-    // A replica has 5 s, and all of them take 9.
+    // A replica has 8 s, and all of them take 12.
     simulation.world.begin_one_every(30);
     let mut spec = shop("1");
     let worker = spec.services.values_mut().find(|service| service.name.as_str() == "worker").unwrap();
-    worker.scale = Scale { min: 300, max: 300 };
+    worker.scale = Scale { min: 400, max: 400 };
+    worker.rollout.ready_ms = 8_000;
     assert_eq!(simulation.run(RunKind::Up, spec).await.unwrap(), Verdict::Reached);
 }
 
