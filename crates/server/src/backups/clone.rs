@@ -175,7 +175,8 @@ impl App {
         operation.note("waits for others");
         let _turn = self.inner.operations.turn().await;
         let key = &wanted.clone.spec.key;
-        let made = self.make_clone(wanted, operation, actor).await;
+        // This and what it calls are apart on the heap: all in one they would not fit the stack of a thread.
+        let made = Box::pin(self.make_clone(wanted, operation, actor)).await;
         let (outcome, good, mut said) = match made {
             Ok(said) => {
                 let ttl = wanted.asked.ttl_ms.and_then(|ttl| i64::try_from(ttl).ok());
@@ -212,7 +213,7 @@ impl App {
                 Some(_) => BTreeMap::new(),
                 None => {
                     let (release, clone) = (&wanted.release, &wanted.clone.spec);
-                    self.take_files(release, clone, wanted.asked.data, operation, actor).await?
+                    Box::pin(self.take_files(release, clone, wanted.asked.data, operation, actor)).await?
                 }
             };
             operation.note("starts its databases");
@@ -222,8 +223,8 @@ impl App {
                 let (source, target) = (&wanted.release.spec, &wanted.clone.spec);
                 let of_then = wanted.then.as_ref().and_then(|then| Some((then, then.volumes.get(name)?)));
                 said.push(match of_then {
-                    Some((then, made)) => self.fill_volume(target, name, &then.home, made, operation).await?,
-                    None => self.copy_volume(source, target, name, operation).await?,
+                    Some((then, made)) => Box::pin(self.fill_volume(target, name, &then.home, made, operation)).await?,
+                    None => Box::pin(self.copy_volume(source, target, name, operation)).await?,
                 });
             }
             for (name, database) in &wanted.release.spec.databases {
@@ -234,10 +235,10 @@ impl App {
                 match taken.map(|taken| &taken.came) {
                     Some(Ok(words)) => said.push(words.clone()),
                     Some(Err(why)) => {
-                        said.extend(self.carry_data(wanted, name, database, operation, actor).await?);
+                        said.extend(Box::pin(self.carry_data(wanted, name, database, operation, actor)).await?);
                         said.push(format!("{name}: by a dump, since its files could not be taken: {why}"));
                     }
-                    None => said.extend(self.carry_data(wanted, name, database, operation, actor).await?),
+                    None => said.extend(Box::pin(self.carry_data(wanted, name, database, operation, actor)).await?),
                 }
             }
         }

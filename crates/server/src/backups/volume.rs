@@ -75,7 +75,9 @@ impl App {
         let key = &release.spec.key;
         operation.note("runs `before`");
         let saved = match self.run_hook(key, place.as_ref(), before, "before").await {
-            Ok(()) => self.read_volume(&there, about(key, &of, operation.id, self.now()), operation, home).await,
+            Ok(()) => {
+                Box::pin(self.read_volume(&there, about(key, &of, operation.id, self.now()), operation, home)).await
+            }
             Err(error) => Err(error),
         };
         operation.note("runs `after`");
@@ -233,7 +235,7 @@ impl App {
     ) -> Result<Vec<String>, ApiError> {
         let spec = &wanted.release.spec;
         let there = self.place_of(spec, name, operation.id).await?;
-        let restored = self.restore_into(&there, wanted, name, operation, actor).await;
+        let restored = Box::pin(self.restore_into(&there, wanted, name, operation, actor)).await;
         self.clear_far(&there).await;
         restored
     }
