@@ -56,28 +56,14 @@ impl Helped {
 impl KubernetesRuntime {
     pub(crate) async fn take_files(&self, far: &FarVolume<'_>, into: &Path) -> Result<Taken> {
         let operation = format!("take what volume {} holds", far.name);
-        let _alone = self.helped.alone(far).await;
-        let pod = self.call_helper(&operation, far).await?;
-        let taken = async {
-            let exec = self.tell_helper(&operation, far.key, &pod, Act::Take).await?;
-            receive(&operation, exec, into).await
-        };
-        let taken = taken.await;
-        self.let_helper_go(far).await;
-        taken
+        let taken = async { receive(&operation, self.tell_helper(&operation, far, Act::Take).await?, into).await };
+        self.with_helper(&operation, far, taken).await
     }
 
     pub(crate) async fn lay_files(&self, far: &FarVolume<'_>, from: &Path) -> Result<()> {
         let operation = format!("lay files beside what volume {} holds", far.name);
-        let _alone = self.helped.alone(far).await;
-        let pod = self.call_helper(&operation, far).await?;
-        let laid = async {
-            let exec = self.tell_helper(&operation, far.key, &pod, Act::Lay).await?;
-            send(&operation, exec, from).await
-        };
-        let laid = laid.await;
-        self.let_helper_go(far).await;
-        laid
+        let laid = async { send(&operation, self.tell_helper(&operation, far, Act::Lay).await?, from).await };
+        self.with_helper(&operation, far, laid).await
     }
 
     pub(crate) async fn exchange_files(&self, far: &FarVolume<'_>) -> Result<()> {
@@ -92,22 +78,32 @@ impl KubernetesRuntime {
 
     /// Tells a helper to do something that needs no stream. Gives what it says.
     async fn ask_helper(&self, operation: &str, far: &FarVolume<'_>, act: Act) -> Result<String> {
-        let _alone = self.helped.alone(far).await;
-        let pod = self.call_helper(operation, far).await?;
         let done = async {
             // Older API servers take the end of the input for the end of all.
-            let Exec { output, input: _input, code, .. } = self.tell_helper(operation, far.key, &pod, act).await?;
+            let Exec { output, input: _input, code, .. } = self.tell_helper(operation, far, act).await?;
             let heard = hear(output).await?;
             ended(operation, code.await?, &heard)?;
-            Ok::<_, Error>(heard)
+            Ok(heard)
         };
-        let done = done.await;
+        self.with_helper(operation, far, done).await
+    }
+
+    /// Does something while the helper of a volume is there, which nobody else has meanwhile.
+    async fn with_helper<T>(
+        &self,
+        operation: &str,
+        far: &FarVolume<'_>,
+        what: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let _alone = self.helped.alone(far).await;
+        self.call_helper(operation, far).await?;
+        let done = what.await;
         self.let_helper_go(far).await;
         done
     }
 
-    /// Makes the helper of a volume and waits until it runs. Its name.
-    async fn call_helper(&self, operation: &str, far: &FarVolume<'_>) -> Result<String> {
+    /// Makes the helper of a volume and waits until it runs.
+    async fn call_helper(&self, operation: &str, far: &FarVolume<'_>) -> Result<()> {
         let key = far.key;
         let claim = far.volume.outside_name.clone().unwrap_or_else(|| names::resource(far.name.as_str()));
         if self.cluster.get::<PersistentVolumeClaim>(key, &claim).await?.is_none() {
@@ -130,14 +126,11 @@ impl KubernetesRuntime {
         let node = if far.volume.shared { None } else { self.machine_of(key, &claim).await? };
         let pod = helper::pod(key, far.name, &claim, &who, node.as_deref(), &around);
         self.cluster.apply(key, &pod).await?;
-        let name = helper::name(key, far.name);
-        match self.until_it_runs(operation, key, &name).await {
-            Ok(()) => Ok(name),
-            Err(error) => {
-                self.let_helper_go(far).await;
-                Err(error)
-            }
+        let runs = self.until_it_runs(operation, key, &helper::name(key, far.name)).await;
+        if runs.is_err() {
+            self.let_helper_go(far).await;
         }
+        runs
     }
 
     /// The machine on which a pod has a claim now.
@@ -174,10 +167,10 @@ impl KubernetesRuntime {
         })
     }
 
-    async fn tell_helper(&self, operation: &str, key: &EnvKey, pod: &str, act: Act) -> Result<Exec> {
+    async fn tell_helper(&self, operation: &str, far: &FarVolume<'_>, act: Act) -> Result<Exec> {
         let argv = [PLACE, COMMAND, act.as_str(), MOUNT].map(str::to_owned).to_vec();
         let command = ExecRequest { argv, tty: None, user: None, working_dir: None };
-        self.run_in_pod(operation.to_owned(), key, pod, &command).await
+        self.run_in_pod(operation.to_owned(), far.key, &helper::name(far.key, far.name), &command).await
     }
 
     /// Removes the helper of a volume. Not there is fine.

@@ -251,12 +251,7 @@ impl App {
         let spec = &wanted.release.spec;
         self.refuse_without_room(self.room_of(there), wanted.made.size_bytes)?;
         self.clear_fresh(there).await?;
-        let restored = async {
-            restore_beside(&wanted.home, &wanted.made, there.fresh(), operation).await?;
-            let tree = compare(&wanted.home, &wanted.made, there.fresh(), operation).await?;
-            self.lay(there, there.fresh(), operation).await?;
-            Ok::<_, Wrong>(tree)
-        };
+        let restored = self.restore_to(there, &wanted.home, &wanted.made, operation);
         let tree = match restored.await {
             Ok(tree) => tree,
             Err(wrong) => {
@@ -311,6 +306,20 @@ impl App {
         Ok(said)
     }
 
+    /// Restores a backup beside what a volume holds, compares it with what was saved, and gets it to where the volume is.
+    async fn restore_to(
+        &self,
+        there: &Place<'_>,
+        home: &Home,
+        made: &Made,
+        operation: &Operation,
+    ) -> Result<TreeFacts, Wrong> {
+        restore_beside(home, made, there.fresh(), operation).await?;
+        let tree = compare(home, made, there.fresh(), operation).await?;
+        self.lay(there, there.fresh(), operation).await?;
+        Ok(tree)
+    }
+
     /// Fills a volume, which nobody uses yet, with what another was when a backup was made. Gives what was done, in words.
     pub(super) async fn fill_volume(
         &self,
@@ -323,9 +332,7 @@ impl App {
         let there = self.place_of(to, name, operation.id).await?;
         self.refuse_without_room(self.room_of(&there), made.size_bytes)?;
         let filled = async {
-            restore_beside(home, made, there.fresh(), operation).await?;
-            let tree = compare(home, made, there.fresh(), operation).await?;
-            self.lay(&there, there.fresh(), operation).await?;
+            let tree = self.restore_to(&there, home, made, operation).await?;
             self.exchange(&there).await?;
             Ok::<_, ApiError>(tree)
         };
